@@ -1,0 +1,107 @@
+"""Arrows between folders, include cycles, the boundary, and what may not be in the repository."""
+
+import unittest
+from pathlib import PurePath
+
+import rules
+import tree
+
+OUTSIDE = ("include", "cli", "python", "ort_plugin", "examples")
+
+
+def read(paths):
+    return {str(path): (tree.ROOT / path).read_text(errors="replace") for path in paths}
+
+
+class Structure(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.table = tree.folders()
+        cls.inside = read(tree.sources("src"))
+        cls.outside = read(tree.sources(*OUTSIDE))
+
+    def none(self, errors):
+        self.assertFalse(errors, "\n" + "\n".join(errors))
+
+    def test_table_names_every_folder(self):
+        self.assertGreaterEqual(len(self.table), 14)
+        self.assertEqual(self.table["base"], [])
+        self.assertEqual(self.table["partition"], ["onnx", "passes", "coreml"])
+        folders = {path.name for path in (tree.ROOT / "src").glob("*") if path.is_dir()}
+        self.assertEqual(folders - set(self.table), set())
+        self.assertEqual({arrow for arrows in self.table.values() for arrow in arrows} - set(self.table), set())
+
+    def test_arrows_have_no_cycle(self):
+        self.assertIsNone(rules.cycle_error(self.table))
+
+    def test_includes_follow_arrows(self):
+        self.none(rules.arrow_errors(self.inside, self.table))
+
+    def test_headers_have_no_cycle(self):
+        edges = {}
+        for path, text in {**self.inside, **self.outside}.items():
+            name = str(PurePath(*PurePath(path).parts[1:]))
+            edges[name] = [target for _, target, _ in tree.includes(text)]
+        self.assertIsNone(rules.cycle_error(edges))
+
+    def test_boundary(self):
+        self.none(rules.outside_errors(self.outside, self.table))
+
+    def test_tracked_files(self):
+        errors = []
+        for path in tree.tracked():
+            name = str(path.relative_to(tree.ROOT))
+            if path.stat().st_size > rules.MAX_FILE:
+                errors.append(f"{name}: {path.stat().st_size} bytes; the limit is {rules.MAX_FILE}")
+                continue
+            data = path.read_bytes()
+            if b"\0" not in data[:4096]:
+                errors += rules.text_errors(name, data.decode(errors="replace"))
+        self.none(errors)
+
+
+class RulesCatch(unittest.TestCase):
+    """Each rule finds what it forbids: a check that can't fail checks nothing."""
+
+    TABLE = {"base": [], "ir": ["base"], "ops": ["ir"], "coreml": ["ops"], "api": ["coreml"]}
+
+    def test_table_rows(self):
+        text = "graft_folder(a)\ngraft_folder(b      ARROWS a c LIBS x::y OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3>)\n"
+        self.assertEqual(tree.folders(text), {"a": [], "b": ["a", "c"]})
+
+    def test_arrows(self):
+        def errors(path, line):
+            return rules.arrow_errors({path: line}, self.TABLE)
+
+        self.assertEqual(errors("src/ops/a.cc", '#include "base/diag.h"\n#include <vector>\n'), [])
+        self.assertEqual(errors("src/api/a.cc", '#include "graft/graft.h"'), [])
+        self.assertEqual(len(errors("src/ir/a.cc", '#include "ops/table.h"')), 1)
+        self.assertEqual(len(errors("src/ir/a.cc", "#  include <ops/table.h>")), 1)
+        self.assertEqual(len(errors("src/ir/a.cc", '#include "table.h"')), 1)
+        self.assertEqual(len(errors("src/ir/a.cc", '#include "base/../ops/table.h"')), 1)
+        self.assertEqual(len(errors("src/ir/a.cc", '#include "graft/graft.h"')), 1)
+        self.assertEqual(len(errors("src/new/a.cc", "")), 1)
+
+    def test_cycles(self):
+        self.assertIsNone(rules.cycle_error({"a": ["b", "c"], "b": ["c"], "c": []}))
+        self.assertEqual(rules.cycle_error({"a": ["b"], "b": ["c"], "c": ["b"]}), "b -> c -> b")
+        self.assertEqual(rules.cycle_error({"a": ["a"]}), "a -> a")
+
+    def test_boundary(self):
+        files = {"cli/main.cc": '#include "graft/graft.hpp"\n#include "args.h"\n#include <CLI/CLI.hpp>\n', "cli/args.h": ""}
+        self.assertEqual(rules.outside_errors(files, self.TABLE), [])
+        self.assertEqual(len(rules.outside_errors({"cli/main.cc": '#include "ir/program.h"'}, self.TABLE)), 1)
+        self.assertEqual(len(rules.outside_errors({"cli/main.cc": '#include "../src/ir/program.h"'}, self.TABLE)), 1)
+        self.assertEqual(len(rules.outside_errors({"cli/main.cc": '#include "missing.h"'}, self.TABLE)), 1)
+
+    def test_machine_paths(self):
+        top = "/" + "work"
+        self.assertEqual(len(rules.text_errors("a", f"see {top}/main/x\nfine\n")), 1)
+        self.assertEqual(len(rules.text_errors("a", "'/" + "root/.cache'")), 1)
+        self.assertEqual(rules.text_errors("a", "the network/" + "root/cause and ${X}" + top + "/y"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
