@@ -80,7 +80,7 @@ function(graft_compile target)
       target_precompile_headers(${target} REUSE_FROM graft_pch)
     endif()
   endif()
-  if(GRAFT_UNITY)
+  if(GRAFT_UNITY AND NOT arg_TESTS)  # tests keep their small helpers to one file each
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   endif()
 endfunction()

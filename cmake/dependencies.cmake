@@ -26,7 +26,10 @@ add_library(graft::stb ALIAS graft_stb)
 # oneDNN is one optional provider of engine kernels. A system copy wins; PATHS is searched last and names the wheel that
 # scripts/setup.sh puts in .venv. An older major (Debian 12 has 2.6) does not match and is passed over.
 find_package(dnnl 3.2 CONFIG QUIET PATHS ${CMAKE_SOURCE_DIR}/.venv)
-option(GRAFT_ONEDNN "Engine kernels by oneDNN" ${dnnl_FOUND})
+set(GRAFT_ONEDNN AUTO CACHE STRING "Engine kernels by oneDNN: ON, OFF, or AUTO (on where it is found)")
+if(GRAFT_ONEDNN STREQUAL "AUTO")
+  set(GRAFT_ONEDNN ${dnnl_FOUND})  # hides the cache entry, so that AUTO is asked again by each configure
+endif()
 add_library(graft_onednn INTERFACE)
 if(GRAFT_ONEDNN)
   if(NOT dnnl_FOUND)
