@@ -10,7 +10,14 @@ set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
-set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")  # asserts stay on: this is the developer's build
+
+set(GRAFT_SANITIZE "" CACHE STRING "Sanitizers, as a list: address;undefined or thread")
+
+# Asserts stay on in the developer's build; line numbers are all that its back traces need.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+if(GRAFT_SANITIZE)
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
+endif()
 
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
@@ -19,7 +26,6 @@ endif()
 option(GRAFT_WERROR "Warnings are errors" ON)
 option(GRAFT_UNITY "Compile several sources as one (faster clean builds)" OFF)
 option(GRAFT_PCH "Precompile the standard headers" ON)
-set(GRAFT_SANITIZE "" CACHE STRING "Sanitizers, as a list: address;undefined or thread")
 
 # -fPIC for all, executables too: a precompiled header serves only code compiled as it was itself.
 add_compile_options(-fPIC -Wall -Wextra -Wpedantic -Wconversion)
