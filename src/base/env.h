@@ -1,0 +1,50 @@
+// What a caller lends to the library: threads, memory, a logger, progress. Nothing else in Graft owns threads or writes
+// to a stream.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+namespace graft {
+
+enum class LogLevel : uint8_t { debug, info, warning, error };
+
+class ThreadPool;
+
+// Immutable once shared; safe to use from many threads.
+class Env {
+ public:
+  // threads: how many take part in one parallel_for, the caller included; 0 means one for each CPU.
+  explicit Env(int threads = 0);
+  ~Env();
+  int threads() const { return threads_; }
+  // Calls body(begin, end) over disjoint chunks that cover [0, count), at least `grain` long; returns when all are
+  // done. The split depends on count, grain and threads() only. Safe to call from several threads at once and from
+  // inside a body (then it runs inline).
+  void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) const;
+
+  std::function<void(LogLevel, std::string_view)> log;                    // may be empty
+  std::function<void(std::string_view stage, double fraction)> progress;  // may be empty
+
+ private:
+  int threads_;
+  std::unique_ptr<ThreadPool> pool_;
+};
+
+// Set by the caller from any thread, looked at between steps of a run.
+class CancelToken {
+ public:
+  void cancel() { flag_.store(true, std::memory_order_relaxed); }
+  bool cancelled() const { return flag_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> flag_{false};
+};
+
+// The CPU's marketing name and the vector extensions found, for reports: "AMD EPYC 9B14 (avx512f avx512_bf16)".
+std::string_view cpu_name();
+
+}  // namespace graft

@@ -1,0 +1,153 @@
+#include "base/tensor.h"
+
+#include <cmath>
+#include <new>
+
+#include "base/format.h"
+#include "base/half.h"
+
+namespace graft {
+namespace {
+
+constexpr size_t kAlign = 64;
+
+std::shared_ptr<void> aligned_block(size_t bytes) {
+  void* p = ::operator new (std::max<size_t>(bytes, 1), std::align_val_t{kAlign}, std::nothrow);
+  if (p == nullptr) return nullptr;
+  return {p, [](void* q) { ::operator delete (q, std::align_val_t{kAlign}); }};
+}
+
+template <class T>
+T load(const TensorView& t, int64_t i) {
+  T v;
+  std::memcpy(&v, static_cast<const char*>(t.data) + static_cast<size_t>(i) * sizeof(T), sizeof(T));
+  return v;
+}
+
+// The raw bits of element i of a packed sub-byte tensor, least significant bit first.
+uint32_t load_bits(const TensorView& t, int64_t i) {
+  const int n = bits(t.dtype);
+  const auto* p = static_cast<const uint8_t*>(t.data);
+  uint32_t v = 0;
+  for (int b = 0; b < n; ++b) {
+    const int64_t pos = i * n + b;
+    v |= static_cast<uint32_t>((p[pos / 8] >> (pos % 8)) & 1) << b;
+  }
+  return v;
+}
+
+// 8-bit and 4-bit floats by their field widths; `fnuz` has no -0 and one NaN, `fn` has no infinities.
+double small_float(uint32_t v, int exp_bits, int man_bits, int bias, DType t) {
+  const uint32_t sign = v >> (exp_bits + man_bits) & 1u;
+  const uint32_t e = v >> man_bits & ((1u << exp_bits) - 1), m = v & ((1u << man_bits) - 1);
+  const bool fnuz = t == DType::f8e4m3fnuz || t == DType::f8e5m2fnuz;
+  const uint32_t emax = (1u << exp_bits) - 1;
+  if (fnuz && sign == 1 && e == 0 && m == 0) return std::nan("");
+  if (t == DType::f8e4m3fn && e == emax && m == (1u << man_bits) - 1) return std::nan("");
+  if (t == DType::f8e5m2 && e == emax) return m ? std::nan("") : (sign ? -INFINITY : INFINITY);
+  const double frac = static_cast<double>(m) / static_cast<double>(1u << man_bits);
+  const double mag = e == 0 ? std::ldexp(frac, 1 - bias) : std::ldexp(1.0 + frac, static_cast<int>(e) - bias);
+  return sign ? -mag : mag;
+}
+
+}  // namespace
+
+Tensor::Tensor(DType dtype, const Shape& shape) : dtype_(dtype), shape_(shape) {
+  const size_t n = static_cast<size_t>(shape.product());
+  if (dtype == DType::string) {
+    data_ = std::shared_ptr<void>(new std::string[std::max<size_t>(n, 1)],
+                                  [](void* p) { delete[] static_cast<std::string*>(p); });
+  } else {
+    data_ = aligned_block(byte_size(dtype, static_cast<int64_t>(n)));
+  }
+}
+
+Result<Tensor> Tensor::allocate(DType dtype, const Shape& shape) {
+  // 2^46 bytes is beyond any machine this runs on; the allocator refuses the rest.
+  const int64_t n = checked_count(shape);
+  if (n < 0 || n > (int64_t{1} << 46) / std::max(1, bits(dtype) / 8)) {
+    return fail(Code::out_of_memory, format("a tensor {} is too large", describe(dtype, shape)));
+  }
+  Tensor t(dtype, shape);
+  if (t.data_ == nullptr) return fail(Code::out_of_memory, format("no memory for a tensor {}", describe(dtype, shape)));
+  return t;
+}
+
+Tensor Tensor::copy_of(const TensorView& view) {
+  Tensor t(view.dtype, view.shape);
+  if (view.dtype == DType::string) {
+    std::copy_n(view.as<std::string>(), view.count(), static_cast<std::string*>(t.data_.get()));
+  } else if (view.bytes() != 0) {
+    std::memcpy(t.data_.get(), view.data, view.bytes());
+  }
+  return t;
+}
+
+Tensor Tensor::reshaped(const Shape& shape) const {
+  Tensor t = *this;
+  t.shape_ = shape;
+  return t;
+}
+
+double element_as_double(const TensorView& t, int64_t i) {
+  switch (t.dtype) {
+    case DType::f16: return load<Half>(t, i);
+    case DType::bf16: return load<BFloat16>(t, i);
+    case DType::f32: return load<float>(t, i);
+    case DType::f64: return load<double>(t, i);
+    case DType::u64: return static_cast<double>(load<uint64_t>(t, i));
+    case DType::f8e4m3fn: return small_float(load<uint8_t>(t, i), 4, 3, 7, t.dtype);
+    case DType::f8e4m3fnuz: return small_float(load<uint8_t>(t, i), 4, 3, 8, t.dtype);
+    case DType::f8e5m2: return small_float(load<uint8_t>(t, i), 5, 2, 15, t.dtype);
+    case DType::f8e5m2fnuz: return small_float(load<uint8_t>(t, i), 5, 2, 16, t.dtype);
+    case DType::f4e2m1: return small_float(load_bits(t, i), 2, 1, 1, t.dtype);
+    case DType::f8e8m0: {
+      const int e = load<uint8_t>(t, i);
+      return e == 255 ? std::nan("") : std::ldexp(1.0, e - 127);
+    }
+    default: return static_cast<double>(element_as_int(t, i));
+  }
+}
+
+int64_t element_as_int(const TensorView& t, int64_t i) {
+  switch (t.dtype) {
+    case DType::boolean: return load<uint8_t>(t, i) != 0;
+    case DType::i8: return load<int8_t>(t, i);
+    case DType::i16: return load<int16_t>(t, i);
+    case DType::i32: return load<int32_t>(t, i);
+    case DType::i64: return load<int64_t>(t, i);
+    case DType::u8: return load<uint8_t>(t, i);
+    case DType::u16: return load<uint16_t>(t, i);
+    case DType::u32: return load<uint32_t>(t, i);
+    case DType::u64: return static_cast<int64_t>(std::min<uint64_t>(load<uint64_t>(t, i), INT64_MAX));
+    case DType::u1:
+    case DType::u2:
+    case DType::u3:
+    case DType::u4:
+    case DType::u6: return load_bits(t, i);
+    case DType::i2:
+    case DType::i4: {
+      const int n = bits(t.dtype);
+      const int64_t v = load_bits(t, i);
+      return v >= (1 << (n - 1)) ? v - (1 << n) : v;
+    }
+    case DType::invalid:
+    case DType::string:
+    case DType::c64:
+    case DType::c128:
+    case DType::count_: return 0;
+    default: {
+      const double d = element_as_double(t, i);
+      if (std::isnan(d)) return 0;
+      if (d >= 9223372036854775808.0) return INT64_MAX;
+      if (d < -9223372036854775808.0) return INT64_MIN;
+      return static_cast<int64_t>(d);
+    }
+  }
+}
+
+std::string describe(DType dtype, std::span<const int64_t> dims) {
+  return format("{}{}", name(dtype), to_string(dims));
+}
+
+}  // namespace graft

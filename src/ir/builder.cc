@@ -1,0 +1,323 @@
+#include "ir/builder.h"
+
+#include <algorithm>
+
+#include "base/format.h"
+
+namespace graft::ir {
+namespace {
+
+// Folding may not blow a small file up into a huge constant: results above this size must not be larger than what they
+// were made from.
+constexpr size_t kFoldFreely = 64 << 10;
+// Integer tensors whose content is tracked symbolically: shapes, sizes, indices.
+constexpr int64_t kMaxContent = 64;
+
+DType literal_dtype(const Param& p, const std::vector<std::pair<std::string_view, DType>>& letters, DType plain) {
+  for (const auto& [letter, dtype] : letters) {
+    if (!p.letter.empty() && letter == p.letter) return dtype;
+  }
+  if (p.dtypes.has(plain) || p.dtypes.empty()) return plain;
+  for (DType t : {DType::i32, DType::u32, DType::f32, DType::f16, DType::boolean, DType::string, DType::u8, DType::i8,
+                  DType::u16}) {
+    if (p.dtypes.has(t)) return t;
+  }
+  return plain;
+}
+
+}  // namespace
+
+Status coreml_type_ok(const Type& type) {
+  if (type.kind == Type::Kind::state || type.kind == Type::Kind::list) return coreml_type_ok(*type.element);
+  if (!type.is_tensor()) return {};
+  constexpr DTypes kRuntime{DType::f16, DType::f32, DType::i32, DType::boolean, DType::string,
+                            DType::i8,  DType::u8,  DType::i16, DType::u16};
+  if (!kRuntime.has(type.dtype)) {
+    return fail(Code::unsupported_dtype,
+                format("got {}, Core ML tensors are {}", name(type.dtype), kRuntime.to_string()));
+  }
+  if (type.rank() > 5)
+    return fail(Code::unsupported_rank, format("got {}, Core ML tensors have rank 0 to 5", type.to_string()));
+  for (const Dim& d : type.dims) {
+    if (d.range().hi < 1)
+      return fail(Code::empty_tensor, format("got {}, Core ML has no tensors without elements", type.to_string()));
+  }
+  return {};
+}
+
+Builder::Builder(Function& function, const OpTable& table, BuildTarget target)
+    : function_(&function), block_(&function.body), table_(&table), target_(target) {}
+
+Value* Builder::refuse(Diag diag) {
+  if (!failure_) failure_ = std::move(diag);
+  return function_->poison();
+}
+
+Value* Builder::refuse(Code code, std::string message) {
+  Diag d;
+  d.code = code;
+  d.message = std::move(message);
+  return refuse(std::move(d));
+}
+
+void Builder::rollback(const Mark& m) {
+  block_ = m.block;
+  block_->ops.resize(m.ops);
+  function_->rollback(m.values);
+  failure_.reset();
+}
+
+Value* Builder::constant(ConstantPtr c, std::string name) {
+  Value* v = function_->new_constant(std::move(c), std::move(name));
+  v->origin = origin_;
+  return v;
+}
+
+Value* Builder::literal(const Arg& arg, const Param& p,
+                        const std::vector<std::pair<std::string_view, DType>>& letters) {
+  struct Make {
+    const Param& p;
+    const std::vector<std::pair<std::string_view, DType>>& letters;
+    ConstantPtr operator()(std::monostate) const { return nullptr; }
+    ConstantPtr operator()(const Values&) const { return nullptr; }
+    ConstantPtr operator()(int64_t v) const {
+      const DType t = literal_dtype(p, letters, DType::i32);
+      return is_float(t) ? Constant::scalar(t, static_cast<double>(v)) : Constant::int_scalar(t, v);
+    }
+    ConstantPtr operator()(double v) const { return Constant::scalar(literal_dtype(p, letters, DType::f32), v); }
+    ConstantPtr operator()(bool v) const { return Constant::int_scalar(DType::boolean, v); }
+    ConstantPtr operator()(const std::string& v) const { return Constant::text(v); }
+    ConstantPtr operator()(const std::vector<int64_t>& v) const {
+      DType t = literal_dtype(p, letters, DType::i32);
+      for (int64_t x : v) {
+        if (x < int_range(t).lo || x > int_range(t).hi) t = DType::i64;
+      }
+      return Constant::ints(t, v);
+    }
+    ConstantPtr operator()(const std::vector<bool>& v) const {
+      std::vector<int64_t> ints(v.begin(), v.end());
+      return Constant::ints(DType::boolean, ints);
+    }
+  };
+  ConstantPtr c = std::visit(Make{p, letters}, arg.value);
+  return c == nullptr ? nullptr : constant(std::move(c));
+}
+
+Status Builder::bind(const OpRow& row, std::span<const Arg> args, Op& op) {
+  op.row = &row;
+  op.args.resize(row.params().size());
+  op.origin = origin_;
+  std::vector<std::pair<std::string_view, DType>> letters;
+  for (const Arg& a : args) {
+    const int i = row.param_index(a.name);
+    if (i < 0) return fail(Code::internal, format("{} has no parameter '{}'", row.name(), a.name));
+    const Param& p = row.params()[static_cast<size_t>(i)];
+    if (const auto* values = std::get_if<Values>(&a.value)) {
+      op.args[static_cast<size_t>(i)] = *values;
+      if (!p.letter.empty() && !values->empty()) letters.emplace_back(p.letter, (*values)[0]->dtype());
+    }
+  }
+  for (const Arg& a : args) {
+    const size_t i = static_cast<size_t>(row.param_index(a.name));
+    if (Value* v = literal(a, row.params()[i], letters)) op.args[i] = {v};
+  }
+  return {};
+}
+
+Value* Builder::result_value(const Call& call, Type type) {
+  const bool integral = type.is_tensor() && (is_int(type.dtype) || type.dtype == DType::boolean);
+  Value* v = function_->new_value(std::move(type));
+  if (integral && call.row().def->range != nullptr) {
+    const IntRange r = call.row().def->range(call);
+    v->range = {std::max(r.lo, v->range.lo), std::min(r.hi, v->range.hi)};
+  }
+  return v;
+}
+
+bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& results) {
+  const OpDef& def = *op.row->def;
+  if (def.reference == nullptr || def.effects != Effects::none) return false;
+  size_t input_bytes = 0, output_bytes = 0;
+  const Value* first = nullptr;
+  Provenance origin = origin_;
+  for (const auto& arg : op.args) {
+    for (const Value* v : arg) {
+      if (!v->is_constant()) return false;
+      if (first == nullptr) first = v;
+      input_bytes += v->constant->bytes();
+      merge(origin, v->origin);
+    }
+  }
+  if (def.lazy != nullptr && first != nullptr && types.size() == 1 && types[0].is_static()) {
+    if (ConstantPtr c = def.lazy(call, first->constant, types[0])) {
+      results = {constant(std::move(c))};
+      results[0]->origin = origin;
+      return true;
+    }
+  }
+  for (const Type& t : types) {
+    if (!t.is_tensor()) return false;
+    if (t.is_static()) {
+      const Shape s = t.shape();
+      const int64_t n = checked_count(s);
+      if (n < 0) return false;
+      output_bytes += byte_size(t.dtype, n);
+    }
+  }
+  if (output_bytes > std::max(kFoldFreely, input_bytes)) return false;
+  Result<HeapOutputs> out = HeapOutputs::for_types(types);
+  if (!out || !def.reference(call, *out)) return false;
+  for (int i = 0; i < static_cast<int>(types.size()); ++i) {
+    Tensor t = out->take(i);
+    if (!t.valid()) return false;
+    results.push_back(constant(Constant::of(std::move(t))));
+    results.back()->origin = origin;
+  }
+  return true;
+}
+
+Value* Builder::emit(std::string_view op, Args args) {
+  const Values v = emit_all(op, args);
+  return v.size() == 1 ? v[0] : refuse(Code::internal, format("{} has {} results", op, v.size()));
+}
+
+Values Builder::emit_all(std::string_view op, Args args) {
+  return emit_all(op, std::span<const Arg>(args.begin(), args.size()));
+}
+
+Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
+  const auto poison = [&](Diag d) {
+    if (d.op.empty()) d.op = std::string(op_name);
+    return Values{refuse(std::move(d))};
+  };
+  if (failure_) return {function_->poison()};
+  for (const Arg& a : args) {
+    if (const auto* values = std::get_if<Values>(&a.value)) {
+      for (const Value* v : *values) {
+        if (v->poison) return {refuse(Code::internal, format("{} takes the result of something refused", op_name))};
+      }
+    }
+  }
+  const OpRow* row = table_->find(op_name);
+  if (row == nullptr) return {refuse(Code::internal, format("no row for operator '{}'", op_name))};
+  auto op = std::make_unique<Op>();
+  if (Status s = bind(*row, args, *op); !s) return poison(std::move(s).error());
+
+  const Call call = call_of(*op, [this](IntRange r) { return Dim::symbol(function_->fresh_symbol(), r); });
+  Types types;
+  Status s = check_arguments(call, row->newest(), true);
+  if (s) s = infer(call, types);
+  if (!s) return poison(std::move(s).error());
+
+  Values results;
+  if (fold(*op, call, types, results)) return results;
+  if (!target_.host()) {
+    if (s = legal(call, types); !s) return poison(std::move(s).error());
+  }
+
+  if (types.size() == 1 && row->def->symbolic != nullptr && types[0].is_static() && types[0].rank() <= 1 &&
+      is_int(types[0].dtype) && types[0].shape().product() <= kMaxContent) {
+    Dims content;
+    if (row->def->symbolic(call, content)) {
+      if (all_known(content) && row->def->effects == Effects::none) {
+        std::vector<int64_t> values;
+        for (const Dim& d : content) values.push_back(d.value());
+        ConstantPtr c = Constant::ints(types[0].dtype, values);
+        if (types[0].rank() == 0) c = Constant::reshape(std::move(c), Shape{});
+        return {constant(std::move(c))};
+      }
+      results = {result_value(call, types[0])};
+      IntRange r{INT64_MAX, INT64_MIN};
+      for (const Dim& d : content) r = {std::min(r.lo, d.range().lo), std::max(r.hi, d.range().hi)};
+      if (!content.empty())
+        results[0]->range = {std::max(r.lo, results[0]->range.lo), std::min(r.hi, results[0]->range.hi)};
+      results[0]->content = std::move(content);
+    }
+  }
+  if (results.empty()) {
+    for (Type& t : types) results.push_back(result_value(call, std::move(t)));
+  }
+  for (size_t i = 0; i < results.size(); ++i) {
+    results[i]->producer = op.get();
+    results[i]->result = static_cast<int>(i);
+  }
+  op->results = results;
+  block_->ops.push_back(std::move(op));
+  return results;
+}
+
+Status Builder::legal(const Call& call, const Types& types) {
+  GRAFT_TRY(const Opset since, oldest_opset(call, target_.newest));
+  for (const Type& t : types) GRAFT_CHECK(coreml_type_ok(t));
+  needed_ = std::max(needed_, since);
+  return {};
+}
+
+Values Builder::emit_blocks(std::string_view op_name, Args args, std::vector<std::unique_ptr<Block>> blocks,
+                            Types result_types) {
+  if (failure_) return {function_->poison()};
+  const OpRow* row = table_->find(op_name);
+  if (row == nullptr) return {refuse(Code::internal, format("no row for operator '{}'", op_name))};
+  auto op = std::make_unique<Op>();
+  Status s = bind(*row, std::span<const Arg>(args.begin(), args.size()), *op);
+  if (s) {
+    const Call call = call_of(*op);
+    s = check_arguments(call, row->newest(), true);
+    if (s && !target_.host()) s = legal(call, result_types);
+  }
+  if (!s) return {refuse(std::move(s).error())};
+  for (auto& b : blocks) {
+    b->parent = op.get();
+    op->blocks.push_back(std::move(b));
+  }
+  for (size_t i = 0; i < result_types.size(); ++i) {
+    Value* v = function_->new_value(std::move(result_types[i]));
+    v->producer = op.get();
+    v->result = static_cast<int>(i);
+    op->results.push_back(v);
+  }
+  Values results = op->results;
+  block_->ops.push_back(std::move(op));
+  return results;
+}
+
+Value* Builder::dims_value(const Dims& dims, std::span<Value* const> hints) {
+  // One rank-1 value of length 1 for each dim, joined by concat; the builder folds what is constant.
+  const std::function<Value*(const Dim&)> one = [&](const Dim& d) -> Value* {
+    if (d.known()) return ints(std::vector<int64_t>{d.value()});
+    for (Value* h : hints) {
+      for (int a = 0; a < h->rank(); ++a) {
+        if (!(h->dim(a) == d)) continue;
+        Value* shape = emit("shape", {{"x", h}});
+        return emit("slice_by_index",
+                    {{"x", shape}, {"begin", std::vector<int64_t>{a}}, {"end", std::vector<int64_t>{a + 1}}});
+      }
+    }
+    const auto terms = d.linear_terms();
+    if (terms.size() == 1 && terms[0].second == 1 && d.constant_part() == 0) {
+      const char* op = nullptr;
+      switch (d.operation()) {
+        case Dim::Operation::floor_div: op = "floor_div"; break;
+        case Dim::Operation::min: op = "minimum"; break;
+        case Dim::Operation::max: op = "maximum"; break;
+        case Dim::Operation::product: op = "mul"; break;
+        case Dim::Operation::symbol:
+          return refuse(Code::dynamic_shape,
+                        format("the size '{}' cannot be computed from the inputs here", d.to_string()));
+      }
+      const auto [a, b] = d.operands();
+      return emit(op, {{"x", one(a)}, {"y", one(b)}});
+    }
+    Value* sum = ints(std::vector<int64_t>{d.constant_part()});
+    for (const auto& [t, c] : terms) {
+      sum = emit("add", {{"x", sum}, {"y", emit("mul", {{"x", one(t)}, {"y", ints(std::vector<int64_t>{c})}})}});
+    }
+    return sum;
+  };
+  Values parts;
+  for (const Dim& d : dims) parts.push_back(one(d));
+  if (parts.empty()) return ints({});
+  return parts.size() == 1 ? parts[0] : emit("concat", {{"values", parts}, {"axis", 0}});
+}
+
+}  // namespace graft::ir

@@ -1,0 +1,127 @@
+// Emits operators: checks arguments, infers types, folds what is constant, and refuses what the target cannot take.
+//
+// After the first refusal every result is poison and every further emission on it is silent, so that lowerings read
+// straight; the refusal is in failure(). Inside a transaction the builder only appends: rollback() is truncation.
+// One builder belongs to one thread.
+#pragma once
+
+#include <concepts>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "ir/program.h"
+
+namespace graft::ir {
+
+using Values = std::vector<Value*>;
+
+// An argument by name. Numbers become constants of the dtype that the parameter asks for: a plain number given to a
+// letter takes the dtype of the other arguments of that letter.
+struct Arg {
+  using Literal =
+      std::variant<std::monostate, Values, int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<bool>>;
+  std::string_view name;
+  Literal value;
+
+  Arg(std::string_view n, Value* v)
+      : name(n), value(v == nullptr ? Literal() : Literal(Values{v})) {}  // null: left out
+  Arg(std::string_view n, Values v) : name(n), value(std::move(v)) {}
+  Arg(std::string_view n, std::integral auto v) : name(n), value(static_cast<int64_t>(v)) {}
+  Arg(std::string_view n, bool v) : name(n), value(v) {}
+  Arg(std::string_view n, double v) : name(n), value(v) {}
+  Arg(std::string_view n, const char* v) : name(n), value(std::string(v)) {}
+  Arg(std::string_view n, std::string_view v) : name(n), value(std::string(v)) {}
+  Arg(std::string_view n, std::string v) : name(n), value(std::move(v)) {}
+  Arg(std::string_view n, std::vector<int64_t> v) : name(n), value(std::move(v)) {}
+  Arg(std::string_view n, std::vector<bool> v) : name(n), value(std::move(v)) {}
+  Arg(std::string_view n, const Ints& v) : name(n), value(std::vector<int64_t>(v.begin(), v.end())) {}
+  Arg(std::string_view n, const Shape& v) : name(n), value(std::vector<int64_t>(v.begin(), v.end())) {}
+};
+using Args = std::initializer_list<Arg>;
+
+// What the program is built for. host: ONNX's own dtypes, every row, zero-size dims. Otherwise only what Core ML's
+// `newest` opset can load, int64 narrowed to int32 where that is proven safe.
+struct BuildTarget {
+  Opset newest = Opset::host;
+  bool host() const { return newest == Opset::host; }
+};
+
+class Builder {
+ public:
+  Builder(Function& function, const OpTable& table, BuildTarget target);
+  // Appends to another block (a branch's body) for the lifetime of the scope.
+  class BlockScope {
+   public:
+    BlockScope(Builder& b, Block& block) : b_(b), saved_(b.block_) { b.block_ = &block; }
+    ~BlockScope() { b_.block_ = saved_; }
+    BlockScope(const BlockScope&) = delete;
+    BlockScope& operator=(const BlockScope&) = delete;
+
+   private:
+    Builder& b_;
+    Block* saved_;
+  };
+
+  const BuildTarget& target() const { return target_; }
+  Function& function() { return *function_; }
+  Block& block() { return *block_; }
+  const OpTable& table() const { return *table_; }
+
+  // Emits one operator; poison on refusal. The single-result form refuses rows with several results.
+  Value* emit(std::string_view op, Args args);
+  Values emit_all(std::string_view op, Args args);
+  Values emit_all(std::string_view op, std::span<const Arg> args);
+  // An operator with nested blocks whose contents are built already (cond, while_loop): types are those of the blocks'
+  // outputs.
+  Values emit_blocks(std::string_view op, Args args, std::vector<std::unique_ptr<Block>> blocks, Types results);
+
+  Value* constant(ConstantPtr c, std::string name = {});
+  Value* scalar(DType dtype, double v) { return constant(Constant::scalar(dtype, v)); }
+  Value* ints(std::span<const int64_t> v, DType dtype = DType::i32) { return constant(Constant::ints(dtype, v)); }
+  // A rank-1 int32 value with this content: a constant when known, else built from `shape` operators of `hints`, values
+  // whose dims mention the symbols. Used for shapes that are only known symbolically.
+  Value* dims_value(const Dims& dims, std::span<Value* const> hints);
+
+  // Refuse what is being lowered: the first refusal counts. Returns poison.
+  Value* refuse(Diag diag);
+  Value* refuse(Code code, std::string message);
+  bool ok() const { return !failure_.has_value(); }
+  const std::optional<Diag>& failure() const { return failure_; }
+  void clear_failure() { failure_.reset(); }
+
+  // Transactions: operators and values made since mark() are dropped by rollback(), and the failure with them.
+  struct Mark {
+    Block* block;
+    size_t ops, values;
+  };
+  Mark mark() const { return {block_, block_->ops.size(), function_->mark()}; }
+  void rollback(const Mark& m);
+
+  // Stamped on everything emitted until changed: the ONNX node being lowered.
+  void set_origin(Provenance origin) { origin_ = std::move(origin); }
+  const Provenance& origin() const { return origin_; }
+  // The newest opset that any emitted operator needed so far (ios15 at least), in a Core ML build.
+  Opset needed() const { return needed_; }
+
+ private:
+  Value* literal(const Arg& arg, const Param& param, const std::vector<std::pair<std::string_view, DType>>& letters);
+  Status bind(const OpRow& row, std::span<const Arg> args, Op& op);
+  Status legal(const Call& call, const Types& types);
+  bool fold(const Op& op, const Call& call, const Types& types, Values& results);
+  Value* result_value(const Call& call, Type type);
+
+  Function* function_;
+  Block* block_;
+  const OpTable* table_;
+  BuildTarget target_;
+  std::optional<Diag> failure_;
+  Provenance origin_;
+  Opset needed_ = Opset::ios15;
+};
+
+// Limits of Core ML tensors that hold for every operator: rank at most 5, no zero-size dims, run-time dtypes.
+Status coreml_type_ok(const Type& type);
+
+}  // namespace graft::ir

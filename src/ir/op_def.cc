@@ -1,0 +1,397 @@
+// The table, calls and the checks that every maker of operators shares. Signatures are parsed once, when a table is
+// made.
+#include "ir/op_def.h"
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+
+#include "base/format.h"
+
+namespace graft::ir {
+namespace {
+
+std::string_view trim(std::string_view s) {
+  while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
+  while (!s.empty() && s.back() == ' ') s.remove_suffix(1);
+  return s;
+}
+
+// Splits at `separator` outside brackets and quotes.
+std::vector<std::string_view> split(std::string_view s, char separator) {
+  std::vector<std::string_view> parts;
+  int depth = 0;
+  bool quoted = false;
+  size_t start = 0;
+  for (size_t i = 0; i <= s.size(); ++i) {
+    const char c = i < s.size() ? s[i] : separator;
+    if (c == '"') quoted = !quoted;
+    if (c == '[' || c == '{') ++depth;
+    if (c == ']' || c == '}') --depth;
+    if (c == separator && depth == 0 && !quoted) {
+      if (const std::string_view part = trim(s.substr(start, i - start)); !part.empty()) parts.push_back(part);
+      start = i + 1;
+    }
+  }
+  return parts;
+}
+
+[[noreturn]] void bad_row(const OpDef& def, std::string_view why) {
+  throw std::logic_error(format("row '{}': {}", def.name, why));
+}
+
+DTypes parse_dtypes(const OpDef& def, std::string_view s, char separator) {
+  DTypes set;
+  for (std::string_view n : split(s, separator)) {
+    const DType t = dtype_from_name(n);
+    if (t == DType::invalid) bad_row(def, format("unknown type '{}'", n));
+    set = set | DTypes{t};
+  }
+  return set;
+}
+
+Param parse_param(const OpDef& def, std::string_view s,
+                  const std::vector<std::pair<std::string_view, DTypes>>& domains) {
+  Param p;
+  const size_t colon = s.find(':');
+  if (colon == std::string_view::npos) bad_row(def, format("no type in '{}'", s));
+  p.name = trim(s.substr(0, colon));
+  if (p.name.ends_with('?')) {
+    p.optional = true;
+    p.name.remove_suffix(1);
+  }
+  std::string_view type = trim(s.substr(colon + 1));
+  if (const size_t eq = type.find('='); eq != std::string_view::npos) {
+    p.fallback = trim(type.substr(eq + 1));
+    type = trim(type.substr(0, eq));
+  }
+  if (type.starts_with("const ")) {
+    p.constant = true;
+    type = trim(type.substr(6));
+  }
+  if (type == "tuple")
+    p.kind = Param::Kind::tuple;
+  else if (type == "list")
+    p.kind = Param::Kind::list;
+  else if (type == "state")
+    p.kind = Param::Kind::state;
+  else if (type == "block")
+    p.kind = Param::Kind::block;
+  else if (type == "any" || type == "internal")
+    p.kind = Param::Kind::any;
+  else {
+    for (const auto& [letter, set] : domains) {
+      if (letter == type) {
+        p.letter = letter;
+        p.dtypes = set;
+      }
+    }
+    if (p.letter.empty()) p.dtypes = parse_dtypes(def, type, '|');
+  }
+  return p;
+}
+
+Signature parse(const OpDef& def, const Variant& v) {
+  std::vector<std::pair<std::string_view, DTypes>> domains;
+  for (std::string_view d : split(v.domains, ';')) {
+    const size_t eq = d.find('=');
+    if (eq == std::string_view::npos || d.size() < eq + 3 || d[eq + 1] != '{')
+      bad_row(def, format("bad domain '{}'", d));
+    domains.emplace_back(trim(d.substr(0, eq)), parse_dtypes(def, d.substr(eq + 2, d.size() - eq - 3), ','));
+  }
+  Signature s;
+  s.variant = &v;
+  for (std::string_view p : split(v.inputs, ';')) s.params.push_back(parse_param(def, p, domains));
+  return s;
+}
+
+}  // namespace
+
+const Param* Signature::find(std::string_view name) const {
+  for (const Param& p : params) {
+    if (p.name == name) return &p;
+  }
+  return nullptr;
+}
+
+int OpRow::param_index(std::string_view name) const {
+  const std::vector<Param>& list = params();
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+OpTable::OpTable(std::span<const OpDef* const> rows) {
+  for (const OpDef* def : rows) {
+    auto row = std::make_unique<OpRow>();
+    row->def = def;
+    if (def->variants.empty()) bad_row(*def, "no variants");
+    for (const Variant& v : def->variants) row->signatures.push_back(parse(*def, v));
+    for (const Signature& s : row->signatures) {
+      for (const Param& p : s.params) {
+        if (row->newest().find(p.name) == nullptr)
+          bad_row(*def, format("parameter '{}' is not in the newest variant", p.name));
+      }
+    }
+    if (!by_name_.emplace(def->name, row.get()).second) bad_row(*def, "listed twice");
+    rows_.push_back(std::move(row));
+  }
+  std::sort(rows_.begin(), rows_.end(), [](const auto& a, const auto& b) { return a->name() < b->name(); });
+}
+
+const OpRow* OpTable::find(std::string_view name) const {
+  const auto at = by_name_.find(name);
+  return at == by_name_.end() ? nullptr : at->second;
+}
+
+void Call::set(int param, std::vector<Operand> operands) { slots_[static_cast<size_t>(param)] = std::move(operands); }
+
+std::span<const Operand> Call::all(std::string_view param) const {
+  const int i = row_->param_index(param);
+  assert(i >= 0 && "the row has no such parameter");
+  if (i < 0) return {};
+  return slots_[static_cast<size_t>(i)];
+}
+
+const Operand& Call::in(std::string_view param) const {
+  static const Type none_type;
+  static const Operand none{&none_type, {}, nullptr, false, {}};
+  const std::span<const Operand> list = all(param);
+  return list.empty() ? none : list[0];
+}
+
+void Call::fault(std::string_view param, std::string message) const {
+  if (error_) return;
+  Diag d;
+  d.code = Code::value_out_of_range;
+  d.op = std::string(row_->name());
+  d.message = format("parameter '{}' {}", param, message);
+  error_ = std::move(d);
+}
+
+bool Call::known(std::string_view param) const { return !has(param) || in(param).known(); }
+
+namespace {
+
+std::string_view fallback_of(const OpRow& row, std::string_view param) {
+  const Param* p = row.newest().find(param);
+  return p == nullptr || p->fallback == "none" ? std::string_view() : p->fallback;
+}
+
+template <class T>
+T number(std::string_view s) {
+  if (s == "true") return T(1);
+  if (s == "false" || s.empty()) return T(0);
+  T v{};
+  std::from_chars(s.data(), s.data() + s.size(), v);
+  return v;
+}
+
+}  // namespace
+
+int64_t Call::i(std::string_view param) const {
+  if (!has(param)) return number<int64_t>(fallback_of(*row_, param));
+  const Operand& o = in(param);
+  if (!o.known() || o.value.count() < 1) {
+    fault(param, "must be known here");
+    return 0;
+  }
+  return element_as_int(o.value, 0);
+}
+
+double Call::f(std::string_view param) const {
+  if (!has(param)) return number<double>(fallback_of(*row_, param));
+  const Operand& o = in(param);
+  if (!o.known() || o.value.count() < 1) {
+    fault(param, "must be known here");
+    return 0;
+  }
+  return element_as_double(o.value, 0);
+}
+
+bool Call::flag(std::string_view param) const { return i(param) != 0; }
+
+std::string_view Call::str(std::string_view param) const {
+  if (!has(param)) {
+    std::string_view s = fallback_of(*row_, param);
+    if (s.size() >= 2 && s.front() == '"') s = s.substr(1, s.size() - 2);
+    return s;
+  }
+  const Operand& o = in(param);
+  if (!o.known() || o.value.count() != 1 || o.value.dtype != DType::string) {
+    fault(param, "must be a known string");
+    return {};
+  }
+  return *o.value.as<std::string>();
+}
+
+Ints Call::ints(std::string_view param) const {
+  if (!has(param)) {
+    const std::string_view s = fallback_of(*row_, param);
+    if (s.empty() || s.front() != '[') return {};
+    const size_t close = s.find(']');
+    int count = 1;
+    if (const std::string_view times = s.substr(close + 1); times.starts_with('*')) {
+      const int spatial = std::max(0, in("x").rank() - 2);
+      count = times == "*2S" ? 2 * spatial : spatial;
+    }
+    return Ints(std::min(count, Ints::capacity), number<int64_t>(s.substr(1, close - 1)));
+  }
+  const Operand& o = in(param);
+  if (!o.known() || o.rank() > 1 || o.value.count() > Ints::capacity) {
+    fault(param, format("must be a known list of at most {} integers", Ints::capacity));
+    return {};
+  }
+  Ints v;
+  for (int64_t k = 0; k < o.value.count(); ++k) v.push_back(element_as_int(o.value, k));
+  return v;
+}
+
+std::optional<Dims> Call::dims(std::string_view param) const {
+  if (!has(param)) return std::nullopt;
+  const Operand& o = in(param);
+  if (o.known()) {
+    Dims d;
+    for (int64_t k = 0; k < o.value.count(); ++k) d.emplace_back(element_as_int(o.value, k));
+    return d;
+  }
+  return o.content == nullptr ? std::nullopt : std::optional<Dims>(*o.content);
+}
+
+Dim Call::fresh(IntRange range) const { return make_fresh ? make_fresh(range) : Dim::symbol("?", range); }
+
+Result<HeapOutputs> HeapOutputs::for_types(const Types& types) {
+  HeapOutputs out;
+  out.views_.resize(types.size());
+  out.tensors_.resize(types.size());
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (types[i].is_static()) GRAFT_CHECK(out.allocate(static_cast<int>(i), types[i].dtype, types[i].shape()));
+  }
+  return out;
+}
+
+Status HeapOutputs::allocate(int i, DType dtype, const Shape& shape) {
+  GRAFT_TRY(tensors_[static_cast<size_t>(i)], Tensor::allocate(dtype, shape));
+  views_[static_cast<size_t>(i)] = tensors_[static_cast<size_t>(i)].mutable_view();
+  return {};
+}
+
+namespace {
+
+tl::unexpected<Diag> bad_argument(Code code, const Call& call, std::string_view param, std::string message) {
+  Diag d;
+  d.code = code;
+  d.op = std::string(call.row().name());
+  d.message = format("argument '{}': {}", param, message);
+  return fail(std::move(d));
+}
+
+Status check_dtype(const Call& call, const Signature& sig, const Param& p, const Operand& o, bool host,
+                   std::vector<std::pair<std::string_view, DType>>& bound) {
+  DTypes allowed = p.dtypes;
+  const bool open = !p.letter.empty();
+  if (host && (open || !call.row().def->host.empty())) allowed = allowed | call.row().def->host;
+  const Type& type = o.type->kind == Type::Kind::state ? *o.type->element : *o.type;
+  if (!type.is_tensor())
+    return bad_argument(Code::dtype_mismatch, call, p.name, format("got {}, takes a tensor", o.type->to_string()));
+  if (!allowed.has(type.dtype)) {
+    return bad_argument(host ? Code::dtype_mismatch : Code::unsupported_dtype, call, p.name,
+                        format("got {}, takes {}", name(type.dtype), allowed.to_string()));
+  }
+  if (!open) return {};
+  for (const auto& [letter, dtype] : bound) {
+    if (letter == p.letter && dtype != type.dtype) {
+      return bad_argument(Code::dtype_mismatch, call, p.name,
+                          format("got {}, but another argument of the same type is {}", name(type.dtype), name(dtype)));
+    }
+  }
+  bound.emplace_back(p.letter, type.dtype);
+  (void)sig;
+  return {};
+}
+
+}  // namespace
+
+Status check_arguments(const Call& call, const Signature& sig, bool host) {
+  std::vector<std::pair<std::string_view, DType>> bound;
+  const std::vector<Param>& list = call.row().params();
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::vector<Operand>& args = call.slots()[i];
+    const Param* p = sig.find(list[i].name);
+    if (p == nullptr) {  // an older variant without this parameter
+      if (!args.empty()) {
+        return bad_argument(Code::needs_later_target, call, list[i].name,
+                            format("does not exist before {}", info(call.row().newest().variant->since).name));
+      }
+      continue;
+    }
+    if (p->kind == Param::Kind::block) continue;
+    if (args.empty()) {
+      if (!p->optional && p->kind != Param::Kind::tuple)
+        return bad_argument(Code::invalid_model, call, p->name, "is missing");
+      continue;
+    }
+    if (p->kind != Param::Kind::tuple && args.size() != 1)
+      return bad_argument(Code::invalid_model, call, p->name, "takes one value");
+    for (const Operand& o : args) {
+      if (p->constant && !(host ? true : o.constant)) {
+        return bad_argument(Code::needs_constant, call, p->name, "must be a constant");
+      }
+      if (p->kind == Param::Kind::tensor || p->kind == Param::Kind::state)
+        GRAFT_CHECK(check_dtype(call, sig, *p, o, host, bound));
+    }
+  }
+  return {};
+}
+
+Status infer(const Call& call, Types& out) {
+  out.clear();
+  if (call.row().def->infer == nullptr)
+    return fail(Code::internal, format("row '{}' has no inference", call.row().name()));
+  Status s = call.row().def->infer(call, out);
+  if (s && call.error()) s = fail(*call.error());
+  if (!s) {
+    Diag d = std::move(s).error();
+    if (d.op.empty()) d.op = std::string(call.row().name());
+    return fail(std::move(d));
+  }
+  for (const Type& t : out) {
+    if (!t.is_tensor()) continue;
+    if (t.rank() > kMaxRank)
+      return fail(Code::limit_exceeded, format("the result has rank {}, at most {} are supported", t.rank(), kMaxRank));
+    for (const Dim& d : t.dims) {
+      if (d.range().hi < 0)
+        return fail(Code::shape_mismatch, format("the result would have a negative dim: {}", t.to_string()));
+    }
+  }
+  return {};
+}
+
+Result<Opset> oldest_opset(const Call& call, Opset newest) {
+  std::optional<Diag> why;
+  for (const Signature& s : call.row().signatures) {
+    if (s.variant->since == Opset::host) {
+      Diag d;
+      d.code = Code::host_only;
+      d.op = std::string(call.row().name());
+      d.message = format("{} ({}) has no MIL form", call.row().name(), call.row().def->doc);
+      return fail(std::move(d));
+    }
+    Status ok = check_arguments(call, s, false);
+    if (ok && s.variant->check != nullptr) ok = s.variant->check(call);
+    if (ok && s.variant->since <= newest) return s.variant->since;
+    if (ok) {
+      Diag d;
+      d.code = Code::needs_later_target;
+      d.op = std::string(call.row().name());
+      d.message = format("{} in this form needs {} or later, the target is {}", call.row().name(),
+                         info(s.variant->since).name, info(newest).name);
+      return fail(std::move(d));
+    }
+    why = std::move(ok).error();
+  }
+  return fail(std::move(*why));
+}
+
+}  // namespace graft::ir

@@ -1,0 +1,201 @@
+// What an operator is: one row holds its name, parameters by opset, type inference, reference kernel and documentation.
+// The rows themselves are in src/ops. The signature of each variant is written in the notation of MIL's own tables:
+//
+//   "x:T; weight:U; bias?:const U=none; strides?:const int32=[1]*S; pad_type?:const string=\"valid\""
+//   "T={fp16,fp32}; U={fp16,fp32}"
+//
+// `?` optional, `const` must be a constant, a letter is a type domain shared by the inputs that name it, `tuple` takes
+// several values, S is the number of spatial dims of x (rank - 2), `none` means absent.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/tensor.h"
+#include "ir/constant.h"
+#include "ir/target.h"
+#include "ir/type.h"
+
+namespace graft::ir {
+
+class Call;
+class Outputs;
+using Types = std::vector<Type>;
+
+// Effects order operators: elimination, scheduling and partitioning treat them as ordered.
+enum class Effects : uint8_t { none, reads_state, writes_state, random };
+
+struct Variant {
+  Opset since;
+  std::string_view inputs, domains;
+  // Limits of this variant beyond its signature (a rank, a mode): the refusal says what would fit.
+  Status (*check)(const Call&) = nullptr;
+};
+
+// Where tests draw inputs from and how close a fast path must come. Absolute tolerances are relative to the largest
+// expected magnitude when that is above 1.
+struct Domain {
+  double lo = -2, hi = 2;
+  double tolerance_f32 = 1e-5, tolerance_f16 = 2e-3;
+};
+
+struct OpDef {
+  std::string_view name, family, doc;
+  std::span<const Variant> variants;  // oldest first; a single {host, …} for host operators
+  // Element types that the host takes beyond the newest variant's domains, for every letter and untyped input that has
+  // more than one type. int64 add is add: merely not legal for Core ML.
+  DTypes host = {};
+  Effects effects = Effects::none;
+  Status (*infer)(const Call&, Types& out) = nullptr;
+  // Obviously right, slow, allocation-free. Null for const, cond, while_loop and state operators, which the engine runs
+  // itself.
+  Status (*reference)(const Call&, Outputs&) = nullptr;
+  // The content of a small integer result when operands hold symbolic dims; false when it cannot be told.
+  bool (*symbolic)(const Call&, Dims& content) = nullptr;
+  // The range of an integer result; null: the whole range of its dtype.
+  IntRange (*range)(const Call&) = nullptr;
+  // Folding without computing (views, lazy casts and transposes); null or a null result: fold with `reference`.
+  ConstantPtr (*lazy)(const Call&, const ConstantPtr& x, const Type& out) = nullptr;
+  Domain domain = {};
+};
+
+// One input of a signature, parsed.
+struct Param {
+  enum class Kind : uint8_t { tensor, tuple, list, state, block, any };
+  std::string_view name;
+  Kind kind = Kind::tensor;
+  bool optional = false;
+  bool constant = false;
+  std::string_view letter;    // type domain, empty for a fixed type
+  DTypes dtypes;              // allowed (fixed type, or the letter's domain)
+  std::string_view fallback;  // text of the default; empty or "none": absent
+};
+
+struct Signature {
+  const Variant* variant = nullptr;
+  std::vector<Param> params;
+  const Param* find(std::string_view name) const;
+};
+
+// A row and its parsed signatures. Operators in a program point to one of these; the table outlives every program.
+struct OpRow {
+  const OpDef* def = nullptr;
+  std::vector<Signature> signatures;  // as def->variants
+  // Arguments of an operator are stored in the order of this list: the newest signature.
+  const std::vector<Param>& params() const { return signatures.back().params; }
+  const Signature& newest() const { return signatures.back(); }
+  int param_index(std::string_view name) const;  // -1 if there is none
+  std::string_view name() const { return def->name; }
+  bool host_only() const { return signatures.back().variant->since == Opset::host; }
+};
+
+// Immutable after construction; safe to share between threads.
+class OpTable {
+ public:
+  // Rows must outlive the table. A signature that does not parse, or an older variant with a parameter that the newest
+  // lacks, is a programming error: the constructor throws std::logic_error.
+  explicit OpTable(std::span<const OpDef* const> rows);
+  const OpRow* find(std::string_view name) const;                            // null if there is none
+  const std::vector<std::unique_ptr<OpRow>>& rows() const { return rows_; }  // sorted by name
+
+ private:
+  std::vector<std::unique_ptr<OpRow>> rows_;
+  std::unordered_map<std::string_view, const OpRow*> by_name_;
+};
+
+// What is known of one argument. `type` is always set; `value` when the elements are known (a constant while building,
+// the tensor itself in a run); `content` when they are known symbolically (integer tensors of rank 0 or 1).
+struct Operand {
+  const Type* type = nullptr;
+  TensorView value;  // data == nullptr: not known
+  const Dims* content = nullptr;
+  bool constant = false;  // the value is a constant of the program, not just known in this run
+  IntRange range;         // integers: proven bounds
+
+  bool known() const { return value.data != nullptr || (constant && value.count() == 0); }
+  DType dtype() const { return type->dtype; }
+  int rank() const { return type->rank(); }
+  const Dims& dims() const { return type->dims; }
+};
+
+// An operator with its arguments, as inference, reference kernels and fast candidates see it. Parameters are read by
+// name; one that was left out gives the row's default. Reading a parameter that is not known, or has the wrong size,
+// leaves an error in the call (see error()), and gives a harmless value, so that readers stay straight.
+class Call {
+ public:
+  explicit Call(const OpRow& row) : row_(&row), slots_(row.params().size()) {}
+  void set(int param, std::vector<Operand> operands);
+
+  const OpRow& row() const { return *row_; }
+  bool has(std::string_view param) const { return !all(param).empty(); }
+  const Operand& in(std::string_view param) const;             // the argument, or an operand of kind none when left out
+  std::span<const Operand> all(std::string_view param) const;  // a tuple's members
+  std::span<const std::vector<Operand>> slots() const { return slots_; }
+  std::vector<Operand>& slot(int param) { return slots_[static_cast<size_t>(param)]; }
+
+  // Parameters by value.
+  int64_t i(std::string_view param) const;
+  double f(std::string_view param) const;
+  bool flag(std::string_view param) const;
+  std::string_view str(std::string_view param) const;
+  // A rank-1 (or rank-0) integer or bool parameter of at most Ints::capacity entries; `*S` defaults are expanded with
+  // x's rank.
+  Ints ints(std::string_view param) const;
+  bool known(std::string_view param) const;  // value known, or left out
+  // The content of an integer argument as dims, constants included; empty optional when not known even symbolically.
+  std::optional<Dims> dims(std::string_view param) const;
+
+  // The first failure to read a parameter. Inference drivers turn it into the operator's error.
+  const std::optional<Diag>& error() const { return error_; }
+
+  // A new symbol for a size that only a run can tell. Inference in the builder gives it a name; while planning a run it
+  // stays unknown, which tells the engine to ask the data.
+  Dim fresh(IntRange range) const;
+  std::function<Dim(IntRange)> make_fresh;
+
+ private:
+  void fault(std::string_view param, std::string message) const;
+
+  const OpRow* row_;
+  std::vector<std::vector<Operand>> slots_;
+  mutable std::optional<Diag> error_;
+};
+
+// Where a kernel writes. Sizes that inference knew are allocated already; others are made by allocate().
+class Outputs {
+ public:
+  virtual ~Outputs() = default;
+  int size() const { return static_cast<int>(views_.size()); }
+  MutableTensorView& operator[](int i) { return views_[static_cast<size_t>(i)]; }
+  // For results whose shape depends on data: called once before writing. out_of_memory when it does not fit.
+  virtual Status allocate(int i, DType dtype, const Shape& shape) = 0;
+
+ protected:
+  std::vector<MutableTensorView> views_;
+};
+
+// Outputs on the heap: folding, tests, and reference runs.
+class HeapOutputs final : public Outputs {
+ public:
+  // Static types are allocated at once.
+  static Result<HeapOutputs> for_types(const Types& types);
+  Status allocate(int i, DType dtype, const Shape& shape) override;
+  Tensor take(int i) { return std::move(tensors_[static_cast<size_t>(i)]); }
+
+ private:
+  std::vector<Tensor> tensors_;
+};
+
+// Checks presence, constness and element types of the arguments against `signature` (host: also def->host types), then
+// runs the row's inference. Every maker of operators goes through here.
+Status check_arguments(const Call& call, const Signature& signature, bool host);
+Status infer(const Call& call, Types& out);
+// The oldest opset not newer than `newest` whose variant takes this call; the refusal names what would fit.
+Result<Opset> oldest_opset(const Call& call, Opset newest);
+
+}  // namespace graft::ir

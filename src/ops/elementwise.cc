@@ -1,0 +1,447 @@
+// Element-by-element operators of MIL: arithmetic, comparison, logic, unary functions, cast. A row a line is the aim;
+// what makes several lines alike is in pointwise.h. Longer than most files because it is one list.
+#include "ops/pointwise.h"
+#include "ops/table.h"
+
+namespace graft::ops {
+namespace {
+
+constexpr Variant kNumeric2[] = {{Opset::ios15, "x:T; y:T", "T={fp16,fp32,int32}"}};
+constexpr Variant kLogic2[] = {{Opset::ios15, "x:T; y:T", "T={bool}"}};
+constexpr Variant kFloat1[] = {{Opset::ios15, "x:T", "T={fp16,fp32}"}};
+constexpr Variant kNumeric1[] = {{Opset::ios15, "x:T", "T={fp16,fp32,int32}"}};
+
+using Symbolic = bool (*)(const Call&, Dims&);
+using Range = IntRange (*)(const Call&);
+using ir::Domain;
+
+// ---- two operands -------------------------------------------------------------------------------------------------
+
+template <auto fn>
+constexpr OpDef arithmetic(std::string_view name, std::string_view doc, Symbolic symbolic = nullptr,
+                           Range range = nullptr, Domain domain = {}) {
+  return {.name = name,
+          .family = "elementwise_binary",
+          .doc = doc,
+          .variants = kNumeric2,
+          .host = kNumbers,
+          .infer = infer_broadcast,
+          .reference = binary_reference<fn>,
+          .symbolic = symbolic,
+          .range = range,
+          .domain = domain};
+}
+
+template <auto fn>
+constexpr OpDef comparison(std::string_view name, std::string_view doc) {
+  return {.name = name,
+          .family = "elementwise_binary",
+          .doc = doc,
+          .variants = kNumeric2,
+          .host = kNumbers | DTypes{DType::boolean},
+          .infer = infer_compare,
+          .reference = binary_reference<fn, Takes::all, bool>};
+}
+
+template <auto fn>
+constexpr OpDef logic(std::string_view name, std::string_view doc) {
+  return {.name = name,
+          .family = "elementwise_binary",
+          .doc = doc,
+          .variants = kLogic2,
+          .infer = infer_broadcast,
+          .reference = binary_reference<fn, Takes::bools>};
+}
+
+// Bounds of integer results, saturating: they only ever get wider.
+__extension__ using Int128 = __int128;
+int64_t sat(Int128 v) { return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : static_cast<int64_t>(v); }
+
+template <auto corner>
+IntRange range_of_corners(const Call& call) {
+  const IntRange a = call.in("x").range, b = call.in("y").range;
+  const Int128 v[] = {corner(a.lo, b.lo), corner(a.lo, b.hi), corner(a.hi, b.lo), corner(a.hi, b.hi)};
+  const auto [lo, hi] = std::minmax_element(std::begin(v), std::end(v));
+  return {sat(*lo), sat(*hi)};
+}
+constexpr auto kCornerAdd = [](Int128 a, Int128 b) { return a + b; };
+constexpr auto kCornerSub = [](Int128 a, Int128 b) { return a - b; };
+constexpr auto kCornerMul = [](Int128 a, Int128 b) { return a * b; };
+constexpr auto kCornerMin = [](Int128 a, Int128 b) { return std::min(a, b); };
+constexpr auto kCornerMax = [](Int128 a, Int128 b) { return std::max(a, b); };
+
+// Both non-negative, divisor positive: the quotient is between 0 and the dividend. Otherwise its magnitude is at most
+// the dividend's.
+IntRange range_divide(const Call& call) {
+  const IntRange a = call.in("x").range, b = call.in("y").range;
+  if (a.lo >= 0 && b.lo >= 1) return {a.lo / b.hi, a.hi / b.lo};
+  const int64_t m = std::max(a.hi, a.lo == INT64_MIN ? INT64_MAX : -a.lo);
+  return {-m, m};
+}
+IntRange range_mod(const Call& call) {
+  const IntRange b = call.in("y").range;
+  return {std::min<int64_t>(0, b.lo == INT64_MIN ? b.lo : b.lo + 1), std::max<int64_t>(0, b.hi - 1)};
+}
+
+// Integer division by zero gives 0; INT64_MIN / -1 wraps.
+int64_t truncated_quotient(int64_t a, int64_t b) { return b == 0 ? 0 : b == -1 ? wrap_sub(int64_t{0}, a) : a / b; }
+int64_t floored_quotient(int64_t a, int64_t b) {
+  const int64_t q = truncated_quotient(a, b);
+  return b != 0 && b != -1 && a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
+}
+
+template <class W>
+constexpr bool is_double = std::is_same_v<W, double>;
+
+constexpr auto kRealDiv = []<class W>(W a, W b) {
+  if constexpr (is_double<W>)
+    return a / b;
+  else if constexpr (std::is_same_v<W, int64_t>)
+    return truncated_quotient(a, b);
+  else
+    return b == 0 ? W{0} : a / b;
+};
+constexpr auto kFloorDiv = []<class W>(W a, W b) {
+  if constexpr (is_double<W>)
+    return std::floor(a / b);
+  else if constexpr (std::is_same_v<W, int64_t>)
+    return floored_quotient(a, b);
+  else
+    return b == 0 ? W{0} : a / b;
+};
+constexpr auto kMod = []<class W>(W a, W b) {
+  if constexpr (is_double<W>) {
+    const double r = std::fmod(a, b);
+    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+  } else if constexpr (std::is_same_v<W, int64_t>) {
+    return b == 0 ? W{0} : wrap_sub(a, wrap_mul(floored_quotient(a, b), b));
+  } else {
+    return b == 0 ? W{0} : a % b;
+  }
+};
+constexpr auto kPow = []<class W>(W a, W b) {
+  if constexpr (is_double<W>) {
+    return std::pow(a, b);
+  } else {
+    if constexpr (std::is_signed_v<W>) {
+      if (b < 0) return a == 1 ? W{1} : a == -1 ? (b % 2 != 0 ? W{-1} : W{1}) : W{0};
+    }
+    W r = 1;
+    for (; b > 0; b /= 2, a = wrap_mul(a, a)) {
+      if (b % 2 != 0) r = wrap_mul(r, a);
+    }
+    return r;
+  }
+};
+// NaN wins, as in numpy and ONNX.
+constexpr auto kMaximum = []<class W>(W a, W b) {
+  if constexpr (is_double<W>)
+    return std::isnan(a) || a > b ? a : b;
+  else
+    return a > b ? a : b;
+};
+constexpr auto kMinimum = []<class W>(W a, W b) {
+  if constexpr (is_double<W>)
+    return std::isnan(a) || a < b ? a : b;
+  else
+    return a < b ? a : b;
+};
+constexpr auto kAdd = [](auto a, auto b) { return wrap_add(a, b); };
+constexpr auto kSub = [](auto a, auto b) { return wrap_sub(a, b); };
+constexpr auto kMul = [](auto a, auto b) { return wrap_mul(a, b); };
+constexpr auto kAnd = [](bool a, bool b) { return a && b; };
+constexpr auto kOr = [](bool a, bool b) { return a || b; };
+constexpr auto kXor = [](bool a, bool b) { return a != b; };
+
+using MaybeDim = std::optional<Dim>;
+constexpr auto kDimAdd = [](const Dim& a, const Dim& b) -> MaybeDim { return a + b; };
+constexpr auto kDimSub = [](const Dim& a, const Dim& b) -> MaybeDim { return a - b; };
+constexpr auto kDimMul = [](const Dim& a, const Dim& b) -> MaybeDim { return a * b; };
+constexpr auto kDimMin = [](const Dim& a, const Dim& b) -> MaybeDim { return ir::dim_min(a, b); };
+constexpr auto kDimMax = [](const Dim& a, const Dim& b) -> MaybeDim { return ir::dim_max(a, b); };
+constexpr auto kDimFloorDiv = [](const Dim& a, const Dim& b) -> MaybeDim {
+  return b.range().lo >= 1 ? MaybeDim(ir::floor_div(a, b)) : std::nullopt;
+};
+constexpr auto kDimTruncDiv = [](const Dim& a, const Dim& b) -> MaybeDim {
+  return a.range().lo >= 0 && b.range().lo >= 1 ? MaybeDim(ir::floor_div(a, b)) : std::nullopt;
+};
+constexpr auto kDimMod = [](const Dim& a, const Dim& b) -> MaybeDim {
+  return b.range().lo >= 1 ? MaybeDim(a - b * ir::floor_div(a, b)) : std::nullopt;
+};
+
+constexpr OpDef add = arithmetic<kAdd>("add", "x + y", symbolic_binary<kDimAdd>, range_of_corners<kCornerAdd>);
+constexpr OpDef sub = arithmetic<kSub>("sub", "x - y", symbolic_binary<kDimSub>, range_of_corners<kCornerSub>);
+constexpr OpDef mul = arithmetic<kMul>("mul", "x * y", symbolic_binary<kDimMul>, range_of_corners<kCornerMul>);
+constexpr OpDef real_div =
+    arithmetic<kRealDiv>("real_div", "x / y; on integers (host) truncated towards zero, x / 0 is 0",
+                         symbolic_binary<kDimTruncDiv>, range_divide, {.lo = 0.2, .hi = 3});
+constexpr OpDef floor_div = arithmetic<kFloorDiv>("floor_div", "floor(x / y); integer x / 0 is 0",
+                                                  symbolic_binary<kDimFloorDiv>, range_divide, {.lo = 0.2, .hi = 3});
+constexpr OpDef mod = arithmetic<kMod>("mod", "x - y * floor(x / y): the result has the sign of y",
+                                       symbolic_binary<kDimMod>, range_mod, {.lo = 0.2, .hi = 3});
+constexpr OpDef pow_ = arithmetic<kPow>("pow", "x to the power y", nullptr, nullptr, {.lo = 0.2, .hi = 3});
+constexpr OpDef maximum = arithmetic<kMaximum>("maximum", "the larger of x and y; NaN wins", symbolic_binary<kDimMax>,
+                                               range_of_corners<kCornerMax>);
+constexpr OpDef minimum = arithmetic<kMinimum>("minimum", "the smaller of x and y; NaN wins", symbolic_binary<kDimMin>,
+                                               range_of_corners<kCornerMin>);
+constexpr OpDef equal = comparison<[](auto a, auto b) { return a == b; }>("equal", "x == y");
+constexpr OpDef not_equal = comparison<[](auto a, auto b) { return a != b; }>("not_equal", "x != y");
+constexpr OpDef less = comparison<[](auto a, auto b) { return a < b; }>("less", "x < y");
+constexpr OpDef less_equal = comparison<[](auto a, auto b) { return a <= b; }>("less_equal", "x <= y");
+constexpr OpDef greater = comparison<[](auto a, auto b) { return (a > b); }>("greater", "x > y");
+constexpr OpDef greater_equal = comparison<[](auto a, auto b) { return (a >= b); }>("greater_equal", "x >= y");
+constexpr OpDef logical_and = logic<kAnd>("logical_and", "x and y");
+constexpr OpDef logical_or = logic<kOr>("logical_or", "x or y");
+constexpr OpDef logical_xor = logic<kXor>("logical_xor", "x xor y");
+
+// ---- one operand --------------------------------------------------------------------------------------------------
+
+template <auto fn>
+constexpr OpDef function(std::string_view name, std::string_view doc, Domain domain = {}) {
+  return {.name = name,
+          .family = "elementwise_unary",
+          .doc = doc,
+          .variants = kFloat1,
+          .host = kFloats,
+          .infer = infer_like_x,
+          .reference = unary_reference<fn, Takes::floats>,
+          .domain = domain};
+}
+template <auto fn>
+constexpr OpDef numeric(std::string_view name, std::string_view doc, Domain domain = {}) {
+  return {.name = name,
+          .family = "elementwise_unary",
+          .doc = doc,
+          .variants = kNumeric1,
+          .host = kNumbers,
+          .infer = infer_like_x,
+          .reference = unary_reference<fn>,
+          .domain = domain};
+}
+
+constexpr auto kAbs = []<class W>(W x) {
+  if constexpr (is_double<W>)
+    return std::fabs(x);
+  else
+    return x < W{0} ? static_cast<W>(wrap_sub(W{0}, x)) : x;
+};
+constexpr auto kSign = []<class W>(W x) {
+  if constexpr (is_double<W>)
+    return std::isnan(x) ? x : static_cast<W>((x > 0) - (x < 0));
+  else
+    return static_cast<W>(x > W{0}) - static_cast<W>(x < W{0});
+};
+constexpr auto kSquare = [](auto x) { return wrap_mul(x, x); };
+constexpr auto kExp2 = []<class W>(W x) {
+  if constexpr (is_double<W>)
+    return std::exp2(x);
+  else
+    return x < W{0} || x > W{62} ? W{0} : static_cast<W>(W{1} << x);
+};
+
+constexpr OpDef abs_ = numeric<kAbs>("abs", "|x|");
+constexpr OpDef sign = numeric<kSign>("sign", "-1, 0 or 1");
+constexpr OpDef square = numeric<kSquare>("square", "x * x");
+constexpr OpDef exp2_ = numeric<kExp2>("exp2", "2 to the power x");
+constexpr OpDef acos_ = function<[](double x) { return std::acos(x); }>("acos", "arc cosine", {.lo = -1, .hi = 1});
+constexpr OpDef asin_ = function<[](double x) { return std::asin(x); }>("asin", "arc sine", {.lo = -1, .hi = 1});
+constexpr OpDef atan_ = function<[](double x) { return std::atan(x); }>("atan", "arc tangent");
+constexpr OpDef atanh_ =
+    function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9});
+constexpr OpDef ceil_ = function<[](double x) { return std::ceil(x); }>("ceil", "round up");
+constexpr OpDef cos_ = function<[](double x) { return std::cos(x); }>("cos", "cosine");
+constexpr OpDef cosh_ = function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine");
+constexpr OpDef erf_ = function<[](double x) { return std::erf(x); }>("erf", "Gauss error function");
+constexpr OpDef exp_ = function<[](double x) { return std::exp(x); }>("exp", "e to the power x");
+constexpr OpDef floor_ = function<[](double x) { return std::floor(x); }>("floor", "round down");
+constexpr OpDef round_ =
+    function<[](double x) { return std::nearbyint(x); }>("round", "round to nearest, halves to even");
+constexpr OpDef sin_ = function<[](double x) { return std::sin(x); }>("sin", "sine");
+constexpr OpDef sinh_ = function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine");
+constexpr OpDef sqrt_ = function<[](double x) { return std::sqrt(x); }>("sqrt", "square root", {.lo = 0, .hi = 4});
+constexpr OpDef tan_ = function<[](double x) { return std::tan(x); }>("tan", "tangent", {.lo = -1.2, .hi = 1.2});
+constexpr OpDef tanh_ = function<[](double x) { return std::tanh(x); }>("tanh", "hyperbolic tangent");
+
+constexpr Variant kNot[] = {{Opset::ios15, "x:bool", ""}};
+constexpr OpDef logical_not = {.name = "logical_not",
+                               .family = "elementwise_unary",
+                               .doc = "not x",
+                               .variants = kNot,
+                               .infer = infer_like_x,
+                               .reference = unary_reference<[](bool x) { return !x; }, Takes::bools>};
+
+// ---- one operand and scalar parameters ----------------------------------------------------------------------------
+
+// fn(x, p, q) with up to two scalar parameters read once.
+template <auto fn>
+Status with_scalars(const Call& call, Outputs& out, double p, double q) {
+  const TensorView x = call.in("x").value;
+  const bool ok = visit_dtype(x.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (!std::is_same_v<T, bool>) {
+      const T* src = x.as<T>();
+      T* dst = out[0].as<T>();
+      const auto a = static_cast<Wide<T>>(p), b = static_cast<Wide<T>>(q);
+      for (int64_t i = 0, n = x.count(); i < n; ++i) dst[i] = narrow<T>(fn(widen(src[i]), a, b));
+    }
+  });
+  return ok ? Status{} : no_kernel(call, x.dtype);
+}
+
+template <auto fn>
+Status epsilon_reference(const Call& call, Outputs& out) {
+  return with_scalars<[](auto x, auto e, auto) { return static_cast<decltype(x)>(fn(static_cast<double>(x + e))); }>(
+      call, out, call.f("epsilon"), 0);
+}
+
+#define GRAFT_EPSILON_VARIANTS(fallback)                                                   \
+  {                                                                                        \
+    {Opset::ios15, "x:T; epsilon?:const T=" fallback, "T={fp16,fp32}"},                    \
+        {Opset::ios17, "x:T; epsilon?:const U=" fallback, "T={fp16,fp32}; U={fp16,fp32}"}, \
+  }
+constexpr Variant kInverse[] = GRAFT_EPSILON_VARIANTS("1e-04");
+constexpr Variant kLog[] = GRAFT_EPSILON_VARIANTS("1e-45");
+constexpr Variant kRsqrt[] = GRAFT_EPSILON_VARIANTS("1e-12");
+#undef GRAFT_EPSILON_VARIANTS
+
+template <auto fn>
+constexpr OpDef with_epsilon(std::string_view name, std::string_view doc, std::span<const Variant> variants) {
+  return {.name = name,
+          .family = "elementwise_unary",
+          .doc = doc,
+          .variants = variants,
+          .host = kFloats,
+          .infer = infer_like_x,
+          .reference = epsilon_reference<fn>,
+          .domain = {.lo = 0.2, .hi = 4}};
+}
+constexpr OpDef inverse = with_epsilon<[](double x) { return 1 / x; }>("inverse", "1 / (x + epsilon)", kInverse);
+constexpr OpDef log_ = with_epsilon<[](double x) { return std::log(x); }>("log", "ln(x + epsilon)", kLog);
+constexpr OpDef rsqrt =
+    with_epsilon<[](double x) { return 1 / std::sqrt(x); }>("rsqrt", "1 / sqrt(x + epsilon)", kRsqrt);
+
+// iOS17 requires alpha < beta; written so that NaN stays NaN.
+constexpr auto kClip = [](auto x, auto lo, auto hi) { return x < lo ? lo : x > hi ? hi : x; };
+constexpr Variant kClipVariants[] = {
+    {Opset::ios15, "x:T; alpha:const T; beta:const T", "T={fp16,fp32}"},
+    {Opset::ios17, "x:T; alpha:const T; beta:const T", "T={fp16,fp32}",
+     [](const Call& call) -> Status {
+       if (call.f("alpha") < call.f("beta")) return {};
+       return bad(Code::unsupported_attribute,
+                  format("alpha {} must be below beta {} from iOS17 on", call.f("alpha"), call.f("beta")));
+     }},
+};
+constexpr OpDef clip = {.name = "clip",
+                        .family = "elementwise_unary",
+                        .doc = "min(max(x, alpha), beta)",
+                        .variants = kClipVariants,
+                        .host = kFloats,
+                        .infer = infer_like_x,
+                        .reference = [](const Call& call, Outputs& out) {
+                          return with_scalars<kClip>(call, out, call.f("alpha"), call.f("beta"));
+                        }};
+
+constexpr Variant kThreshold[] = {{Opset::ios15, "x:T; alpha:const T", "T={fp16,fp32,int32}"}};
+constexpr auto kAtLeast = [](auto x, auto alpha, auto) { return x < alpha ? alpha : x; };
+constexpr OpDef threshold = {
+    .name = "threshold",
+    .family = "elementwise_unary",
+    .doc = "max(x, alpha)",
+    .variants = kThreshold,
+    .host = kNumbers,
+    .infer = infer_like_x,
+    .reference = [](const Call& call, Outputs& out) { return with_scalars<kAtLeast>(call, out, call.f("alpha"), 0); }};
+
+// ---- cast ---------------------------------------------------------------------------------------------------------
+
+constexpr Variant kCast[] = {
+    {Opset::ios15, "x:T; dtype:const string", "T={fp16,fp32,int32,bool}",
+     [](const Call& call) -> Status {
+       const DType t = dtype_from_name(call.str("dtype"));
+       if (DTypes{DType::f16, DType::f32, DType::i32, DType::boolean}.has(t)) return {};
+       return bad(Code::unsupported_dtype,
+                  format("cast to {} needs iOS17 or does not exist in Core ML", call.str("dtype")));
+     }},
+    {Opset::ios17, "x:T; dtype:const string", "T={fp16,fp32,int8,uint8,int16,uint16,int32,bool}",
+     [](const Call& call) -> Status {
+       const DType t = dtype_from_name(call.str("dtype"));
+       constexpr DTypes kAll{DType::f16, DType::f32, DType::i8,  DType::u8,
+                             DType::i16, DType::u16, DType::i32, DType::boolean};
+       if (kAll.has(t)) return {};
+       return bad(Code::unsupported_dtype, format("cast to {}, Core ML has {}", call.str("dtype"), kAll.to_string()));
+     }},
+};
+
+Status cast_type(const Call& call, Types& out) {
+  const DType t = dtype_from_name(call.str("dtype"));
+  if (!(kNumbers | DTypes{DType::boolean}).has(t))
+    return bad(Code::dtype_mismatch, format("cannot cast to '{}'", call.str("dtype")));
+  out.push_back(Type::tensor(t, call.in("x").dims()));
+  return {};
+}
+
+Status cast_reference(const Call& call, Outputs& out) {
+  const TensorView x = call.in("x").value;
+  const bool ok = visit_dtype(x.dtype, [&](auto from) {
+    using From = decltype(from);
+    visit_dtype(out[0].dtype, [&](auto to) {
+      using To = decltype(to);
+      const From* src = x.as<From>();
+      To* dst = out[0].as<To>();
+      for (int64_t i = 0, n = x.count(); i < n; ++i) dst[i] = narrow<To>(widen(src[i]));
+    });
+  });
+  return ok ? Status{} : no_kernel(call, x.dtype);
+}
+
+bool cast_symbolic(const Call& call, Dims& content) {
+  const std::optional<Dims> d = call.dims("x");
+  const IntRange fits = int_range(dtype_from_name(call.str("dtype")));
+  if (!d || !is_int(call.in("x").dtype())) return false;
+  for (const Dim& v : *d) {
+    // A size beyond int32 exists in no tensor this runs on; a shape's element keeps its symbol through a cast to int32.
+    if (v.known() && !IntRange{v.value(), v.value()}.inside(fits)) return false;
+  }
+  content = *d;
+  return true;
+}
+
+IntRange cast_range(const Call& call) {
+  const IntRange fits = int_range(dtype_from_name(call.str("dtype")));
+  const Operand& x = call.in("x");
+  if (is_float(x.dtype())) return fits;
+  return x.range.inside(fits) ? x.range : fits;
+}
+
+ir::ConstantPtr cast_lazy(const Call& call, const ir::ConstantPtr& x, const Type& out) {
+  (void)call;
+  // Float to float only: the values of the others are decided by the reference kernel.
+  return is_float(x->dtype()) && kFloats.has(x->dtype()) && is_float(out.dtype) ? ir::Constant::cast(x, out.dtype)
+                                                                                : nullptr;
+}
+
+constexpr OpDef cast = {
+    .name = "cast",
+    .family = "elementwise_unary",
+    .doc = "convert to the dtype named by the string; float to integer truncates towards zero, saturates, NaN gives 0",
+    .variants = kCast,
+    .host = kNumbers | DTypes{DType::boolean},
+    .infer = cast_type,
+    .reference = cast_reference,
+    .symbolic = cast_symbolic,
+    .range = cast_range,
+    .lazy = cast_lazy};
+
+constexpr const OpDef* kRows[] = {
+    &add,         &sub,       &mul,   &real_div,   &floor_div, &mod,           &pow_,        &maximum,    &minimum,
+    &equal,       &not_equal, &less,  &less_equal, &greater,   &greater_equal, &logical_and, &logical_or, &logical_xor,
+    &logical_not, &abs_,      &sign,  &square,     &exp2_,     &acos_,         &asin_,       &atan_,      &atanh_,
+    &ceil_,       &cos_,      &cosh_, &erf_,       &exp_,      &floor_,        &round_,      &sin_,       &sinh_,
+    &sqrt_,       &tan_,      &tanh_, &inverse,    &log_,      &rsqrt,         &clip,        &threshold,  &cast,
+};
+
+}  // namespace
+
+Rows elementwise_rows() { return kRows; }
+
+}  // namespace graft::ops

@@ -1,0 +1,122 @@
+#include "ops/kernel.h"
+
+namespace graft::ops {
+
+Result<int> normal_axis(int64_t axis, int rank) {
+  if (axis < -rank || axis >= rank) {
+    return fail(Code::value_out_of_range,
+                format("axis {} is outside -{}..{} of a rank-{} tensor", axis, rank, rank - 1, rank));
+  }
+  return static_cast<int>(axis < 0 ? axis + rank : axis);
+}
+
+Result<Dims> broadcast(const Dims& a, const Dims& b) {
+  const Dims& big = a.size() >= b.size() ? a : b;
+  const Dims& small = a.size() >= b.size() ? b : a;
+  Dims out = big;
+  const size_t lead = big.size() - small.size();
+  for (size_t i = 0; i < small.size(); ++i) {
+    const Dim &x = big[lead + i], &y = small[i];
+    Dim& o = out[lead + i];
+    if (x == y || y == Dim(1)) continue;
+    if (x == Dim(1)) {
+      o = y;
+    } else if (x.known() && y.known()) {
+      return fail(Code::shape_mismatch, format("{} and {} do not broadcast", ir::to_string(a), ir::to_string(b)));
+    } else if (x.known() || y.known()) {
+      o = x.known() ? x : y;  // the other must be 1 or this size
+    } else {
+      o = ir::dim_max(x, y);
+    }
+  }
+  return out;
+}
+
+Shape broadcast_shapes(const Shape& a, const Shape& b) {
+  const Shape& big = a.size() >= b.size() ? a : b;
+  const Shape& small = a.size() >= b.size() ? b : a;
+  Shape out = big;
+  for (int i = 1; i <= small.size(); ++i) {
+    int64_t& o = out[big.size() - i];
+    if (o == 1) o = small[small.size() - i];
+  }
+  return out;
+}
+
+Status infer_like_x(const Call& call, Types& out) {
+  out.push_back(*call.in("x").type);
+  return {};
+}
+
+Status infer_broadcast(const Call& call, Types& out) {
+  GRAFT_TRY(Dims dims, broadcast(call.in("x").dims(), call.in("y").dims()));
+  out.push_back(Type::tensor(call.in("x").dtype(), std::move(dims)));
+  return {};
+}
+
+Status infer_compare(const Call& call, Types& out) {
+  GRAFT_TRY(Dims dims, broadcast(call.in("x").dims(), call.in("y").dims()));
+  out.push_back(Type::tensor(DType::boolean, std::move(dims)));
+  return {};
+}
+
+namespace {
+
+// The operands that carry data, as opposed to axes, shapes and other parameters: those whose parameter is a tuple or
+// has the same type domain as the first input.
+bool carries_data(const ir::Param& p, const ir::Param& first) {
+  return p.kind == ir::Param::Kind::tuple || &p == &first || (!p.letter.empty() && p.letter == first.letter);
+}
+
+}  // namespace
+
+bool symbolic_by_moving(const Call& call, Dims& content) {
+  const std::vector<ir::Param>& params = call.row().params();
+  Call numbered(call.row());
+  Dims table;
+  std::vector<Tensor> keep;
+  std::vector<std::unique_ptr<Type>> types;
+  for (size_t p = 0; p < params.size(); ++p) {
+    std::vector<Operand> operands = call.slots()[p];
+    for (Operand& o : operands) {
+      if (!carries_data(params[p], params[0])) {
+        if (!o.known()) return false;
+        continue;
+      }
+      if (!o.type->is_static() || o.rank() > 1) return false;
+      if (!o.known() && o.content == nullptr) return false;
+      Tensor ids(DType::i64, o.type->shape());
+      for (int64_t i = 0; i < ids.count(); ++i) {
+        ids.span<int64_t>()[static_cast<size_t>(i)] = static_cast<int64_t>(table.size());
+        table.push_back(o.known() ? Dim(element_as_int(o.value, i)) : (*o.content)[static_cast<size_t>(i)]);
+      }
+      types.push_back(std::make_unique<Type>(Type::tensor(DType::i64, ids.shape())));
+      o.type = types.back().get();
+      o.value = ids.view();
+      keep.push_back(std::move(ids));
+    }
+    numbered.set(static_cast<int>(p), std::move(operands));
+  }
+  Types out;
+  if (!call.row().def->infer(numbered, out) || numbered.error() || out.size() != 1 || !out[0].is_static()) return false;
+  Result<ir::HeapOutputs> result = ir::HeapOutputs::for_types(out);
+  if (!result || !call.row().def->reference(numbered, *result)) return false;
+  content.clear();
+  for (int64_t id : (*result)[0].span<int64_t>()) {
+    if (id < 0 || id >= static_cast<int64_t>(table.size())) return false;
+    content.push_back(table[static_cast<size_t>(id)]);
+  }
+  return true;
+}
+
+IntRange range_of_inputs(const Call& call) {
+  IntRange r{INT64_MAX, INT64_MIN};
+  const std::vector<ir::Param>& params = call.row().params();
+  for (size_t p = 0; p < params.size(); ++p) {
+    if (!carries_data(params[p], params[0])) continue;
+    for (const Operand& o : call.slots()[p]) r = {std::min(r.lo, o.range.lo), std::max(r.hi, o.range.hi)};
+  }
+  return r.lo > r.hi ? IntRange{} : r;
+}
+
+}  // namespace graft::ops

@@ -1,0 +1,14 @@
+#include "ops/table.h"
+
+namespace graft::ops {
+
+const ir::OpTable& table() {
+  static const ir::OpTable kTable = [] {
+    std::vector<const ir::OpDef*> rows;
+    for (const Rows family : {elementwise_rows()}) rows.insert(rows.end(), family.begin(), family.end());
+    return ir::OpTable(rows);
+  }();
+  return kTable;
+}
+
+}  // namespace graft::ops
