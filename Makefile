@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test unit python asan tsan check bench lint format clean
+.PHONY: help setup build demo test unit python asan tsan plain check bench lint format clean
 
 help:
 	@echo "make build   the tool at build/graft, the Python environment with the judges at .venv"
@@ -11,9 +11,9 @@ help:
 	@echo ""
 	@echo "make check   formatting and structure only      make unit    C++ tests only (release build)"
 	@echo "make python  Python tests and judges only       make asan    unit tests under ASan and UBSan, by Clang"
-	@echo "make tsan    thread tests under TSan            make bench   speed against onnxruntime"
-	@echo "make lint    check, then clang-tidy             make format  format all C++ sources in place"
-	@echo "make clean   remove the build folders (.venv stays)"
+	@echo "make tsan    unit tests under TSan              make plain   unit tests of a build without oneDNN"
+	@echo "make bench   speed against onnxruntime          make lint    check, then clang-tidy"
+	@echo "make format  format all C++ sources in place    make clean   remove the build folders (.venv stays)"
 
 setup:
 	@scripts/setup.sh
@@ -44,6 +44,10 @@ tsan: setup
 	@scripts/build.sh tsan
 	@scripts/unit_tests.sh tsan
 
+plain: setup
+	@scripts/build.sh plain
+	@scripts/unit_tests.sh plain
+
 bench: build
 	@scripts/bench.sh
 
@@ -54,4 +58,4 @@ format: setup
 	@scripts/format.sh
 
 clean:
-	rm -rf build build-dev build-asan build-tsan build-tidy
+	rm -rf build build-dev build-asan build-tsan build-plain build-tidy

@@ -68,7 +68,7 @@ class RulesCatch(unittest.TestCase):
     TABLE = {"base": [], "ir": ["base"], "ops": ["ir"], "coreml": ["ops"], "api": ["coreml"]}
 
     def test_table_rows(self):
-        text = "graft_folder(a)\ngraft_folder(b      ARROWS a c LIBS x::y OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3>)\n"
+        text = "graft_folder(a)\ngraft_folder(b      ARROWS a c LIBS x::y PRIVATE z OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3>)\n"
         self.assertEqual(tree.folders(text), {"a": [], "b": ["a", "c"]})
 
     def test_arrows(self):

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(os.path.abspath(__file__)).parents[2]
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*(?:include|import)[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)', re.M)
 ROW = re.compile(r"^graft_folder\((\w+)([^)]*(?:\$<[^)]*>)?[^)]*)\)$", re.M)
-WORDS = {"ARROWS", "LIBS", "OPTIONS"}
+WORDS = {"ARROWS", "LIBS", "PRIVATE", "OPTIONS"}
 
 
 def folders(text=None):
