@@ -3,11 +3,12 @@
 
     python models/make_small.py            write them
     python models/make_small.py --check    compare with the files there, byte for byte; also: no file too many
-    python models/make_small.py --run      run each (onnxruntime, else onnx.reference), and compare with the numbers known here
+    python models/make_small.py --run      run each (onnxruntime, else onnx.reference), compare with known numbers
 
 One function below is one model; its docstring is the model's line in models/small/README.md, which is written too.
 Weights are multiples of 1/16 from one seed a model, so a sum of a few of them is exact in fp32. Needs numpy and onnx;
---run also needs onnxruntime. Everything is checked with onnx.checker before it is written.
+--run also needs onnxruntime. Everything is checked with onnx.checker before it is written. The file is long because it
+is a list: each model is read on its own.
 """
 
 import argparse
@@ -30,7 +31,7 @@ class Made:
     """What a builder returns: the model, files beside it, inputs to run it with, and outputs known without
     running it (`more`: further such pairs).
 
-    `exact`: the outputs are compared bit for bit. `judge`: who can run it ("onnxruntime", "onnx.reference" or "nobody").
+    `exact`: the outputs are compared bit for bit. `judge`: who can run it: "onnxruntime", "onnx.reference", "nobody".
     """
 
     def __init__(self, model, inputs=None, expect=None, more=(), beside=None, exact=False, judge="onnxruntime"):
@@ -75,10 +76,12 @@ def node(op, inputs, outputs, name=None, **attributes):
 def model(name, nodes, inputs, outputs, initializers=(), opset=17, ir=8, domains=(), functions=()):
     graph = helper.make_graph(nodes, name, inputs, outputs, list(initializers))
     imports = [helper.make_opsetid("", opset)] + [helper.make_opsetid(d, 1) for d in domains]
-    return helper.make_model(graph, opset_imports=imports, ir_version=ir, producer_name=PRODUCER, functions=list(functions))
+    return helper.make_model(
+        graph, opset_imports=imports, ir_version=ir, producer_name=PRODUCER, functions=list(functions)
+    )
 
 
-# -------------------------------------------------------------------------------------------------- plain feed-forward
+# ----------------------------------------------------------------------------------------------- plain feed-forward
 
 
 @small
@@ -95,38 +98,61 @@ def mlp():
     ]
     x = w(2, 8)
     hidden = np.tanh(0.5 * (np.maximum(x @ w1.T + b1, 0) @ w2) + 2 * b2)
-    m = model("mlp", nodes, [info("x", FLOAT, [2, 8])], [info("y", FLOAT, [12, 5])],
-              [init("w1", w1), init("b1", b1), init("w2", w2), init("b2", b2), init("w3", w3)])
+    m = model(
+        "mlp",
+        nodes,
+        [info("x", FLOAT, [2, 8])],
+        [info("y", FLOAT, [12, 5])],
+        [init("w1", w1), init("b1", b1), init("w2", w2), init("b2", b2), init("w3", w3)],
+    )
     return Made(m, {"x": x}, {"y": hidden.T @ w3})
 
 
 @small
 def conv_relu_pool():
-    """Image classifier in small: `Conv` (pads), `BatchNormalization`, `Relu`, `MaxPool`, strided `Conv`, `Flatten`, `Gemm`, `Softmax`."""
+    """Image classifier in small: `Conv` (pads), `BatchNormalization`, `Relu`, `MaxPool`, strided `Conv`, `Flatten`,
+    `Gemm`, `Softmax`.
+    """
     w = Weights(2)
     nodes = [
         node("Conv", ["image", "conv1.weight"], ["c1"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
         node("BatchNormalization", ["c1", "bn.scale", "bn.bias", "bn.mean", "bn.var"], ["n1"], epsilon=1e-5),
         node("Relu", ["n1"], ["r1"]),
         node("MaxPool", ["r1"], ["p1"], kernel_shape=[2, 2], strides=[2, 2]),
-        node("Conv", ["p1", "conv2.weight", "conv2.bias"], ["c2"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+        node(
+            "Conv", ["p1", "conv2.weight", "conv2.bias"], ["c2"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
+        ),
         node("Relu", ["c2"], ["r2"]),
         node("Flatten", ["r2"], ["f"], axis=1),
         node("Gemm", ["f", "fc.weight", "fc.bias"], ["logits"], transB=1),
         node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     weights = [
-        init("conv1.weight", w(4, 1, 3, 3)), init("bn.scale", w.positive(4)), init("bn.bias", w(4)),
-        init("bn.mean", w(4)), init("bn.var", w.positive(4)), init("conv2.weight", w(6, 4, 3, 3)),
-        init("conv2.bias", w(6)), init("fc.weight", w(10, 96)), init("fc.bias", w(10)),
+        init("conv1.weight", w(4, 1, 3, 3)),
+        init("bn.scale", w.positive(4)),
+        init("bn.bias", w(4)),
+        init("bn.mean", w(4)),
+        init("bn.var", w.positive(4)),
+        init("conv2.weight", w(6, 4, 3, 3)),
+        init("conv2.bias", w(6)),
+        init("fc.weight", w(10, 96)),
+        init("fc.bias", w(10)),
     ]
-    m = model("conv_relu_pool", nodes, [info("image", FLOAT, [1, 1, 16, 16])], [info("probabilities", FLOAT, [1, 10])], weights)
+    m = model(
+        "conv_relu_pool",
+        nodes,
+        [info("image", FLOAT, [1, 1, 16, 16])],
+        [info("probabilities", FLOAT, [1, 10])],
+        weights,
+    )
     return Made(m, {"image": w(1, 1, 16, 16)})
 
 
 @small
 def residual():
-    """Residual block: a value with two readers, joined again by `Add`; then a depthwise `Conv` and `GlobalAveragePool`."""
+    """Residual block: a value with two readers, joined again by `Add`; then a depthwise `Conv` and
+    `GlobalAveragePool`.
+    """
     w = Weights(3)
     same = dict(kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     nodes = [
@@ -139,17 +165,35 @@ def residual():
         node("Conv", ["r2", "w3"], ["c3"], group=4, **same),
         node("GlobalAveragePool", ["c3"], ["y"]),
     ]
-    weights = [init("w0", w(4, 3, 3, 3)), init("w1", w(4, 4, 3, 3)), init("b1", w(4)), init("w2", w(4, 4, 3, 3)), init("w3", w(4, 1, 3, 3))]
+    weights = [
+        init("w0", w(4, 3, 3, 3)),
+        init("w1", w(4, 4, 3, 3)),
+        init("b1", w(4)),
+        init("w2", w(4, 4, 3, 3)),
+        init("w3", w(4, 1, 3, 3)),
+    ]
     m = model("residual", nodes, [info("x", FLOAT, [1, 3, 8, 8])], [info("y", FLOAT, [1, 4, 1, 1])], weights)
     return Made(m, {"x": w(1, 3, 8, 8)})
 
 
 @small
 def resize():
-    """`Resize` six ways: nearest (asymmetric/floor, and half_pixel/round_prefer_floor by sizes), linear (half_pixel, align_corners, asymmetric, and shrinking)."""
+    """`Resize` six ways: nearest (asymmetric/floor, and half_pixel/round_prefer_floor by sizes), linear (half_pixel,
+    align_corners, asymmetric, and shrinking).
+    """
     ways = [
-        ("nearest_up", "scales", [1, 1, 2, 2], dict(mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")),
-        ("nearest_sizes", "sizes", [1, 2, 6, 10], dict(mode="nearest", coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_floor")),
+        (
+            "nearest_up",
+            "scales",
+            [1, 1, 2, 2],
+            dict(mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        ),
+        (
+            "nearest_sizes",
+            "sizes",
+            [1, 2, 6, 10],
+            dict(mode="nearest", coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_floor"),
+        ),
         ("linear_half", "scales", [1, 1, 2, 2], dict(mode="linear", coordinate_transformation_mode="half_pixel")),
         ("linear_corners", "sizes", [1, 2, 7, 9], dict(mode="linear", coordinate_transformation_mode="align_corners")),
         ("linear_asymmetric", "scales", [1, 1, 2, 3], dict(mode="linear", coordinate_transformation_mode="asymmetric")),
@@ -168,12 +212,14 @@ def resize():
     return Made(m, {"x": x}, {"nearest_up": x.repeat(2, 2).repeat(2, 3)})
 
 
-# ------------------------------------------------------------------------------------------------- shapes and integers
+# ---------------------------------------------------------------------------------------------- shapes and integers
 
 
 @small
 def dynamic_heads():
-    """Named dims `batch`, `seq`; heads split and joined by `Shape` -> `Gather` -> `Unsqueeze` -> `Concat` -> `Reshape`, as PyTorch exports `view`."""
+    """Named dims `batch`, `seq`; heads split and joined by `Shape` -> `Gather` -> `Unsqueeze` -> `Concat` ->
+    `Reshape`, as PyTorch exports `view`.
+    """
     w = Weights(5)
     weight = w(8, 8)
 
@@ -200,9 +246,22 @@ def dynamic_heads():
         node("Transpose", ["mixed"], ["back"], perm=[0, 2, 1, 3]),
     ]
     nodes += reshape("back", "y", ["rest"])
-    weights = [init("w", weight), init("zero", np.array(0, np.int64)), init("one", np.array(1, np.int64)),
-               ints("axis0", 0), ints("two", 2), ints("four", 4), ints("rest", -1)]
-    m = model("dynamic_heads", nodes, [info("x", FLOAT, ["batch", "seq", 8])], [info("y", FLOAT, ["batch", "seq", 8])], weights)
+    weights = [
+        init("w", weight),
+        init("zero", np.array(0, np.int64)),
+        init("one", np.array(1, np.int64)),
+        ints("axis0", 0),
+        ints("two", 2),
+        ints("four", 4),
+        ints("rest", -1),
+    ]
+    m = model(
+        "dynamic_heads",
+        nodes,
+        [info("x", FLOAT, ["batch", "seq", 8])],
+        [info("y", FLOAT, ["batch", "seq", 8])],
+        weights,
+    )
 
     def case(batch, seq):
         x = w(batch, seq, 8)
@@ -216,12 +275,17 @@ def dynamic_heads():
 
 @small
 def embedding():
-    """int64 token ids at the border, `Gather` into a table, one added by position; a negative id counts from the end."""
+    """int64 token ids at the border, `Gather` into a table, places added; a negative id counts from the end."""
     w = Weights(6)
     table, places = w(20, 6), w(1, 4, 6)
     nodes = [node("Gather", ["table", "ids"], ["tokens"], axis=0), node("Add", ["tokens", "places"], ["y"])]
-    m = model("embedding", nodes, [info("ids", INT64, ["batch", 4])], [info("y", FLOAT, ["batch", 4, 6])],
-              [init("table", table), init("places", places)])
+    m = model(
+        "embedding",
+        nodes,
+        [info("ids", INT64, ["batch", 4])],
+        [info("y", FLOAT, ["batch", 4, 6])],
+        [init("table", table), init("places", places)],
+    )
     ids = np.array([[0, 19, 7, -1], [3, 3, -20, 12]], np.int64)
     return Made(m, {"ids": ids}, {"y": table[ids] + places})
 
@@ -234,21 +298,36 @@ def unique():
         node("Relu", ["scaled"], ["y"]),
         node("Unique", ["ids"], ["values", "first", "inverse", "counts"], sorted=1),
     ]
-    m = model("unique", nodes, [info("x", FLOAT, [2, 3]), info("ids", INT64, [8])],
-              [info("y", FLOAT, [2, 3]), info("values", INT64, ["found"]), info("first", INT64, ["found"]),
-               info("inverse", INT64, [8]), info("counts", INT64, ["found"])], [init("scale", np.float32([2.0]))])
+    m = model(
+        "unique",
+        nodes,
+        [info("x", FLOAT, [2, 3]), info("ids", INT64, [8])],
+        [
+            info("y", FLOAT, [2, 3]),
+            info("values", INT64, ["found"]),
+            info("first", INT64, ["found"]),
+            info("inverse", INT64, [8]),
+            info("counts", INT64, ["found"]),
+        ],
+        [init("scale", np.float32([2.0]))],
+    )
     x, ids = Weights(7)(2, 3), np.array([5, -3, 5, 9, 0, -3, 5, 1 << 40], np.int64)
     values, first, inverse, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
-    return Made(m, {"x": x, "ids": ids},
-                {"y": np.maximum(2 * x, 0), "values": values, "first": first, "inverse": inverse, "counts": counts})
+    return Made(
+        m,
+        {"x": x, "ids": ids},
+        {"y": np.maximum(2 * x, 0), "values": values, "first": first, "inverse": inverse, "counts": counts},
+    )
 
 
-# ------------------------------------------------------------------------------------------------- structure of a file
+# ---------------------------------------------------------------------------------------------- structure of a file
 
 
 @small
 def if_branches():
-    """`If` on a run-time condition; both bodies read outer values (`h`, `w`), one has an initializer of its own, and one holds another `If`."""
+    """`If` on a run-time condition; both bodies read outer values (`h`, `w`), one has an initializer of its own, and
+    one holds another `If`.
+    """
     w = Weights(8)
     weight, offset = w(4, 4), w(4)
 
@@ -257,18 +336,30 @@ def if_branches():
 
     inner_then = body("inner_then", [node("Neg", ["h"], ["inner_neg"])], "inner_neg")
     inner_else = body("inner_else", [node("MatMul", ["h", "w"], ["inner_mm"])], "inner_mm")
-    then_branch = body("then_body", [node("Add", ["h", "offset"], ["then_sum"]), node("Relu", ["then_sum"], ["then_y"])],
-                       "then_y", [init("offset", offset)])
-    else_branch = body("else_body", [node("If", ["second"], ["else_y"], then_branch=inner_then, else_branch=inner_else)], "else_y")
+    then_branch = body(
+        "then_body",
+        [node("Add", ["h", "offset"], ["then_sum"]), node("Relu", ["then_sum"], ["then_y"])],
+        "then_y",
+        [init("offset", offset)],
+    )
+    else_branch = body(
+        "else_body", [node("If", ["second"], ["else_y"], then_branch=inner_then, else_branch=inner_else)], "else_y"
+    )
     nodes = [
         node("MatMul", ["x", "w"], ["h"]),
         node("If", ["first"], ["picked"], name="choose", then_branch=then_branch, else_branch=else_branch),
         node("Mul", ["picked", "h"], ["y"]),
     ]
-    m = model("if_branches", nodes, [info("x", FLOAT, [2, 4]), info("first", BOOL, []), info("second", BOOL, [])],
-              [info("y", FLOAT, [2, 4])], [init("w", weight)])
+    m = model(
+        "if_branches",
+        nodes,
+        [info("x", FLOAT, [2, 4]), info("first", BOOL, []), info("second", BOOL, [])],
+        [info("y", FLOAT, [2, 4])],
+        [init("w", weight)],
+    )
     x = w(2, 4)
     h = x @ weight
+
     def case(first, second, y):
         return {"x": x, "first": np.array(first), "second": np.array(second)}, {"y": y}
 
@@ -278,7 +369,9 @@ def if_branches():
 
 @small
 def external_data():
-    """Weights in `weights.bin` beside the model: one at offset 0, one after a gap, one without a stated length (to the end of the file), one inline."""
+    """Weights in `weights.bin` beside the model: one at offset 0, one after a gap, one without a stated length (to the
+    end of the file), one inline.
+    """
     w = Weights(9)
     w1, b1, w2, b2 = w(12, 8), w(12), w(3, 12), w(3)
     blob = bytearray()
@@ -295,7 +388,11 @@ def external_data():
         return tensor
 
     tensors = [outside("w1", w1, 0, True), outside("b1", b1, 128, True), outside("w2", w2, 0, False), init("b2", b2)]
-    nodes = [node("Gemm", ["x", "w1", "b1"], ["h"], transB=1), node("Relu", ["h"], ["r"]), node("Gemm", ["r", "w2", "b2"], ["y"], transB=1)]
+    nodes = [
+        node("Gemm", ["x", "w1", "b1"], ["h"], transB=1),
+        node("Relu", ["h"], ["r"]),
+        node("Gemm", ["r", "w2", "b2"], ["y"], transB=1),
+    ]
     m = model("external_data", nodes, [info("x", FLOAT, [1, 8])], [info("y", FLOAT, [1, 3])], tensors)
     x = w(1, 8)
     return Made(m, {"x": x}, {"y": np.maximum(x @ w1.T + b1, 0) @ w2.T + b2}, beside={"weights.bin": bytes(blob)})
@@ -303,21 +400,44 @@ def external_data():
 
 @small
 def local_function():
-    """Model-local functions: `DenseRelu` passes its attribute on to a node (`ref_attr_name`); `Twice` calls it two times with different values."""
+    """Model-local functions: `DenseRelu` passes its attribute on to a node (`ref_attr_name`); `Twice` calls it two
+    times with different values.
+    """
     w = Weights(10)
     w1, w2 = w(6, 4), w(6, 6)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("graft.test", 1)]
     leaky = node("LeakyRelu", ["sum"], ["out"])
     leaky.attribute.append(AttributeProto(name="alpha", type=AttributeProto.FLOAT, ref_attr_name="slope"))
-    dense = helper.make_function("graft.test", "DenseRelu", ["a", "weight"], ["out"],
-                                 [node("Transpose", ["weight"], ["turned"], perm=[1, 0]), node("MatMul", ["a", "turned"], ["sum"]), leaky],
-                                 opsets, attributes=["slope"])
-    twice = helper.make_function("graft.test", "Twice", ["a", "first", "second"], ["out"],
-                                 [node("DenseRelu", ["a", "first"], ["sum"], domain="graft.test", slope=0.5),
-                                  node("DenseRelu", ["sum", "second"], ["out"], domain="graft.test", slope=0.25)], opsets)
+    dense = helper.make_function(
+        "graft.test",
+        "DenseRelu",
+        ["a", "weight"],
+        ["out"],
+        [node("Transpose", ["weight"], ["turned"], perm=[1, 0]), node("MatMul", ["a", "turned"], ["sum"]), leaky],
+        opsets,
+        attributes=["slope"],
+    )
+    twice = helper.make_function(
+        "graft.test",
+        "Twice",
+        ["a", "first", "second"],
+        ["out"],
+        [
+            node("DenseRelu", ["a", "first"], ["sum"], domain="graft.test", slope=0.5),
+            node("DenseRelu", ["sum", "second"], ["out"], domain="graft.test", slope=0.25),
+        ],
+        opsets,
+    )
     nodes = [node("Twice", ["x", "w1", "w2"], ["h"], domain="graft.test"), node("Sigmoid", ["h"], ["y"])]
-    m = model("local_function", nodes, [info("x", FLOAT, [3, 4])], [info("y", FLOAT, [3, 6])],
-              [init("w1", w1), init("w2", w2)], domains=["graft.test"], functions=[dense, twice])
+    m = model(
+        "local_function",
+        nodes,
+        [info("x", FLOAT, [3, 4])],
+        [info("y", FLOAT, [3, 6])],
+        [init("w1", w1), init("w2", w2)],
+        domains=["graft.test"],
+        functions=[dense, twice],
+    )
     x = w(3, 4)
     h = x @ w1.T
     h = np.where(h < 0, 0.5 * h, h) @ w2.T
@@ -332,7 +452,15 @@ def overridable(ir, opset):
     inputs = [info("x", FLOAT, [2, 4]), info("scale", FLOAT, [4]), info("bias", FLOAT, [4])]
     if ir >= 4:
         inputs.pop()  # from IR 4 on an initializer need not be listed; `bias` is then fixed
-    m = model(f"overridable_ir{ir}", nodes, inputs, [info("y", FLOAT, [2, 4])], [init("scale", scale), init("bias", bias)], opset=opset, ir=ir)
+    m = model(
+        f"overridable_ir{ir}",
+        nodes,
+        inputs,
+        [info("y", FLOAT, [2, 4])],
+        [init("scale", scale), init("bias", bias)],
+        opset=opset,
+        ir=ir,
+    )
     x = w(2, 4)
     more = [({"x": x, "scale": scale + 1}, {"y": x * (scale + 1) + bias})] if ir >= 4 else []
     return Made(m, {"x": x}, {"y": x * scale + bias}, more=more)
@@ -352,29 +480,49 @@ def overridable_ir8():
 
 @small
 def unsupported_op():
-    """`com.example` `Frobnicate` (with attributes of each kind) between nodes that every target takes, and a second reader around it."""
+    """`com.example` `Frobnicate` (with attributes of each kind) between nodes that every target takes, and a second
+    reader around it.
+    """
     w = Weights(12)
     same = dict(kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     nodes = [
         node("Conv", ["x", "w1"], ["c1"], **same),
         node("Relu", ["c1"], ["r1"]),
-        node("Frobnicate", ["r1"], ["f"], name="frob", domain="com.example", strength=2.5, rounds=3, mode="gently",
-             sizes=[1, 2, 3], table=init("", np.float32([1, 2]))),
+        node(
+            "Frobnicate",
+            ["r1"],
+            ["f"],
+            name="frob",
+            domain="com.example",
+            strength=2.5,
+            rounds=3,
+            mode="gently",
+            sizes=[1, 2, 3],
+            table=init("", np.float32([1, 2])),
+        ),
         node("Conv", ["f", "w2"], ["c2"], **same),
         node("Add", ["c2", "r1"], ["sum"]),
         node("Relu", ["sum"], ["y"]),
     ]
-    m = model("unsupported_op", nodes, [info("x", FLOAT, [1, 3, 8, 8])], [info("y", FLOAT, [1, 4, 8, 8])],
-              [init("w1", w(4, 3, 3, 3)), init("w2", w(4, 4, 3, 3))], domains=["com.example"])
+    m = model(
+        "unsupported_op",
+        nodes,
+        [info("x", FLOAT, [1, 3, 8, 8])],
+        [info("y", FLOAT, [1, 4, 8, 8])],
+        [init("w1", w(4, 3, 3, 3)), init("w2", w(4, 4, 3, 3))],
+        domains=["com.example"],
+    )
     return Made(m, judge="nobody")
 
 
-# ----------------------------------------------------------------------------------------------------- numbers and types
+# -------------------------------------------------------------------------------------------------- numbers and types
 
 
 @small
 def fp16_traps():
-    """Constants that fp16 cannot hold: a mask of -3.4e38 added to and selected before `Softmax`, `LayerNormalization` and `Add` with eps 1e-12, a factor of 1e-9."""
+    """Constants that fp16 cannot hold: a mask of -3.4e38 added to and selected before `Softmax`, `LayerNormalization`
+    and `Add` with eps 1e-12, a factor of 1e-9.
+    """
     w = Weights(13)
     scale, bias = w.positive(8), w(8)
     keep = np.array([[True] * 8, [True] * 5 + [False] * 3, [False, True] * 4, [True] + [False] * 7])
@@ -393,20 +541,35 @@ def fp16_traps():
         node("Mul", ["x", "tiny"], ["tiny_product"]),
     ]
     outputs = [info(n, FLOAT, [4, 8]) for n in ("added", "selected", "layer_norm", "rms_norm", "tiny_product")]
-    weights = [init("mask", added), init("keep", keep), init("lowest", np.float32(LOWEST)), init("scale", scale),
-               init("bias", bias), init("eps", np.float32(1e-12)), init("tiny", np.float32(1e-9))]
+    weights = [
+        init("mask", added),
+        init("keep", keep),
+        init("lowest", np.float32(LOWEST)),
+        init("scale", scale),
+        init("bias", bias),
+        init("eps", np.float32(1e-12)),
+        init("tiny", np.float32(1e-9)),
+    ]
     m = model("fp16_traps", nodes, [info("x", FLOAT, [4, 8])], outputs, weights)
     x = w(4, 8)
     power = np.exp(x) * keep
     soft = power / power.sum(-1, keepdims=True)
     centred = x - x.mean(-1, keepdims=True)
-    return Made(m, {"x": x}, {
-        "added": soft, "selected": soft, "layer_norm": centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-12) * scale + bias,
-        "rms_norm": x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-12), "tiny_product": x * np.float32(1e-9)})
+    return Made(
+        m,
+        {"x": x},
+        {
+            "added": soft,
+            "selected": soft,
+            "layer_norm": centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-12) * scale + bias,
+            "rms_norm": x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-12),
+            "tiny_product": x * np.float32(1e-9),
+        },
+    )
 
 
-# Every tensor dtype: the values (chosen with the ends of its range) as stored bits, how raw_data packs them, and the typed
-# field that the format names for it. `bits` is the size in raw_data; under 8, elements share a byte, the first one lowest.
+# Every tensor dtype: the values (with the ends of its range) as stored bits, and the typed field that the format names
+# for it. `bits` is the size in raw_data; under 8, elements share a byte, the first one lowest.
 def float_bits(values, kind, bits):
     return [int(v) for v in np.array(values, kind).view(bits)]
 
@@ -418,18 +581,95 @@ DTYPES = [
     ("int8", TensorProto.INT8, 8, "int32_data", [0, 1, 127, 128, 255], [0, 1, 127, -128, -1]),
     ("uint16", TensorProto.UINT16, 16, "int32_data", [0, 1, 32768, 65535, 258], [0, 1, 32768, 65535, 258]),
     ("int16", TensorProto.INT16, 16, "int32_data", [0, 1, 32768, 65535, 258], [0, 1, -32768, -1, 258]),
-    ("int32", TensorProto.INT32, 32, "int32_data", [0, 1, 1 << 31, (1 << 32) - 1, 65537], [0, 1, -(2.0**31), -1, 65537]),
-    ("int64", TensorProto.INT64, 64, "int64_data", [0, 1, 1 << 63, (1 << 64) - 1, 1 << 40], [0, 1, -(2.0**63), -1, 2.0**40]),
+    (
+        "int32",
+        TensorProto.INT32,
+        32,
+        "int32_data",
+        [0, 1, 1 << 31, (1 << 32) - 1, 65537],
+        [0, 1, -(2.0**31), -1, 65537],
+    ),
+    (
+        "int64",
+        TensorProto.INT64,
+        64,
+        "int64_data",
+        [0, 1, 1 << 63, (1 << 64) - 1, 1 << 40],
+        [0, 1, -(2.0**63), -1, 2.0**40],
+    ),
     ("bool", TensorProto.BOOL, 8, "int32_data", [0, 1, 1, 0, 1], [0, 1, 1, 0, 1]),
-    ("float16", TensorProto.FLOAT16, 16, "int32_data", float_bits([0, 1.5, -2, 65504, 6e-8], "<f2", "<u2"), [0, 1.5, -2, 65504, 2.0**-24]),
-    ("double", TensorProto.DOUBLE, 64, "double_data", float_bits([0, 1.5, -2, 1e30, 1e-30], "<f8", "<u8"), [0, 1.5, -2, 1e30, 1e-30]),
-    ("uint32", TensorProto.UINT32, 32, "uint64_data", [0, 1, 1 << 31, (1 << 32) - 1, 65537], [0, 1, 2.0**31, 2.0**32, 65537]),
-    ("uint64", TensorProto.UINT64, 64, "uint64_data", [0, 1, 1 << 63, (1 << 64) - 1, 1 << 40], [0, 1, 2.0**63, 2.0**64, 2.0**40]),
-    ("bfloat16", TensorProto.BFLOAT16, 16, "int32_data", [0x0000, 0x3FC0, 0xC000, 0x7F7F, 0x0080], [0, 1.5, -2, 255 * 2.0**120, 2.0**-126]),
-    ("float8e4m3fn", TensorProto.FLOAT8E4M3FN, 8, "int32_data", [0x00, 0x3C, 0xC0, 0x7E, 0x01], [0, 1.5, -2, 448, 2.0**-9]),
-    ("float8e4m3fnuz", TensorProto.FLOAT8E4M3FNUZ, 8, "int32_data", [0x00, 0x44, 0xC8, 0x7F, 0x01], [0, 1.5, -2, 240, 2.0**-10]),
-    ("float8e5m2", TensorProto.FLOAT8E5M2, 8, "int32_data", [0x00, 0x3E, 0xC0, 0x7B, 0x01], [0, 1.5, -2, 57344, 2.0**-16]),
-    ("float8e5m2fnuz", TensorProto.FLOAT8E5M2FNUZ, 8, "int32_data", [0x00, 0x42, 0xC4, 0x7F, 0x01], [0, 1.5, -2, 57344, 2.0**-17]),
+    (
+        "float16",
+        TensorProto.FLOAT16,
+        16,
+        "int32_data",
+        float_bits([0, 1.5, -2, 65504, 6e-8], "<f2", "<u2"),
+        [0, 1.5, -2, 65504, 2.0**-24],
+    ),
+    (
+        "double",
+        TensorProto.DOUBLE,
+        64,
+        "double_data",
+        float_bits([0, 1.5, -2, 1e30, 1e-30], "<f8", "<u8"),
+        [0, 1.5, -2, 1e30, 1e-30],
+    ),
+    (
+        "uint32",
+        TensorProto.UINT32,
+        32,
+        "uint64_data",
+        [0, 1, 1 << 31, (1 << 32) - 1, 65537],
+        [0, 1, 2.0**31, 2.0**32, 65537],
+    ),
+    (
+        "uint64",
+        TensorProto.UINT64,
+        64,
+        "uint64_data",
+        [0, 1, 1 << 63, (1 << 64) - 1, 1 << 40],
+        [0, 1, 2.0**63, 2.0**64, 2.0**40],
+    ),
+    (
+        "bfloat16",
+        TensorProto.BFLOAT16,
+        16,
+        "int32_data",
+        [0x0000, 0x3FC0, 0xC000, 0x7F7F, 0x0080],
+        [0, 1.5, -2, 255 * 2.0**120, 2.0**-126],
+    ),
+    (
+        "float8e4m3fn",
+        TensorProto.FLOAT8E4M3FN,
+        8,
+        "int32_data",
+        [0x00, 0x3C, 0xC0, 0x7E, 0x01],
+        [0, 1.5, -2, 448, 2.0**-9],
+    ),
+    (
+        "float8e4m3fnuz",
+        TensorProto.FLOAT8E4M3FNUZ,
+        8,
+        "int32_data",
+        [0x00, 0x44, 0xC8, 0x7F, 0x01],
+        [0, 1.5, -2, 240, 2.0**-10],
+    ),
+    (
+        "float8e5m2",
+        TensorProto.FLOAT8E5M2,
+        8,
+        "int32_data",
+        [0x00, 0x3E, 0xC0, 0x7B, 0x01],
+        [0, 1.5, -2, 57344, 2.0**-16],
+    ),
+    (
+        "float8e5m2fnuz",
+        TensorProto.FLOAT8E5M2FNUZ,
+        8,
+        "int32_data",
+        [0x00, 0x42, 0xC4, 0x7F, 0x01],
+        [0, 1.5, -2, 57344, 2.0**-17],
+    ),
     ("uint4", TensorProto.UINT4, 4, "int32_data", [0, 1, 7, 8, 15], [0, 1, 7, 8, 15]),
     ("int4", TensorProto.INT4, 4, "int32_data", [0, 1, 7, 8, 15], [0, 1, 7, -8, -1]),
     ("float4e2m1", TensorProto.FLOAT4E2M1, 4, "int32_data", [0, 3, 0xC, 7, 1], [0, 1.5, -2, 6, 0.5]),
@@ -451,7 +691,9 @@ def packed(stored, bits):
 
 
 def typed_values(dtype, bits, field, stored):
-    """What goes into the typed field: float_data and double_data hold numbers, the integer fields the sign-extended value."""
+    """What goes into the typed field: float_data and double_data hold numbers, the integer fields the sign-extended
+    value.
+    """
     raw = packed(stored, bits)
     if field == "float_data":
         return np.frombuffer(raw, "<f4").tolist()
@@ -486,13 +728,19 @@ def dtype_model(name, labels, opset, ir, judge="onnxruntime"):
 
 @small
 def dtypes():
-    """Initializers of every dtype of IR 8, each twice: `<dtype>_raw` (raw_data) and `<dtype>_typed` (its typed field), with the ends of the range; all `Cast` to float."""
-    return dtype_model("dtypes", [row[0] for row in DTYPES if row[0] not in (*FLOAT8_AND_4BIT, *NEWEST, "float4e2m1")], 17, 8)
+    """Initializers of every dtype of IR 8, each twice: `<dtype>_raw` (raw_data) and `<dtype>_typed` (its typed field),
+    with the ends of the range; all `Cast` to float.
+    """
+    return dtype_model(
+        "dtypes", [row[0] for row in DTYPES if row[0] not in (*FLOAT8_AND_4BIT, *NEWEST, "float4e2m1")], 17, 8
+    )
 
 
 @small
 def dtypes_narrow():
-    """The same for the four float8 types and the 4-bit integers (IR 11, opset 23); an odd count, so the last byte is half full."""
+    """The same for the four float8 types and the 4-bit integers (IR 11, opset 23); an odd count, so the last byte is
+    half full.
+    """
     return dtype_model("dtypes_narrow", FLOAT8_AND_4BIT, 23, 11)
 
 
@@ -510,14 +758,25 @@ def dtypes_newest():
 
 @small
 def dtypes_other():
-    """complex64, complex128 (raw and typed) and string initializers, and a zero-size one, which no node reads; two scalars (raw and typed) that nodes do."""
+    """complex64, complex128 (raw and typed) and string initializers, and a zero-size one, which no node reads; two
+    scalars (raw and typed) that nodes do.
+    """
     c64, c128 = [1.5, -2.0, 0.0, 3e38], [1.5, -2.0, 0.0, 1e300]
     tensors = [
-        TensorProto(name="complex64_raw", data_type=TensorProto.COMPLEX64, dims=[2], raw_data=np.array(c64, "<f4").tobytes()),
+        TensorProto(
+            name="complex64_raw", data_type=TensorProto.COMPLEX64, dims=[2], raw_data=np.array(c64, "<f4").tobytes()
+        ),
         TensorProto(name="complex64_typed", data_type=TensorProto.COMPLEX64, dims=[2], float_data=c64),
-        TensorProto(name="complex128_raw", data_type=TensorProto.COMPLEX128, dims=[2], raw_data=np.array(c128, "<f8").tobytes()),
+        TensorProto(
+            name="complex128_raw", data_type=TensorProto.COMPLEX128, dims=[2], raw_data=np.array(c128, "<f8").tobytes()
+        ),
         TensorProto(name="complex128_typed", data_type=TensorProto.COMPLEX128, dims=[2], double_data=c128),
-        TensorProto(name="string_typed", data_type=TensorProto.STRING, dims=[3], string_data=[b"", b"digit", "\u00fc\0x".encode()]),
+        TensorProto(
+            name="string_typed",
+            data_type=TensorProto.STRING,
+            dims=[3],
+            string_data=[b"", b"digit", "\u00fc\0x".encode()],
+        ),
         TensorProto(name="scalar_raw", data_type=FLOAT, raw_data=np.float32(2.5).tobytes()),
         TensorProto(name="scalar_typed", data_type=FLOAT, float_data=[2.5]),
         TensorProto(name="zero_size", data_type=FLOAT, dims=[2, 0, 3]),
@@ -527,7 +786,7 @@ def dtypes_other():
     return Made(m, {"x": np.float32([1, -4])}, {"y": np.float32([8.75, -3.75])})
 
 
-# ---------------------------------------------------------------------------------------------------------------- driver
+# ------------------------------------------------------------------------------------------------------------- driver
 
 
 def check(made, folder):
@@ -547,7 +806,14 @@ def make_all():
     import tempfile
 
     files, made_by_name = {}, {}
-    table = ["# Small models for the unit tests", "", "Written by `../make_small.py`, this page too; do not edit.", "", "| file | what is special | run by |", "|---|---|---|"]
+    table = [
+        "# Small models for the unit tests",
+        "",
+        "Written by `../make_small.py`, this page too; do not edit.",
+        "",
+        "| file | what is special | run by |",
+        "|---|---|---|",
+    ]
     for build in MODELS:
         name = build.__name__
         made = build()
@@ -559,7 +825,7 @@ def make_all():
                 raise SystemExit(f"{file_name}: twice, or too big ({len(content)} bytes)")
         files.update(new)
         made_by_name[name] = made
-        table.append(f"| {', '.join(f'`{n}`' for n in new)} | {build.__doc__} | {made.judge} |")
+        table.append(f"| {', '.join(f'`{n}`' for n in new)} | {' '.join(build.__doc__.split())} | {made.judge} |")
     files["README.md"] = ("\n".join(table) + "\n").encode()
     return files, made_by_name
 
@@ -609,9 +875,15 @@ def run_one(path, made):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, default=HERE / "small", metavar="DIR", help="default: small/ beside the script")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs, is missing or is too many")
-    parser.add_argument("--run", action="store_true", help="run the files of DIR in onnxruntime (one: in onnx.reference)")
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=HERE / "small", metavar="DIR", help="default: small/ beside the script"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a file differs, is missing or is too many"
+    )
+    parser.add_argument(
+        "--run", action="store_true", help="run the files of DIR in onnxruntime (one: in onnx.reference)"
+    )
     options = parser.parse_args()
 
     files, made_by_name = make_all()
