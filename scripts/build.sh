@@ -12,7 +12,7 @@ dir=build-$preset
 stamp=$dir/.configured
 want="$(cksum <CMakePresets.json) $*"
 if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$want" ] || [ .venv/.requirements.sha256 -nt "$stamp" ]; then
-  cmake --preset "$preset" "$@"
+  cmake --fresh --preset "$preset" "$@"
   printf '%s\n' "$want" >"$stamp"
 fi
 cmake --build "$dir" --parallel "${GRAFT_JOBS:-$(nproc)}"
