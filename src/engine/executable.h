@@ -1,0 +1,88 @@
+// A function of a program, ready to run on the CPU of this machine. Loading checks the program and folds what is
+// constant; plans are made on the first run of each set of input shapes and kept (a bounded number of them).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "ir/program.h"
+
+namespace graft::engine {
+
+struct Options {
+  bool reference = false;  // every operator by its row's reference kernel, rounded at every operator: the witness
+  bool onednn = true;      // use oneDNN where the build has it
+};
+
+// An input or output of the function, with its interface name. The type may have symbolic dims.
+struct Port {
+  std::string name;
+  ir::Type type;
+};
+
+struct OutputSlot {
+  MutableTensorView memory;  // in: the caller's memory, with its dtype and shape; data == nullptr: not given
+  Tensor owned;              // out: set when memory was not given
+};
+
+struct RunOptions {
+  const CancelToken* cancel = nullptr;  // looked at between steps
+  // Called in order for every operator's result, nested blocks included, on the calling thread. Turns off everything
+  // that keeps a result from existing in memory (fused steps, in-place updates), so such a run is slower. The view is
+  // valid during the call only.
+  std::function<void(const ir::Value&, TensorView)> observe;
+  // Called after every step with what it did ("conv+relu") and how long it took: for reports and tuning.
+  std::function<void(std::string_view step, double seconds)> profile;
+};
+
+// How one operator is carried out for given input shapes.
+struct Placement {
+  std::string op, name;               // the row and the first result's name
+  std::string provider;               // "onednn", "native", "reference", "view" (no work), "folded"
+  std::string step;                   // the step it is part of, e.g. "conv+relu"
+  std::vector<std::string> declined;  // why faster candidates were not taken, one line each
+};
+
+// Immutable after load. run() may be called from several threads at once; no lock is held around a run. Runs with the
+// same build, CPU and thread count give the same bits.
+//
+// Threads: own kernels use env->parallel_for only. oneDNN as it ships here is built for OpenMP: each run sets the
+// calling thread's OpenMP team to env->threads(), so that one thread means one thread, and restores it afterwards.
+// Memory: a run whose outputs are all given and whose shapes were seen before allocates nothing. Outputs must not
+// overlap inputs or each other. Denormals are flushed to zero inside runs; the caller's floating point mode is
+// restored.
+class Executable {
+ public:
+  // The program must not change while the executable lives. Errors: unsupported_operator for a row without a kernel,
+  // invalid_argument for an unknown function.
+  static Result<std::shared_ptr<const Executable>> load(std::shared_ptr<const ir::Program> program,
+                                                        std::string_view function, std::shared_ptr<const Env> env,
+                                                        const Options& options);
+  ~Executable();
+  Executable(const Executable&) = delete;
+  Executable& operator=(const Executable&) = delete;
+
+  std::span<const Port> inputs() const;
+  std::span<const Port> outputs() const;
+
+  // Inputs and outputs in the order of inputs() and outputs(). Data must be aligned to its element type.
+  // Errors: invalid_argument (count, dtype, shape, alignment), cancelled, out_of_memory, and what operators report
+  // about their arguments, with the operator and the value named.
+  Status run(std::span<const TensorView> inputs, std::span<OutputSlot> outputs, const RunOptions& options = {}) const;
+
+  // Makes the plan for these input shapes now instead of in the first run.
+  Status prepare(std::span<const Shape> input_shapes) const;
+  // What is done with each operator for these input shapes, up to the first size that depends on data.
+  Result<std::vector<Placement>> explain(std::span<const Shape> input_shapes) const;
+
+ private:
+  struct Impl;
+  explicit Executable(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace graft::engine
