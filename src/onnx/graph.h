@@ -9,7 +9,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/diag.h"
@@ -112,12 +111,12 @@ struct Graph {
   // A body: the names it (or a body inside it) reads from the graphs around it, sorted. Filled by prepare().
   std::vector<std::string> captures;
 
-  // Null when there is none. By index, which prepare() builds; before that there is no index and none is found.
+  // Null when there is none. Uses an index, which prepare() builds; without it none is found.
   const Initializer* find_initializer(std::string_view name) const;
+  void index_initializers();
 
  private:
-  friend class Preparer;
-  std::unordered_map<std::string_view, size_t> initializer_index_;  // keys point into `initializers`
+  std::vector<uint32_t> by_name_;  // places in `initializers`, sorted by name
 };
 
 // A model-local function, until prepare() has put its body in place of every call.
