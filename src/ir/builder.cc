@@ -63,7 +63,6 @@ Value* Builder::refuse(Code code, std::string message) {
 void Builder::rollback(const Mark& m) {
   block_ = m.block;
   block_->ops.resize(m.ops);
-  function_->rollback(m.values);
   failure_.reset();
 }
 

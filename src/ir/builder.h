@@ -91,12 +91,13 @@ class Builder {
   const std::optional<Diag>& failure() const { return failure_; }
   void clear_failure() { failure_.reset(); }
 
-  // Transactions: operators and values made since mark() are dropped by rollback(), and the failure with them.
+  // Transactions: operators emitted since mark() are dropped by rollback(), and the failure with them. Their values
+  // stay with the function, unused: somebody may still hold one.
   struct Mark {
     Block* block;
-    size_t ops, values;
+    size_t ops;
   };
-  Mark mark() const { return {block_, block_->ops.size(), function_->mark()}; }
+  Mark mark() const { return {block_, block_->ops.size()}; }
   void rollback(const Mark& m);
 
   // Stamped on everything emitted until changed: the ONNX node being lowered.

@@ -64,10 +64,6 @@ Value* Function::add_input(Type type, std::string input_name) {
 
 std::string Function::fresh_symbol() { return format("?{}", symbols_++); }
 
-void Function::rollback(size_t mark) {
-  while (values_.size() > mark) values_.pop_back();
-}
-
 Function* Program::main() const {
   for (const auto& f : functions) {
     if (f->name == default_function) return f.get();

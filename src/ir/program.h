@@ -85,10 +85,6 @@ class Function {
   // A symbol name not used before in this function.
   std::string fresh_symbol();
 
-  // Forget everything made after mark(); operators in blocks are cut back by the builder.
-  size_t mark() const { return values_.size(); }
-  void rollback(size_t mark);
-
  private:
   std::deque<Value> values_;
   Value poison_;

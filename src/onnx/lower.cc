@@ -1,0 +1,355 @@
+#include "onnx/lower.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/format.h"
+#include "onnx/lowerer.h"
+
+namespace graft::onnx {
+namespace {
+
+// A size beyond this exists in no tensor that runs here; it lets shapes be proven to fit int32.
+constexpr IntRange kAnySize{0, INT32_MAX};
+
+// Dims of a graph input: the file's, narrowed by --shapes. A named dim that one input fixes is fixed for all.
+class InputTypes {
+ public:
+  InputTypes(const Graph& graph, const LowerOptions& options) : graph_(graph), options_(options) {}
+
+  Status prepare(ir::Function& fn) {
+    for (const auto& [input, dims] : options_.shapes) {
+      const auto at =
+          std::find_if(graph_.inputs.begin(), graph_.inputs.end(), [&](const ValueInfo& v) { return v.name == input; });
+      if (at == graph_.inputs.end()) return unknown_input(input);
+      GRAFT_CHECK(apply(*at, dims, fn));
+    }
+    return {};
+  }
+
+  Result<ir::Type> type_of(const ValueInfo& v) const {
+    if (v.type.kind != ValueType::Kind::tensor)
+      return problem(v, Code::unsupported_format, "only tensors can be graph inputs so far");
+    if (v.type.dtype == DType::invalid) return problem(v, Code::invalid_model, "has no element type");
+    const auto given = options_.shapes.find(v.name);
+    if (!v.type.has_shape && given == options_.shapes.end()) {
+      return problem(v, Code::dynamic_shape, "not even the rank is known; give its shape (--shapes)");
+    }
+    const size_t rank = v.type.has_shape ? v.type.dims.size() : given->second.size();
+    if (rank > kMaxRank)
+      return problem(v, Code::limit_exceeded, format("rank {}, at most {} are supported", rank, kMaxRank));
+    Dims dims;
+    for (size_t i = 0; i < rank; ++i) dims.push_back(dim_of(v, i));
+    return ir::Type::tensor(v.type.dtype, std::move(dims));
+  }
+
+ private:
+  static std::string symbol_of(const ValueInfo& v, size_t i) {
+    const bool named = v.type.has_shape && !v.type.dims[i].symbol.empty();
+    return named ? v.type.dims[i].symbol : format("{}_d{}", v.name, i);
+  }
+  Dim dim_of(const ValueInfo& v, size_t i) const {
+    if (v.type.has_shape && v.type.dims[i].known()) return Dim(v.type.dims[i].value);
+    const std::string symbol = symbol_of(v, i);
+    const auto at = ranges_.find(symbol);
+    if (at == ranges_.end()) return Dim::symbol(symbol, kAnySize);
+    return at->second.lo == at->second.hi ? Dim(at->second.lo) : Dim::symbol(symbol, at->second);
+  }
+
+  Status apply(const ValueInfo& v, const std::vector<DimSpec>& dims, ir::Function& fn) {
+    if (v.type.has_shape && v.type.dims.size() != dims.size()) {
+      return problem(v, Code::invalid_option,
+                     format("the shape given has rank {}, the input has rank {}", dims.size(), v.type.dims.size()));
+    }
+    for (size_t i = 0; i < dims.size(); ++i) {
+      const DimSpec& d = dims[i];
+      if (v.type.has_shape && v.type.dims[i].known()) {
+        if (d.lo == v.type.dims[i].value && d.hi == d.lo) continue;
+        return problem(v, Code::invalid_option, format("dim {} is fixed to {} by the model", i, v.type.dims[i].value));
+      }
+      const std::string symbol = symbol_of(v, i);
+      const IntRange range{d.lo, d.hi};
+      const auto [at, fresh] = ranges_.emplace(symbol, range);
+      if (!fresh && !(at->second == range)) {
+        return problem(v, Code::invalid_option,
+                       format("dim {} ('{}') is given as {}..{} and as {}..{}", i, symbol, at->second.lo, at->second.hi,
+                              d.lo, d.hi));
+      }
+      if (d.preferred) fn.default_dims[symbol] = *d.preferred;
+    }
+    return {};
+  }
+
+  static tl::unexpected<Diag> problem(const ValueInfo& v, Code code, std::string message) {
+    Diag d;
+    d.code = code;
+    d.tensor = v.name;
+    d.message = std::move(message);
+    return fail(std::move(d));
+  }
+  tl::unexpected<Diag> unknown_input(const std::string& name) const {
+    std::vector<std::string> names;
+    for (const ValueInfo& v : graph_.inputs) names.push_back(v.name);
+    return fail(Code::invalid_option,
+                format("--shapes: the model has no input '{}'; its inputs are {}", name, join(names, ", ")));
+  }
+
+  const Graph& graph_;
+  const LowerOptions& options_;
+  std::map<std::string, IntRange> ranges_;
+};
+
+class HostLowering {
+ public:
+  HostLowering(std::shared_ptr<const Model> model, const LowerOptions& options) : options_(options) {
+    host_.model = std::move(model);
+    host_.program = std::make_shared<ir::Program>();
+    host_.program->functions.push_back(std::make_unique<ir::Function>("main"));
+    host_.nodes.resize(static_cast<size_t>(host_.model->next_id));
+    host_.program->metadata = host_.model->metadata;
+  }
+
+  Result<HostProgram> run() {
+    const Graph& graph = host_.model->graph;
+    ir::Function& fn = *host_.program->functions[0];
+    Build b(fn, {});
+    Lowerer lowerer(b, [&](const std::string& name) { return initializer(graph, name, b); });
+    lowerer.outer_constant = [&](const std::string& name) -> ir::ConstantPtr {
+      const Initializer* init = graph.find_initializer(name);
+      return init == nullptr ? nullptr : init->value;
+    };
+    lowerer.on_node = [&](const Node& n, const Values& out, const Diag* failure) { record(n, out, failure); };
+    GRAFT_CHECK(add_inputs(graph, fn, lowerer));
+    for (const ValueInfo& v : graph.value_info) declared_[v.name] = &v;
+    for (const ValueInfo& v : graph.outputs) declared_[v.name] = &v;
+    for (const Node& n : graph.nodes) lower_node(n, lowerer, fn);
+    for (const ValueInfo& o : graph.outputs) add_output(o, lowerer, fn);
+    return std::move(host_);
+  }
+
+ private:
+  Value* initializer(const Graph& graph, const std::string& name, Build& b) {
+    const Initializer* init = graph.find_initializer(name);
+    if (init == nullptr) return nullptr;
+    Value* v = b.constant(init->value, name);
+    v->origin.clear();  // a weight of the file comes from no node
+    return host_.values[name] = v;
+  }
+
+  Status add_inputs(const Graph& graph, ir::Function& fn, Lowerer& lowerer) {
+    InputTypes types(graph, options_);
+    GRAFT_CHECK(types.prepare(fn));
+    for (const ValueInfo& v : graph.inputs) {
+      GRAFT_TRY(ir::Type type, types.type_of(v));
+      Value* value = fn.add_input(std::move(type), v.name);
+      if (value->dtype() == DType::i64) value->range = int_range(DType::i32);
+      lowerer.define(v.name, value);
+      host_.values[v.name] = value;
+    }
+    return {};
+  }
+
+  void lower_node(const Node& n, Lowerer& lowerer, ir::Function& fn) {
+    NodeFacts& facts = host_.nodes[static_cast<size_t>(n.id)];
+    for (const std::string& name : reads(n)) {
+      const auto at = host_.values.find(name);
+      if (at != host_.values.end() && at->second->poison) {
+        facts.blocked = true;
+        Diag d;
+        d.code = Code::unsupported_operator;
+        d.message = format("the type of its input '{}' is not known behind an unsupported operator", name);
+        std::move(d).at_node(n.name, n.op_type);
+        facts.failure = std::move(d);
+        return stand_in(n, lowerer, fn);
+      }
+    }
+    Result<Values> out = lowerer.lower(n);
+    if (!out) {
+      host_.problems.push_back(std::move(out).error());
+      return stand_in(n, lowerer, fn);
+    }
+    for (size_t i = 0; i < n.outputs.size(); ++i) {
+      if (!n.outputs[i].empty()) host_.values[n.outputs[i]] = (*out)[i];
+    }
+  }
+
+  // Names a node reads, its bodies' captures included.
+  static std::vector<std::string> reads(const Node& n) {
+    std::vector<std::string> names = n.inputs;
+    for (const Graph* g : n.bodies()) names.insert(names.end(), g->captures.begin(), g->captures.end());
+    return names;
+  }
+
+  // What a failed node would have given, with the type the file declares, so that the rest can still be looked at.
+  void stand_in(const Node& n, Lowerer& lowerer, ir::Function& fn) {
+    for (const std::string& o : n.outputs) {
+      if (o.empty()) continue;
+      const auto at = declared_.find(o);
+      const std::optional<ir::Type> type = at == declared_.end() ? std::nullopt : type_of(*at->second);
+      Value* v = type ? fn.new_value(*type, o) : fn.poison();
+      lowerer.define(o, v);
+      host_.values[o] = v;
+      host_.nodes[static_cast<size_t>(n.id)].outputs.push_back(v);
+    }
+  }
+
+  void record(const Node& n, const Values& out, const Diag* failure) {
+    NodeFacts& f = host_.nodes[static_cast<size_t>(n.id)];
+    f.outputs.assign(out.begin(), out.end());
+    f.outputs.resize(n.outputs.size());
+    if (failure != nullptr) {
+      f.outputs.clear();
+      f.failure = *failure;
+    } else {
+      f.failure.reset();
+    }
+  }
+
+  void add_output(const ValueInfo& o, Lowerer& lowerer, ir::Function& fn) {
+    const auto at = host_.values.find(o.name);
+    Value* v = at != host_.values.end() ? at->second : lowerer.value(o.name);
+    lowerer.builder().clear_failure();
+    fn.body.outputs.push_back(v);
+    fn.output_names.push_back(o.name);
+    host_.values.emplace(o.name, v);
+  }
+
+  const LowerOptions& options_;
+  HostProgram host_;
+  std::unordered_map<std::string, const ValueInfo*> declared_;
+};
+
+}  // namespace
+
+std::optional<ir::Type> type_of(const ValueInfo& info) {
+  if (info.type.kind != ValueType::Kind::tensor || info.type.dtype == DType::invalid || !info.type.has_shape)
+    return std::nullopt;
+  if (info.type.dims.size() > static_cast<size_t>(kMaxRank)) return std::nullopt;
+  Dims dims;
+  for (size_t i = 0; i < info.type.dims.size(); ++i) {
+    const DimInfo& d = info.type.dims[i];
+    dims.push_back(d.known() ? Dim(d.value)
+                             : Dim::symbol(d.symbol.empty() ? format("{}_d{}", info.name, i) : d.symbol, kAnySize));
+  }
+  return ir::Type::tensor(info.type.dtype, std::move(dims));
+}
+
+Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const LowerOptions& options) {
+  const std::string path = model->path;
+  Result<HostProgram> r = HostLowering(std::move(model), options).run();
+  if (!r) return fail(std::move(std::move(r).error()).in_file(path));
+  for (Diag& d : r->problems) d.file = path;
+  return r;
+}
+
+// ---- pieces -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// What the host program knows of outer names, for lowerings that read constants and ONNX dtypes.
+void connect(Lowerer& lowerer, const HostProgram& host) {
+  lowerer.outer_constant = [&host](const std::string& name) -> ir::ConstantPtr {
+    if (const auto at = host.values.find(name); at != host.values.end()) return at->second->constant;
+    const Initializer* init = host.model->graph.find_initializer(name);
+    return init == nullptr ? nullptr : init->value;
+  };
+  lowerer.outer_dtype = [&host](const std::string& name) {
+    const auto at = host.values.find(name);
+    return at == host.values.end() ? DType::invalid : at->second->dtype();
+  };
+}
+
+// Values of a piece's function that stand for what the host program knows outside of it.
+class Outside {
+ public:
+  Outside(const HostProgram& host, Build& b, ir::Function& fn) : host_(host), b_(b), fn_(fn) {}
+  Lowerer* lowerer = nullptr;
+  std::vector<Border> inputs;
+
+  Value* operator()(const std::string& name) {
+    const auto at = host_.values.find(name);
+    const Initializer* init = at == host_.values.end() ? host_.model->graph.find_initializer(name) : nullptr;
+    if (init != nullptr) return lowerer->constant(init->value, name, false);
+    if (at == host_.values.end()) return nullptr;
+    const Value& fact = *at->second;
+    if (fact.poison)
+      return b_.refuse(Code::unsupported_operator,
+                       format("the type of '{}' is not known behind an unsupported operator", name));
+    if (fact.is_constant()) {
+      Value* v = lowerer->constant(fact.constant, name, false);
+      if (!v->poison) v->origin = fact.origin;
+      return v;
+    }
+    return placeholder(name, fact);
+  }
+
+ private:
+  Value* placeholder(const std::string& name, const Value& fact) {
+    ir::Type type = fact.type;
+    if (!b_.target().host()) {
+      if (type.dtype == DType::i64) type.dtype = DType::i32;
+      if (Status s = ir::coreml_type_ok(type); !s && s.error().code != Code::unsupported_dtype)
+        return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
+    }
+    Value* v = fn_.add_input(type, name);
+    v->content = fact.content;
+    v->range = fact.range;
+    if (type.dtype != fact.type.dtype) {
+      const IntRange i32 = int_range(DType::i32);
+      v->range = {std::max(v->range.lo, i32.lo), std::min(v->range.hi, i32.hi)};
+    }
+    inputs.push_back({name, fact.type, std::move(type)});
+    return v;
+  }
+
+  const HostProgram& host_;
+  Build& b_;
+  ir::Function& fn_;
+};
+
+}  // namespace
+
+Result<ir::Opset> PieceLowerer::attempt(const Node& node) const {
+  const NodeFacts& facts = host_.nodes[static_cast<size_t>(node.id)];
+  if (facts.failure) return fail(*facts.failure);
+  ir::Function fn("attempt");
+  Build b(fn, target_);
+  Outside outside(host_, b, fn);
+  Lowerer lowerer(b, [&](const std::string& name) { return outside(name); });
+  outside.lowerer = &lowerer;
+  connect(lowerer, host_);
+  lowerer.facts = target_.host() ? nullptr : &host_.nodes;
+  if (Result<Values> r = lowerer.lower(node); !r) return fail(std::move(r).error());
+  return b.needed();
+}
+
+Result<Piece> PieceLowerer::build(std::string name, std::span<const Node* const> nodes,
+                                  std::span<const std::string> outputs) const {
+  Piece piece;
+  piece.function = std::make_unique<ir::Function>(std::move(name));
+  ir::Function& fn = *piece.function;
+  fn.default_dims = host_.main().default_dims;
+  Build b(fn, target_);
+  Outside outside(host_, b, fn);
+  std::set<std::string> made;
+  for (const Node* n : nodes) made.insert(n->outputs.begin(), n->outputs.end());
+  Lowerer lowerer(b, [&](const std::string& value) -> Value* { return outside(value); });
+  outside.lowerer = &lowerer;
+  connect(lowerer, host_);
+  lowerer.facts = target_.host() ? nullptr : &host_.nodes;
+  for (const Node* n : nodes) {
+    if (Result<Values> r = lowerer.lower(*n); !r) return fail(std::move(r).error());
+  }
+  for (const std::string& o : outputs) {
+    Value* v = lowerer.value(o);
+    if (b.failure()) return fail(*b.failure());
+    fn.body.outputs.push_back(v);
+    fn.output_names.push_back(o);
+    piece.outputs.push_back({o, host_.values.at(o)->type, v->type});
+  }
+  piece.inputs = std::move(outside.inputs);
+  piece.needed = b.needed();
+  return piece;
+}
+
+}  // namespace graft::onnx

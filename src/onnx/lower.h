@@ -1,0 +1,106 @@
+// From ONNX to MIL. Lowering is written once (one row an operator, lower_*.cc) and run twice: first the whole graph for
+// the host, in ONNX's own dtypes, which gives every ONNX value its type, symbolic content and integer range; then
+// single nodes and claimed groups for Core ML, against those facts.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "ir/program.h"
+#include "onnx/graph.h"
+#include "ops/build.h"
+
+namespace graft::onnx {
+
+// One dim of `--shapes x:1x3x(64..2048)`: fixed when lo == hi.
+struct DimSpec {
+  int64_t lo = 0, hi = 0;
+  std::optional<int64_t> preferred;  // the default size of a flexible dim
+};
+
+struct LowerOptions {
+  std::map<std::string, std::vector<DimSpec>> shapes;  // by graph input; every dim is given
+};
+
+// What became of one ONNX node in the host program. Nodes inside If and Loop bodies have entries of their own.
+struct NodeFacts {
+  std::vector<const ir::Value*> outputs;  // as node.outputs; null where left out or not lowered
+  std::optional<Diag> failure;            // no lowering, or the node breaks the operator's rules
+  bool blocked = false;                   // failed only because an input's type is unknown behind another failed node
+};
+
+// The whole graph in ONNX's own dtypes. Immutable after construction.
+struct HostProgram {
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<ir::Program> program;                // one function, "main"
+  std::unordered_map<std::string, ir::Value*> values;  // top-level ONNX values
+  std::vector<NodeFacts> nodes;                        // by Node::id
+  std::vector<Diag> problems;  // one for each failed, not merely blocked, node; empty: the program runs
+  const ir::Function& main() const { return *program->main(); }
+};
+
+// Fails only for what makes the whole model unusable (an input of unknown rank, a bad --shapes); failing nodes are
+// listed. int64 graph inputs are taken to be within int32, which sessions check before each run that uses a Core ML
+// piece.
+Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const LowerOptions& options);
+
+// A value at the border of a piece: known outside by its ONNX name and type.
+struct Border {
+  std::string name;
+  ir::Type onnx_type;  // the type in the host program
+  ir::Type type;       // the type in the piece's function: int64 is int32 in a Core ML piece
+};
+
+// Some top-level nodes as a function of their own.
+struct Piece {
+  std::unique_ptr<ir::Function> function;
+  std::vector<Border> inputs, outputs;
+  ir::Opset needed = ir::Opset::ios15;
+};
+
+// Lowers nodes against the host program's facts. One object belongs to one thread; `host` must outlive it.
+class PieceLowerer {
+ public:
+  PieceLowerer(const HostProgram& host, ir::BuildTarget target) : host_(host), target_(target) {}
+  // Tries one top-level node alone, with placeholders for its inputs, and forgets the result. Gives the opset it needs;
+  // the refusal names the node.
+  Result<ir::Opset> attempt(const Node& node) const;
+  // Builds the nodes (in the order given, topological) as function `name` that yields `outputs`.
+  Result<Piece> build(std::string name, std::span<const Node* const> nodes, std::span<const std::string> outputs) const;
+
+ private:
+  const HostProgram& host_;
+  ir::BuildTarget target_;
+};
+
+// ---- the table ----------------------------------------------------------------------------------------------------
+
+class NodeView;
+using ir::Dim;
+using ir::Dims;
+using ir::Value;
+using ir::Values;
+using ops::Build;
+
+// A row: which operator, and the operator-set versions in which its definition changed, of those that are handled. A
+// node of version v uses the newest definition not newer than v; below the first one it is refused.
+struct Lowering {
+  std::string_view domain, op_type;
+  std::span<const int> versions;
+  // Emits the node through b and returns its outputs in order (left-out trailing outputs may be missing). After a
+  // refusal the values are poison, so the code reads straight.
+  Values (*lower)(NodeView& n, Build& b);
+  std::string_view note = {};  // for docs/ops.md: what is not handled, if anything
+};
+using LoweringRows = std::span<const Lowering>;
+
+std::span<const Lowering* const> all_lowerings();  // sorted by domain and name
+const Lowering* find_lowering(std::string_view domain, std::string_view op_type);
+bool same_domain(std::string_view a, std::string_view b);  // "" and "ai.onnx" are the same
+
+}  // namespace graft::onnx

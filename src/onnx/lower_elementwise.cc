@@ -1,0 +1,144 @@
+// ONNX operators that work element by element.
+#include "base/format.h"
+#include "onnx/lower_families.h"
+
+namespace graft::onnx {
+namespace {
+
+// One input, one output, the same function: the MIL operator's name is all there is.
+template <const char* const& op>
+Values same_unary(NodeView& n, Build& b) {
+  return {b.unary(op, n.in(0))};
+}
+template <const char* const& op>
+Values same_binary(NodeView& n, Build& b) {
+  return {b.binary(op, n.in(0), n.in(1))};
+}
+
+constexpr const char* kAdd = "add";
+constexpr const char* kSub = "sub";
+constexpr const char* kMul = "mul";
+constexpr const char* kExp = "exp";
+constexpr const char* kErf = "erf";
+constexpr const char* kSqrt = "sqrt";
+constexpr const char* kRelu = "relu";
+constexpr const char* kSigmoid = "sigmoid";
+constexpr const char* kTanh = "tanh";
+constexpr const char* kNot = "logical_not";
+
+// Integers truncate towards zero in ONNX. Core ML's real_div on int32 is not documented, floor_div is: the two agree
+// when neither operand is negative.
+Values div(NodeView& n, Build& b) {
+  Value *x = n.in(0), *y = n.in(1);
+  if (is_float(x->dtype()) || n.for_host() || x->poison || y->poison) return {b.div(x, y)};
+  if (x->range.lo >= 0 && y->range.lo >= 0) return {b.binary("floor_div", x, y)};
+  return {
+      n.refuse(Code::int64_range,
+               format("integer Div truncates towards zero, Core ML's floor_div rounds down: needs operands that are "
+                      "proven not to be negative (they are in {}..{} and {}..{})",
+                      x->range.lo, x->range.hi, y->range.lo, y->range.hi))};
+}
+
+// The exponent may have another dtype: it is converted to the base's, or both to fp32 when the base is an integer.
+Values pow(NodeView& n, Build& b) {
+  Value *x = n.in(0), *y = n.in(1);
+  if (x->dtype() == y->dtype()) return {b.binary("pow", x, y)};
+  if (is_float(x->dtype())) return {b.binary("pow", x, b.cast(y, x->dtype()))};
+  const DType wide = n.for_host() ? DType::f64 : DType::f32;
+  return {b.cast(b.binary("pow", b.cast(x, wide), b.cast(y, wide)), x->dtype())};
+}
+
+// Comparison of bools: MIL compares numbers only.
+Values equal(NodeView& n, Build& b) {
+  Value *x = n.in(0), *y = n.in(1);
+  if (x->dtype() == DType::boolean && !n.for_host())
+    return {b.binary("equal", b.cast(x, DType::i32), b.cast(y, DType::i32))};
+  return {b.binary("equal", x, y)};
+}
+
+// Bounds are attributes before version 11, inputs after; either may be missing, and they may be run-time values.
+Values clip(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  Value *lo = nullptr, *hi = nullptr;
+  if (n.version() < 11) {
+    if (n.has_attr("min")) lo = b.like(x, n.f("min", 0));
+    if (n.has_attr("max")) hi = b.like(x, n.f("max", 0));
+  } else {
+    if (n.has(1)) lo = n.in_saturated(1);
+    if (n.has(2)) hi = n.in_saturated(2);
+  }
+  const auto number = [](const Value* v) { return element_as_double(v->constant->view(), 0); };
+  const bool constant = lo != nullptr && hi != nullptr && lo->is_constant() && hi->is_constant();
+  if (constant && is_float(x->dtype()) && number(lo) < number(hi))
+    return {b.emit("clip", {{"x", x}, {"alpha", lo}, {"beta", hi}})};
+  if (lo != nullptr) x = b.maximum(x, lo);
+  if (hi != nullptr) x = b.minimum(x, hi);
+  return {lo == nullptr && hi == nullptr ? b.identity(x) : x};
+}
+
+Values hard_sigmoid(NodeView& n, Build& b) {
+  return {b.emit("sigmoid_hard", {{"x", n.in(0)}, {"alpha", n.f("alpha", 0.2f)}, {"beta", n.f("beta", 0.5)}})};
+}
+
+Values hard_swish(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  return {b.mul(x, b.emit("sigmoid_hard", {{"x", x}, {"alpha", 1.0 / 6}, {"beta", 0.5}}))};
+}
+
+Values where(NodeView& n, Build& b) {
+  Value *cond = n.in(0), *x = n.in(1), *y = n.in(2);
+  return {b.select(cond, x, y)};
+}
+
+Values cast(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (!n.has_attr("to")) return {n.refuse(Code::invalid_attribute, "attribute 'to' is required")};
+  const DType to = n.dtype("to");
+  // float to int64 inside Core ML would saturate at int32.
+  return {b.cast(x, to)};
+}
+
+Values identity(NodeView& n, Build&) { return {n.in(0)}; }
+
+// Inference only: the ratio plays no part, the mask (if wanted) is all true.
+Values dropout(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (n.version() >= 12 && n.has(2)) {
+    const std::optional<double> training = n.const_scalar(2, "training_mode");
+    if (training && *training != 0)
+      return {n.refuse(Code::unsupported_attribute, "training_mode is true; only inference is supported")};
+  }
+  if (!n.wants(1)) return {x};
+  Value* mask = n.version() < 10 ? b.emit("fill_like", {{"ref_tensor", x}, {"value", b.like(x, 1)}})
+                                 : b.emit("fill_like", {{"ref_tensor", x}, {"value", true}});
+  return {x, mask};
+}
+
+constexpr Lowering kRows[] = {
+    {"", "Add", kSince<7, 13, 14>, same_binary<kAdd>},
+    {"", "Sub", kSince<7, 13, 14>, same_binary<kSub>},
+    {"", "Mul", kSince<7, 13, 14>, same_binary<kMul>},
+    {"", "Div", kSince<7, 13, 14>, div, "integers in Core ML only when proven not to be negative"},
+    {"", "Pow", kSince<7, 12, 13, 15>, pow},
+    {"", "Sqrt", kSince<6, 13>, same_unary<kSqrt>},
+    {"", "Exp", kSince<6, 13>, same_unary<kExp>},
+    {"", "Erf", kSince<9, 13>, same_unary<kErf>},
+    {"", "Relu", kSince<6, 13, 14>, same_unary<kRelu>},
+    {"", "Sigmoid", kSince<6, 13>, same_unary<kSigmoid>},
+    {"", "Tanh", kSince<6, 13>, same_unary<kTanh>},
+    {"", "HardSigmoid", kSince<6, 22>, hard_sigmoid},
+    {"", "HardSwish", kSince<14, 22>, hard_swish},
+    {"", "Clip", kSince<6, 11, 12, 13>, clip},
+    {"", "Equal", kSince<7, 11, 13, 19>, equal},
+    {"", "Not", kSince<1>, same_unary<kNot>},
+    {"", "Where", kSince<9, 16>, where},
+    {"", "Cast", kSince<6, 9, 13, 19, 21, 23>, cast},
+    {"", "Identity", kSince<1, 13, 14, 16, 19, 21, 23>, identity},
+    {"", "Dropout", kSince<7, 10, 12, 13, 22>, dropout},
+};
+
+}  // namespace
+
+LoweringRows elementwise_lowerings() { return kRows; }
+
+}  // namespace graft::onnx

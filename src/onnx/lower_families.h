@@ -1,0 +1,14 @@
+// One function a lower_*.cc file; lowerings.cc joins them. Private to src/onnx.
+#pragma once
+
+#include "onnx/node_view.h"
+
+namespace graft::onnx {
+
+LoweringRows elementwise_lowerings();
+
+// Versions in which a definition changed, for a row: kSince<7, 13>.
+template <int... versions>
+inline constexpr int kSince[] = {versions...};
+
+}  // namespace graft::onnx

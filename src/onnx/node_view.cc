@@ -1,0 +1,191 @@
+#include "onnx/node_view.h"
+
+#include <algorithm>
+
+#include "base/format.h"
+#include "onnx/lowerer.h"
+
+namespace graft::onnx {
+namespace {
+
+std::string listed(std::string_view name, size_t got) { return format("{} ({} given)", name, got); }
+
+}  // namespace
+
+Value* NodeView::in(int i) {
+  if (!has(i)) {
+    return refuse(Code::invalid_model, listed(format("input {} is missing", i), node_.inputs.size()));
+  }
+  return lowerer_.value(node_.inputs[static_cast<size_t>(i)]);
+}
+
+Values NodeView::all(int from) {
+  Values v;
+  for (int i = from; i < inputs(); ++i) v.push_back(in(i));
+  return v;
+}
+
+Value* NodeView::in_saturated(int i) {
+  if (for_host() || !has(i)) return in(i);
+  if (const ir::ConstantPtr c = lowerer_.constant_of(node_.inputs[static_cast<size_t>(i)])) {
+    return lowerer_.constant(c, node_.inputs[static_cast<size_t>(i)], true);
+  }
+  return in(i);
+}
+
+DType NodeView::onnx_dtype(int i) {
+  const DType t = lowerer_.onnx_dtype(node_.inputs[static_cast<size_t>(i)]);
+  return t != DType::invalid ? t : in(i)->dtype();
+}
+
+std::optional<std::vector<int64_t>> NodeView::const_ints(int i, std::string_view what) {
+  if (!has(i)) return std::nullopt;
+  std::vector<int64_t> v;
+  if (const ir::ConstantPtr c = lowerer_.constant_of(node_.inputs[static_cast<size_t>(i)])) {
+    const TensorView view = c->view();
+    if (view.count() > (int64_t{1} << 20)) {
+      refuse(Code::limit_exceeded, format("{} has {} entries", what, view.count()));
+      return v;
+    }
+    for (int64_t k = 0; k < view.count(); ++k) v.push_back(element_as_int(view, k));
+    return v;
+  }
+  const Value* x = in(i);
+  if (x->poison) return v;
+  if (x->content && ir::all_known(*x->content)) {
+    for (const Dim& d : *x->content) v.push_back(d.value());
+    return v;
+  }
+  refuse(Code::needs_constant,
+         format("{} (input '{}') must be a constant", what, node_.inputs[static_cast<size_t>(i)]));
+  return v;
+}
+
+std::optional<double> NodeView::const_scalar(int i, std::string_view what) {
+  if (!has(i)) return std::nullopt;
+  const ir::ConstantPtr c = lowerer_.constant_of(node_.inputs[static_cast<size_t>(i)]);
+  if (c == nullptr || c->count() != 1) {
+    refuse(Code::needs_constant,
+           format("{} (input '{}') must be a constant of one element", what, node_.inputs[static_cast<size_t>(i)]));
+    return 0;
+  }
+  return element_as_double(c->view(), 0);
+}
+
+std::optional<Dims> NodeView::dims(int i) {
+  const Value* x = in(i);
+  if (x->poison || x->rank() > 1) return std::nullopt;
+  if (x->is_constant()) {
+    Dims d;
+    const TensorView view = x->constant->view();
+    for (int64_t k = 0; k < view.count(); ++k) d.emplace_back(element_as_int(view, k));
+    return d;
+  }
+  return x->content;
+}
+
+std::optional<Ints> NodeView::axes(std::string_view attribute, int i, int input_since, int rank) {
+  std::optional<std::vector<int64_t>> list;
+  if (version() >= input_since) {
+    list = const_ints(i, "axes");
+  } else if (has_attr(attribute)) {
+    list = ints(attribute);
+  }
+  if (!list) return std::nullopt;
+  std::sort(list->begin(), list->end());
+  Ints out;
+  for (int64_t a : *list) {
+    if (a < -rank || a >= rank || list->size() > static_cast<size_t>(Ints::capacity)) {
+      refuse(Code::value_out_of_range, format("axis {} is outside -{}..{}", a, rank, rank - 1));
+      return Ints{};
+    }
+    out.push_back(a < 0 ? a + rank : a);
+  }
+  std::sort(out.begin(), out.end());
+  out.resize(static_cast<int>(std::unique(out.begin(), out.end()) - out.begin()));
+  return out;
+}
+
+int NodeView::axis(std::string_view attribute, int64_t fallback, int rank, bool allow_rank) {
+  const int64_t a = i(attribute, fallback);
+  if (a < -rank || a > rank || (a == rank && !allow_rank)) {
+    refuse(Code::value_out_of_range,
+           format("{} {} is outside -{}..{}", attribute, a, rank, allow_rank ? rank : rank - 1));
+    return 0;
+  }
+  return static_cast<int>(a < 0 ? a + rank : a);
+}
+
+const Attribute* NodeView::attr(std::string_view attribute) const { return node_.find(attribute); }
+
+const Attribute* NodeView::typed(std::string_view attribute, Attribute::Type type) {
+  const Attribute* a = attr(attribute);
+  if (a != nullptr && a->type != type) {
+    refuse(Code::invalid_attribute,
+           format("attribute '{}' is of type {}, must be {}", attribute, onnx::name(a->type), onnx::name(type)));
+    return nullptr;
+  }
+  return a;
+}
+
+int64_t NodeView::i(std::string_view attribute, int64_t fallback) {
+  const Attribute* a = typed(attribute, Attribute::Type::int_);
+  return a == nullptr ? fallback : a->i;
+}
+
+int64_t NodeView::required_i(std::string_view attribute) {
+  if (!has_attr(attribute)) refuse(Code::invalid_attribute, format("attribute '{}' is required", attribute));
+  return i(attribute, 0);
+}
+
+double NodeView::f(std::string_view attribute, double fallback) {
+  const Attribute* a = typed(attribute, Attribute::Type::float_);
+  return a == nullptr ? fallback : static_cast<double>(a->f);
+}
+
+std::string NodeView::s(std::string_view attribute, std::string_view fallback) {
+  const Attribute* a = typed(attribute, Attribute::Type::string);
+  return a == nullptr ? std::string(fallback) : a->s;
+}
+
+std::vector<int64_t> NodeView::ints(std::string_view attribute, std::vector<int64_t> fallback) {
+  const Attribute* a = typed(attribute, Attribute::Type::ints);
+  return a == nullptr ? std::move(fallback) : a->ints;
+}
+
+std::vector<double> NodeView::floats(std::string_view attribute, std::vector<double> fallback) {
+  const Attribute* a = typed(attribute, Attribute::Type::floats);
+  return a == nullptr ? std::move(fallback) : std::vector<double>(a->floats.begin(), a->floats.end());
+}
+
+DType NodeView::dtype(std::string_view attribute, DType fallback) {
+  if (!has_attr(attribute)) return mapped(fallback);
+  const DType t = dtype_from_onnx(static_cast<int>(std::clamp<int64_t>(i(attribute, 0), 0, 1000)));
+  if (t == DType::invalid)
+    refuse(Code::invalid_attribute, format("attribute '{}' is no element type: {}", attribute, i(attribute, 0)));
+  return mapped(t);
+}
+
+const Graph* NodeView::body(std::string_view attribute) {
+  const Attribute* a = typed(attribute, Attribute::Type::graph);
+  if (a == nullptr || a->g == nullptr) {
+    refuse(Code::invalid_attribute, format("attribute '{}' must hold a graph", attribute));
+    return nullptr;
+  }
+  return a->g.get();
+}
+
+Values NodeView::inline_body(const Graph& graph) { return lowerer_.lower_body(graph, {}); }
+
+std::unique_ptr<ir::Block> NodeView::block_of(const Graph& graph, std::span<Value* const> block_inputs) {
+  auto block = std::make_unique<ir::Block>();
+  block->function = &b_.function();
+  block->inputs.assign(block_inputs.begin(), block_inputs.end());
+  ir::Builder::BlockScope scope(b_, *block);
+  block->outputs = lowerer_.lower_body(graph, block_inputs);
+  return block;
+}
+
+Value* NodeView::constant(ir::ConstantPtr c, bool saturate) { return lowerer_.constant(c, "", saturate); }
+
+}  // namespace graft::onnx

@@ -1,0 +1,81 @@
+// What a lowering sees of its node: typed attributes with defaults, inputs as IR values, bodies. Reading something that
+// is missing or of the wrong kind refuses the node and gives something harmless.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "onnx/lower.h"
+
+namespace graft::onnx {
+
+class Lowerer;
+
+class NodeView {
+ public:
+  NodeView(Lowerer& lowerer, const Node& node, Build& b) : lowerer_(lowerer), node_(node), b_(b) {}
+
+  const Node& node() const { return node_; }
+  int version() const { return node_.version; }
+  bool for_host() const { return b_.target().host(); }
+
+  // Inputs. A left-out optional input has() not.
+  int inputs() const { return static_cast<int>(node_.inputs.size()); }
+  bool has(int i) const { return i < inputs() && !node_.inputs[static_cast<size_t>(i)].empty(); }
+  Value* in(int i);
+  Value* optional_in(int i) { return has(i) ? in(i) : nullptr; }
+  Values all(int from = 0);  // inputs from..last
+  // An int64 input whose consumer gives saturation to int32 the same meaning (a slice's end, a clip bound).
+  Value* in_saturated(int i);
+  // The ONNX dtype of an input: in a Core ML build an int64 input is an int32 value.
+  DType onnx_dtype(int i);
+  // The integers of a constant input (axes, shapes); nullopt when left out. Refuses with needs_constant when not known.
+  std::optional<std::vector<int64_t>> const_ints(int i, std::string_view what);
+  std::optional<double> const_scalar(int i, std::string_view what);
+  // The content of a small integer input as dims, if it is known at least symbolically.
+  std::optional<Dims> dims(int i);
+  // Axes from the attribute (node versions before `input_since`) or from input i (from it on): normalised to 0..rank-1,
+  // sorted, without duplicates; nullopt when neither is given.
+  std::optional<Ints> axes(std::string_view attribute, int i, int input_since, int rank);
+  // An axis attribute, normalised; with allow_rank, `rank` itself is legal too.
+  int axis(std::string_view attribute, int64_t fallback, int rank, bool allow_rank = false);
+
+  // Attributes.
+  const Attribute* attr(std::string_view name) const;
+  bool has_attr(std::string_view name) const { return attr(name) != nullptr; }
+  int64_t i(std::string_view name, int64_t fallback);
+  int64_t required_i(std::string_view name);
+  bool flag(std::string_view name, bool fallback = false) { return i(name, fallback ? 1 : 0) != 0; }
+  double f(std::string_view name, double fallback);
+  std::string s(std::string_view name, std::string_view fallback);
+  std::vector<int64_t> ints(std::string_view name, std::vector<int64_t> fallback = {});
+  std::vector<double> floats(std::string_view name, std::vector<double> fallback = {});
+  // An attribute that holds an ONNX element type; int64 becomes int32 in a Core ML build.
+  DType dtype(std::string_view name, DType fallback = DType::invalid);
+  DType mapped(DType onnx) const { return !for_host() && onnx == DType::i64 ? DType::i32 : onnx; }
+
+  // Outputs.
+  int outputs() const { return static_cast<int>(node_.outputs.size()); }
+  bool wants(int i) const { return i < outputs() && !node_.outputs[static_cast<size_t>(i)].empty(); }
+
+  // Bodies of If and Loop: emitted into the current block, or into a new block of their own.
+  const Graph* body(std::string_view attribute);
+  Values inline_body(const Graph& body);
+  std::unique_ptr<ir::Block> block_of(const Graph& body, std::span<Value* const> inputs = {});
+
+  // A tensor from the model as a value, narrowed as in() does.
+  Value* constant(ir::ConstantPtr c, bool saturate = false);
+
+  Value* refuse(Code code, std::string message) { return b_.refuse(code, std::move(message)); }
+
+ private:
+  const Attribute* typed(std::string_view name, Attribute::Type type);
+
+  Lowerer& lowerer_;
+  const Node& node_;
+  Build& b_;
+};
+
+}  // namespace graft::onnx

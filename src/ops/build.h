@@ -1,0 +1,61 @@
+// ir::Builder with the operators' names: lowerings read as b.add(x, y), b.reshape(x, dims). Nothing here decides
+// anything that the rows do not; helpers with more than one emission say what they build.
+#pragma once
+
+#include "ir/builder.h"
+#include "ops/table.h"
+
+namespace graft::ops {
+
+using ir::Dim;
+using ir::Dims;
+using ir::Value;
+using ir::Values;
+
+class Build : public ir::Builder {
+ public:
+  Build(ir::Function& f, ir::BuildTarget target) : Builder(f, table(), target) {}
+
+  Value* add(Value* x, Value* y) { return emit("add", {{"x", x}, {"y", y}}); }
+  Value* sub(Value* x, Value* y) { return emit("sub", {{"x", x}, {"y", y}}); }
+  Value* mul(Value* x, Value* y) { return emit("mul", {{"x", x}, {"y", y}}); }
+  Value* div(Value* x, Value* y) { return emit("real_div", {{"x", x}, {"y", y}}); }
+  Value* minimum(Value* x, Value* y) { return emit("minimum", {{"x", x}, {"y", y}}); }
+  Value* maximum(Value* x, Value* y) { return emit("maximum", {{"x", x}, {"y", y}}); }
+  Value* matmul(Value* x, Value* y, bool transpose_y = false) {
+    return emit("matmul", {{"x", x}, {"y", y}, {"transpose_y", transpose_y}});
+  }
+  Value* unary(std::string_view op, Value* x) { return emit(op, {{"x", x}}); }
+  Value* binary(std::string_view op, Value* x, Value* y) { return emit(op, {{"x", x}, {"y", y}}); }
+  // x multiplied by a number of its own dtype; x itself for 1.
+  Value* scale(Value* x, double factor) { return factor == 1 ? x : mul(x, like(x, factor)); }
+  // A rank-0 constant of x's dtype.
+  Value* like(const Value* x, double v) {
+    return x->poison              ? function().poison()
+           : is_float(x->dtype()) ? scalar(x->dtype(), v)
+                                  : constant(ir::Constant::int_scalar(x->dtype(), static_cast<int64_t>(v)));
+  }
+  Value* cast(Value* x, DType t) { return x->dtype() == t ? x : emit("cast", {{"x", x}, {"dtype", name(t)}}); }
+  Value* identity(Value* x) { return emit("identity", {{"x", x}}); }
+  Value* transpose(Value* x, const Ints& perm);  // x itself when perm changes nothing
+  Value* squeeze(Value* x, const Ints& axes) { return axes.empty() ? x : emit("squeeze", {{"x", x}, {"axes", axes}}); }
+  Value* expand_dims(Value* x, const Ints& axes) {
+    return axes.empty() ? x : emit("expand_dims", {{"x", x}, {"axes", axes}});
+  }
+  Value* reshape(Value* x, Value* shape) { return emit("reshape", {{"x", x}, {"shape", shape}}); }
+  // To known or symbolic dims: one unknown dim becomes -1, more are computed at run time from x's own dims.
+  Value* reshape(Value* x, const Dims& dims);
+  Value* concat(const Values& values, int64_t axis) {
+    return values.size() == 1 ? values[0] : emit("concat", {{"values", values}, {"axis", axis}});
+  }
+  Value* gather(Value* x, Value* indices, int64_t axis) {
+    return emit("gather", {{"x", x}, {"indices", indices}, {"axis", axis}});
+  }
+  Value* shape(Value* x) { return emit("shape", {{"x", x}}); }
+  Value* select(Value* cond, Value* a, Value* b) { return emit("select", {{"cond", cond}, {"a", a}, {"b", b}}); }
+  Value* reduce(std::string_view op, Value* x, const Ints& axes, bool keep_dims) {
+    return emit(op, {{"x", x}, {"axes", axes}, {"keep_dims", keep_dims}});
+  }
+};
+
+}  // namespace graft::ops
