@@ -2,16 +2,17 @@
 # (graft_<folder>) and tests/structure reads the same rows to check every #include. A folder may include what its
 # ARROWS name and what those name in turn.
 #
-#   graft_folder(<folder> [ARROWS <folder>...] [LIBS <library>...] [PRIVATE <library>...] [OPTIONS <compile option>...])
+#   graft_folder(<folder> [APART] [ARROWS <folder>...] [LIBS <library>...] [PRIVATE <library>...] [OPTIONS <compile option>...])
 #
+# APART keeps a folder out of unity builds: its files are lists of rows whose private functions have the operators' names.
 # LIBS are third-party libraries that the folder's headers show to its users, PRIVATE those that stay in its sources.
 # Reference kernels and folded constants must have the same bits on every machine, so the compiler may not fuse a
 # multiply and an add in ir/ and ops/. The engine's loops need the full vectoriser, which g++ 12 keeps for -O3.
 
 graft_folder(base      LIBS tl::expected fmt::fmt Threads::Threads PRIVATE graft::xxhash)
 graft_folder(ir        ARROWS base    OPTIONS -ffp-contract=off)
-graft_folder(ops       ARROWS ir      OPTIONS -ffp-contract=off)
-graft_folder(onnx      ARROWS ops)
+graft_folder(ops APART ARROWS ir      OPTIONS -ffp-contract=off)
+graft_folder(onnx APART ARROWS ops)
 graft_folder(passes    ARROWS ops)
 graft_folder(coreml    ARROWS ops     PRIVATE nlohmann_json::nlohmann_json)
 graft_folder(engine    ARROWS passes  PRIVATE hwy::hwy graft::onednn OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3>)
