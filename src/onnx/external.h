@@ -1,0 +1,28 @@
+// Tensor data in files beside the model. A model is not trusted, so its paths may name only what lies inside its own
+// folder, links resolved. Each file is mapped once and shared.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/diag.h"
+#include "base/file.h"
+
+namespace graft::onnx {
+
+class ExternalFiles {
+ public:
+  // An empty folder: there is none, and every location is refused.
+  explicit ExternalFiles(std::string folder) : folder_(std::move(folder)) {}
+
+  // The file at `location`, a relative path as the model states it. unsafe_path when it leads out of the folder,
+  // file_not_found when it does not exist; messages name the file.
+  Result<std::shared_ptr<const MappedFile>> open(const std::string& location);
+
+ private:
+  std::string folder_;
+  std::map<std::string, std::shared_ptr<const MappedFile>> by_location_, by_path_;
+};
+
+}  // namespace graft::onnx
