@@ -1,0 +1,79 @@
+#include "coreml/mlprogram/variant.h"
+
+#include "base/format.h"
+#include "coreml/mlprogram/defaults.h"
+
+namespace graft::coreml {
+
+using ir::Opset;
+
+namespace {
+
+// Checks read parameters, not weights: contents of big constants are left out, so that a lazy cast stays lazy.
+constexpr int64_t kReadable = 4096;
+
+ir::Operand operand(const ir::Value& v) {
+  if (v.constant == nullptr || v.constant->count() <= kReadable) return ir::operand_of(v);
+  ir::Operand o;
+  o.type = &v.type;
+  o.range = v.range;
+  o.constant = true;
+  o.value = {v.constant->dtype(), v.constant->shape(), nullptr};
+  return o;
+}
+
+tl::unexpected<Diag> later(const ir::Op& op, std::string message) {
+  Diag d;
+  d.code = Code::needs_later_target;
+  d.op = std::string(op.type());
+  d.message = std::move(message);
+  return fail(std::move(d));
+}
+
+const ir::Signature* signature_at(const ir::OpRow& row, Opset opset) {
+  const ir::Signature* found = nullptr;
+  for (const ir::Signature& s : row.signatures) {
+    if (s.variant->since != Opset::host && s.variant->since <= opset) found = &s;
+  }
+  return found;
+}
+
+}  // namespace
+
+Result<FittedOp> fit(const ir::Op& op, Opset opset) {
+  const ir::OpRow& row = *op.row;
+  if (row.host_only()) {
+    Diag d;
+    d.code = Code::host_only;
+    d.op = std::string(row.name());
+    d.message = format("{} has no MIL form", row.name());
+    return fail(std::move(d));
+  }
+  const ir::Signature* signature = signature_at(row, opset);
+  if (signature == nullptr) {
+    return later(op, format("{} needs {} or later, the target is {}", row.name(),
+                            info(row.signatures.front().variant->since).name, info(opset).name));
+  }
+  FittedOp fitted{signature, ir::Call(row)};
+  for (size_t i = 0; i < op.args.size(); ++i) {
+    const ir::Param& param = row.params()[i];
+    if (op.args[i].empty() || param.kind == ir::Param::Kind::block) continue;
+    if (signature->find(param.name) == nullptr) {
+      const ir::Value* v = op.args[i][0];
+      const ir::Value* x = op.arg(row.params()[0].name);
+      const ir::ConstantPtr fallback = default_constant(param, v->dtype(), x == nullptr ? 0 : x->rank());
+      if (!v->is_constant() || fallback == nullptr || !fallback->same_as(*v->constant))
+        return later(op, format("parameter '{}' of {} needs a later target than {}, unless it has its default ({})",
+                                param.name, row.name(), info(opset).name, param.fallback));
+      continue;
+    }
+    std::vector<ir::Operand> operands;
+    for (const ir::Value* v : op.args[i]) operands.push_back(operand(*v));
+    fitted.call.set(static_cast<int>(i), std::move(operands));
+  }
+  GRAFT_CHECK(check_arguments(fitted.call, *signature, false));
+  if (signature->variant->check != nullptr) GRAFT_CHECK(signature->variant->check(fitted.call));
+  return fitted;
+}
+
+}  // namespace graft::coreml

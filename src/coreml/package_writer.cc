@@ -1,0 +1,121 @@
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "coreml/description.h"
+#include "coreml/interface_names.h"
+#include "coreml/mlprogram/writer.h"
+#include "coreml/package.h"
+
+namespace graft::coreml {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kAuthor = "com.apple.CoreML";
+
+// "123e4567-e89b-…" from 32 hex digits.
+std::string uuid(const std::string& seed) {
+  std::string h = hash128_hex(Bytes(reinterpret_cast<const std::byte*>(seed.data()), seed.size()));
+  for (const size_t at : {8u, 13u, 18u, 23u}) h.insert(at, 1, '-');
+  return h;
+}
+
+std::string manifest(const std::string& digest) {
+  const auto item = [](std::string_view name, std::string_view description) {
+    return nlohmann::json{
+        {"path", format("{}/{}", kAuthor, name)}, {"name", name}, {"author", kAuthor}, {"description", description}};
+  };
+  const std::string model = uuid("model " + digest), weights = uuid("weights " + digest);
+  nlohmann::json j;
+  j["fileFormatVersion"] = "1.0.0";
+  j["itemInfoEntries"][model] = item("model.mlmodel", "CoreML Model Specification");
+  j["itemInfoEntries"][weights] = item("weights", "CoreML Model Weights");
+  j["rootModelIdentifier"] = model;
+  return j.dump(4) + "\n";
+}
+
+Status check_destination(const std::string& path, bool overwrite) {
+  std::error_code ec;
+  if (overwrite || !fs::exists(fs::symlink_status(path, ec)) ||
+      fs::is_regular_file(fs::path(path) / "Manifest.json", ec))
+    return {};
+  Diag d;
+  d.code = Code::would_overwrite;
+  d.file = path;
+  d.message = "exists and is not a Core ML package";
+  return fail(std::move(d));
+}
+
+Status write_file(const fs::path& path, std::string_view content) {
+  GRAFT_TRY(FileWriter file, FileWriter::create(path.string()));
+  file.write(content);
+  return file.close();
+}
+
+Status make_folder(const fs::path& path) {
+  std::error_code ec;
+  fs::create_directories(path, ec);
+  if (!ec) return {};
+  Diag d;
+  d.code = Code::io_error;
+  d.file = path.string();
+  d.message = format("cannot create the folder: {}", ec.message());
+  return fail(std::move(d));
+}
+
+Result<Interface> derive_interface(const ir::Program& program, ir::Opset opset) {
+  Interface interface;
+  interface.default_function = program.default_function;
+  if (program.functions.empty()) return fail(Code::internal, "a program without functions");
+  if (program.functions.size() > 1 && opset < ir::Opset::ios18)
+    return fail(Code::needs_later_target, format("{} functions in one package need iOS18 or later, the target is {}",
+                                                 program.functions.size(), info(opset).name));
+  for (const auto& f : program.functions) {
+    GRAFT_TRY(FunctionInterface face, interface_of(*f, opset));
+    interface.functions.push_back(std::move(face));
+  }
+  // A lone function is the model, and Core ML looks for it under this name.
+  if (interface.functions.size() == 1) interface.default_function = interface.functions[0].name = "main";
+  return interface;
+}
+
+}  // namespace
+
+Status write_package(const ir::Program& program, const std::string& path, const WriteOptions& options) {
+  using proto::Model;
+  if (options.opset == ir::Opset::host) return fail(Code::invalid_option, "a package needs a deployment target");
+  GRAFT_CHECK(check_destination(path, options.overwrite));
+  GRAFT_TRY(Interface interface, derive_interface(program, options.opset));
+
+  BlobWriter blobs;
+  std::string body;  // the program goes first, because it decides the names that the description needs
+  GRAFT_CHECK(encode_program(protozero::pbf_builder<proto::Program>(body), program, options.opset, interface, blobs));
+  std::map<std::string, std::string> metadata = program.metadata;
+  for (const auto& [key, value] : options.metadata) metadata[key] = value;
+  add_name_keys(interface, metadata);
+
+  std::string model;
+  protozero::pbf_builder<Model> out(model);
+  out.add_int32(Model::specificationVersion, info(options.opset).spec_version);
+  encode_description({out, Model::description}, interface, metadata);
+  constexpr size_t kLimit = INT32_MAX;  // protobuf's own
+  if (model.size() + body.size() >= kLimit)
+    return fail(Code::limit_exceeded, format("the program takes {} bytes, at most {} fit", body.size(), kLimit));
+  out.add_message(Model::mlProgram, body);
+
+  GRAFT_TRY(Staging staging, Staging::beside(path, true));
+  const fs::path folder = fs::path(staging.path()) / "Data" / kAuthor;
+  GRAFT_CHECK(make_folder(folder / "weights"));
+  GRAFT_CHECK(write_file(folder / "model.mlmodel", model));
+  std::string digest = hash128_hex(Bytes(reinterpret_cast<const std::byte*>(model.data()), model.size()));
+  if (!blobs.empty()) {
+    GRAFT_TRY(const uint64_t content, blobs.write((folder / "weights" / "weight.bin").string()));
+    digest += format("{:016x}", content);
+  }
+  GRAFT_CHECK(write_file(fs::path(staging.path()) / "Manifest.json", manifest(digest)));
+  return staging.commit();
+}
+
+}  // namespace graft::coreml
