@@ -1,0 +1,50 @@
+#include "partition/grouping.h"
+
+#include <algorithm>
+#include <functional>
+#include <queue>
+
+namespace graft::partition {
+namespace {
+
+std::vector<Run> runs_from(std::span<const std::vector<int>> preds, const std::vector<bool>& claimed, bool first) {
+  const size_t n = preds.size();
+  std::vector<int> missing(n);
+  std::vector<std::vector<int>> succs(n);
+  std::vector<int> ready[2];
+  for (size_t i = 0; i < n; ++i) {
+    missing[i] = static_cast<int>(preds[i].size());
+    for (int p : preds[i]) succs[static_cast<size_t>(p)].push_back(static_cast<int>(i));
+    if (missing[i] == 0) ready[claimed[i]].push_back(static_cast<int>(i));
+  }
+  std::vector<Run> runs;
+  for (bool colour = first; !ready[0].empty() || !ready[1].empty(); colour = !colour) {
+    Run run;
+    run.claimed = colour;
+    std::vector<int>& queue = ready[colour];
+    while (!queue.empty()) {
+      const int i = queue.back();
+      queue.pop_back();
+      run.nodes.push_back(i);
+      for (int s : succs[static_cast<size_t>(i)]) {
+        if (--missing[static_cast<size_t>(s)] == 0) ready[claimed[static_cast<size_t>(s)]].push_back(s);
+      }
+    }
+    std::sort(run.nodes.begin(), run.nodes.end());
+    if (!run.nodes.empty()) runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+auto pieces(const std::vector<Run>& runs) {
+  return std::count_if(runs.begin(), runs.end(), [](const Run& r) { return r.claimed; });
+}
+
+}  // namespace
+
+std::vector<Run> alternate_runs(std::span<const std::vector<int>> preds, const std::vector<bool>& claimed) {
+  std::vector<Run> claimed_first = runs_from(preds, claimed, true), host_first = runs_from(preds, claimed, false);
+  return pieces(host_first) <= pieces(claimed_first) ? host_first : claimed_first;
+}
+
+}  // namespace graft::partition

@@ -1,0 +1,52 @@
+// Session options by name. One table (options.cc) holds every name that the design knows: Graft's own, ONNX Runtime's
+// provider options, and which of them do something today. An unknown name or value is an error that lists the legal
+// ones; a known one that does nothing yet is refused, unless the value is the documented default.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "backend/model.h"
+#include "onnx/lower.h"
+#include "partition/partition.h"
+
+namespace graft::session {
+
+enum class Device : uint8_t { automatic, cpu, coreml, coreml_ane, coreml_gpu, coreml_cpu };
+std::string_view name(Device device);  // "auto", "cpu", "coreml", "coreml-ane", ...
+
+struct Options {
+  Device device = Device::automatic;
+  bool require_device = false;            // no Core ML on this machine is an error
+  bool require_full_delegation = false;   // a node outside the Core ML piece is an error that lists every reason
+  partition::Options partition;           // target, precision
+  onnx::LowerOptions lowering;            // shapes
+  backend::ComputeUnits units = backend::ComputeUnits::all;
+  engine::Options engine;                 // "engine" = "reference" | "fast"
+};
+
+using NamedOption = std::pair<std::string, std::string>;
+
+struct OptionInfo {
+  std::string_view name, values, fallback, doc;
+  bool available;
+};
+std::span<const OptionInfo> all_options();
+
+// Later entries win. Accepts both Graft's spellings ("device", "target", "precision", "shapes", "require_device",
+// "require_full_delegation", "engine") and the provider option names of the design ("ModelFormat", "MLComputeUnits", …).
+// Errors: unknown_option, invalid_option, not_available_yet.
+Result<Options> parse_options(std::span<const NamedOption> options);
+
+// "1x3x(64..2048)x(64..2048)", "1x3x224x224", "(1..8=4)x16" with a preferred size behind '='.
+Result<std::vector<onnx::DimSpec>> parse_shape(std::string_view text);
+// "x:1x3x224x224,mask:1x16" — several inputs separated by commas.
+Status parse_shapes(std::string_view text, onnx::LowerOptions& into);
+Result<Device> parse_device(std::string_view text);
+
+}  // namespace graft::session

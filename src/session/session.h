@@ -1,0 +1,61 @@
+// A model, loaded and planned: run it, and ask where each node is planned and why. Opens .onnx files, ONNX models in
+// memory, and .mlpackage folders.
+//
+// Immutable after open(); run() may be called from several threads at once. All memory given is borrowed for the call.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "session/options.h"
+
+namespace graft::session {
+
+// Where things ran, in three words: what was asked for, what the machine and the model allow, what is planned.
+struct Placement {
+  std::string requested;  // the device option: "coreml-ane"
+  std::string allowed;    // "Core ML (CPU_AND_NE)", or why not: "host engine: no Core ML on this machine"
+  std::string planned;    // "12 of 14 nodes as a Core ML program, run by the host engine; 2 nodes on the host"
+};
+
+class Session {
+ public:
+  // .onnx, .mlpackage. Errors carry the file's name; not_delegated lists every reason.
+  static Result<std::shared_ptr<const Session>> open(const std::string& path, std::shared_ptr<const Env> env, const Options& options);
+  // An ONNX model in memory; `bytes` are kept alive by `owner`, external data is looked up in `folder` (empty: none).
+  static Result<std::shared_ptr<const Session>> open_memory(Bytes bytes, std::shared_ptr<const void> owner, const std::string& folder,
+                                                            std::shared_ptr<const Env> env, const Options& options);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // The model's interface, by ONNX names and in ONNX's types (for packages: the names and types of their ONNX origin
+  // where the package knows them, else its own).
+  std::span<const engine::Port> inputs() const;
+  std::span<const engine::Port> outputs() const;
+  int input_index(std::string_view name) const;   // -1 if there is none
+  int output_index(std::string_view name) const;
+
+  // In the order of inputs() and outputs(). An int64 value outside int32 at a Core ML border sends that run to the host.
+  Status run(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs, const engine::RunOptions& options = {}) const;
+
+  const Placement& placement() const;
+  // What became of each node; null for packages.
+  const partition::Partition* partition() const;
+  // Findings about the model as a whole (overridable initializers, precision notes).
+  std::span<const Diag> findings() const;
+  // The package's interface; null for ONNX models.
+  const coreml::Interface* package() const;
+  const std::map<std::string, std::string>& metadata() const;
+  const Options& options() const;
+
+ private:
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace graft::session
