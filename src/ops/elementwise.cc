@@ -272,22 +272,6 @@ constexpr OpDef logical_not = {.name = "logical_not",
 
 // ---- one operand and scalar parameters ----------------------------------------------------------------------------
 
-// fn(x, p, q) with up to two scalar parameters read once.
-template <auto fn>
-Status with_scalars(const Call& call, Outputs& out, double p, double q) {
-  const TensorView x = call.in("x").value;
-  const bool ok = visit_dtype(x.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    if constexpr (!std::is_same_v<T, bool>) {
-      const T* src = x.as<T>();
-      T* dst = out[0].as<T>();
-      const auto a = static_cast<Wide<T>>(p), b = static_cast<Wide<T>>(q);
-      for (int64_t i = 0, n = x.count(); i < n; ++i) dst[i] = narrow<T>(fn(widen(src[i]), a, b));
-    }
-  });
-  return ok ? Status{} : no_kernel(call, x.dtype);
-}
-
 template <auto fn>
 Status epsilon_reference(const Call& call, Outputs& out) {
   return with_scalars<[](auto x, auto e, auto) { return static_cast<decltype(x)>(fn(static_cast<double>(x + e))); }>(

@@ -68,6 +68,15 @@ Wide<T> widen(T v) {
     return v;
 }
 
+// Of a wide value; no integer is.
+template <class W>
+bool is_nan(W v) {
+  if constexpr (std::is_same_v<W, double>)
+    return std::isnan(v);
+  else
+    return false;
+}
+
 // Float to integer is defined here as: NaN gives 0, out of range saturates. (C++ and ONNX leave it open.)
 template <class To>
 To float_to_int(double v) {

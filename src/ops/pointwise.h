@@ -31,6 +31,24 @@ Status unary_reference(const Call& call, Outputs& out) {
   return ok ? Status{} : no_kernel(call, x.dtype);
 }
 
+// fn(x, p, q) with up to two scalar parameters read once.
+template <auto fn, Takes which = Takes::numbers>
+Status with_scalars(const Call& call, Outputs& out, double p, double q) {
+  const TensorView x = call.in("x").value;
+  bool ok = false;
+  visit_dtype(x.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (takes<T>(which)) {
+      ok = true;
+      const T* src = x.as<T>();
+      T* dst = out[0].as<T>();
+      const auto a = static_cast<Wide<T>>(p), b = static_cast<Wide<T>>(q);
+      for (int64_t i = 0, n = x.count(); i < n; ++i) dst[i] = narrow<T>(fn(widen(src[i]), a, b));
+    }
+  });
+  return ok ? Status{} : no_kernel(call, x.dtype);
+}
+
 // fn(a, b) on wide values; the result is stored as `Out` if given, else as the operands' type.
 template <auto fn, Takes which = Takes::numbers, class Out = void>
 Status binary_reference(const Call& call, Outputs& out) {

@@ -13,5 +13,17 @@ const ir::OpTable& table();
 using Rows = std::span<const ir::OpDef* const>;
 // One function a family file, joined in table.cc.
 Rows elementwise_rows();
+Rows tensor_operation_rows();
+Rows filling_rows();
+Rows tensor_transformation_rows();
+Rows slicing_rows();
+Rows scatter_gather_rows();
+Rows control_flow_rows();
+Rows activation_rows();
+Rows reduction_rows();
+Rows normalization_rows();
+Rows linear_rows();
+Rows conv_rows();
+Rows pool_rows();
 
 }  // namespace graft::ops

@@ -1,0 +1,296 @@
+// conv and conv_transpose, 1-D to 3-D. Both are one loop over windows: a result is the sum over taps (kernel positions)
+// and input channels of weight times the input element that the tap sees; the two differ in which element that is.
+#include "ops/blocks.h"
+#include "ops/table.h"
+#include "ops/window.h"
+
+namespace graft::ops {
+namespace {
+
+constexpr ir::Domain kDot{.lo = -1, .hi = 1, .tolerance_f32 = 2e-5, .tolerance_f16 = 5e-3};
+
+// ---- inference ----------------------------------------------------------------------------------------------------
+
+// The spatial sizes of the weight: they must be known, the channels need not be.
+Result<Ints> kernel_of(const Call& call) {
+  const Dims& w = call.in("weight").dims();
+  Ints kernel;
+  for (size_t d = 2; d < w.size(); ++d) {
+    if (!w[d].known())
+      return bad(Code::dynamic_shape, format("weight {} has an unknown kernel size", ir::to_string(w)));
+    kernel.push_back(w[d].value());
+  }
+  return kernel;
+}
+
+// x, weight and bias fit together; `outputs` is the number of output channels.
+Status check_operands(const Call& call, const Dim& inputs, const Dim& outputs) {
+  const Operand &x = call.in("x"), &w = call.in("weight");
+  if (ir::never_equal(x.dims()[1], inputs)) {
+    return bad(Code::shape_mismatch,
+               format("got x with {} channels, weight {} in {} groups takes {}", x.dims()[1].to_string(),
+                      ir::to_string(w.dims()), call.i("groups"), inputs.to_string()));
+  }
+  const int64_t groups = call.i("groups");
+  for (const Dim* d : {&inputs, &outputs}) {
+    if (d->known() && d->value() % groups != 0) {
+      return bad(Code::shape_mismatch, format("got weight {}: {} channels do not divide into {} groups",
+                                              ir::to_string(w.dims()), d->value(), groups));
+    }
+  }
+  if (call.has("bias")) {
+    const Operand& bias = call.in("bias");
+    if (bias.rank() != 1 || ir::never_equal(bias.dims()[0], outputs)) {
+      return bad(Code::shape_mismatch,
+                 format("got bias of shape {}, takes [{}]", ir::to_string(bias.dims()), outputs.to_string()));
+    }
+  }
+  return {};
+}
+
+Result<Window> conv_window(const Call& call) {
+  const Operand &x = call.in("x"), &w = call.in("weight");
+  GRAFT_CHECK(check_spatial(x));
+  if (w.rank() != x.rank()) {
+    return bad(Code::rank_mismatch, format("got weight of rank {}, takes rank {} as x has", w.rank(), x.rank()));
+  }
+  const int64_t groups = call.i("groups");
+  if (groups < 1) return bad(Code::value_out_of_range, format("groups {}, takes 1 or more", groups));
+  GRAFT_TRY(const Ints kernel, kernel_of(call));
+  return read_window(call, kernel);
+}
+
+Status conv_type(const Call& call, Types& out) {
+  GRAFT_TRY(const Window window, conv_window(call));
+  const Operand &x = call.in("x"), &w = call.in("weight");
+  GRAFT_CHECK(check_operands(call, w.dims()[1] * Dim(call.i("groups")), w.dims()[0]));
+  Dims dims{x.dims()[0], w.dims()[0]};
+  GRAFT_CHECK(append_window_dims(window, x.dims(), dims));
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+
+Status conv_transpose_type(const Call& call, Types& out) {
+  GRAFT_TRY(const Window window, conv_window(call));
+  const Operand &x = call.in("x"), &w = call.in("weight");
+  const Dim channels = w.dims()[1] * Dim(call.i("groups"));
+  GRAFT_CHECK(check_operands(call, w.dims()[0], channels));
+  Dims dims{x.dims()[0], channels};
+  for (int d = 0; d < window.spatial; ++d) {
+    dims.push_back(window.transposed_out(d, x.dims()[static_cast<size_t>(d) + 2]));
+    if (dims.back().range().hi < 1 && !call.has("output_shape"))
+      return bad(Code::shape_mismatch, format("padding leaves nothing of spatial dim {}", d));
+  }
+  if (call.has("output_shape")) {
+    const std::optional<Dims> want = call.dims("output_shape");
+    if (!want) return bad(Code::dynamic_shape, "output_shape must be known");
+    bool ok = want->size() == dims.size();
+    for (size_t d = 0; ok && d < dims.size(); ++d)
+      ok = d < 2 ? !ir::never_equal((*want)[d], dims[d]) : (*want)[d].range().hi >= 1;
+    if (!ok) {
+      return bad(Code::shape_mismatch, format("got output_shape {}, takes {} with other positive spatial sizes",
+                                              ir::to_string(*want), ir::to_string(dims)));
+    }
+    dims = *want;
+  }
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+
+// ---- the loop -----------------------------------------------------------------------------------------------------
+
+using Three = std::array<int64_t, kMaxSpatial>;  // spatial sizes, 1 in front of those that are missing
+
+Three spatial_sizes(const Shape& shape) {
+  Three t{1, 1, 1};
+  const int lead = kMaxSpatial + 2 - shape.size();
+  for (int d = 2; d < shape.size(); ++d) t[static_cast<size_t>(lead + d - 2)] = shape[d];
+  return t;
+}
+
+struct Geometry {
+  Three in, out, kernel, stride{1, 1, 1}, dilation{1, 1, 1}, before{0, 0, 0};
+  bool transposed;
+
+  Geometry(const Window& w, const Shape& x, const Shape& y, bool is_transposed)
+      : in(spatial_sizes(x)), out(spatial_sizes(y)), kernel{1, 1, 1}, transposed(is_transposed) {
+    for (int d = 0; d < w.spatial; ++d) {
+      const size_t i = static_cast<size_t>(kMaxSpatial - w.spatial + d);
+      kernel[i] = w.kernel[d];
+      stride[i] = w.stride[d];
+      dilation[i] = w.dilation[d];
+      before[i] = transposed ? w.transposed_before(d, in[i], out[i]) : w.before(d, in[i]);
+    }
+  }
+
+  // The position along dim d that `tap` sees from `at`, or -1 if it lies outside or between the elements.
+  int64_t source(size_t d, int64_t at, int64_t tap) const {
+    int64_t i = transposed ? at + before[d] - tap * dilation[d] : at * stride[d] - before[d] + tap * dilation[d];
+    if (transposed) {
+      if (i < 0 || i % stride[d] != 0) return -1;
+      i /= stride[d];
+    }
+    return i < 0 || i >= in[d] ? -1 : i;
+  }
+
+  // For the results first.. of a plane: the element of the input plane that the tap sees, or -1.
+  void sources(int64_t first, int64_t count, int64_t tap, int64_t* index) const {
+    const int64_t kz = tap / (kernel[1] * kernel[2]), ky = tap / kernel[2] % kernel[1], kx = tap % kernel[2];
+    int64_t z = first / (out[1] * out[2]), y = first / out[2] % out[1], x = first % out[2];
+    int64_t iz = source(0, z, kz), iy = source(1, y, ky);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t ix = source(2, x, kx);
+      index[i] = iz < 0 || iy < 0 || ix < 0 ? -1 : (iz * in[1] + iy) * in[2] + ix;
+      if (++x < out[2]) continue;
+      x = 0;
+      if (++y == out[1]) {
+        y = 0;
+        iz = source(0, ++z, kz);
+      }
+      iy = source(1, y, ky);
+    }
+  }
+};
+
+struct Weights {
+  TensorView t;
+  int64_t group_step, in_step, out_step;  // per group, input channel, output channel; taps lie together
+};
+
+Status run(const Call& call, const MutableTensorView& y, const Geometry& g, const Weights& w, int64_t groups) {
+  using T = Tile<double>;
+  const TensorView x = call.in("x").value, bias = call.in("bias").value;
+  const bool has_bias = call.has("bias");
+  const int64_t ins = x.shape[1] / groups, outs = y.shape[1] / groups;
+  const int64_t in_plane = x.shape.product(2, x.rank()), out_plane = y.shape.product(2, y.rank());
+  const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  T tile;
+  std::array<int64_t, T::kCols> index;
+  for (int64_t n = 0; n < x.shape[0]; ++n) {
+    for (int64_t group = 0; group < groups; ++group) {
+      for (int64_t first = 0; first < out_plane; first += T::kCols) {
+        const int64_t width = std::min<int64_t>(T::kCols, out_plane - first);
+        for (int64_t oc = 0; oc < outs; oc += T::kRows) {
+          const int height = static_cast<int>(std::min<int64_t>(T::kRows, outs - oc));
+          tile.clear();
+          for (int64_t tap = 0; tap < taps; ++tap) {
+            g.sources(first, width, tap, index.data());
+            for (int64_t ic = 0; ic < ins; ++ic) {
+              gather(x, (n * x.shape[1] + group * ins + ic) * in_plane, index.data(), width, tile.row.data());
+              load(w.t, group * w.group_step + ic * w.in_step + oc * w.out_step + tap, w.out_step, height,
+                   tile.a.data());
+              tile.add_product(height);
+            }
+          }
+          for (int r = 0; r < height; ++r) {
+            std::array<double, T::kCols>& sums = tile.acc[static_cast<size_t>(r)];
+            const int64_t channel = group * outs + oc + r;
+            if (has_bias) {
+              const double b = element_as_double(bias, channel);
+              for (double& v : sums) v += b;
+            }
+            store(y, (n * y.shape[1] + channel) * out_plane + first, 1, width, sums.data());
+          }
+        }
+      }
+    }
+  }
+  return {};
+}
+
+Status conv_reference(const Call& call, Outputs& out) {
+  GRAFT_TRY(const Window window, conv_window(call));
+  const TensorView w = call.in("weight").value;
+  const int64_t groups = call.i("groups"), taps = w.shape.product(2, w.rank());
+  const int64_t per_output = w.shape[1] * taps;
+  const Weights weights{w, w.shape[0] / groups * per_output, taps, per_output};
+  return run(call, out[0], Geometry(window, call.in("x").value.shape, out[0].shape, false), weights, groups);
+}
+
+Status conv_transpose_reference(const Call& call, Outputs& out) {
+  GRAFT_TRY(const Window window, conv_window(call));
+  const TensorView w = call.in("weight").value;
+  const int64_t groups = call.i("groups"), taps = w.shape.product(2, w.rank());
+  const int64_t per_input = w.shape[1] * taps;
+  const Weights weights{w, w.shape[0] / groups * per_input, per_input, taps};
+  return run(call, out[0], Geometry(window, call.in("x").value.shape, out[0].shape, true), weights, groups);
+}
+
+// ---- limits and rows ----------------------------------------------------------------------------------------------
+
+// A weight that a run computes is taken only without dilation.
+Status dynamic_weight_limit(const Call& call) {
+  if (call.in("weight").constant) return {};
+  for (int64_t d : call.ints("dilations")) {
+    if (d != 1)
+      return bad(Code::needs_constant,
+                 format("weight must be a constant with dilations {}", to_string(call.ints("dilations"))));
+  }
+  return {};
+}
+
+Status conv_limits_ios15(const Call& call) {
+  if (call.str("pad_type") == "same_lower")
+    return bad(Code::needs_later_target, "pad_type same_lower does not exist in iOS15, custom does");
+  return dynamic_weight_limit(call);
+}
+
+constexpr std::string_view kConvInputs15 =
+    "x:T; weight:T; bias?:const T=none; strides?:const int32=[1]*S; pad_type?:const string=\"valid\"; "
+    "pad?:const int32=[0]*2S; dilations?:const int32=[1]*S; groups?:const int32=1";
+constexpr std::string_view kConvInputs17 =
+    "x:T; weight:U; bias?:U=none; strides?:const int32=[1]*S; pad_type?:const string=\"valid\"; "
+    "pad?:const int32=[0]*2S; dilations?:const int32=[1]*S; groups?:const int32=1";
+constexpr Variant kConv[] = {
+    {Opset::ios15, kConvInputs15, "T={fp16,fp32}", conv_limits_ios15},
+    {Opset::ios16, kConvInputs15, "T={fp16,fp32}", dynamic_weight_limit},
+    {Opset::ios17, kConvInputs17, "T={fp16,fp32}; U={fp16,fp32}", dynamic_weight_limit},
+};
+constexpr OpDef conv = {.name = "conv",
+                        .family = "conv",
+                        .doc =
+                            "1-D to 3-D cross-correlation; weight [out, in / groups, kernel...]; pad_type valid, "
+                            "custom (pad holds before, after for each dim), same (the odd element behind) or "
+                            "same_lower (in front)",
+                        .variants = kConv,
+                        .host = kFloats,
+                        .infer = conv_type,
+                        .reference = conv_reference,
+                        .domain = kDot};
+
+Status conv_transpose_limits(const Call& call) {
+  if (call.str("pad_type") != "same_lower") return {};
+  return bad(Code::unsupported_attribute, "conv_transpose has no pad_type same_lower in Core ML, it has custom");
+}
+
+constexpr Variant kConvTranspose[] = {
+    {Opset::ios15,
+     "x:T; weight:const T; bias?:const T=none; pad?:const int32=[0]*2S; output_shape?:const int32=none; "
+     "pad_type?:const string=\"valid\"; strides?:const int32=[1]*S; dilations?:const int32=[1]*S; "
+     "groups?:const int32=1",
+     "T={fp16,fp32}", conv_transpose_limits},
+    {Opset::ios17,
+     "x:T; weight:U; bias?:U=none; pad?:const int32=[0]*2S; output_shape?:const int32=none; "
+     "pad_type?:const string=\"valid\"; strides?:const int32=[1]*S; dilations?:const int32=[1]*S; "
+     "groups?:const int32=1",
+     "T={fp16,fp32}; U={fp16,fp32}", conv_transpose_limits},
+};
+constexpr OpDef conv_transpose = {.name = "conv_transpose",
+                                  .family = "conv",
+                                  .doc =
+                                      "the transpose of conv: each element adds its window to the result; weight "
+                                      "[in, out / groups, kernel...]; pad cuts the result's ends, output_shape "
+                                      "(all dims) says its size where strides leave a choice",
+                                  .variants = kConvTranspose,
+                                  .host = kFloats,
+                                  .infer = conv_transpose_type,
+                                  .reference = conv_transpose_reference,
+                                  .domain = kDot};
+
+constexpr const OpDef* kRows[] = {&conv, &conv_transpose};
+
+}  // namespace
+
+Rows conv_rows() { return kRows; }
+
+}  // namespace graft::ops

@@ -1,0 +1,337 @@
+// Matrix products: matmul, linear, einsum. Sums are kept in double; integers wrap.
+#include "ops/blocks.h"
+#include "ops/table.h"
+
+namespace graft::ops {
+namespace {
+
+constexpr ir::Domain kDot{.lo = -1, .hi = 1, .tolerance_f32 = 2e-5, .tolerance_f16 = 5e-3};
+constexpr DTypes kHost = kNumbers;
+
+// Operands may have different float types (fp16 data, fp32 weights), not a float and an integer.
+Status check_dtypes(const Call& call, std::string_view a, std::string_view b) {
+  const DType x = call.in(a).dtype(), y = call.in(b).dtype();
+  if (x == y || (is_float(x) && is_float(y))) return {};
+  return bad(Code::dtype_mismatch, format("got {} of {} and {} of {}, takes the same", a, name(x), b, name(y)));
+}
+
+// A matrix inside a tensor: where it starts and how far apart its rows and columns are.
+struct Matrix {
+  TensorView t;
+  int64_t offset, row_step, col_step;
+};
+
+// y[m, n] = x[m, k] * w[k, n] (+ bias[n]), y dense from `to` on.
+template <class W>
+void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const MutableTensorView& y, int64_t to,
+              int64_t rows, int64_t inner, int64_t cols) {
+  using T = Tile<W>;
+  T tile;
+  for (int64_t n = 0; n < cols; n += T::kCols) {
+    const int64_t width = std::min<int64_t>(T::kCols, cols - n);
+    for (int64_t m = 0; m < rows; m += T::kRows) {
+      const int height = static_cast<int>(std::min<int64_t>(T::kRows, rows - m));
+      tile.clear();
+      for (int64_t k = 0; k < inner; ++k) {
+        load(x.t, x.offset + m * x.row_step + k * x.col_step, x.row_step, height, tile.a.data());
+        load(w.t, w.offset + k * w.row_step + n * w.col_step, w.col_step, width, tile.row.data());
+        tile.add_product(height);
+      }
+      if (bias != nullptr) {  // as one more term: 1 * bias[n]
+        load(*bias, n, 1, width, tile.row.data());
+        tile.a.fill(W{1});
+        tile.add_product(height);
+      }
+      for (int r = 0; r < height; ++r)
+        store(y, to + (m + r) * cols + n, 1, width, tile.acc[static_cast<size_t>(r)].data());
+    }
+  }
+}
+
+void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const MutableTensorView& y, int64_t to,
+              int64_t rows, int64_t inner, int64_t cols) {
+  if (is_float(y.dtype))
+    multiply<double>(x, w, bias, y, to, rows, inner, cols);
+  else
+    multiply<uint64_t>(x, w, bias, y, to, rows, inner, cols);  // wrapping is the same for signed and unsigned
+}
+
+// ---- matmul -------------------------------------------------------------------------------------------------------
+
+// numpy's promotion: a vector is a row on the left, a column on the right, and that dim is dropped from the result.
+Status matmul_type(const Call& call, Types& out) {
+  GRAFT_CHECK(check_dtypes(call, "x", "y"));
+  Dims x = call.in("x").dims(), y = call.in("y").dims();
+  const bool tx = call.flag("transpose_x"), ty = call.flag("transpose_y");
+  if (x.empty() || y.empty()) return bad(Code::rank_mismatch, "got a scalar, takes rank 1 or more");
+  if ((tx && x.size() == 1) || (ty && y.size() == 1))
+    return bad(Code::rank_mismatch, "got a transpose of a vector, takes one of rank 2 or more");
+  const bool x_vector = x.size() == 1, y_vector = y.size() == 1;
+  if (x_vector) x.insert(x.begin(), Dim(1));
+  if (y_vector) y.emplace_back(1);
+  if (tx) std::swap(x[x.size() - 1], x[x.size() - 2]);
+  if (ty) std::swap(y[y.size() - 1], y[y.size() - 2]);
+  if (ir::never_equal(x.back(), y[y.size() - 2])) {
+    return bad(Code::shape_mismatch,
+               format("got x of {} and y of {}: {} columns by {} rows", ir::to_string(call.in("x").dims()),
+                      ir::to_string(call.in("y").dims()), x.back().to_string(), y[y.size() - 2].to_string()));
+  }
+  GRAFT_TRY(Dims dims, broadcast(Dims(x.begin(), x.end() - 2), Dims(y.begin(), y.end() - 2)));
+  if (!x_vector) dims.push_back(x[x.size() - 2]);
+  if (!y_vector) dims.push_back(y.back());
+  // Where types differ one operand is a constant; the other's type is the result's.
+  const Operand& typed = call.in("x").constant && !call.in("y").constant ? call.in("y") : call.in("x");
+  out.push_back(Type::tensor(typed.dtype(), std::move(dims)));
+  return {};
+}
+
+Status matmul_reference(const Call& call, Outputs& out) {
+  const TensorView xv = call.in("x").value, yv = call.in("y").value;
+  Shape x = xv.shape, y = yv.shape;
+  if (x.size() == 1) x = Shape{1, x[0]};
+  if (y.size() == 1) y = Shape{y[0], 1};
+  const bool tx = call.flag("transpose_x"), ty = call.flag("transpose_y");
+  const int64_t x_rows = x[x.size() - 2], x_cols = x.back(), y_rows = y[y.size() - 2], y_cols = y.back();
+  const int64_t rows = tx ? x_cols : x_rows, inner = tx ? x_rows : x_cols, cols = ty ? y_rows : y_cols;
+  x.resize(x.size() - 2);
+  y.resize(y.size() - 2);
+  const Shape batch = broadcast_shapes(x, y);
+  Walk<2> walk(batch, {x, y});
+  for (int64_t b = 0, n = batch.product(); b < n; ++b, walk.next()) {
+    const Matrix left{xv, walk.offset(0) * x_rows * x_cols, tx ? 1 : x_cols, tx ? x_cols : 1};
+    const Matrix right{yv, walk.offset(1) * y_rows * y_cols, ty ? 1 : y_cols, ty ? y_cols : 1};
+    multiply(left, right, nullptr, out[0], b * rows * cols, rows, inner, cols);
+  }
+  return {};
+}
+
+// From iOS17 on the types may differ when exactly one operand is a constant.
+Status matmul_mixed(const Call& call) {
+  const Operand &x = call.in("x"), &y = call.in("y");
+  if (x.dtype() == y.dtype() || x.constant != y.constant) return {};
+  return bad(Code::unsupported_dtype, format("matmul of {} and {}: types may differ only when one side is a constant",
+                                             name(x.dtype()), name(y.dtype())));
+}
+
+constexpr Variant kMatmul[] = {
+    {Opset::ios15, "x:T; y:T; transpose_x?:const bool=false; transpose_y?:const bool=false", "T={fp16,fp32,int32}"},
+    {Opset::ios17, "x:T; y:U; transpose_x?:const bool=false; transpose_y?:const bool=false",
+     "T={fp16,fp32,int32}; U={fp16,fp32,int32}", matmul_mixed},
+};
+constexpr OpDef matmul = {.name = "matmul",
+                          .family = "linear",
+                          .doc =
+                              "batched matrix product, the last two dims of either side transposed on demand; "
+                              "vectors and batch dims as in numpy",
+                          .variants = kMatmul,
+                          .host = kHost,
+                          .infer = matmul_type,
+                          .reference = matmul_reference,
+                          .domain = kDot};
+
+// ---- linear -------------------------------------------------------------------------------------------------------
+
+Status linear_type(const Call& call, Types& out) {
+  GRAFT_CHECK(check_dtypes(call, "x", "weight"));
+  const Operand &x = call.in("x"), &w = call.in("weight");
+  if (x.rank() < 1) return bad(Code::rank_mismatch, "got a scalar x, takes rank 1 or more");
+  if (w.rank() != 2) return bad(Code::rank_mismatch, format("got weight of rank {}, takes rank 2", w.rank()));
+  if (ir::never_equal(x.dims().back(), w.dims()[1])) {
+    return bad(Code::shape_mismatch, format("got x with {} features, weight {} takes {}", x.dims().back().to_string(),
+                                            ir::to_string(w.dims()), w.dims()[1].to_string()));
+  }
+  if (call.has("bias")) {
+    GRAFT_CHECK(check_dtypes(call, "x", "bias"));
+    const Operand& bias = call.in("bias");
+    if (bias.rank() != 1 || ir::never_equal(bias.dims()[0], w.dims()[0])) {
+      return bad(Code::shape_mismatch,
+                 format("got bias of shape {}, takes [{}]", ir::to_string(bias.dims()), w.dims()[0].to_string()));
+    }
+  }
+  Dims dims = x.dims();
+  dims.back() = w.dims()[0];
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+
+Status linear_reference(const Call& call, Outputs& out) {
+  const TensorView x = call.in("x").value, w = call.in("weight").value, bias = call.in("bias").value;
+  const int64_t inner = w.shape[1], cols = w.shape[0], rows = x.shape.product(0, x.rank() - 1);
+  multiply({x, 0, inner, 1}, {w, 0, 1, inner}, call.has("bias") ? &bias : nullptr, out[0], 0, rows, inner, cols);
+  return {};
+}
+
+constexpr Variant kLinear[] = {
+    {Opset::ios15, "x:T; weight:const T; bias?:const T=zeros", "T={fp16,fp32,int32}"},
+    {Opset::ios17, "x:T; weight:const U; bias?:const U=zeros", "T={fp16,fp32,int32}; U={fp16,fp32,int32}"},
+};
+constexpr OpDef linear = {.name = "linear",
+                          .family = "linear",
+                          .doc = "x * transposed weight + bias over the last dim of x; weight [out, in], bias [out]",
+                          .variants = kLinear,
+                          .host = kHost,
+                          .infer = linear_type,
+                          .reference = linear_reference,
+                          .domain = kDot};
+
+// ---- einsum -------------------------------------------------------------------------------------------------------
+
+// "ab,bc->ac": letters of the two operands and the result, without ellipses or a letter twice in one of them.
+struct Equation {
+  std::string_view x, y, out;
+};
+
+bool distinct_letters(std::string_view s) {
+  for (size_t i = 0; i < s.size(); ++i) {
+    if (s[i] < 'a' || s[i] > 'z' || s.find(s[i], i + 1) != std::string_view::npos) return false;
+  }
+  return true;
+}
+
+Result<Equation> read_equation(const Call& call) {
+  const std::string_view s = call.str("equation");
+  const size_t comma = s.find(','), arrow = s.find("->");
+  if (comma != std::string_view::npos && arrow != std::string_view::npos && comma < arrow) {
+    const Equation e{s.substr(0, comma), s.substr(comma + 1, arrow - comma - 1), s.substr(arrow + 2)};
+    bool ok = distinct_letters(e.x) && distinct_letters(e.y) && distinct_letters(e.out);
+    for (char c : e.out) ok = ok && (e.x.find(c) != std::string_view::npos || e.y.find(c) != std::string_view::npos);
+    if (ok) return e;
+  }
+  return bad(Code::invalid_attribute,
+             format("equation '{}', takes two operands of small letters, each once, as in 'nchw,nwhu->nchu'", s));
+}
+
+// The size that a letter has in an operand, if it is there.
+const Dim* size_of(char letter, std::string_view letters, const Operand& o) {
+  const size_t at = letters.find(letter);
+  return at == std::string_view::npos ? nullptr : &o.dims()[at];
+}
+
+Status einsum_type(const Call& call, Types& out) {
+  GRAFT_TRY(const Equation e, read_equation(call));
+  const std::span<const Operand> v = call.all("values");
+  if (v.size() != 2) return bad(Code::invalid_model, format("got {} values, takes 2", v.size()));
+  if (v[0].dtype() != v[1].dtype() || !kNumbers.has(v[0].dtype())) {
+    return bad(Code::dtype_mismatch, format("got values of {} and {}, takes two of the same number type",
+                                            name(v[0].dtype()), name(v[1].dtype())));
+  }
+  if (v[0].rank() != static_cast<int>(e.x.size()) || v[1].rank() != static_cast<int>(e.y.size())) {
+    return bad(Code::rank_mismatch, format("got values of rank {} and {}, equation '{}' takes {} and {}", v[0].rank(),
+                                           v[1].rank(), call.str("equation"), e.x.size(), e.y.size()));
+  }
+  for (char c : e.x) {
+    const Dim *a = size_of(c, e.x, v[0]), *b = size_of(c, e.y, v[1]);
+    if (b != nullptr && ir::never_equal(*a, *b))
+      return bad(Code::shape_mismatch, format("'{}' is {} and {}", c, a->to_string(), b->to_string()));
+  }
+  if (e.x.size() + e.y.size() > static_cast<size_t>(kMaxRank) + e.out.size())
+    return bad(Code::limit_exceeded, format("equation '{}' sums over too many letters", call.str("equation")));
+  Dims dims;
+  for (char c : e.out) {
+    const Dim* a = size_of(c, e.x, v[0]);
+    dims.push_back(a != nullptr ? *a : *size_of(c, e.y, v[1]));
+  }
+  out.push_back(Type::tensor(v[0].dtype(), std::move(dims)));
+  return {};
+}
+
+// How far a step of each letter moves in a tensor.
+Shape steps(std::string_view letters, std::string_view tensor, const Shape& shape) {
+  const Shape strides = strides_of(shape);
+  Shape s;
+  for (char c : letters) {
+    const size_t at = tensor.find(c);
+    s.push_back(at == std::string_view::npos ? 0 : strides[static_cast<int>(at)]);
+  }
+  return s;
+}
+
+Status einsum_reference(const Call& call, Outputs& out) {
+  GRAFT_TRY(const Equation e, read_equation(call));
+  const TensorView x = call.all("values")[0].value, y = call.all("values")[1].value;
+  const auto offset = [](const Shape& at, const Shape& step) {
+    int64_t o = 0;
+    for (int i = 0; i < at.size(); ++i) o += at[i] * step[i];
+    return o;
+  };
+  std::array<char, static_cast<size_t>(2 * kMaxRank)> room{};  // the letters that are summed over
+  size_t used = 0;
+  Shape summed_shape;
+  const auto collect = [&](std::string_view letters, const Shape& shape) {
+    for (size_t i = 0; i < letters.size(); ++i) {
+      const std::string_view have(room.data(), used);
+      if (e.out.find(letters[i]) != std::string_view::npos || have.find(letters[i]) != std::string_view::npos) continue;
+      room[used++] = letters[i];
+      summed_shape.push_back(shape[static_cast<int>(i)]);
+    }
+  };
+  collect(e.x, x.shape);
+  collect(e.y, y.shape);
+  const std::string_view summed(room.data(), used);
+  const Shape x_out = steps(e.out, e.x, x.shape), y_out = steps(e.out, e.y, y.shape);
+  const Shape x_sum = steps(summed, e.x, x.shape), y_sum = steps(summed, e.y, y.shape);
+  const bool real = is_float(x.dtype);
+  Walk<1> o(out[0].shape, {out[0].shape});
+  for (int64_t i = 0, n = out[0].count(); i < n; ++i, o.next()) {
+    const int64_t x_base = offset(o.index(), x_out), y_base = offset(o.index(), y_out);
+    double sum = 0;
+    uint64_t wrapped = 0;
+    Walk<1> s(summed_shape, {summed_shape});
+    for (int64_t k = 0, m = summed_shape.product(); k < m; ++k, s.next()) {
+      const int64_t xi = x_base + offset(s.index(), x_sum), yi = y_base + offset(s.index(), y_sum);
+      if (real)
+        sum += element_as_double(x, xi) * element_as_double(y, yi);
+      else
+        wrapped += static_cast<uint64_t>(element_as_int(x, xi)) * static_cast<uint64_t>(element_as_int(y, yi));
+    }
+    if (real)
+      store(out[0], i, 1, 1, &sum);
+    else
+      store(out[0], i, 1, 1, &wrapped);
+  }
+  return {};
+}
+
+// Core ML has the two forms nchw,nwhu->nchu and chw,whr->chr, whatever the letters.
+Status einsum_limits(const Call& call) {
+  GRAFT_TRY(const Equation e, read_equation(call));
+  const auto same_form = [&](std::string_view x, std::string_view y, std::string_view out) {
+    if (e.x.size() != x.size() || e.y.size() != y.size() || e.out.size() != out.size()) return false;
+    // Letters correspond one to one: the same position in the pattern means the same letter in the equation.
+    const auto letter = [&](char p) {
+      const size_t at = x.find(p);
+      return at != std::string_view::npos ? e.x[at] : e.y[y.find(p)];
+    };
+    for (size_t i = 0; i < x.size(); ++i) {
+      for (size_t j = 0; j < y.size(); ++j) {
+        if ((x[i] == y[j]) != (e.x[i] == e.y[j])) return false;
+      }
+    }
+    for (size_t i = 0; i < out.size(); ++i) {
+      if (letter(out[i]) != e.out[i]) return false;
+    }
+    return true;
+  };
+  if (same_form("nchw", "nwhu", "nchu") || same_form("chw", "whr", "chr")) return {};
+  return bad(Code::unsupported_attribute,
+             format("einsum '{}', Core ML takes nchw,nwhu->nchu and chw,whr->chr only", call.str("equation")));
+}
+
+constexpr Variant kEinsum[] = {{Opset::ios15, "values:tuple; equation:const string", "", einsum_limits}};
+constexpr OpDef einsum = {.name = "einsum",
+                          .family = "linear",
+                          .doc =
+                              "sum over letters that the result lacks of the product of two operands, in Einstein's "
+                              "notation",
+                          .variants = kEinsum,
+                          .infer = einsum_type,
+                          .reference = einsum_reference,
+                          .domain = kDot};
+
+constexpr const OpDef* kRows[] = {&matmul, &linear, &einsum};
+
+}  // namespace
+
+Rows linear_rows() { return kRows; }
+
+}  // namespace graft::ops
