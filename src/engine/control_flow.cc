@@ -1,0 +1,283 @@
+// cond and while_loop: nested blocks are plans of their own, fed with the outer values that they use.
+#include <cstring>
+
+#include "base/format.h"
+#include "engine/step.h"
+
+namespace graft::engine {
+namespace {
+
+using Outer = std::function<External(const ir::Value*)>;
+
+ir::Type unsized(DType dtype) { return ir::Type::tensor(dtype, ir::Dims{ir::Dim::symbol("?")}); }
+
+// A nested block: what it is asked with, and where each feed is among the step's inputs.
+struct Nested {
+  PlanRequest request;
+  std::vector<size_t> captured_in;  // step inputs of the captured values, in feed order after the block's inputs
+};
+
+// Adds the block's captured values to `captured` (shared by the step's blocks), whose first is step input `base`.
+Result<Nested> nested(const ir::Block& block, std::span<const External> inputs, const Outer& outer, size_t base,
+                      std::vector<const ir::Value*>& captured, bool observed) {
+  Nested n;
+  n.request.block = &block;
+  n.request.observed = observed;
+  for (size_t i = 0; i < block.inputs.size(); ++i)
+    n.request.externals.push_back({block.inputs[i], inputs[i].dtype, inputs[i].shape, nullptr});
+  for (const ir::Value* v : free_values(block, 0)) {
+    if (std::find(block.inputs.begin(), block.inputs.end(), v) != block.inputs.end()) continue;
+    External e = outer(v);
+    if (e.known == nullptr) {
+      if (e.dtype == DType::invalid)
+        return fail(Code::internal, format("value '{}' is used before it exists", v->name));
+      auto at = std::find(captured.begin(), captured.end(), v);
+      if (at == captured.end()) at = captured.insert(captured.end(), v);
+      n.captured_in.push_back(base + static_cast<size_t>(at - captured.begin()));
+    }
+    n.request.externals.push_back(std::move(e));
+  }
+  return n;
+}
+
+// Results go where the plan put them, or are sized by the run.
+class FrameSink final : public Sink {
+ public:
+  explicit FrameSink(const Frame& frame) : frame_(frame) {}
+  Result<void*> memory(size_t i, DType dtype, const Shape& shape) override {
+    const PlanValue& v = frame_.plan.values[static_cast<size_t>(frame_.step.out[i])];
+    if (v.type.is_static()) return frame_.out(i);
+    return frame_.allocate(i, dtype, shape);
+  }
+
+ private:
+  const Frame& frame_;
+};
+
+struct Feeds final : StepState {
+  std::vector<const void*> list;
+};
+
+class CondStep final : public Step {
+ public:
+  CondStep() {
+    provider = "native";
+    label = "cond";
+  }
+  std::unique_ptr<StepState> make_state(const Plan&) const override {
+    auto feeds = std::make_unique<Feeds>();
+    feeds->list.reserve(std::max(branch[0].captured_in.size(), branch[1].captured_in.size()));
+    return feeds;
+  }
+  Status run(const Frame& frame) const override {
+    const size_t b = *frame.in<uint8_t>(0) != 0 ? 0 : 1;
+    auto& feeds = static_cast<Feeds&>(*frame.state).list;
+    feeds.clear();
+    for (size_t i : branch[b].captured_in) feeds.push_back(frame.in(i));
+    FrameSink sink(frame);
+    return plans[b]->run(feeds, sink, frame.options);
+  }
+
+  Nested branch[2];
+  std::shared_ptr<const Plan> plans[2];  // one is null when the predicate was known
+};
+
+Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External& pred, const Outer& outer,
+                              bool observed) {
+  if (op.blocks.size() != 2) return fail(Code::invalid_model, format("cond has {} blocks, takes 2", op.blocks.size()));
+  auto step = std::make_unique<CondStep>();
+  ControlFlow made;
+  bool sized = true;
+  int only = -1;
+  if (pred.known != nullptr && pred.known->count() == 1) only = element_as_int(pred.known->view(), 0) != 0 ? 0 : 1;
+  const Plan* first = nullptr;
+  for (size_t b = 0; b < 2; ++b) {
+    if (only >= 0 && static_cast<int>(b) != only) continue;
+    if (op.blocks[b]->outputs.size() != op.results.size())
+      return fail(Code::invalid_model, format("a branch returns {} values, the operator {}",
+                                              op.blocks[b]->outputs.size(), op.results.size()));
+    GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, made.captured, observed));
+    GRAFT_TRY(step->plans[b], make_plan(core, step->branch[b].request));
+    const Plan& plan = *step->plans[b];
+    sized &= !plan.has_boundary;
+    if (!sized) continue;
+    if (first == nullptr) first = &plan;
+    for (size_t k = 0; k < plan.results.size(); ++k) {
+      const auto type_of = [k](const Plan& p) -> const ir::Type& {
+        return p.values[static_cast<size_t>(p.results[k].value)].type;
+      };
+      if (type_of(plan).dtype != type_of(*first).dtype)
+        return fail(Code::dtype_mismatch, "the two branches return different element types");
+      sized &= type_of(plan) == type_of(*first);
+    }
+  }
+  for (size_t k = 0; k < op.results.size(); ++k) {
+    made.types.push_back(sized ? first->values[static_cast<size_t>(first->results[k].value)].type
+                               : unsized(op.results[k]->dtype()));
+  }
+  made.step = std::move(step);
+  return made;
+}
+
+// ---- while_loop ----
+
+struct LoopState final : StepState {
+  std::vector<const void*> feeds;
+  std::vector<Grown> sets[2];  // the loop's variables, in turn
+  std::vector<const void*> now;
+  std::vector<Shape> shapes;
+};
+
+class LoopSink final : public Sink {
+ public:
+  explicit LoopSink(std::vector<Grown>& set) : set_(set) {}
+  Result<void*> memory(size_t i, DType dtype, const Shape& shape) override {
+    Grown& g = set_[i];
+    GRAFT_CHECK(g.memory.ensure(std::max<size_t>(byte_size(dtype, shape.product()), 1)));
+    g.dtype = dtype;
+    g.shape = shape;
+    return static_cast<void*>(g.memory.data());
+  }
+
+ private:
+  std::vector<Grown>& set_;
+};
+
+class FlagSink final : public Sink {
+ public:
+  Result<void*> memory(size_t, DType dtype, const Shape& shape) override {
+    if (dtype != DType::boolean || shape.product() != 1)
+      return fail(Code::invalid_model, format("the condition is {}, takes one bool", describe(dtype, shape)));
+    return static_cast<void*>(&flag);
+  }
+  bool flag = false;
+};
+
+class WhileStep final : public Step {
+ public:
+  explicit WhileStep(const Core& core) : core_(core) {
+    provider = "native";
+    label = "while_loop";
+  }
+  std::unique_ptr<StepState> make_state(const Plan&) const override {
+    auto state = std::make_unique<LoopState>();
+    state->feeds.reserve(count_ + std::max(cond_.captured_in.size(), body_.captured_in.size()));
+    for (auto& set : state->sets) set.resize(count_);
+    state->now.resize(count_);
+    state->shapes.resize(count_);
+    return state;
+  }
+
+  Status run(const Frame& frame) const override {
+    auto& state = static_cast<LoopState&>(*frame.state);
+    for (size_t i = 0; i < count_; ++i) {
+      state.now[i] = frame.in(i);
+      state.shapes[i] = frame.plan.values[static_cast<size_t>(frame.step.in[i])].shape;
+    }
+    for (size_t turn = 0;; turn ^= 1) {
+      if (frame.options.cancel != nullptr && frame.options.cancel->cancelled())
+        return fail(Code::cancelled, "the run was cancelled");
+      FlagSink flag;
+      GRAFT_CHECK(run_block(frame, state, cond_, cond_plans_, flag));
+      if (!flag.flag) break;
+      LoopSink sink(state.sets[turn]);
+      GRAFT_CHECK(run_block(frame, state, body_, body_plans_, sink));
+      for (size_t i = 0; i < count_; ++i) {
+        const Grown& g = state.sets[turn][i];
+        state.now[i] = g.memory.data();
+        state.shapes[i] = g.shape;
+      }
+    }
+    FrameSink sink(frame);
+    for (size_t i = 0; i < count_; ++i) {
+      const DType dtype = dtypes_[i];
+      GRAFT_TRY(void* to, sink.memory(i, dtype, state.shapes[i]));
+      if (const size_t bytes = byte_size(dtype, state.shapes[i].product()); bytes != 0)
+        std::memcpy(to, state.now[i], bytes);
+    }
+    return {};
+  }
+
+  static Result<ControlFlow> make(const Core& core, const ir::Op& op, std::span<const External> vars,
+                                  const Outer& outer, bool observed) {
+    if (op.blocks.size() != 2 || op.blocks[0]->inputs.size() != vars.size() ||
+        op.blocks[1]->inputs.size() != vars.size() || op.blocks[1]->outputs.size() != vars.size() ||
+        op.blocks[0]->outputs.size() != 1 || op.results.size() != vars.size()) {
+      return fail(Code::invalid_model, "the blocks of a while_loop do not fit its loop variables");
+    }
+    auto step = std::make_unique<WhileStep>(core);
+    ControlFlow made;
+    step->count_ = vars.size();
+    for (const External& e : vars) step->dtypes_.push_back(e.dtype);
+    GRAFT_TRY(step->cond_, nested(*op.blocks[0], vars, outer, vars.size(), made.captured, observed));
+    GRAFT_TRY(step->body_, nested(*op.blocks[1], vars, outer, vars.size(), made.captured, observed));
+    std::vector<int64_t> key;
+    for (const External& e : vars) {
+      key.push_back(e.shape.size());
+      key.insert(key.end(), e.shape.begin(), e.shape.end());
+    }
+    GRAFT_TRY(std::shared_ptr<const Plan> cond, make_plan(core, step->cond_.request));
+    GRAFT_TRY(std::shared_ptr<const Plan> body, make_plan(core, step->body_.request));
+    bool sized = !body->has_boundary;
+    for (size_t i = 0; sized && i < vars.size(); ++i) {
+      const PlanValue& v = body->values[static_cast<size_t>(body->results[i].value)];
+      if (v.dtype() != vars[i].dtype)
+        return fail(Code::dtype_mismatch,
+                    format("loop variable {} changes from {} to {}", i, name(vars[i].dtype), name(v.dtype())));
+      sized &= v.shape == vars[i].shape;
+    }
+    step->cond_plans_.insert(key, std::move(cond));
+    step->body_plans_.insert(std::move(key), std::move(body));
+    for (const External& e : vars) made.types.push_back(sized ? ir::Type::tensor(e.dtype, e.shape) : unsized(e.dtype));
+    made.step = std::move(step);
+    return made;
+  }
+
+ private:
+  Status run_block(const Frame& frame, LoopState& state, const Nested& block, const PlanCache& cache,
+                   Sink& sink) const {
+    const auto same = [&](const std::vector<int64_t>& key) {
+      size_t at = 0;
+      for (const Shape& s : state.shapes) {
+        if (key[at++] != s.size()) return false;
+        for (int64_t d : s) {
+          if (key[at++] != d) return false;
+        }
+      }
+      return true;
+    };
+    std::shared_ptr<const Plan> plan = cache.find(same);
+    if (plan == nullptr) {
+      std::lock_guard lock(core_.planning);
+      PlanRequest request = block.request;
+      std::vector<int64_t> key;
+      for (size_t i = 0; i < count_; ++i) {
+        request.externals[i].shape = state.shapes[i];
+        key.push_back(state.shapes[i].size());
+        key.insert(key.end(), state.shapes[i].begin(), state.shapes[i].end());
+      }
+      GRAFT_TRY(plan, make_plan(core_, request));
+      cache.insert(std::move(key), plan);
+    }
+    state.feeds.assign(state.now.begin(), state.now.end());
+    for (size_t i : block.captured_in) state.feeds.push_back(frame.in(i));
+    return plan->run(state.feeds, sink, frame.options);
+  }
+
+  const Core& core_;
+  size_t count_ = 0;
+  std::vector<DType> dtypes_;
+  Nested cond_, body_;
+  PlanCache cond_plans_, body_plans_;
+};
+
+}  // namespace
+
+Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const External> arguments,
+                                 const Outer& outer, bool observed) {
+  if (op.type() == "while_loop") return WhileStep::make(core, op, arguments, outer, observed);
+  if (arguments.empty()) return fail(Code::invalid_model, "cond has no predicate");
+  return make_cond(core, op, arguments[0], outer, observed);
+}
+
+}  // namespace graft::engine

@@ -1,0 +1,52 @@
+// What all plans of one executable share: the program, the options, packed weights, folded constants.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "engine/plan.h"
+
+namespace graft::engine {
+
+struct Candidate;
+
+class Core {
+ public:
+  std::shared_ptr<const ir::Program> program;
+  const ir::Function* function = nullptr;
+  std::shared_ptr<const Env> env;
+  Options options;
+  // By operator name, best first.
+  std::unordered_map<std::string_view, std::vector<const Candidate*>> candidates;
+
+  // Held while a plan is made; guards what follows.
+  mutable std::mutex planning;
+  mutable std::unordered_map<const ir::Op*, std::vector<ir::ConstantPtr>> folded;
+  // Packed weights and whatever else providers share between plans, by a key of theirs.
+  mutable std::map<std::string, std::shared_ptr<const void>> shared;
+};
+
+// What is asked of the planner: run `block` from operator `first` on.
+struct External {
+  const ir::Value* value = nullptr;
+  DType dtype = DType::invalid;
+  Shape shape;
+  ir::ConstantPtr known;  // its elements, where the plan may rely on them: then it is not fed
+};
+struct PlanRequest {
+  const ir::Block* block = nullptr;
+  size_t first = 0;
+  std::vector<External> externals;
+  bool observed = false;
+};
+
+// core.planning must be held.
+Result<std::shared_ptr<const Plan>> make_plan(const Core& core, const PlanRequest& request);
+
+// Values that `block` uses from operator `first` on (nested blocks included) or returns, and does not define there, in
+// order of first use; constants left out.
+std::vector<const ir::Value*> free_values(const ir::Block& block, size_t first);
+
+}  // namespace graft::engine

@@ -1,0 +1,265 @@
+#include "engine/executable.h"
+
+#include <array>
+#include <optional>
+
+#include "base/format.h"
+#include "engine/step.h"
+#ifdef GRAFT_HAVE_ONEDNN
+#include "engine/onednn/threads.h"
+#endif
+
+namespace graft::engine {
+
+struct Executable::Impl {
+  Core core;
+  std::vector<Port> inputs, outputs;
+  std::vector<std::string_view> symbols;  // of the inputs' dims
+  PlanCache plans, observed_plans;
+
+  Status check_input(size_t i, const TensorView& view, std::span<std::optional<int64_t>> bound) const;
+  Status check_shape(size_t i, const Shape& shape, std::span<std::optional<int64_t>> bound) const;
+  template <class ShapeOf>
+  Result<std::shared_ptr<const Plan>> plan(const ShapeOf& shape_of, bool observed) const;
+};
+
+namespace {
+
+Status check_runnable(const ir::Function& function) {
+  std::optional<Diag> bad;
+  ir::visit_ops(function.body, [&](ir::Op& op) {
+    const ir::OpDef& def = *op.row->def;
+    if (bad || op.type() == "cond" || op.type() == "while_loop") return;
+    if (def.reference != nullptr && def.infer != nullptr) return;
+    const bool state = def.effects == ir::Effects::reads_state || def.effects == ir::Effects::writes_state;
+    Diag d;
+    d.code = state ? Code::not_available_yet : Code::unsupported_operator;
+    d.message = format("the engine does not run {} yet", def.name);
+    bad = std::move(d).at_node(op.results.empty() ? op.name : op.results[0]->name, op.type());
+  });
+  return bad ? fail(std::move(*bad)) : Status{};
+}
+
+void add_candidates(Core& core, std::span<const Candidate> table) {
+  for (const Candidate& c : table) core.candidates[c.op].push_back(&c);
+}
+
+constexpr size_t kFewSymbols = 32;
+
+}  // namespace
+
+Executable::Executable(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Executable::~Executable() = default;
+std::span<const Port> Executable::inputs() const { return impl_->inputs; }
+std::span<const Port> Executable::outputs() const { return impl_->outputs; }
+
+Result<std::shared_ptr<const Executable>> Executable::load(std::shared_ptr<const ir::Program> program,
+                                                           std::string_view function, std::shared_ptr<const Env> env,
+                                                           const Options& options) {
+  auto impl = std::make_unique<Impl>();
+  for (const auto& f : program->functions) {
+    if (f->name == function) impl->core.function = f.get();
+  }
+  if (impl->core.function == nullptr)
+    return fail(Code::invalid_argument, format("the program has no function '{}'", function));
+  const ir::Function& f = *impl->core.function;
+  GRAFT_CHECK(check_runnable(f));
+  for (const ir::Value* v : f.inputs) {
+    if (!v->type.is_tensor())
+      return fail(Code::not_available_yet,
+                  format("input '{}' is {}: the engine takes tensors only, so far", v->name, v->type.to_string()));
+    impl->inputs.push_back({v->name, v->type});
+  }
+  for (size_t i = 0; i < f.body.outputs.size(); ++i) {
+    const std::string& name = i < f.output_names.size() ? f.output_names[i] : f.body.outputs[i]->name;
+    impl->outputs.push_back({name, f.body.outputs[i]->type});
+  }
+  for (const Port& p : impl->inputs) {
+    for (const ir::Dim& d : p.type.dims) {
+      if (const std::string_view s = d.symbol_name();
+          !s.empty() && std::find(impl->symbols.begin(), impl->symbols.end(), s) == impl->symbols.end())
+        impl->symbols.push_back(s);
+    }
+  }
+  impl->core.env = std::move(env);
+  impl->core.options = options;
+  if (!options.reference) {
+#ifdef GRAFT_HAVE_ONEDNN
+    if (options.onednn) add_candidates(impl->core, onednn_candidates());
+#endif
+    add_candidates(impl->core, native_candidates());
+  }
+  impl->core.program = std::move(program);
+  return std::shared_ptr<const Executable>(new Executable(std::move(impl)));
+}
+
+Status Executable::Impl::check_shape(size_t i, const Shape& shape, std::span<std::optional<int64_t>> bound) const {
+  const Port& port = inputs[i];
+  const auto wrong = [&](std::string why) {
+    Diag d;
+    d.code = Code::invalid_argument;
+    d.message = format("got {}, takes {}{}", to_string(shape), ir::to_string(port.type.dims), why);
+    return fail(std::move(d).at_tensor(port.name));
+  };
+  if (shape.size() != port.type.rank()) return wrong("");
+  for (int d = 0; d < shape.size(); ++d) {
+    const ir::Dim& dim = port.type.dims[static_cast<size_t>(d)];
+    if (shape[d] < 0) return wrong("");
+    if (dim.known()) {
+      if (dim.value() != shape[d]) return wrong("");
+      continue;
+    }
+    const std::string_view symbol = dim.symbol_name();
+    if (symbol.empty()) continue;  // an expression: checked with all symbols bound
+    if (const IntRange r = dim.range(); shape[d] < r.lo || shape[d] > r.hi)
+      return wrong(format(" with {} from {} to {}", symbol, r.lo, r.hi));
+    const auto at = static_cast<size_t>(std::find(symbols.begin(), symbols.end(), symbol) - symbols.begin());
+    if (bound[at] && *bound[at] != shape[d])
+      return wrong(format(", and another input gave {} the size {}", symbol, *bound[at]));
+    bound[at] = shape[d];
+  }
+  return {};
+}
+
+Status Executable::Impl::check_input(size_t i, const TensorView& view, std::span<std::optional<int64_t>> bound) const {
+  const Port& port = inputs[i];
+  const auto wrong = [&](std::string why) {
+    Diag d;
+    d.code = Code::invalid_argument;
+    d.message = std::move(why);
+    return fail(std::move(d).at_tensor(port.name));
+  };
+  if (view.dtype != port.type.dtype) return wrong(format("got {}, takes {}", name(view.dtype), name(port.type.dtype)));
+  GRAFT_CHECK(check_shape(i, view.shape, bound));
+  if (view.count() == 0) return {};
+  if (view.data == nullptr) return wrong("no data");
+  if (const size_t size = item_size(view.dtype);
+      size > 1 && view.dtype != DType::string && reinterpret_cast<uintptr_t>(view.data) % size != 0)
+    return wrong(format("the data is not aligned to its {} byte elements", size));
+  return {};
+}
+
+template <class ShapeOf>
+Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_of, bool observed) const {
+  const PlanCache& cache = observed ? observed_plans : plans;
+  const auto same = [&](const std::vector<int64_t>& key) {  // ranks are fixed: dims alone tell
+    size_t at = 0;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      for (int64_t d : shape_of(i)) {
+        if (key[at++] != d) return false;
+      }
+    }
+    return true;
+  };
+  std::shared_ptr<const Plan> found = cache.find(same);
+  if (found != nullptr) return found;
+  std::lock_guard lock(core.planning);
+  if (found = cache.find(same); found != nullptr) return found;
+#ifdef GRAFT_HAVE_ONEDNN
+  const OpenMpTeam team(core.env->threads());  // primitives are made for the team they will run on
+#endif
+  PlanRequest request;
+  request.block = &core.function->body;
+  request.observed = observed;
+  std::vector<int64_t> key;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Shape& shape = shape_of(i);
+    request.externals.push_back({core.function->inputs[i], inputs[i].type.dtype, shape, nullptr});
+    key.insert(key.end(), shape.begin(), shape.end());
+  }
+  GRAFT_TRY(found, make_plan(core, request));
+  cache.insert(std::move(key), found);
+  return found;
+}
+
+namespace {
+
+// The caller's memory, or tensors made for the caller.
+class CallerSink final : public Sink {
+ public:
+  CallerSink(std::span<OutputSlot> slots, std::span<const Port> ports) : slots_(slots), ports_(ports) {}
+  Result<void*> memory(size_t i, DType dtype, const Shape& shape) override {
+    OutputSlot& slot = slots_[i];
+    const bool given = slot.memory.data != nullptr || (slot.memory.dtype != DType::invalid && slot.memory.count() == 0);
+    if (!given) {
+      GRAFT_TRY(slot.owned, Tensor::allocate(dtype, shape));
+      return slot.owned.mutable_view().data;
+    }
+    const auto wrong = [&](std::string why) {
+      Diag d;
+      d.code = Code::invalid_argument;
+      d.message = std::move(why);
+      return fail(std::move(d).at_tensor(ports_[i].name));
+    };
+    if (slot.memory.dtype != dtype || !(slot.memory.shape == shape))
+      return wrong(format("the result is {}, the memory given is for {}", describe(dtype, shape),
+                          describe(slot.memory.dtype, slot.memory.shape)));
+    const size_t size = std::max<size_t>(dtype == DType::string ? alignof(std::string) : item_size(dtype), 1);
+    if (reinterpret_cast<uintptr_t>(slot.memory.data) % size != 0)
+      return wrong(format("the memory given is not aligned to {} byte elements", size));
+    return slot.memory.data;
+  }
+
+ private:
+  std::span<OutputSlot> slots_;
+  std::span<const Port> ports_;
+};
+
+}  // namespace
+
+Status Executable::run(std::span<const TensorView> inputs, std::span<OutputSlot> outputs,
+                       const RunOptions& options) const {
+  const Impl& impl = *impl_;
+  if (inputs.size() != impl.inputs.size())
+    return fail(Code::invalid_argument, format("got {} inputs, takes {}", inputs.size(), impl.inputs.size()));
+  if (outputs.size() != impl.outputs.size())
+    return fail(Code::invalid_argument, format("got {} outputs, gives {}", outputs.size(), impl.outputs.size()));
+  std::array<std::optional<int64_t>, kFewSymbols> few;
+  std::vector<std::optional<int64_t>> many(impl.symbols.size() > kFewSymbols ? impl.symbols.size() : 0);
+  const std::span<std::optional<int64_t>> bound = many.empty() ? std::span(few) : std::span(many);
+  constexpr size_t kFewInputs = 64;
+  std::array<const void*, kFewInputs> few_feeds;
+  std::vector<const void*> many_feeds(inputs.size() > kFewInputs ? inputs.size() : 0);
+  const std::span<const void*> feeds =
+      many_feeds.empty() ? std::span(few_feeds).first(inputs.size()) : std::span(many_feeds);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    GRAFT_CHECK(impl.check_input(i, inputs[i], bound));
+    feeds[i] = inputs[i].data;
+  }
+  const bool observed = static_cast<bool>(options.observe);
+  GRAFT_TRY(const std::shared_ptr<const Plan> plan,
+            impl.plan([&](size_t i) -> const Shape& { return inputs[i].shape; }, observed));
+  // The witness keeps IEEE arithmetic; fast kernels would be slowed down many times by denormals.
+  const FlushDenormals flush(!impl.core.options.reference);
+#ifdef GRAFT_HAVE_ONEDNN
+  const OpenMpTeam team(impl.core.env->threads());
+#endif
+  CallerSink sink(outputs, impl.outputs);
+  return plan->run(feeds, sink, options);
+}
+
+Status Executable::prepare(std::span<const Shape> shapes) const {
+  const Result<std::vector<Placement>> made = explain(shapes);
+  return made ? Status{} : fail(made.error());
+}
+
+Result<std::vector<Placement>> Executable::explain(std::span<const Shape> shapes) const {
+  if (shapes.size() != impl_->inputs.size())
+    return fail(Code::invalid_argument, format("got {} shapes, takes {}", shapes.size(), impl_->inputs.size()));
+  std::vector<std::optional<int64_t>> bound(impl_->symbols.size());
+  for (size_t i = 0; i < shapes.size(); ++i) GRAFT_CHECK(impl_->check_shape(i, shapes[i], bound));
+  GRAFT_TRY(const std::shared_ptr<const Plan> plan,
+            impl_->plan([&](size_t i) -> const Shape& { return shapes[i]; }, false));
+  std::vector<Placement> list;
+  const auto name_of = [](const ir::Op& op) { return op.results.empty() ? op.name : op.results[0]->name; };
+  for (const auto& [op, why] : plan->no_work) list.push_back({std::string(op->type()), name_of(*op), why, "", {}});
+  for (const auto& step : plan->steps) {
+    if (step->ops.empty()) list.push_back({"reorder", "", std::string(step->provider), step->label, {}});
+    for (const ir::Op* op : step->ops) {
+      list.push_back({std::string(op->type()), name_of(*op), std::string(step->provider), step->label, step->declined});
+    }
+  }
+  return list;
+}
+
+}  // namespace graft::engine

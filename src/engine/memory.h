@@ -1,0 +1,42 @@
+// Memory of plans: a growable aligned buffer, and where storages with lifetimes go in one arena.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/diag.h"
+
+namespace graft::engine {
+
+// 64-byte aligned, huge pages asked for where it is large. Grows only.
+class Buffer {
+ public:
+  Status ensure(size_t bytes);
+  std::byte* data() const { return data_.get(); }
+  size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+  std::unique_ptr<std::byte[], Free> data_;
+  size_t size_ = 0;
+};
+
+// Lives from step `first` to step `last`, both included.
+struct Storage {
+  size_t bytes = 0;
+  int first = 0, last = 0;
+  size_t offset = 0;  // out
+};
+
+// Gives every storage an offset such that those alive at once do not overlap; returns the arena's size. Largest first,
+// each into the tightest gap that holds it.
+size_t place(std::span<Storage> storages);
+
+inline constexpr size_t kArenaAlign = 64;
+inline size_t align_up(size_t n, size_t to = kArenaAlign) { return (n + to - 1) / to * to; }
+
+}  // namespace graft::engine

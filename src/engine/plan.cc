@@ -1,0 +1,234 @@
+#include "engine/plan.h"
+
+#include <chrono>
+#include <cstring>
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+#include "base/format.h"
+#include "engine/core.h"
+
+namespace graft::engine {
+
+FlushDenormals::FlushDenormals(bool on) : saved_(0), on_(on) {
+  if (!on_) return;
+#if defined(__SSE2__)
+  constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040;
+  saved_ = _mm_getcsr();
+  _mm_setcsr(static_cast<unsigned>(saved_) | kFlushToZero | kDenormalsAreZero);
+#elif defined(__aarch64__)
+  asm volatile("mrs %0, fpcr" : "=r"(saved_));
+  asm volatile("msr fpcr, %0" : : "r"(saved_ | (uint64_t{1} << 24)));
+#endif
+}
+
+FlushDenormals::~FlushDenormals() {
+  if (!on_) return;
+#if defined(__SSE2__)
+  _mm_setcsr(static_cast<unsigned>(saved_));
+#elif defined(__aarch64__)
+  asm volatile("msr fpcr, %0" : : "r"(saved_));
+#endif
+}
+
+void PlanCache::insert(std::vector<int64_t> key, std::shared_ptr<const Plan> plan) const {
+  std::lock_guard lock(mutex_);
+  if (entries_.size() >= kCapacity) {
+    const auto oldest = std::min_element(entries_.begin(), entries_.end(),
+                                         [](const Entry& a, const Entry& b) { return a.used < b.used; });
+    entries_.erase(oldest);
+  }
+  entries_.push_back({std::move(key), std::move(plan), ++clock_});
+}
+
+Result<void*> Frame::allocate(size_t i, DType dtype, const Shape& shape) const {
+  const std::vector<int>& sized = plan.boundary.sized;
+  const auto at = std::find(sized.begin(), sized.end(), step.out[i]);
+  if (at == sized.end()) return fail(Code::internal, format("{} sizes a result whose shape was planned", step.label));
+  const int64_t count = checked_count(shape);
+  if (count < 0) return fail(Code::out_of_memory, format("a tensor {} is too large", describe(dtype, shape)));
+  Grown& g = context.grown[static_cast<size_t>(at - sized.begin())];
+  GRAFT_CHECK(g.memory.ensure(std::max<size_t>(byte_size(dtype, count), 1)));
+  g.dtype = dtype;
+  g.shape = shape;
+  context.pointers[static_cast<size_t>(step.out[i])] = g.memory.data();
+  return static_cast<void*>(g.memory.data());
+}
+
+// A context for the time of a run.
+struct Plan::Lease {
+  const Plan& plan;
+  std::unique_ptr<Context> context;
+  explicit Lease(const Plan& p) : plan(p) {
+    std::lock_guard lock(plan.pool_mutex_);
+    if (plan.pool_.empty()) return;
+    context = std::move(plan.pool_.back());
+    plan.pool_.pop_back();
+  }
+  ~Lease() {
+    constexpr size_t kMostIdle = 64;
+    std::lock_guard lock(plan.pool_mutex_);
+    if (context != nullptr && plan.pool_.size() < kMostIdle) plan.pool_.push_back(std::move(context));
+  }
+};
+
+Result<std::unique_ptr<Context>> Plan::make_context() const {
+  auto c = std::make_unique<Context>();
+  GRAFT_CHECK(c->arena.ensure(std::max<size_t>(arena_bytes, 1)));
+  c->pointers.assign(values.size(), nullptr);
+  for (size_t v = 0; v < values.size(); ++v) {
+    const size_t root = static_cast<size_t>(values[v].root);
+    if (offsets[root] != SIZE_MAX) c->pointers[v] = c->arena.data() + offsets[root];
+  }
+  for (size_t v = 0; v < values.size(); ++v) {
+    const PlanValue& r = values[static_cast<size_t>(values[v].root)];
+    // Kernels of ours take any alignment that suits the element type.
+    if (r.constant != nullptr && r.where == PlanValue::Where::constant) {
+      const size_t size = std::max<size_t>(item_size(r.dtype()), 1);
+      TensorView view = r.constant->view();
+      if (r.dtype() != DType::string && reinterpret_cast<uintptr_t>(view.data) % size != 0)
+        view = r.constant->aligned_view();
+      c->pointers[v] = const_cast<void*>(view.data);
+    }
+  }
+  c->grown.resize(boundary.sized.size());
+  c->tail_feeds.reserve(tail_values.size());
+  c->key.reserve(16 * (boundary.asked.size() + boundary.sized.size()) + 1);
+  c->result_memory.resize(results.size());
+  for (const auto& s : steps) c->states.push_back(s->make_state(*this));
+  return c;
+}
+
+namespace {
+
+Diag at_step(Diag d, const Step& step) {
+  if (step.ops.empty()) return d;
+  const ir::Op& op = *step.ops[0];
+  return std::move(d).at_node(op.results.empty() ? op.name : op.results[0]->name, op.type());
+}
+
+}  // namespace
+
+Status Plan::run_steps(Context& c, const RunOptions& options) const {
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = *steps[i];
+    if (options.cancel != nullptr && options.cancel->cancelled()) return fail(Code::cancelled, "the run was cancelled");
+    const Frame frame{*this, c, step, c.states[i].get(), c.arena.data() + step.scratch_offset, *core->env, options};
+    Status s;
+    if (options.profile) {
+      const auto start = std::chrono::steady_clock::now();
+      s = step.run(frame);
+      options.profile(step.label, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    } else {
+      s = step.run(frame);
+    }
+    if (!s) return fail(at_step(std::move(s).error(), step));
+    if (!observed || step.ops.empty()) continue;
+    for (size_t k = 0; k < step.out.size(); ++k) {
+      const PlanValue& v = values[static_cast<size_t>(step.out[k])];
+      if (v.value == nullptr || !v.layout.plain()) continue;
+      Shape shape = v.shape;
+      const std::vector<int>& sized = boundary.sized;
+      if (const auto at = std::find(sized.begin(), sized.end(), step.out[k]); at != sized.end())
+        shape = c.grown[static_cast<size_t>(at - sized.begin())].shape;
+      options.observe(*v.value, {v.dtype(), shape, c.pointers[static_cast<size_t>(step.out[k])]});
+    }
+  }
+  return {};
+}
+
+Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const {
+  Lease lease(*this);
+  if (lease.context == nullptr) {
+    GRAFT_TRY(lease.context, make_context());
+  }
+  Context& c = *lease.context;
+  for (size_t i = 0; i < externals.size(); ++i)
+    c.pointers[static_cast<size_t>(externals[i])] = const_cast<void*>(feeds[i]);
+  if (!has_boundary) {
+    for (size_t i = 0; i < results.size(); ++i) {
+      const PlanValue& v = values[static_cast<size_t>(results[i].value)];
+      GRAFT_TRY(c.result_memory[i], sink.memory(i, v.dtype(), v.shape));
+      if (results[i].direct) c.pointers[static_cast<size_t>(v.root)] = c.result_memory[i];
+    }
+  }
+  // Views of what is fed or written outside of the arena.
+  for (size_t v = 0; v < values.size(); ++v) {
+    if (const int root = values[v].root; root != static_cast<int>(v))
+      c.pointers[v] = c.pointers[static_cast<size_t>(root)];
+  }
+  GRAFT_CHECK(run_steps(c, options));
+  if (has_boundary) return go_on(c, sink, options);
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (results[i].direct) continue;
+    const PlanValue& v = values[static_cast<size_t>(results[i].value)];
+    const void* from = c.pointers[static_cast<size_t>(results[i].value)];
+    if (v.dtype() == DType::string)
+      std::copy_n(static_cast<const std::string*>(from), v.shape.product(),
+                  static_cast<std::string*>(c.result_memory[i]));
+    else if (v.bytes() != 0)
+      std::memcpy(c.result_memory[i], from, v.bytes());
+  }
+  return {};
+}
+
+Status Plan::go_on(Context& c, Sink& sink, const RunOptions& options) const {
+  c.key.clear();
+  for (int a : boundary.asked) {
+    const PlanValue& v = values[static_cast<size_t>(a)];
+    const TensorView view{v.dtype(), v.shape, c.pointers[static_cast<size_t>(a)]};
+    for (int64_t i = 0; i < view.count(); ++i) c.key.push_back(element_as_int(view, i));
+  }
+  for (const Grown& g : c.grown) {
+    c.key.push_back(g.shape.size());
+    for (int64_t d : g.shape) c.key.push_back(d);
+  }
+  const auto same = [&](const std::vector<int64_t>& key) { return key == c.key; };
+  std::shared_ptr<const Plan> tail = tails_.find(same);
+  if (tail == nullptr) {
+    std::lock_guard lock(core->planning);
+    tail = tails_.find(same);
+    if (tail == nullptr) {
+      GRAFT_TRY(tail, make_tail(c));
+      tails_.insert(c.key, tail);
+    }
+  }
+  c.tail_feeds.clear();
+  for (int v : tail_values) {
+    if (std::find(boundary.asked.begin(), boundary.asked.end(), v) == boundary.asked.end())
+      c.tail_feeds.push_back(c.pointers[static_cast<size_t>(v)]);
+  }
+  return tail->run(c.tail_feeds, sink, options);
+}
+
+Result<std::shared_ptr<const Plan>> Plan::make_tail(const Context& c) const {
+  PlanRequest request;
+  request.block = block;
+  request.first = boundary.next_op;
+  request.observed = observed;
+  for (size_t k = 0; k < tail_values.size(); ++k) {
+    const int i = tail_values[k];
+    const PlanValue& v = values[static_cast<size_t>(i)];
+    External e{tail_names[k], v.dtype(), v.shape, nullptr};
+    const void* data = c.pointers[static_cast<size_t>(i)];
+    const auto sized = std::find(boundary.sized.begin(), boundary.sized.end(), i);
+    if (sized != boundary.sized.end()) {
+      const Grown& g = c.grown[static_cast<size_t>(sized - boundary.sized.begin())];
+      e.dtype = g.dtype;
+      e.shape = g.shape;
+    }
+    if (std::find(boundary.asked.begin(), boundary.asked.end(), i) != boundary.asked.end())
+      e.known = ir::Constant::of(Tensor::copy_of({e.dtype, e.shape, data}));
+    request.externals.push_back(std::move(e));
+  }
+  // What was known while this plan was made is known to its tail.
+  for (const PlanValue& v : values) {
+    if (v.where == PlanValue::Where::constant && v.value != nullptr && !v.value->is_constant())
+      request.externals.push_back({v.value, v.dtype(), v.shape, v.constant});
+  }
+  return make_plan(*core, request);
+}
+
+}  // namespace graft::engine

@@ -1,0 +1,216 @@
+// A plan: what one run does for one set of input shapes. Steps in order, one arena, pointers by plan value. Plans are
+// immutable and shared by threads; what a run changes is in a Context, and contexts are pooled, so that a run whose
+// shapes were seen before allocates nothing.
+//
+// A plan reaches as far as shapes can be told. Where a size depends on data the plan ends in a Boundary: the run looks
+// at the values (or at the shapes that a kernel made) and goes on with a tail plan made for them, which may have tails
+// again.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/executable.h"
+#include "engine/layout.h"
+#include "engine/memory.h"
+
+namespace graft::engine {
+
+class Core;
+class Plan;
+class Step;
+struct Context;
+
+// A value as a plan sees it.
+struct PlanValue {
+  enum class Where : uint8_t { constant, external, computed };
+  const ir::Value* value = nullptr;  // null: a reordered copy made by the plan
+  ir::Type type;                     // static, except for results that only a kernel can size
+  Shape shape;
+  Layout layout;
+  Where where = Where::computed;
+  ir::ConstantPtr constant;                    // constant: its elements
+  int root = -1;                               // the value whose memory this one is (itself, unless it is a view)
+  int producer = -1;                           // node
+  std::vector<int> consumers;                  // nodes, one entry a use
+  bool kept = false;                           // needed after the last step: a result, or by the tail
+  bool ready = false;                          // its memory is filled by the steps emitted so far
+  std::vector<std::pair<Layout, int>> copies;  // the same elements in other layouts
+
+  DType dtype() const { return type.dtype; }
+  size_t bytes() const { return byte_size(type.dtype, layout.count(shape)); }
+};
+
+// What a step keeps for each context: calls, primitives' arguments.
+class StepState {
+ public:
+  virtual ~StepState() = default;
+};
+
+// What a step sees while it runs.
+struct Frame {
+  const Plan& plan;
+  Context& context;
+  const Step& step;
+  StepState* state;
+  std::byte* scratch;  // step.scratch bytes, 64-byte aligned
+  const Env& env;
+  const RunOptions& options;
+
+  template <class T = void>
+  const T* in(size_t i) const;
+  template <class T = void>
+  T* out(size_t i) const;
+  // Memory for a result that the plan could not size.
+  Result<void*> allocate(size_t i, DType dtype, const Shape& shape) const;
+  // As Env::parallel_for, denormals flushed in every chunk. `body` is called through a reference: nothing is allocated.
+  template <class Body>
+  void parallel_for(int64_t count, int64_t grain, const Body& body) const;
+};
+
+class Step {
+ public:
+  virtual ~Step() = default;
+  virtual std::unique_ptr<StepState> make_state(const Plan&) const { return nullptr; }
+  virtual Status run(const Frame&) const = 0;
+
+  std::vector<int> in, out;                   // plan values
+  std::vector<std::pair<int, int>> in_place;  // out[first] may take over the memory of in[second] where that one dies
+  size_t scratch = 0, scratch_offset = 0;
+  std::string_view provider;
+  std::string label;
+  std::vector<const ir::Op*> ops;
+  std::vector<std::string> declined;
+};
+
+// Fills [0, bytes) of results; sizes are known when it is asked.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual Result<void*> memory(size_t i, DType dtype, const Shape& shape) = 0;
+};
+
+// At most `capacity` plans, the least recently used one dropped. Lookups take a short lock.
+class PlanCache {
+ public:
+  // `same(key)` compares without allocating.
+  template <class Same>
+  std::shared_ptr<const Plan> find(const Same& same) const {
+    std::lock_guard lock(mutex_);
+    for (Entry& e : entries_) {
+      if (same(static_cast<const std::vector<int64_t>&>(e.key))) {
+        e.used = ++clock_;
+        return e.plan;
+      }
+    }
+    return nullptr;
+  }
+  void insert(std::vector<int64_t> key, std::shared_ptr<const Plan> plan) const;
+
+ private:
+  static constexpr size_t kCapacity = 16;
+  struct Entry {
+    std::vector<int64_t> key;
+    std::shared_ptr<const Plan> plan;
+    uint64_t used;
+  };
+  mutable std::mutex mutex_;
+  mutable std::vector<Entry> entries_;
+  mutable uint64_t clock_ = 0;
+};
+
+// Where a plan stops and what selects the plan that goes on.
+struct Boundary {
+  size_t next_op = 0;      // in the block
+  std::vector<int> asked;  // small integer values: their elements are part of the key
+  std::vector<int> sized;  // results of the last step whose shapes are part of the key
+};
+
+struct PlanResult {
+  int value = -1;
+  bool direct = false;  // steps write into the sink's memory; else copied after the last step
+};
+
+struct Grown {
+  Buffer memory;
+  DType dtype = DType::invalid;
+  Shape shape;
+};
+
+struct Context {
+  Buffer arena;
+  std::vector<void*> pointers;  // by plan value
+  std::vector<std::unique_ptr<StepState>> states;
+  std::vector<Grown> grown;  // by boundary.sized
+  std::vector<const void*> tail_feeds;
+  std::vector<int64_t> key;
+  std::vector<void*> result_memory;
+};
+
+class Plan {
+ public:
+  const Core* core = nullptr;
+  const ir::Block* block = nullptr;
+  bool observed = false;
+  std::vector<PlanValue> values;
+  std::vector<int> externals;  // fed by the caller, in this order
+  std::vector<std::unique_ptr<Step>> steps;
+  std::vector<PlanResult> results;  // of a plan without a boundary
+  std::vector<size_t> offsets;      // in the arena, by value; SIZE_MAX: not there
+  size_t arena_bytes = 0;
+  bool has_boundary = false;
+  Boundary boundary;
+  // What the tail may use, and which values of the program they are.
+  std::vector<int> tail_values;
+  std::vector<const ir::Value*> tail_names;
+  std::vector<std::pair<const ir::Op*, std::string>> no_work;  // folded and view operators, for explain()
+
+  // Runs all of it, tails included. `feeds` by externals.
+  Status run(std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const;
+
+ private:
+  struct Lease;
+  Result<std::unique_ptr<Context>> make_context() const;
+  Status run_steps(Context& c, const RunOptions& options) const;
+  Status go_on(Context& c, Sink& sink, const RunOptions& options) const;
+  Result<std::shared_ptr<const Plan>> make_tail(const Context& c) const;
+
+  mutable std::mutex pool_mutex_;
+  mutable std::vector<std::unique_ptr<Context>> pool_;
+  PlanCache tails_;
+};
+
+// Flushes denormals on this thread for its lifetime.
+class FlushDenormals {
+ public:
+  explicit FlushDenormals(bool on);
+  ~FlushDenormals();
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  uint64_t saved_;
+  bool on_;
+};
+
+template <class T>
+const T* Frame::in(size_t i) const {
+  return static_cast<const T*>(context.pointers[static_cast<size_t>(step.in[i])]);
+}
+template <class T>
+T* Frame::out(size_t i) const {
+  return static_cast<T*>(context.pointers[static_cast<size_t>(step.out[i])]);
+}
+template <class Body>
+void Frame::parallel_for(int64_t count, int64_t grain, const Body& body) const {
+  const auto chunk = [&body](int64_t begin, int64_t end) {
+    const FlushDenormals flush(true);
+    body(begin, end);
+  };
+  env.parallel_for(count, grain, std::ref(chunk));
+}
+
+}  // namespace graft::engine

@@ -1,0 +1,575 @@
+// Makes a plan: infers every shape with the numbers of this run, folds what is known, stops where data decides a size,
+// selects steps, places memory. Longer than most files because these passes share one state.
+#include <unordered_set>
+
+#include "base/format.h"
+#include "engine/step.h"
+
+namespace graft::engine {
+
+namespace {
+
+// Results up to this size are folded when their operands are known in this plan (constants of the program are always
+// folded, once for all plans).
+constexpr int64_t kFoldBytes = 64 << 10;
+// Integer operands up to this many elements may decide a shape; more than a kernel reads as a parameter.
+constexpr int64_t kAskBytes = 8 * Ints::capacity;
+
+// Rows whose result sizes only the kernel knows: no operand's value would help inference.
+bool kernel_sized(std::string_view op) {
+  return op == "non_zero" || op == "host_unique" || op == "host_non_max_suppression";
+}
+
+// Operators that give their first operand another shape.
+bool is_view(std::string_view op) {
+  return op == "reshape" || op == "expand_dims" || op == "squeeze" || op == "identity" || op == "flatten2d" ||
+         op == "reshape_like";
+}
+
+bool is_control_flow(std::string_view op) { return op == "cond" || op == "while_loop"; }
+
+void collect_free(const ir::Block& block, size_t first, std::unordered_set<const ir::Value*>& known,
+                  std::vector<const ir::Value*>& free) {
+  const auto use = [&](const ir::Value* v) {
+    if (!v->is_constant() && known.insert(v).second) free.push_back(v);
+  };
+  for (const ir::Value* v : block.inputs) known.insert(v);
+  for (size_t i = first; i < block.ops.size(); ++i) {
+    const ir::Op& op = *block.ops[i];
+    for (const auto& arg : op.args) {
+      for (const ir::Value* v : arg) use(v);
+    }
+    for (const auto& b : op.blocks) collect_free(*b, 0, known, free);
+    for (const ir::Value* v : op.results) known.insert(v);
+  }
+  for (const ir::Value* v : block.outputs) use(v);
+}
+
+Diag at_op(Diag d, const ir::Op& op) {
+  return std::move(d).at_node(op.results.empty() ? op.name : op.results[0]->name, op.type());
+}
+
+}  // namespace
+
+std::vector<const ir::Value*> free_values(const ir::Block& block, size_t first) {
+  std::unordered_set<const ir::Value*> known;
+  std::vector<const ir::Value*> free;
+  collect_free(block, first, known, free);
+  return free;
+}
+
+tl::unexpected<Diag> decline(std::string why) { return fail(Code::not_worth_it, std::move(why)); }
+
+int Selection::arg(int n, std::string_view param) const {
+  const Node& at = node(n);
+  const int i = at.op->row->param_index(param);
+  return i < 0 || at.args[static_cast<size_t>(i)].empty() ? -1 : at.args[static_cast<size_t>(i)][0];
+}
+
+ir::Call Selection::call(int n) const {
+  const Node& at = node(n);
+  ir::Call call(*at.op->row);
+  for (size_t p = 0; p < at.args.size(); ++p) {
+    std::vector<ir::Operand> operands;
+    operands.reserve(at.args[p].size());
+    for (int i : at.args[p]) {
+      const PlanValue& v = value(i);
+      ir::Operand o;
+      o.type = &v.type;
+      if (v.value != nullptr) o.range = v.value->range;
+      if (v.where == PlanValue::Where::constant) {
+        o.constant = true;
+        o.value = v.constant->view();
+      }
+      operands.push_back(o);
+    }
+    call.set(static_cast<int>(p), std::move(operands));
+  }
+  return call;
+}
+
+int Selection::sole_consumer(int i) const {
+  const PlanValue& v = value(i);
+  return !v.kept && v.consumers.size() == 1 ? v.consumers[0] : -1;
+}
+
+class Planner {
+ public:
+  Planner(const Core& core, const PlanRequest& request)
+      : core_(core), request_(request), plan_(std::make_shared<Plan>()) {
+    plan_->core = &core;
+    plan_->block = request.block;
+    plan_->observed = request.observed;
+    s_.core_ = &core;
+    s_.plan_ = plan_.get();
+  }
+
+  Result<std::shared_ptr<const Plan>> make() {
+    for (const External& e : request_.externals) {
+      const int i = add_value(e.value, ir::Type::tensor(e.dtype, e.shape));
+      if (e.known != nullptr) {
+        set_constant(i, e.known);
+      } else {
+        values()[i].where = PlanValue::Where::external;
+        values()[i].ready = true;
+        plan_->externals.push_back(i);
+      }
+    }
+    GRAFT_CHECK(walk());
+    GRAFT_CHECK(mark_kept());
+    drop_dead();
+    GRAFT_CHECK(select());
+    finish_results();
+    place_memory();
+    return std::shared_ptr<const Plan>(plan_);
+  }
+
+ private:
+  struct Values {
+    std::vector<PlanValue>& list;
+    PlanValue& operator[](int i) const { return list[static_cast<size_t>(i)]; }
+  };
+  Values values() { return {plan_->values}; }
+
+  int add_value(const ir::Value* value, ir::Type type) {
+    const int i = static_cast<int>(plan_->values.size());
+    PlanValue& v = plan_->values.emplace_back();
+    v.value = value;
+    if (type.is_static()) v.shape = type.shape();
+    v.type = std::move(type);
+    v.root = i;
+    if (value != nullptr) index_[value] = i;
+    return i;
+  }
+  void set_constant(int i, ir::ConstantPtr c) {
+    PlanValue& v = values()[i];
+    v.where = PlanValue::Where::constant;
+    v.constant = std::move(c);
+    v.ready = true;
+  }
+  Result<int> index_of(const ir::Value* v) {
+    if (const auto at = index_.find(v); at != index_.end()) return at->second;
+    if (!v->is_constant()) return fail(Code::internal, format("value '{}' is used before it exists", v->name));
+    const int i = add_value(v, ir::Type::tensor(v->constant->dtype(), v->constant->shape()));
+    set_constant(i, v->constant);
+    return i;
+  }
+
+  // ---- shapes ----
+
+  Status walk() {
+    const auto& ops = request_.block->ops;
+    for (size_t i = request_.first; i < ops.size(); ++i) {
+      Status s = add_op(*ops[i], i);
+      if (!s) return fail(at_op(std::move(s).error(), *ops[i]));
+      if (plan_->has_boundary) break;
+    }
+    return {};
+  }
+
+  Status add_op(const ir::Op& op, size_t position) {
+    const ir::OpDef& def = *op.row->def;
+    if (is_control_flow(def.name)) return add_control_flow(op, position);
+    if (def.reference == nullptr || def.infer == nullptr) {
+      return fail(def.effects == ir::Effects::reads_state || def.effects == ir::Effects::writes_state
+                      ? Code::not_available_yet
+                      : Code::unsupported_operator,
+                  format("the engine does not run {} yet", def.name));
+    }
+    GRAFT_TRY(const int n, add_node(op));
+    const ir::Call call = s_.call(n);
+    ir::Types types;
+    Status inferred = ir::infer(call, types);
+    const bool sized =
+        inferred && std::all_of(types.begin(), types.end(), [](const ir::Type& t) { return t.is_static(); });
+    if (!sized) {
+      const std::vector<int> asked = kernel_sized(def.name) ? std::vector<int>{} : undecided(n);
+      if (!asked.empty()) {
+        s_.nodes_.pop_back();
+        plan_->has_boundary = true;
+        plan_->boundary.next_op = position;
+        plan_->boundary.asked = asked;
+        return {};
+      }
+      GRAFT_CHECK(inferred);
+    }
+    for (const ir::Type& t : types) {
+      if (!t.is_tensor())
+        return fail(Code::not_available_yet, format("the engine does not hold values of type {} yet", t.to_string()));
+      if (t.is_static() && checked_count(t.shape()) < 0)
+        return fail(Code::out_of_memory, format("a result {} is too large", t.to_string()));
+    }
+    if (sized) {
+      GRAFT_TRY(const bool folded, fold(n, call, types));
+      if (folded) return {};
+    }
+    for (size_t k = 0; k < op.results.size(); ++k) add_result(n, op.results[k], types[k]);
+    for (const ir::Type& t : types) {
+      if (t.dtype == DType::string)
+        return fail(Code::not_available_yet, "the engine does not compute strings at run time yet");
+    }
+    if (!sized) stop_after(n, position);
+    return {};
+  }
+
+  Result<int> add_node(const ir::Op& op) {
+    Node node;
+    node.op = &op;
+    for (const auto& arg : op.args) {
+      std::vector<int>& list = node.args.emplace_back();
+      for (const ir::Value* v : arg) {
+        GRAFT_TRY(const int i, index_of(v));
+        list.push_back(i);
+      }
+    }
+    s_.nodes_.push_back(std::move(node));
+    return s_.node_count() - 1;
+  }
+  Node& node(int n) { return s_.nodes_[static_cast<size_t>(n)]; }
+
+  void add_result(int n, const ir::Value* value, const ir::Type& type) {
+    const int r = add_value(value, type);
+    values()[r].producer = n;
+    node(n).results.push_back(r);
+  }
+
+  void stop_after(int n, size_t position) {
+    plan_->has_boundary = true;
+    plan_->boundary.next_op = position + 1;
+    for (int r : node(n).results) {
+      if (!values()[r].type.is_static()) plan_->boundary.sized.push_back(r);
+    }
+    // One rule for all results of such a step: its kernel allocates them.
+    plan_->boundary.sized = node(n).results;
+  }
+
+  // Small integer operands whose elements are not known: they may be what inference lacks.
+  std::vector<int> undecided(int n) {
+    std::vector<int> list;
+    for (const auto& arg : node(n).args) {
+      for (int i : arg) {
+        const PlanValue& v = values()[i];
+        const bool integral = is_int(v.dtype()) || v.dtype() == DType::boolean || is_float(v.dtype());
+        if (v.where == PlanValue::Where::constant || !integral || item_size(v.dtype()) == 0) continue;
+        if (is_float(v.dtype()) && v.shape.size() != 0) continue;  // range_1d takes float scalars
+        if (static_cast<int64_t>(v.bytes()) <= kAskBytes && std::find(list.begin(), list.end(), i) == list.end())
+          list.push_back(i);
+      }
+    }
+    return list;
+  }
+
+  // ---- folding ----
+
+  Result<bool> fold(int n, const ir::Call& call, const ir::Types& types) {
+    const ir::Op& op = *node(n).op;
+    const ir::OpDef& def = *op.row->def;
+    if (def.effects != ir::Effects::none) return false;
+    bool known = true, constant = true;
+    for (const auto& arg : node(n).args) {
+      for (int i : arg) {
+        known &= values()[i].where == PlanValue::Where::constant;
+        constant &= values()[i].value != nullptr && values()[i].value->is_constant();
+      }
+    }
+    std::vector<ir::ConstantPtr> made;
+    if (known) {
+      if (const auto at = core_.folded.find(&op); constant && at != core_.folded.end()) {
+        made = at->second;
+      } else {
+        int64_t bytes = 0;
+        for (const ir::Type& t : types) bytes += static_cast<int64_t>(byte_size(t.dtype, t.shape().product()));
+        if (!constant && bytes > kFoldBytes) return false;
+        GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types));
+        GRAFT_CHECK(def.reference(call, out));
+        for (size_t k = 0; k < types.size(); ++k) made.push_back(ir::Constant::of(out.take(static_cast<int>(k))));
+        if (constant) core_.folded.emplace(&op, made);
+      }
+    } else if (types.size() == 1 && def.symbolic != nullptr && is_int(types[0].dtype) && types[0].rank() <= 1) {
+      ir::Dims content;
+      if (!def.symbolic(call, content) || !ir::all_known(content)) return false;
+      std::vector<int64_t> ints;
+      for (const ir::Dim& d : content) ints.push_back(d.value());
+      if (static_cast<int64_t>(ints.size()) != types[0].shape().product()) return false;
+      made = {ir::Constant::reshape(ir::Constant::ints(types[0].dtype, ints), types[0].shape())};
+    } else {
+      return false;
+    }
+    for (size_t k = 0; k < op.results.size(); ++k) {
+      add_result(n, op.results[k], types[k]);
+      set_constant(node(n).results[k], made[k]);
+    }
+    node(n).folded = node(n).taken = true;
+    plan_->no_work.emplace_back(&op, "folded");
+    return true;
+  }
+
+  // ---- control flow ----
+
+  External external_of(const ir::Value* v) {
+    const auto at = index_.find(v);
+    if (at == index_.end()) return {v, DType::invalid, {}, v->constant};
+    const PlanValue& p = values()[at->second];
+    return {v, p.dtype(), p.shape, p.where == PlanValue::Where::constant ? p.constant : nullptr};
+  }
+
+  Status add_control_flow(const ir::Op& op, size_t position) {
+    std::vector<External> arguments;
+    GRAFT_TRY(const int n, add_node(op));
+    for (const auto& arg : op.args) {
+      for (const ir::Value* v : arg) arguments.push_back(external_of(v));
+    }
+    GRAFT_TRY(ControlFlow made,
+              control_flow(
+                  core_, op, arguments, [this](const ir::Value* v) { return external_of(v); }, request_.observed));
+    std::vector<int> in;
+    for (const auto& arg : node(n).args) in.insert(in.end(), arg.begin(), arg.end());
+    for (const ir::Value* v : made.captured) {
+      GRAFT_TRY(const int i, index_of(v));
+      in.push_back(i);
+    }
+    node(n).args = {in};
+    bool sized = true;
+    for (size_t k = 0; k < op.results.size(); ++k) {
+      add_result(n, op.results[k], made.types[k]);
+      sized &= made.types[k].is_static();
+    }
+    prepared_[n] = std::move(made.step);
+    if (!sized) stop_after(n, position);
+    return {};
+  }
+
+  // ---- uses ----
+
+  Status mark_kept() {
+    if (!plan_->has_boundary) {
+      for (const ir::Value* v : request_.block->outputs) {
+        GRAFT_TRY(const int i, index_of(v));
+        values()[i].kept = true;
+        plan_->results.push_back({i, false});
+      }
+      return {};
+    }
+    for (int i : plan_->boundary.asked) values()[i].kept = true;
+    for (const ir::Value* v : free_values(*request_.block, plan_->boundary.next_op)) {
+      const auto at = index_.find(v);
+      if (at == index_.end()) return fail(Code::internal, format("value '{}' is used before it exists", v->name));
+      if (values()[at->second].where == PlanValue::Where::constant) continue;
+      values()[at->second].kept = true;
+      plan_->tail_values.push_back(at->second);
+      plan_->tail_names.push_back(v);
+    }
+    return {};
+  }
+
+  void drop_dead() {
+    for (int n = s_.node_count() - 1; n >= 0; --n) {
+      Node& at = node(n);
+      if (at.folded) continue;
+      bool live = at.op->row->def->effects != ir::Effects::none || request_.observed;
+      for (int r : at.results) {
+        live |= values()[r].kept || !values()[r].consumers.empty();
+        const std::vector<int>& sized = plan_->boundary.sized;
+        live |= std::find(sized.begin(), sized.end(), r) != sized.end();
+      }
+      if (!live) {
+        at.taken = true;
+        plan_->no_work.emplace_back(at.op, "folded");
+        continue;
+      }
+      for (const auto& arg : at.args) {
+        for (int i : arg) values()[i].consumers.push_back(n);
+      }
+    }
+  }
+
+  // ---- steps ----
+
+  // The value in this layout: itself, or a copy that a reorder step makes.
+  int in_layout(int i, Layout layout) {
+    const PlanValue& v = values()[i];
+    if (v.layout == layout || (v.layout.same_as_plain(v.shape) && layout.same_as_plain(v.shape))) return i;
+    for (const auto& [l, copy] : v.copies) {
+      if (l == layout) return copy;
+    }
+    if (!v.layout.plain() && !layout.plain()) return in_layout(in_layout(i, Layout{}), layout);
+    auto step = reorder_step(v.dtype(), v.shape, v.layout, layout);
+    const int copy = add_value(nullptr, values()[i].type);
+    PlanValue& c = values()[copy];
+    c.layout = layout;
+    c.ready = true;
+    values()[i].copies.emplace_back(layout, copy);
+    step->in = {i};
+    step->out = {copy};
+    plan_->steps.push_back(std::move(step));
+    return copy;
+  }
+
+  void commit(Prepared p) {
+    for (const Prepared::In& in : p.in) p.step->in.push_back(in_layout(in.value, in.layout));
+    for (const Prepared::Out& out : p.out) {
+      values()[out.value].layout = out.layout;
+      values()[out.value].ready = true;
+      p.step->out.push_back(out.value);
+    }
+    for (int n : p.nodes) {
+      node(n).taken = true;
+      p.step->ops.push_back(node(n).op);
+    }
+    plan_->steps.push_back(std::move(p.step));
+  }
+
+  void commit_plain(std::unique_ptr<Step> step, int n) {
+    Prepared p;
+    for (const auto& arg : node(n).args) {
+      for (int i : arg) p.in.push_back({i});
+    }
+    for (int r : node(n).results) p.out.push_back({r});
+    p.nodes = {n};
+    p.step = std::move(step);
+    commit(std::move(p));
+  }
+
+  Status select() {
+    for (int n = 0; n < s_.node_count(); ++n) {
+      if (node(n).taken) continue;
+      const ir::Op& op = *node(n).op;
+      if (const auto at = prepared_.find(n); at != prepared_.end()) {
+        commit_plain(std::move(at->second), n);
+      } else if (is_view(op.type()) && plan_->boundary.sized != node(n).results) {
+        view(n);
+      } else {
+        select_step(n);
+      }
+    }
+    return {};
+  }
+
+  void view(int n) {
+    const int from = in_layout(node(n).args[0][0], Layout{});
+    const int to = node(n).results[0];
+    if (request_.observed) {  // the observer is shown every result: steps are what it hears of
+      commit_plain(reference_step(s_, n), n);
+      return;
+    }
+    values()[to].root = values()[from].root;
+    values()[to].ready = true;
+    node(n).taken = true;
+    plan_->no_work.emplace_back(node(n).op, "view");
+  }
+
+  void select_step(int n) {
+    const ir::Op& op = *node(n).op;
+    std::vector<std::string> declined;
+    const bool fixed = std::none_of(node(n).results.begin(), node(n).results.end(),
+                                    [&](int r) { return !values()[r].type.is_static(); });
+    if (const auto list = core_.candidates.find(op.type()); list != core_.candidates.end() && fixed) {
+      for (const Candidate* c : list->second) {
+        Result<Prepared> p = c->prepare(s_, n);
+        if (!p) {
+          declined.push_back(std::move(p).error().message);
+          continue;
+        }
+        p->step->declined = std::move(declined);
+        commit(std::move(*p));
+        return;
+      }
+    }
+    auto step = reference_step(s_, n);
+    step->declined = std::move(declined);
+    commit_plain(std::move(step), n);
+  }
+
+  // ---- memory ----
+
+  void finish_results() {
+    for (PlanResult& r : plan_->results) {
+      const int plain = in_layout(r.value, Layout{});
+      values()[plain].kept = true;
+      r.value = plain;
+    }
+    for (int& t : plan_->tail_values) {
+      const int plain = in_layout(t, Layout{});
+      values()[plain].kept = true;
+      t = plain;
+    }
+  }
+
+  // Storages are roots; where a step may work in place, the storages of its operand and its result become one.
+  void place_memory() {
+    Plan& p = *plan_;
+    const size_t count = p.values.size();
+    const int end = static_cast<int>(p.steps.size());
+    std::vector<Storage> life(count);
+    std::vector<bool> kept(count, false), outside(count, false);
+    for (size_t v = 0; v < count; ++v) {
+      const size_t root = static_cast<size_t>(p.values[v].root);
+      life[v].first = end;
+      life[v].last = -1;
+      if (p.values[v].kept) kept[root] = true;
+      if (p.values[v].where != PlanValue::Where::computed) outside[v] = true;
+    }
+    for (int r : p.boundary.sized) outside[static_cast<size_t>(r)] = true;
+    for (int s = 0; s < end; ++s) {
+      const Step& step = *p.steps[static_cast<size_t>(s)];
+      for (int i : step.in) touch(life[root_of(i)], s);
+      for (int o : step.out) touch(life[root_of(o)], s);
+    }
+    for (size_t v = 0; v < count; ++v) {
+      if (kept[v]) life[v].last = end;
+      life[v].bytes = p.values[v].root == static_cast<int>(v) && !outside[v] ? p.values[v].bytes() : 0;
+    }
+    for (int s = 0; s < end; ++s) join_in_place(s, life, kept, outside);
+
+    for (PlanResult& r : p.results) {  // results that steps may write into the caller's memory
+      const size_t root = root_of(r.value);
+      if (outside[root] || p.values[static_cast<size_t>(r.value)].bytes() != life[root].bytes) continue;
+      outside[root] = true;
+      life[root].bytes = 0;
+      r.direct = true;
+    }
+    for (int s = 0; s < end; ++s) life.push_back({p.steps[static_cast<size_t>(s)]->scratch, s, s, 0});
+    p.arena_bytes = place(life);
+    p.offsets.assign(count, SIZE_MAX);
+    for (size_t v = 0; v < count; ++v) {
+      if (p.values[v].root == static_cast<int>(v) && !outside[v]) p.offsets[v] = life[v].offset;
+    }
+    for (int s = 0; s < end; ++s)
+      p.steps[static_cast<size_t>(s)]->scratch_offset = life[count + static_cast<size_t>(s)].offset;
+  }
+
+  size_t root_of(int v) { return static_cast<size_t>(values()[v].root); }
+  static void touch(Storage& life, int step) {
+    life.first = std::min(life.first, step);
+    life.last = std::max(life.last, step);
+  }
+
+  void join_in_place(int s, std::vector<Storage>& life, const std::vector<bool>& kept,
+                     const std::vector<bool>& outside) {
+    const Step& step = *plan_->steps[static_cast<size_t>(s)];
+    for (const auto& [o, i] : step.in_place) {
+      const size_t to = root_of(step.out[static_cast<size_t>(o)]), from = root_of(step.in[static_cast<size_t>(i)]);
+      const auto uses = std::count_if(step.in.begin(), step.in.end(), [&](int v) { return root_of(v) == from; });
+      if (to == from || outside[from] || outside[to] || kept[from] || life[from].last != s || uses != 1) continue;
+      if (life[to].first != s || life[to].bytes != life[from].bytes) continue;
+      life[to].first = life[from].first;
+      life[from].bytes = 0;
+      for (PlanValue& v : plan_->values) {
+        if (static_cast<size_t>(v.root) == from) v.root = static_cast<int>(to);
+      }
+    }
+  }
+
+  const Core& core_;
+  const PlanRequest& request_;
+  std::shared_ptr<Plan> plan_;
+  Selection s_;
+  std::unordered_map<const ir::Value*, int> index_;
+  std::unordered_map<int, std::unique_ptr<Step>> prepared_;  // control flow, by node
+};
+
+Result<std::shared_ptr<const Plan>> make_plan(const Core& core, const PlanRequest& request) {
+  return Planner(core, request).make();
+}
+
+}  // namespace graft::engine

@@ -1,0 +1,91 @@
+// The last candidate of every operator: its row's reference kernel.
+#include "base/format.h"
+#include "engine/step.h"
+
+namespace graft::engine {
+namespace {
+
+class StepOutputs final : public ir::Outputs {
+ public:
+  StepOutputs(const Plan& plan, const Step& step) {
+    for (int o : step.out) {
+      const PlanValue& v = plan.values[static_cast<size_t>(o)];
+      views_.push_back({v.dtype(), v.shape, nullptr});
+    }
+  }
+  void bind(const Frame& frame) {
+    frame_ = &frame;
+    for (size_t i = 0; i < views_.size(); ++i) views_[i].data = frame.out(i);
+  }
+  Status allocate(int i, DType dtype, const Shape& shape) override {
+    MutableTensorView& view = views_[static_cast<size_t>(i)];
+    const PlanValue& v = frame_->plan.values[static_cast<size_t>(frame_->step.out[static_cast<size_t>(i)])];
+    if (v.type.is_static()) {  // planned: the kernel may ask all the same
+      if (v.dtype() == dtype && v.shape == shape) return {};
+      return fail(Code::internal, format("a kernel makes {} where {} was inferred", describe(dtype, shape),
+                                         describe(v.dtype(), v.shape)));
+    }
+    GRAFT_TRY(void* data, frame_->allocate(static_cast<size_t>(i), dtype, shape));
+    view = {dtype, shape, data};
+    return {};
+  }
+
+ private:
+  const Frame* frame_ = nullptr;
+};
+
+struct ReferenceState final : StepState {
+  ReferenceState(const ir::OpRow& row, StepOutputs o) : call(row), outputs(std::move(o)) {}
+  ir::Call call;
+  StepOutputs outputs;
+};
+
+class ReferenceStep final : public Step {
+ public:
+  ReferenceStep(const Selection& s, int node) : row_(s.node(node).op->row) {
+    provider = "reference";
+    label = std::string(row_->name());
+    for (const auto& arg : s.node(node).args) counts_.push_back(arg.size());
+  }
+
+  std::unique_ptr<StepState> make_state(const Plan& plan) const override {
+    auto state = std::make_unique<ReferenceState>(*row_, StepOutputs(plan, *this));
+    size_t at = 0;
+    for (size_t p = 0; p < counts_.size(); ++p) {
+      std::vector<ir::Operand> operands;
+      for (size_t k = 0; k < counts_[p]; ++k) {
+        const PlanValue& v = plan.values[static_cast<size_t>(in[at++])];
+        ir::Operand o;
+        o.type = &v.type;
+        o.constant = v.where == PlanValue::Where::constant;
+        o.value = {v.dtype(), v.shape, nullptr};
+        if (v.value != nullptr) o.range = v.value->range;
+        operands.push_back(o);
+      }
+      state->call.set(static_cast<int>(p), std::move(operands));
+    }
+    return state;
+  }
+
+  Status run(const Frame& frame) const override {
+    auto& state = static_cast<ReferenceState&>(*frame.state);
+    size_t at = 0;
+    for (size_t p = 0; p < counts_.size(); ++p) {
+      for (ir::Operand& o : state.call.slot(static_cast<int>(p))) o.value.data = frame.in(at++);
+    }
+    state.outputs.bind(frame);
+    Status s = row_->def->reference(state.call, state.outputs);
+    if (s && state.call.error()) s = fail(*state.call.error());
+    return s;
+  }
+
+ private:
+  const ir::OpRow* row_;
+  std::vector<size_t> counts_;  // arguments by parameter
+};
+
+}  // namespace
+
+std::unique_ptr<Step> reference_step(const Selection& s, int node) { return std::make_unique<ReferenceStep>(s, node); }
+
+}  // namespace graft::engine

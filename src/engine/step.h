@@ -1,0 +1,88 @@
+// How operators become steps. A candidate looks at an operator of the plan (and at what follows it), and either
+// prepares a step, packing weights and choosing layouts, or says why not. Candidates are tried in order; the row's
+// reference kernel is the last.
+#pragma once
+
+#include "engine/core.h"
+
+namespace graft::engine {
+
+// An operator of the plan with everything known.
+struct Node {
+  const ir::Op* op = nullptr;
+  std::vector<std::vector<int>> args;  // plan values by row->params()
+  std::vector<int> results;
+  bool taken = false;
+  bool folded = false;
+};
+
+// What a prepared step needs and makes.
+struct Prepared {
+  struct In {
+    int value;
+    Layout layout = {};  // reordered to this before the step where it is not so already
+  };
+  struct Out {
+    int value;
+    Layout layout = {};
+  };
+  std::unique_ptr<Step> step;
+  std::vector<In> in;
+  std::vector<Out> out;
+  std::vector<int> nodes;  // all operators that the step carries out, the first one at whose place it runs
+};
+
+class Selection;
+
+struct Candidate {
+  std::string_view op;
+  Result<Prepared> (*prepare)(const Selection&, int node);
+};
+
+// What candidates see.
+class Selection {
+ public:
+  const Core& core() const { return *core_; }
+  const Plan& plan() const { return *plan_; }
+  const Node& node(int i) const { return nodes_[static_cast<size_t>(i)]; }
+  int node_count() const { return static_cast<int>(nodes_.size()); }
+  const PlanValue& value(int i) const { return plan_->values[static_cast<size_t>(i)]; }
+
+  // The argument's value, -1 when it was left out.
+  int arg(int node, std::string_view param) const;
+  // The operator as rows see it: shapes of this plan, constants' elements. For reading parameters.
+  ir::Call call(int node) const;
+  // Computed before the operator whose step is being prepared: usable as an input of it.
+  bool available(int value) const { return this->value(value).ready; }
+  // The one operator that uses the value, -1 when there are more or it is needed beyond this plan.
+  int sole_consumer(int value) const;
+  bool fusing() const { return !plan_->observed; }
+
+ private:
+  friend class Planner;
+  const Core* core_ = nullptr;
+  Plan* plan_ = nullptr;
+  std::vector<Node> nodes_;
+};
+
+tl::unexpected<Diag> decline(std::string why);
+
+// The steps that need no provider.
+std::unique_ptr<Step> reference_step(const Selection& s, int node);
+std::unique_ptr<Step> reorder_step(DType dtype, const Shape& shape, Layout from, Layout to);
+// cond and while_loop. `sized`: results that only the run can size. core.planning is held.
+struct ControlFlow {
+  std::unique_ptr<Step> step;
+  std::vector<ir::Type> types;  // of the results; not static: the run sizes them
+  std::vector<const ir::Value*> captured;
+};
+Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const External> arguments,
+                                 const std::function<External(const ir::Value*)>& outer, bool observed);
+
+// Tables of the providers.
+std::span<const Candidate> native_candidates();
+#ifdef GRAFT_HAVE_ONEDNN
+std::span<const Candidate> onednn_candidates();
+#endif
+
+}  // namespace graft::engine
