@@ -1,0 +1,176 @@
+#include "ops/moving.h"
+
+#include <algorithm>
+
+namespace graft::ops {
+namespace {
+
+// A row of n elements, steps in elements.
+using MoveRow = void (*)(const char* src, int64_t src_step, char* dst, int64_t dst_step, int64_t n);
+
+template <size_t size>
+void move_row(const char* src, int64_t src_step, char* dst, int64_t dst_step, int64_t n) {
+  constexpr auto kSize = static_cast<int64_t>(size);
+  if (src_step == 1 && dst_step == 1) {
+    std::memcpy(dst, src, static_cast<size_t>(n) * size);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) std::memcpy(dst + i * dst_step * kSize, src + i * src_step * kSize, size);
+}
+
+void move_strings(const char* src, int64_t src_step, char* dst, int64_t dst_step, int64_t n) {
+  const auto* s = reinterpret_cast<const std::string*>(src);
+  auto* d = reinterpret_cast<std::string*>(dst);
+  for (int64_t i = 0; i < n; ++i) d[i * dst_step] = s[i * src_step];
+}
+
+MoveRow row_mover(DType dtype) {
+  if (dtype == DType::string) return move_strings;
+  switch (item_size(dtype)) {
+    case 1: return move_row<1>;
+    case 2: return move_row<2>;
+    case 4: return move_row<4>;
+    case 8: return move_row<8>;
+    default: return move_row<16>;
+  }
+}
+
+}  // namespace
+
+Ints row_strides(std::span<const int64_t> shape) {
+  Ints s(static_cast<int>(shape.size()), 1);
+  for (int i = s.size() - 2; i >= 0; --i) s[i] = s[i + 1] * shape[static_cast<size_t>(i) + 1];
+  return s;
+}
+
+void copy_strided(DType dtype, const Ints& shape, const void* src, const Strided& from, void* dst, const Strided& to) {
+  // Dims of one element say nothing, and neighbours that are contiguous on both sides are one dim: what is left has
+  // the longest rows.
+  Ints n, a, b;
+  for (int d = 0; d < shape.size(); ++d) {
+    if (shape[d] <= 0) return;
+    if (shape[d] == 1) continue;
+    const int last = n.size() - 1;
+    if (last >= 0 && a[last] == from.steps[d] * shape[d] && b[last] == to.steps[d] * shape[d]) {
+      n[last] *= shape[d];
+      a[last] = from.steps[d];
+      b[last] = to.steps[d];
+    } else {
+      n.push_back(shape[d]);
+      a.push_back(from.steps[d]);
+      b.push_back(to.steps[d]);
+    }
+  }
+  const MoveRow move = row_mover(dtype);
+  const auto size = static_cast<int64_t>(item_size(dtype));
+  const char* s = static_cast<const char*>(src) + from.offset * size;
+  char* t = static_cast<char*>(dst) + to.offset * size;
+  if (n.empty()) return move(s, 1, t, 1, 1);
+  const int inner = n.size() - 1;
+  Ints at(inner, 0);
+  while (true) {
+    move(s, a[inner], t, b[inner], n[inner]);
+    int d = inner - 1;
+    for (; d >= 0; --d) {
+      s += a[d] * size;
+      t += b[d] * size;
+      if (++at[d] < n[d]) break;
+      s -= a[d] * n[d] * size;
+      t -= b[d] * n[d] * size;
+      at[d] = 0;
+    }
+    if (d < 0) return;
+  }
+}
+
+void copy_elements(DType dtype, const void* src, int64_t from, void* dst, int64_t to, int64_t count) {
+  if (count > 0) copy_strided(dtype, {count}, src, {from, {1}}, dst, {to, {1}});
+}
+
+void fill_elements(DType dtype, const void* src, int64_t at, void* dst, int64_t count) {
+  if (count > 0) copy_strided(dtype, {count}, src, {at, {0}}, dst, {0, {1}});
+}
+
+Status allocate_outputs(const Call& call, Outputs& out) {
+  bool ready = true;
+  for (int i = 0; i < out.size(); ++i) ready &= out[i].dtype != DType::invalid;
+  if (ready) return {};
+  Types types;
+  GRAFT_CHECK(ir::infer(call, types));
+  for (int i = 0; i < out.size() && i < static_cast<int>(types.size()); ++i) {
+    const Type& t = types[static_cast<size_t>(i)];
+    if (out[i].dtype != DType::invalid) continue;
+    if (!t.is_static())
+      return bad(Code::internal, format("{} has a result {} of unknown size", call.row().name(), t.to_string()));
+    GRAFT_CHECK(out.allocate(i, t.dtype, t.shape()));
+  }
+  return {};
+}
+
+Status check_output(const Call& call, const MutableTensorView& out, const Shape& shape) {
+  if (out.shape == shape) return {};
+  return bad(Code::shape_mismatch,
+             format("{} gives {} where {} was expected", call.row().name(), to_string(shape), to_string(out.shape)));
+}
+
+Status copy_reference(const Call& call, Outputs& out) {
+  GRAFT_CHECK(allocate_outputs(call, out));
+  const TensorView x = call.in("x").value;
+  if (x.count() != out[0].count() || x.dtype != out[0].dtype) {
+    return bad(Code::shape_mismatch, format("{} cannot turn {} into {}", call.row().name(), describe(x.dtype, x.shape),
+                                            describe(out[0].dtype, out[0].shape)));
+  }
+  if (item_size(x.dtype) == 0) {
+    if (x.bytes() != 0) std::memcpy(out[0].data, x.data, x.bytes());  // packed below a byte: order is all that counts
+  } else {
+    copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count());
+  }
+  return {};
+}
+
+ir::ConstantPtr lazy_reshape(const Call& call, const ir::ConstantPtr& x, const Type& out) {
+  (void)call;
+  return out.shape().product() == x->count() ? ir::Constant::reshape(x, out.shape()) : nullptr;
+}
+
+Result<Ints> normal_axes(const Ints& axes, int rank) {
+  Ints v;
+  for (int64_t a : axes) {
+    GRAFT_TRY(const int axis, normal_axis(a, rank));
+    if (std::find(v.begin(), v.end(), axis) != v.end())
+      return bad(Code::value_out_of_range, format("axis {} is listed twice in {}", axis, to_string(axes)));
+    v.push_back(axis);
+  }
+  std::sort(v.begin(), v.end());
+  return v;
+}
+
+Status check_integers(const Call& call, std::string_view param) {
+  if (!call.has(param) || is_int(call.in(param).dtype())) return {};
+  return bad(Code::dtype_mismatch, format("'{}' takes integers, got {}", param, call.in(param).type->to_string()));
+}
+
+Status check_index_list(const Call& call, std::string_view param) {
+  GRAFT_CHECK(check_integers(call, param));
+  if (!call.has(param) || call.in(param).rank() == 1) return {};
+  return bad(Code::rank_mismatch, format("'{}' must be a list, got {}", param, call.in(param).type->to_string()));
+}
+
+Status check_tuple(const Call& call, std::string_view param) {
+  const std::span<const Operand> values = call.all(param);
+  if (values.empty()) return bad(Code::invalid_model, format("'{}' has no values", param));
+  for (const Operand& v : values) {
+    if (!v.type->is_tensor() || item_size(v.dtype()) == 0)
+      return bad(Code::dtype_mismatch, format("'{}' takes tensors, got {}", param, v.type->to_string()));
+    if (v.dtype() != values[0].dtype()) {
+      return bad(Code::dtype_mismatch, format("'{}' mixes {} and {}", param, name(values[0].dtype()), name(v.dtype())));
+    }
+    if (v.rank() != values[0].rank()) {
+      return bad(Code::rank_mismatch,
+                 format("'{}' mixes {} and {}", param, values[0].type->to_string(), v.type->to_string()));
+    }
+  }
+  return {};
+}
+
+}  // namespace graft::ops

@@ -1,0 +1,45 @@
+// What the operators that only move elements share: strided copies by element size, so that one kernel serves every
+// whole-byte dtype and strings. Nothing here asks for alignment, and nothing allocates (but strings, which copy).
+#pragma once
+
+#include "ops/kernel.h"
+
+namespace graft::ops {
+
+inline Ints to_ints(std::span<const int64_t> v) { return Ints(v); }
+// Row-major element strides, as Ints.
+Ints row_strides(std::span<const int64_t> shape);
+
+// One side of a strided copy, in elements: where it starts and how far one step along each dim goes (0 repeats).
+struct Strided {
+  int64_t offset = 0;
+  Ints steps;
+};
+// Copies `shape` elements of a whole-byte dtype or strings. The two sides must lie inside their buffers and not
+// overlap; that is the caller's to check.
+void copy_strided(DType dtype, const Ints& shape, const void* src, const Strided& from, void* dst, const Strided& to);
+// `count` neighbours from src[from] to dst[to].
+void copy_elements(DType dtype, const void* src, int64_t from, void* dst, int64_t to, int64_t count);
+// dst[0..count) = src[at].
+void fill_elements(DType dtype, const void* src, int64_t at, void* dst, int64_t count);
+
+// What a kernel calls first when its result's size hangs on argument values: outputs that inference could not size
+// while planning are sized now that the values are there.
+Status allocate_outputs(const Call& call, Outputs& out);
+// A kernel's own view of its result's shape against what was allocated: a mismatch would write outside it.
+Status check_output(const Call& call, const MutableTensorView& out, const Shape& shape);
+
+// Copies x's elements in order: reshape, expand_dims, squeeze, identity, flatten2d.
+Status copy_reference(const Call& call, Outputs& out);
+ir::ConstantPtr lazy_reshape(const Call& call, const ir::ConstantPtr& x, const Type& out);
+
+// An axis list, each within -rank..rank-1, no axis twice; sorted.
+Result<Ints> normal_axes(const Ints& axes, int rank);
+// An integer argument of rank 1, if it is there at all.
+Status check_index_list(const Call& call, std::string_view param);
+// An integer argument of any rank: the host's dtypes alone would let floats through.
+Status check_integers(const Call& call, std::string_view param);
+// The type of the elements of a tuple argument of tensors: all of one dtype and rank.
+Status check_tuple(const Call& call, std::string_view param);
+
+}  // namespace graft::ops

@@ -1,0 +1,375 @@
+// MIL's tensor_transformation family, the part that changes only the order of dims: reshapes, transpose, reverse,
+// windows. Slices are in slicing.cc, blocks (depth, space, batch) in space_depth.cc.
+#include <algorithm>
+
+#include "ops/moving.h"
+#include "ops/table.h"
+
+namespace graft::ops {
+namespace {
+
+constexpr std::string_view kFamily = "tensor_transformation";
+
+#define GRAFT_ANY15 "T={fp16,fp32,int32,bool}"
+#define GRAFT_ANY17 "T={fp16,fp32,int8,int16,int32,uint8,uint16,bool}"
+#define GRAFT_INDEX17 "; U={int8,int16,int32}"
+
+constexpr OpDef moves(OpDef row) {
+  row.host = kMovable;
+  row.symbolic = symbolic_by_moving;
+  row.range = range_of_inputs;
+  return row;
+}
+
+// ---- reshape ------------------------------------------------------------------------------------------------------
+
+// The product of a over the product of b; dims that both lists hold cancel, so that symbols need not divide.
+Dim quotient(Dims a, Dims b) {
+  std::erase_if(b, [&](const Dim& d) {
+    const auto same = std::find(a.begin(), a.end(), d);
+    if (same == a.end() || d.known()) return false;
+    a.erase(same);
+    return true;
+  });
+  return ir::floor_div(ir::product(a), ir::product(b));
+}
+
+bool has_zero(const Dims& dims) {
+  return std::any_of(dims.begin(), dims.end(), [](const Dim& d) { return d == Dim(0); });
+}
+
+tl::unexpected<Diag> bad_reshape(const Dims& x, const Dims& shape) {
+  return bad(Code::shape_mismatch, format("cannot reshape {} into {}", ir::to_string(x), ir::to_string(shape)));
+}
+
+// Zeros copy the dim of x at the same place counted from the right (1 where x has none). A tensor without elements may
+// also be reshaped to a literal zero: that meaning is taken when copying does not give an empty result.
+Dims without_zeros(const Dims& x, const Dims& shape) {
+  Dims out = shape;
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (!(out[i] == Dim(0))) continue;
+    const size_t from_right = out.size() - i;
+    out[i] = from_right > x.size() ? Dim(1) : x[x.size() - from_right];
+  }
+  return has_zero(x) && !has_zero(out) ? shape : out;
+}
+
+Result<Dims> reshaped(const Dims& x, const Dims& shape) {
+  Dims out = without_zeros(x, shape), others;
+  int open = -1;
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (out[i] == Dim(-1)) {
+      if (open >= 0)
+        return bad(Code::value_out_of_range, format("shape {} has more than one -1", ir::to_string(shape)));
+      open = static_cast<int>(i);
+    } else if (out[i].range().hi < 0) {
+      return bad(Code::value_out_of_range, format("shape {} has a negative size", ir::to_string(shape)));
+    } else {
+      others.push_back(out[i]);
+    }
+  }
+  if (open >= 0) {
+    if (has_zero(others)) return bad_reshape(x, shape);
+    out[static_cast<size_t>(open)] = quotient(x, others);
+  }
+  if (ir::never_equal(ir::product(x), ir::product(out))) return bad_reshape(x, shape);
+  return out;
+}
+
+Status reshape_type(const Call& call, Types& out) {
+  const Operand &x = call.in("x"), &shape = call.in("shape");
+  GRAFT_CHECK(check_index_list(call, "shape"));
+  if (const std::optional<Dims> want = call.dims("shape")) {
+    GRAFT_TRY(Dims dims, reshaped(x.dims(), *want));
+    out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+    return {};
+  }
+  const Dim& length = shape.dims()[0];
+  if (!length.known() || length.value() > kMaxRank)
+    return bad(Code::dynamic_shape, "the rank of the result cannot be told: the length of shape is not known");
+  Dims dims;
+  for (int64_t i = 0; i < length.value(); ++i) dims.push_back(call.fresh({0, INT64_MAX}));
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+
+// Before iOS17 a zero copies the dim at the same index.
+Status reshape_check15(const Call& call) {
+  const std::optional<Dims> shape = call.dims("shape");
+  if (!shape || !has_zero(*shape) || shape->size() == call.in("x").dims().size()) return {};
+  return bad(Code::unsupported_attribute, "a 0 in shape needs equal ranks before iOS17");
+}
+
+constexpr Variant kReshape[] = {
+    {Opset::ios15, "x:T; shape:int32", GRAFT_ANY15, reshape_check15},
+    {Opset::ios17, "x:T; shape:U", "T={fp16,fp32,int8,uint8,int16,uint16,int32,bool}" GRAFT_INDEX17}};
+constexpr OpDef reshape = moves({.name = "reshape",
+                                 .family = kFamily,
+                                 .doc = "same elements, new shape; one -1 is computed, 0 copies the dim of x at that "
+                                        "place counted from the right",
+                                 .variants = kReshape,
+                                 .infer = reshape_type,
+                                 .reference = copy_reference,
+                                 .lazy = lazy_reshape});
+
+Status reshape_like_type(const Call& call, Types& out) {
+  const auto refs = call.all("ref_tensors"), begins = call.all("begins"), ends = call.all("ends"),
+             masks = call.all("end_masks");
+  if (refs.size() != begins.size() || refs.size() != ends.size() || refs.size() != masks.size())
+    return bad(Code::invalid_model, "ref_tensors, begins, ends and end_masks must be equally many");
+  Dims dims;
+  for (size_t k = 0; k < refs.size(); ++k) {
+    for (const Operand* o : {&begins[k], &ends[k], &masks[k]}) {
+      if (!o->known() || o->value.count() != 1)
+        return bad(Code::needs_constant, "begins, ends and end_masks must be constant scalars");
+    }
+    const Dims& ref = refs[k].dims();
+    const auto rank = static_cast<int64_t>(ref.size());
+    const auto place = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + rank : i, 0, rank); };
+    const int64_t begin = place(element_as_int(begins[k].value, 0));
+    const int64_t end = element_as_int(masks[k].value, 0) != 0 ? rank : place(element_as_int(ends[k].value, 0));
+    for (int64_t d = begin; d < end; ++d) dims.push_back(ref[static_cast<size_t>(d)]);
+  }
+  const Operand& x = call.in("x");
+  if (ir::never_equal(ir::product(x.dims()), ir::product(dims))) return bad_reshape(x.dims(), dims);
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+
+constexpr Variant kReshapeLike[] = {
+    {Opset::ios16, "x:T; ref_tensors:tuple; begins:tuple; ends:tuple; end_masks:tuple", GRAFT_ANY15},
+    {Opset::ios17, "x:T; ref_tensors:tuple; begins:tuple; ends:tuple; end_masks:tuple", GRAFT_ANY17}};
+constexpr OpDef reshape_like = {.name = "reshape_like",
+                                .family = "tensor_transformation",
+                                .doc = "same elements; the shape is assembled from dim ranges of reference tensors",
+                                .variants = kReshapeLike,
+                                .host = kMovable,
+                                .infer = reshape_like_type,
+                                .reference = copy_reference};
+
+Status expand_dims_type(const Call& call, Types& out) {
+  const Operand& x = call.in("x");
+  const Ints axes = call.ints("axes");
+  const int rank = x.rank() + axes.size();
+  if (rank > kMaxRank) return bad(Code::limit_exceeded, format("the result would have rank {}", rank));
+  GRAFT_TRY(const Ints at, normal_axes(axes, rank));
+  Dims dims = x.dims();
+  for (int64_t a : at) dims.insert(dims.begin() + a, Dim(1));
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+constexpr Variant kExpandDims[] = {{Opset::ios15, "x:T; axes:const int32", GRAFT_ANY15},
+                                   {Opset::ios17, "x:T; axes:const int32", GRAFT_ANY17}};
+constexpr OpDef expand_dims = moves({.name = "expand_dims",
+                                     .family = kFamily,
+                                     .doc = "insert dims of size 1; axes are those of the result",
+                                     .variants = kExpandDims,
+                                     .infer = expand_dims_type,
+                                     .reference = copy_reference,
+                                     .lazy = lazy_reshape});
+
+Status squeeze_type(const Call& call, Types& out) {
+  const Operand& x = call.in("x");
+  const bool all = !call.has("axes");
+  GRAFT_TRY(const Ints axes, normal_axes(call.ints("axes"), x.rank()));
+  Dims dims;
+  for (int i = 0; i < x.rank(); ++i) {
+    const Dim& d = x.dims()[static_cast<size_t>(i)];
+    const bool listed = std::find(axes.begin(), axes.end(), i) != axes.end();
+    // A listed symbolic dim must be 1 in every run; the kernel counts the elements.
+    if (!(all ? d == Dim(1) : listed && (d == Dim(1) || !d.known()))) dims.push_back(d);
+  }
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+constexpr Variant kSqueeze[] = {{Opset::ios15, "x:T; axes?:const int32=none", GRAFT_ANY15},
+                                {Opset::ios17, "x:T; axes?:const int32=none", GRAFT_ANY17}};
+constexpr OpDef squeeze = moves({.name = "squeeze",
+                                 .family = kFamily,
+                                 .doc = "drop dims of size 1: all, or those listed (listed dims of another size stay)",
+                                 .variants = kSqueeze,
+                                 .infer = squeeze_type,
+                                 .reference = copy_reference,
+                                 .lazy = lazy_reshape});
+
+// ---- transpose, reverse -------------------------------------------------------------------------------------------
+
+Result<Ints> permutation(const Call& call) {
+  const Ints perm = call.ints("perm");
+  const int rank = call.in("x").rank();
+  if (call.error()) return fail(*call.error());
+  if (perm.size() != rank)
+    return bad(Code::rank_mismatch, format("perm {} does not fit {}", to_string(perm), call.in("x").type->to_string()));
+  GRAFT_CHECK(normal_axes(perm, rank));
+  Ints v;
+  for (int64_t p : perm) v.push_back(p < 0 ? p + rank : p);
+  return v;
+}
+
+Status transpose_type(const Call& call, Types& out) {
+  GRAFT_TRY(const Ints perm, permutation(call));
+  Dims dims;
+  for (int64_t p : perm) dims.push_back(call.in("x").dims()[static_cast<size_t>(p)]);
+  out.push_back(Type::tensor(call.in("x").dtype(), std::move(dims)));
+  return {};
+}
+
+Status transpose_reference(const Call& call, Outputs& out) {
+  GRAFT_TRY(const Ints perm, permutation(call));
+  const TensorView x = call.in("x").value;
+  const Ints strides = row_strides(x.shape);
+  Strided from;
+  Shape shape;
+  for (int64_t p : perm) {
+    from.steps.push_back(strides[static_cast<int>(p)]);
+    shape.push_back(x.shape[static_cast<int>(p)]);
+  }
+  GRAFT_CHECK(check_output(call, out[0], shape));
+  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)});
+  return {};
+}
+
+ir::ConstantPtr transpose_lazy(const Call& call, const ir::ConstantPtr& x, const Type& out) {
+  (void)out;
+  const Result<Ints> perm = permutation(call);
+  // Constant::transpose moves whole bytes.
+  return perm && item_size(x->dtype()) != 0 && x->dtype() != DType::string ? ir::Constant::transpose(x, *perm)
+                                                                           : nullptr;
+}
+
+constexpr Variant kTranspose[] = {{Opset::ios15, "x:T; perm:const int32", GRAFT_ANY15},
+                                  {Opset::ios17, "x:T; perm:const int32", GRAFT_ANY17}};
+constexpr OpDef transpose = moves({.name = "transpose",
+                                   .family = kFamily,
+                                   .doc = "permute dims: dim i of the result is dim perm[i] of x",
+                                   .variants = kTranspose,
+                                   .infer = transpose_type,
+                                   .reference = transpose_reference,
+                                   .lazy = transpose_lazy});
+
+Status reverse_type(const Call& call, Types& out) {
+  GRAFT_CHECK(normal_axes(call.ints("axes"), call.in("x").rank()));
+  return infer_like_x(call, out);
+}
+
+Status reverse_reference(const Call& call, Outputs& out) {
+  const TensorView x = call.in("x").value;
+  GRAFT_TRY(const Ints axes, normal_axes(call.ints("axes"), x.rank()));
+  GRAFT_CHECK(check_output(call, out[0], x.shape));
+  if (x.count() == 0) return {};
+  Strided from{0, row_strides(x.shape)};
+  for (int d = 0; d < x.rank(); ++d) {
+    if (call.has("axes") && std::find(axes.begin(), axes.end(), d) == axes.end()) continue;
+    from.offset += (x.shape[d] - 1) * from.steps[d];
+    from.steps[d] = -from.steps[d];
+  }
+  copy_strided(x.dtype, to_ints(x.shape), x.data, from, out[0].data, {0, row_strides(x.shape)});
+  return {};
+}
+constexpr Variant kReverse[] = {{Opset::ios15, "x:T; axes?:const int32=none", GRAFT_ANY15},
+                                {Opset::ios17, "x:T; axes?:const int32=none", GRAFT_ANY17}};
+constexpr OpDef reverse = moves({.name = "reverse",
+                                 .family = kFamily,
+                                 .doc = "flip along axes, along all when absent",
+                                 .variants = kReverse,
+                                 .infer = reverse_type,
+                                 .reference = reverse_reference});
+
+Status reverse_sequence_type(const Call& call, Types& out) {
+  const Operand &x = call.in("x"), &lengths = call.in("lengths");
+  GRAFT_TRY(const int seq, normal_axis(call.i("seq_axis"), x.rank()));
+  GRAFT_TRY(const int batch, normal_axis(call.i("batch_axis"), x.rank()));
+  if (seq == batch) return bad(Code::value_out_of_range, format("seq_axis and batch_axis are both {}", seq));
+  if (lengths.rank() != 1 || ir::never_equal(lengths.dims()[0], x.dims()[static_cast<size_t>(batch)])) {
+    return bad(Code::shape_mismatch,
+               format("lengths is {}, takes one for each of the {} entries of axis {}", lengths.type->to_string(),
+                      x.dims()[static_cast<size_t>(batch)].to_string(), batch));
+  }
+  return infer_like_x(call, out);
+}
+
+Status reverse_sequence_reference(const Call& call, Outputs& out) {
+  const TensorView x = call.in("x").value, lengths = call.in("lengths").value;
+  GRAFT_TRY(const int seq, normal_axis(call.i("seq_axis"), x.rank()));
+  GRAFT_TRY(const int batch, normal_axis(call.i("batch_axis"), x.rank()));
+  GRAFT_CHECK(check_output(call, out[0], x.shape));
+  if (lengths.count() != x.shape[batch])
+    return bad(Code::shape_mismatch, format("{} lengths for {} entries", lengths.count(), x.shape[batch]));
+  const Ints strides = row_strides(x.shape);
+  copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count());
+  for (int64_t b = 0; b < x.shape[batch]; ++b) {
+    const int64_t n = element_as_int(lengths, b);
+    if (n < 0 || n > x.shape[seq])
+      return bad(Code::value_out_of_range, format("length {} is outside 0..{}", n, x.shape[seq]));
+    if (n == 0) continue;
+    Ints part = to_ints(x.shape);
+    part[batch] = 1;
+    part[seq] = n;
+    Strided from{b * strides[batch] + (n - 1) * strides[seq], strides}, to{b * strides[batch], strides};
+    from.steps[seq] = -from.steps[seq];
+    copy_strided(x.dtype, part, x.data, from, out[0].data, to);
+  }
+  return {};
+}
+constexpr Variant kReverseSequence[] = {
+    {Opset::ios15, "x:T; lengths:int32; seq_axis?:const int32=0; batch_axis?:const int32=0", GRAFT_ANY15},
+    {Opset::ios17, "x:T; lengths:U; seq_axis?:const int32=0; batch_axis?:const int32=0", GRAFT_ANY17 GRAFT_INDEX17}};
+constexpr OpDef reverse_sequence =
+    moves({.name = "reverse_sequence",
+           .family = kFamily,
+           .doc = "flip the first lengths[i] elements along seq_axis for entry i of batch_axis",
+           .variants = kReverseSequence,
+           .infer = reverse_sequence_type,
+           .reference = reverse_sequence_reference});
+
+// ---- sliding_windows ----------------------------------------------------------------------------------------------
+
+Status sliding_windows_type(const Call& call, Types& out) {
+  const Operand& x = call.in("x");
+  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
+  const int64_t size = call.i("size"), stride = call.i("stride");
+  const Dim& n = x.dims()[static_cast<size_t>(axis)];
+  if (size < 1 || stride < 1 || n.range().hi < size) {
+    return bad(Code::value_out_of_range,
+               format("windows of size {} and stride {} do not fit axis {} of {}", size, stride, axis, n.to_string()));
+  }
+  Dims dims = x.dims();
+  dims[static_cast<size_t>(axis)] = Dim(size);
+  dims.insert(dims.begin() + axis, ir::floor_div(n - Dim(size), Dim(stride)) + Dim(1));
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+
+Status sliding_windows_reference(const Call& call, Outputs& out) {
+  const TensorView x = call.in("x").value;
+  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
+  const int64_t size = call.i("size"), stride = call.i("stride");
+  if (x.shape[axis] < size)
+    return bad(Code::value_out_of_range, format("windows of size {} do not fit {}", size, to_string(x.shape)));
+  Shape shape = x.shape;
+  shape[axis] = size;
+  shape.insert(axis, (x.shape[axis] - size) / stride + 1);
+  GRAFT_CHECK(check_output(call, out[0], shape));
+  Strided from{0, row_strides(x.shape)};
+  from.steps.insert(axis, from.steps[axis] * stride);
+  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)});
+  return {};
+}
+constexpr Variant kSlidingWindows[] = {
+    {Opset::ios15, "x:T; axis:const int32; size:const int32; stride?:const int32=1", "T={fp16,fp32,int32}"},
+    {Opset::ios17, "x:T; axis:const int32; size:const int32; stride?:const int32=1", GRAFT_ANY17}};
+constexpr OpDef sliding_windows = moves({.name = "sliding_windows",
+                                         .family = kFamily,
+                                         .doc = "all windows of a size along an axis, stride apart; one more dim",
+                                         .variants = kSlidingWindows,
+                                         .infer = sliding_windows_type,
+                                         .reference = sliding_windows_reference});
+
+constexpr const OpDef* kRows[] = {&reshape,   &reshape_like, &expand_dims,      &squeeze,
+                                  &transpose, &reverse,      &reverse_sequence, &sliding_windows};
+
+}  // namespace
+
+Rows tensor_transformation_rows() { return kRows; }
+
+}  // namespace graft::ops
