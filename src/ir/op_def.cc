@@ -77,7 +77,7 @@ Param parse_param(const OpDef& def, std::string_view s,
     p.kind = Param::Kind::state;
   else if (type == "block")
     p.kind = Param::Kind::block;
-  else if (type == "any" || type == "internal")
+  else if (type == "any" || type == "internal" || type == "list|tensor|dict")
     p.kind = Param::Kind::any;
   else {
     for (const auto& [letter, set] : domains) {
