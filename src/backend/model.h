@@ -24,7 +24,8 @@ class Model {
   virtual std::span<const engine::Port> inputs() const = 0;
   virtual std::span<const engine::Port> outputs() const = 0;
   // As engine::Executable::run.
-  virtual Status predict(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs, const engine::RunOptions& options) const = 0;
+  virtual Status predict(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
+                         const engine::RunOptions& options) const = 0;
   // Words for reports: what really executes the program.
   virtual std::string_view runs_on() const = 0;
 };

@@ -30,8 +30,8 @@ double input_count(const ir::Op& op, const Sizes& sizes) {
 }  // namespace
 
 std::string CostModel::to_string() const {
-  return format("{:.0f} us a crossing, {:.1f} GB/s at the border, host {:.0f} GFLOP/s, Core ML {:.0f}x that", crossing_us, bytes_per_us / 1000,
-                host_flops_per_us / 1000, speedup);
+  return format("{:.0f} us a crossing, {:.1f} GB/s at the border, host {:.0f} GFLOP/s, Core ML {:.0f}x that",
+                crossing_us, bytes_per_us / 1000, host_flops_per_us / 1000, speedup);
 }
 
 double flops(const ir::Op& op, const Sizes& sizes) {
@@ -56,7 +56,8 @@ double flops(const ir::Op& op, const Sizes& sizes) {
   if (op.row->def->family == "pool") {
     double window = 1;
     if (const ir::Value* k = op.arg("kernel_sizes"); k != nullptr && k->is_constant()) {
-      for (int64_t i = 0; i < k->constant->count(); ++i) window *= static_cast<double>(element_as_int(k->constant->view(), i));
+      for (int64_t i = 0; i < k->constant->count(); ++i)
+        window *= static_cast<double>(element_as_int(k->constant->view(), i));
     }
     return total + out * window;
   }
@@ -75,7 +76,9 @@ double flops(const ir::Block& block, const Sizes& sizes) {
 
 double gain_us(const ir::Function& piece, const CostModel& m) {
   double bytes = 0;
-  const auto border = [&](const ir::Value* v) { bytes += count(v->dims(), piece.default_dims) * static_cast<double>(std::max<size_t>(item_size(v->dtype()), 1)); };
+  const auto border = [&](const ir::Value* v) {
+    bytes += count(v->dims(), piece.default_dims) * static_cast<double>(std::max<size_t>(item_size(v->dtype()), 1));
+  };
   for (const ir::Value* v : piece.inputs) border(v);
   for (const ir::Value* v : piece.body.outputs) border(v);
   const double saved = flops(piece.body, piece.default_dims) / m.host_flops_per_us * (1 - 1 / m.speedup);

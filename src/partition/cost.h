@@ -10,11 +10,11 @@
 namespace graft::partition {
 
 struct CostModel {
-  double crossing_us = 60;      // one prediction call, whatever it does
-  double bytes_per_us = 8000;   // copying the border's tensors in and out
+  double crossing_us = 60;           // one prediction call, whatever it does
+  double bytes_per_us = 8000;        // copying the border's tensors in and out
   double host_flops_per_us = 50000;  // one CPU core of a phone in fp32
-  double speedup = 4;           // what Core ML is assumed to gain on arithmetic
-  std::string to_string() const;  // for reports: "60 us a crossing, 8.0 GB/s at the border, …"
+  double speedup = 4;                // what Core ML is assumed to gain on arithmetic
+  std::string to_string() const;     // for reports: "60 us a crossing, 8.0 GB/s at the border, …"
 };
 
 // Floating-point operations of one operator (a multiply-add counts two) and of a block; symbolic sizes count with

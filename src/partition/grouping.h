@@ -1,9 +1,9 @@
 // Grouping nodes into pieces: the fewest convex pieces, by greedy alternation.
 //
-// Any way to cut a graph into convex pieces that can run one after the other is an order of the nodes in which each piece
-// is contiguous; so the fewest pieces are the fewest runs of claimed nodes over all topological orders. Taking every
-// node that is ready of one colour before turning to the other is optimal for a given first colour (each run ends only
-// where it must, and ending later never hurts), and the first colour is tried both ways. Kahn's algorithm with two
+// Any way to cut a graph into convex pieces that can run one after the other is an order of the nodes in which each
+// piece is contiguous; so the fewest pieces are the fewest runs of claimed nodes over all topological orders. Taking
+// every node that is ready of one colour before turning to the other is optimal for a given first colour (each run ends
+// only where it must, and ending later never hurts), and the first colour is tried both ways. Kahn's algorithm with two
 // queues: linear in nodes and edges.
 #pragma once
 

@@ -24,7 +24,8 @@ std::string_view name(Where where) {
 }
 
 int Partition::count(Where where) const {
-  return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [&](const NodePlan& n) { return n.where == where; }));
+  return static_cast<int>(
+      std::count_if(nodes.begin(), nodes.end(), [&](const NodePlan& n) { return n.where == where; }));
 }
 
 std::vector<Diag> Partition::refusals() const {
@@ -51,7 +52,8 @@ std::vector<std::string> reads(const Node& n) {
 
 class Partitioner {
  public:
-  Partitioner(std::shared_ptr<const onnx::HostProgram> host, const Options& options) : options_(options), graph_(host->model->graph) {
+  Partitioner(std::shared_ptr<const onnx::HostProgram> host, const Options& options)
+      : options_(options), graph_(host->model->graph) {
     out_.host = std::move(host);
     for (const Node& n : graph_.nodes) {
       NodePlan plan;
@@ -88,7 +90,8 @@ class Partitioner {
   void mark_folded() {
     std::vector<bool> live(out_.nodes.size());
     const auto need = [&](const std::string& name) {
-      if (const auto at = producer_.find(name); at != producer_.end() && !is_constant(name)) live[static_cast<size_t>(at->second)] = true;
+      if (const auto at = producer_.find(name); at != producer_.end() && !is_constant(name))
+        live[static_cast<size_t>(at->second)] = true;
     };
     for (const std::string& o : graph_outputs_) need(o);
     for (size_t i = out_.nodes.size(); i-- > 0;) {
@@ -129,7 +132,8 @@ class Partitioner {
       std::set<int> p;
       for (const std::string& name : reads(*out_.nodes[i].node)) {
         const auto at = producer_.find(name);
-        if (at != producer_.end() && !is_constant(name) && position[static_cast<size_t>(at->second)] >= 0) p.insert(position[static_cast<size_t>(at->second)]);
+        if (at != producer_.end() && !is_constant(name) && position[static_cast<size_t>(at->second)] >= 0)
+          p.insert(position[static_cast<size_t>(at->second)]);
       }
       preds.emplace_back(p.begin(), p.end());
     }
@@ -143,7 +147,8 @@ class Partitioner {
   }
 
   // What a run makes that somebody else needs, in the order it is made.
-  std::vector<std::string> outputs_of(const std::vector<const Node*>& nodes, const std::set<std::string>& needed_outside) const {
+  std::vector<std::string> outputs_of(const std::vector<const Node*>& nodes,
+                                      const std::set<std::string>& needed_outside) const {
     std::vector<std::string> list;
     for (const Node* n : nodes) {
       for (const std::string& o : n->outputs) {
@@ -242,7 +247,8 @@ class Partitioner {
     }
     const auto before = [&](const auto& a, const auto& b) { return order.at(a.name) < order.at(b.name); };
     std::sort(piece.inputs.begin(), piece.inputs.end(), before);
-    std::sort(piece.function->inputs.begin(), piece.function->inputs.end(), [&](const ir::Value* a, const ir::Value* b) { return before(*a, *b); });
+    std::sort(piece.function->inputs.begin(), piece.function->inputs.end(),
+              [&](const ir::Value* a, const ir::Value* b) { return before(*a, *b); });
   }
 
   // After the passes: the types the function really has; inputs that nothing reads any more are gone.
@@ -295,7 +301,8 @@ class Partitioner {
     for (const Node* n : nodes) {
       Diag d;
       d.code = Code::not_worth_it;
-      d.message = format("a piece of {} nodes would cost {:.0f} us more than it saves ({})", nodes.size(), -gain, options_.cost.to_string());
+      d.message = format("a piece of {} nodes would cost {:.0f} us more than it saves ({})", nodes.size(), -gain,
+                         options_.cost.to_string());
       to_host(*n, std::move(d));
     }
     return true;
@@ -309,8 +316,8 @@ class Partitioner {
 
   // ---- the host's part ----
 
-  // With the pieces final, host nodes whose results nobody reads any more (shapes that became constants) are folded, and
-  // so are claimed nodes that left no operator behind.
+  // With the pieces final, host nodes whose results nobody reads any more (shapes that became constants) are folded,
+  // and so are claimed nodes that left no operator behind.
   void settle_host_nodes() {
     std::unordered_set<std::string> needed(graph_outputs_.begin(), graph_outputs_.end());
     for (size_t r = out_.segments.size(); r-- > 0;) {
@@ -327,7 +334,8 @@ class Partitioner {
       std::vector<const Node*> kept;
       for (size_t i = s.nodes.size(); i-- > 0;) {
         const Node* n = s.nodes[i];
-        const bool live = std::any_of(n->outputs.begin(), n->outputs.end(), [&](const std::string& o) { return needed.contains(o); });
+        const bool live =
+            std::any_of(n->outputs.begin(), n->outputs.end(), [&](const std::string& o) { return needed.contains(o); });
         if (!live) {
           out_.nodes[index_of(*n)].where = Where::folded;
           continue;
@@ -350,7 +358,8 @@ class Partitioner {
     for (const onnx::ValueInfo& o : graph_.outputs) {
       if (!made.contains(o.name) || is_constant(o.name)) loose.push_back(o.name);
     }
-    if (out_.segments.size() == 1 && out_.segments[0].coreml) loose.clear();  // the whole graph: it yields every output itself
+    if (out_.segments.size() == 1 && out_.segments[0].coreml)
+      loose.clear();  // the whole graph: it yields every output itself
     if (!loose.empty() && (out_.segments.empty() || out_.segments.back().coreml)) out_.segments.emplace_back();
     const onnx::PieceLowerer lowerer(*out_.host, {});
     for (size_t r = 0; r < out_.segments.size(); ++r) {
@@ -385,7 +394,8 @@ class Partitioner {
     for (const auto& op : main.body.ops) {
       const double f = flops(*op, main.default_dims);
       out_.flops_total += f;
-      if (std::any_of(op->origin.begin(), op->origin.end(), [&](int32_t id) { return claimed.contains(id); })) out_.flops_claimed += f;
+      if (std::any_of(op->origin.begin(), op->origin.end(), [&](int32_t id) { return claimed.contains(id); }))
+        out_.flops_claimed += f;
     }
   }
 

@@ -15,11 +15,11 @@ namespace graft::partition {
 enum class Precision : uint8_t { f16, f32 };
 
 struct Options {
-  std::optional<ir::Opset> target;      // unset: the lowest that the claimed nodes need
+  std::optional<ir::Opset> target;  // unset: the lowest that the claimed nodes need
   Precision precision = Precision::f16;
-  bool claim = true;                    // false: everything stays on the host (device cpu)
-  bool drop_unprofitable = true;        // pieces that the cost model says do not pay
-  bool remedies = true;                 // look for what would change each refusal (costs further attempts)
+  bool claim = true;              // false: everything stays on the host (device cpu)
+  bool drop_unprofitable = true;  // pieces that the cost model says do not pay
+  bool remedies = true;           // look for what would change each refusal (costs further attempts)
   CostModel cost;
 };
 
@@ -40,23 +40,23 @@ struct NodePlan {
 // A part of the model that runs in one go: a Core ML piece or a run of host nodes.
 struct Segment {
   bool coreml = false;
-  std::shared_ptr<ir::Program> program;             // one function, "main"
-  std::vector<onnx::Border> inputs, outputs;        // by ONNX name
+  std::shared_ptr<ir::Program> program;       // one function, "main"
+  std::vector<onnx::Border> inputs, outputs;  // by ONNX name
   std::vector<const onnx::Node*> nodes;
-  ir::Opset opset = ir::Opset::host;                // coreml: what the package is written for
+  ir::Opset opset = ir::Opset::host;  // coreml: what the package is written for
 };
 
 struct Partition {
   std::shared_ptr<const onnx::HostProgram> host;
-  std::vector<Segment> segments;        // in execution order
-  std::vector<NodePlan> nodes;          // top-level nodes, in graph order
-  std::vector<Diag> findings;           // what the passes and rules want known
-  std::optional<ir::Opset> target;      // of the pieces; unset when there is none
+  std::vector<Segment> segments;    // in execution order
+  std::vector<NodePlan> nodes;      // top-level nodes, in graph order
+  std::vector<Diag> findings;       // what the passes and rules want known
+  std::optional<ir::Opset> target;  // of the pieces; unset when there is none
   double flops_total = 0, flops_claimed = 0;
   int pieces = 0;
   int count(Where where) const;
   bool whole() const { return pieces == 1 && segments.size() == 1; }  // the whole graph is one Core ML piece
-  std::vector<Diag> refusals() const;   // one for each host node, in order
+  std::vector<Diag> refusals() const;                                 // one for each host node, in order
 };
 
 // Errors are only those that make partitioning itself impossible; everything else is a refusal in the result.

@@ -69,7 +69,8 @@ void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, std::vect
 
 }  // namespace
 
-void find_remedies(const onnx::HostProgram& host, const Options& options, ir::Opset newest, std::vector<NodePlan>& nodes) {
+void find_remedies(const onnx::HostProgram& host, const Options& options, ir::Opset newest,
+                   std::vector<NodePlan>& nodes) {
   if (!options.claim) return;
   try_later_targets(host, newest, nodes);
   try_fixed_shapes(host, newest, nodes);

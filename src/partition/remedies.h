@@ -6,6 +6,7 @@
 namespace graft::partition {
 
 // Adds remedies to the refusals of host nodes: a later target, fixed shapes.
-void find_remedies(const onnx::HostProgram& host, const Options& options, ir::Opset newest, std::vector<NodePlan>& nodes);
+void find_remedies(const onnx::HostProgram& host, const Options& options, ir::Opset newest,
+                   std::vector<NodePlan>& nodes);
 
 }  // namespace graft::partition

@@ -22,12 +22,12 @@ std::string_view name(Device device);  // "auto", "cpu", "coreml", "coreml-ane",
 
 struct Options {
   Device device = Device::automatic;
-  bool require_device = false;            // no Core ML on this machine is an error
-  bool require_full_delegation = false;   // a node outside the Core ML piece is an error that lists every reason
-  partition::Options partition;           // target, precision
-  onnx::LowerOptions lowering;            // shapes
+  bool require_device = false;           // no Core ML on this machine is an error
+  bool require_full_delegation = false;  // a node outside the Core ML piece is an error that lists every reason
+  partition::Options partition;          // target, precision
+  onnx::LowerOptions lowering;           // shapes
   backend::ComputeUnits units = backend::ComputeUnits::all;
-  engine::Options engine;                 // "engine" = "reference" | "fast"
+  engine::Options engine;  // "engine" = "reference" | "fast"
 };
 
 using NamedOption = std::pair<std::string, std::string>;
@@ -39,8 +39,8 @@ struct OptionInfo {
 std::span<const OptionInfo> all_options();
 
 // Later entries win. Accepts both Graft's spellings ("device", "target", "precision", "shapes", "require_device",
-// "require_full_delegation", "engine") and the provider option names of the design ("ModelFormat", "MLComputeUnits", …).
-// Errors: unknown_option, invalid_option, not_available_yet.
+// "require_full_delegation", "engine") and the provider option names of the design ("ModelFormat", "MLComputeUnits",
+// …). Errors: unknown_option, invalid_option, not_available_yet.
 Result<Options> parse_options(std::span<const NamedOption> options);
 
 // "1x3x(64..2048)x(64..2048)", "1x3x224x224", "(1..8=4)x16" with a preferred size behind '='.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "base/file.h"
 #include "session/options.h"
 
 namespace graft::session {
@@ -24,10 +25,12 @@ struct Placement {
 class Session {
  public:
   // .onnx, .mlpackage. Errors carry the file's name; not_delegated lists every reason.
-  static Result<std::shared_ptr<const Session>> open(const std::string& path, std::shared_ptr<const Env> env, const Options& options);
+  static Result<std::shared_ptr<const Session>> open(const std::string& path, std::shared_ptr<const Env> env,
+                                                     const Options& options);
   // An ONNX model in memory; `bytes` are kept alive by `owner`, external data is looked up in `folder` (empty: none).
-  static Result<std::shared_ptr<const Session>> open_memory(Bytes bytes, std::shared_ptr<const void> owner, const std::string& folder,
-                                                            std::shared_ptr<const Env> env, const Options& options);
+  static Result<std::shared_ptr<const Session>> open_memory(Bytes bytes, std::shared_ptr<const void> owner,
+                                                            const std::string& folder, std::shared_ptr<const Env> env,
+                                                            const Options& options);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -36,11 +39,13 @@ class Session {
   // where the package knows them, else its own).
   std::span<const engine::Port> inputs() const;
   std::span<const engine::Port> outputs() const;
-  int input_index(std::string_view name) const;   // -1 if there is none
+  int input_index(std::string_view name) const;  // -1 if there is none
   int output_index(std::string_view name) const;
 
-  // In the order of inputs() and outputs(). An int64 value outside int32 at a Core ML border sends that run to the host.
-  Status run(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs, const engine::RunOptions& options = {}) const;
+  // In the order of inputs() and outputs(). An int64 value outside int32 at a Core ML border sends that run to the
+  // host.
+  Status run(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
+             const engine::RunOptions& options = {}) const;
 
   const Placement& placement() const;
   // What became of each node; null for packages.

@@ -1,0 +1,43 @@
+// Core ML programs on the engine.
+#include "backend/model.h"
+
+namespace graft::backend {
+
+std::string_view name(ComputeUnits units) {
+  switch (units) {
+    case ComputeUnits::all: return "ALL";
+    case ComputeUnits::cpu_only: return "CPU_ONLY";
+    case ComputeUnits::cpu_and_gpu: return "CPU_AND_GPU";
+    case ComputeUnits::cpu_and_ne: return "CPU_AND_NE";
+  }
+  return "ALL";
+}
+
+bool coreml_available() { return false; }
+
+namespace {
+
+class HostModel final : public Model {
+ public:
+  explicit HostModel(std::shared_ptr<const engine::Executable> executable) : executable_(std::move(executable)) {}
+  std::span<const engine::Port> inputs() const override { return executable_->inputs(); }
+  std::span<const engine::Port> outputs() const override { return executable_->outputs(); }
+  Status predict(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
+                 const engine::RunOptions& options) const override {
+    return executable_->run(inputs, outputs, options);
+  }
+  std::string_view runs_on() const override { return "the host engine"; }
+
+ private:
+  std::shared_ptr<const engine::Executable> executable_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Model>> load_on_host(std::shared_ptr<const ir::Program> program, std::string_view function,
+                                                  std::shared_ptr<const Env> env, const engine::Options& options) {
+  GRAFT_TRY(auto executable, engine::Executable::load(std::move(program), function, std::move(env), options));
+  return std::shared_ptr<const Model>(std::make_shared<HostModel>(std::move(executable)));
+}
+
+}  // namespace graft::backend

@@ -1,0 +1,369 @@
+#include "session/options.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+#include "base/format.h"
+
+namespace graft::session {
+namespace {
+
+struct DeviceName {
+  Device device;
+  std::string_view name;
+  backend::ComputeUnits units;
+};
+constexpr DeviceName kDevices[] = {
+    {Device::automatic, "auto", backend::ComputeUnits::all},
+    {Device::cpu, "cpu", backend::ComputeUnits::cpu_only},
+    {Device::coreml, "coreml", backend::ComputeUnits::all},
+    {Device::coreml_ane, "coreml-ane", backend::ComputeUnits::cpu_and_ne},
+    {Device::coreml_gpu, "coreml-gpu", backend::ComputeUnits::cpu_and_gpu},
+    {Device::coreml_cpu, "coreml-cpu", backend::ComputeUnits::cpu_only},
+};
+
+bool same_word(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+// What parsing one option may change; `precision_given` because its default depends on the compute units.
+struct State {
+  Options options;
+  bool precision_given = false;
+};
+
+using Apply = Status (*)(State&, std::string_view name, std::string_view value);
+
+tl::unexpected<Diag> bad_value(std::string_view name, std::string_view value, std::string_view legal) {
+  return fail(Code::invalid_option, format("option {}: '{}' is not one of {}", name, value, legal));
+}
+
+Result<bool> parse_bool(std::string_view name, std::string_view value) {
+  for (std::string_view yes : {"1", "true", "yes", "on"}) {
+    if (same_word(value, yes)) return true;
+  }
+  for (std::string_view no : {"0", "false", "no", "off"}) {
+    if (same_word(value, no)) return false;
+  }
+  return bad_value(name, value, "0, 1");
+}
+
+Status set_device(State& s, std::string_view, std::string_view value) {
+  GRAFT_TRY(s.options.device, parse_device(value));
+  for (const DeviceName& d : kDevices) {
+    if (d.device == s.options.device) s.options.units = d.units;
+  }
+  return {};
+}
+
+Status set_provider(State& s, std::string_view name, std::string_view value) {
+  if (value == "CoreML" || value == "CoreMLExecutionProvider") return set_device(s, name, "coreml");
+  if (value == "CPU" || value == "CPUExecutionProvider") return set_device(s, name, "cpu");
+  return bad_value(name, value, "CoreML, CoreMLExecutionProvider, CPUExecutionProvider");
+}
+
+Status set_require_device(State& s, std::string_view name, std::string_view value) {
+  GRAFT_TRY(s.options.require_device, parse_bool(name, value));
+  return {};
+}
+Status set_require_full(State& s, std::string_view name, std::string_view value) {
+  GRAFT_TRY(s.options.require_full_delegation, parse_bool(name, value));
+  return {};
+}
+
+Status set_target(State& s, std::string_view, std::string_view value) {
+  if (same_word(value, "auto")) {
+    s.options.partition.target.reset();
+    return {};
+  }
+  GRAFT_TRY(s.options.partition.target, ir::parse_target(value));
+  return {};
+}
+
+Status set_precision(State& s, std::string_view name, std::string_view value) {
+  s.precision_given = true;
+  if (same_word(value, "float16"))
+    s.options.partition.precision = partition::Precision::f16;
+  else if (same_word(value, "float32"))
+    s.options.partition.precision = partition::Precision::f32;
+  else
+    return bad_value(name, value, "float16, float32");
+  return {};
+}
+
+Status set_shapes(State& s, std::string_view, std::string_view value) {
+  return parse_shapes(value, s.options.lowering);
+}
+
+Status set_engine(State& s, std::string_view name, std::string_view value) {
+  if (value == "reference")
+    s.options.engine.reference = true;
+  else if (value == "fast")
+    s.options.engine.reference = false;
+  else
+    return bad_value(name, value, "fast, reference");
+  return {};
+}
+
+Status set_onednn(State& s, std::string_view name, std::string_view value) {
+  GRAFT_TRY(s.options.engine.onednn, parse_bool(name, value));
+  return {};
+}
+
+Status set_cost_model(State& s, std::string_view name, std::string_view value) {
+  GRAFT_TRY(s.options.partition.drop_unprofitable, parse_bool(name, value));
+  return {};
+}
+
+Status set_units(State& s, std::string_view name, std::string_view value) {
+  struct Word {
+    std::string_view onnxruntime, coremltools;
+    backend::ComputeUnits units;
+  };
+  constexpr Word kWords[] = {{"ALL", "ALL", backend::ComputeUnits::all},
+                             {"CPUOnly", "CPU_ONLY", backend::ComputeUnits::cpu_only},
+                             {"CPUAndGPU", "CPU_AND_GPU", backend::ComputeUnits::cpu_and_gpu},
+                             {"CPUAndNeuralEngine", "CPU_AND_NE", backend::ComputeUnits::cpu_and_ne}};
+  for (const Word& w : kWords) {
+    if (value != w.onnxruntime && value != w.coremltools) continue;
+    s.options.units = w.units;
+    return {};
+  }
+  return bad_value(name, value,
+                   "ALL, CPUOnly, CPUAndGPU, CPUAndNeuralEngine (or ALL, CPU_ONLY, CPU_AND_GPU, CPU_AND_NE)");
+}
+
+Status set_format(State&, std::string_view name, std::string_view value) {
+  if (value == "MLProgram") return {};
+  if (value == "NeuralNetwork")
+    return fail(Code::not_available_yet, "option ModelFormat: NeuralNetwork is not available yet; MLProgram is");
+  return bad_value(name, value, "MLProgram, NeuralNetwork");
+}
+
+// The words of ONNX Runtime's flag form, as names joined by '|' or as their sum. Without CREATE_MLPROGRAM they mean the
+// NeuralNetwork format.
+Status set_flags(State& s, std::string_view name, std::string_view value) {
+  struct Flag {
+    std::string_view name;
+    unsigned bit;
+  };
+  constexpr Flag kFlags[] = {{"COREML_FLAG_USE_NONE", 0x000},
+                             {"COREML_FLAG_USE_CPU_ONLY", 0x001},
+                             {"COREML_FLAG_ENABLE_ON_SUBGRAPH", 0x002},
+                             {"COREML_FLAG_ONLY_ENABLE_DEVICE_WITH_ANE", 0x004},
+                             {"COREML_FLAG_ONLY_ALLOW_STATIC_INPUT_SHAPES", 0x008},
+                             {"COREML_FLAG_CREATE_MLPROGRAM", 0x010},
+                             {"COREML_FLAG_USE_CPU_AND_GPU", 0x020}};
+  unsigned bits = 0;
+  for (size_t at = 0; at <= value.size();) {
+    const size_t end = std::min(value.find('|', at), value.size());
+    const std::string_view word = value.substr(at, end - at);
+    at = end + 1;
+    unsigned number = 0;
+    const auto [rest, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    if (error == std::errc() && rest == word.data() + word.size()) {
+      bits |= number;
+      continue;
+    }
+    const auto* flag =
+        std::find_if(std::begin(kFlags), std::end(kFlags), [&](const Flag& f) { return f.name == word; });
+    if (flag == std::end(kFlags)) {
+      std::string legal;
+      for (const Flag& f : kFlags) legal += (legal.empty() ? "" : ", ") + std::string(f.name);
+      return bad_value(name, word, legal);
+    }
+    bits |= flag->bit;
+  }
+  if (bits > 0x3f) return bad_value(name, value, "a sum of the flags 0x01 to 0x20");
+  if ((bits & 0x010u) == 0) return set_format(s, name, "NeuralNetwork");
+  if ((bits & 0x008u) != 0)
+    return fail(Code::not_available_yet,
+                format("option {}: COREML_FLAG_ONLY_ALLOW_STATIC_INPUT_SHAPES is not available yet", name));
+  GRAFT_CHECK(set_device(s, name, "coreml"));
+  if ((bits & 0x001u) != 0) s.options.units = backend::ComputeUnits::cpu_only;
+  if ((bits & 0x004u) != 0) s.options.units = backend::ComputeUnits::cpu_and_ne;
+  if ((bits & 0x020u) != 0) s.options.units = backend::ComputeUnits::cpu_and_gpu;
+  return {};
+}
+
+struct Row {
+  OptionInfo info;
+  Apply apply;  // null: only the documented default is accepted
+};
+
+constexpr Row kRows[] = {
+    {{"device", "auto, cpu, coreml, coreml-ane, coreml-gpu, coreml-cpu", "auto",
+      "where to run; without Core ML on the machine, auto is cpu, and coreml* runs the same ML Program on the host "
+      "engine",
+      true},
+     set_device},
+    {{"provider", "CoreML, CoreMLExecutionProvider, CPUExecutionProvider", "",
+      "the device by ONNX Runtime's provider names", true},
+     set_provider},
+    {{"require_device", "0, 1", "0", "fail instead of running on the host engine when the machine has no Core ML",
+      true},
+     set_require_device},
+    {{"RequireDevice", "0, 1", "0", "as require_device", true}, set_require_device},
+    {{"require_full_delegation", "0, 1", "0", "fail, with every reason, when a node is outside the one Core ML piece",
+      true},
+     set_require_full},
+    {{"RequireFullDelegation", "0, 1", "0", "as require_full_delegation", true}, set_require_full},
+    {{"lower_full_graph", "0, 1", "0", "ExecuTorch's word for require_full_delegation", true}, set_require_full},
+    {{"target", "auto, iOS15, iOS16, iOS17, iOS18, iOS26, macOS12, …", "auto",
+      "deployment target; auto: the lowest that the model needs", true},
+     set_target},
+    {{"minimum_deployment_target", "as target", "auto", "coremltools' word for target", true}, set_target},
+    {{"precision", "float16, float32", "float16 (float32 when the units are CPU only)",
+      "precision of the Core ML program", true},
+     set_precision},
+    {{"compute_precision", "FLOAT16, FLOAT32", "FLOAT16", "coremltools' word for precision", true}, set_precision},
+    {{"shapes", "input:1x3x(64..2048)x(64..2048),…", "", "sizes, or ranges, of open input dims", true}, set_shapes},
+    {{"engine", "fast, reference", "fast", "reference: every operator by its slow reference kernel", true}, set_engine},
+    {{"onednn", "0, 1", "1", "let the engine use oneDNN where the build has it", true}, set_onednn},
+    {{"cost_model", "0, 1", "1", "leave pieces on the host that do not pay for crossing into Core ML", true},
+     set_cost_model},
+    {{"MLComputeUnits", "ALL, CPUOnly, CPUAndGPU, CPUAndNeuralEngine", "ALL", "what Core ML may use", true}, set_units},
+    {{"compute_units", "ALL, CPU_ONLY, CPU_AND_GPU, CPU_AND_NE", "ALL", "coremltools' word for MLComputeUnits", true},
+     set_units},
+    {{"ModelFormat", "MLProgram, NeuralNetwork", "MLProgram", "NeuralNetwork is not available yet", true}, set_format},
+    {{"COREML_FLAGS", "COREML_FLAG_… joined by |, or their sum", "", "ONNX Runtime's flag form", true}, set_flags},
+    {{"RequireStaticInputShapes", "0, 1", "0", "refuse nodes with open dims", false}, nullptr},
+    {{"EnableOnSubgraphs", "0, 1", "0", "bodies of If are taken with their node whatever this says", false}, nullptr},
+    {{"SpecializationStrategy", "Default, FastPrediction", "Default", "Core ML's load hint", false}, nullptr},
+    {{"ProfileComputePlan", "0, 1", "0", "print Core ML's compute plan", false}, nullptr},
+    {{"AllowLowPrecisionAccumulationOnGPU", "0, 1", "0", "Core ML's GPU hint", false}, nullptr},
+    {{"ModelCacheDirectory", "a folder", "", "where compiled models are kept", false}, nullptr},
+    {{"skip_ops", "operator names", "", "ONNX operators never to claim", false}, nullptr},
+    {{"take_over_mutable_buffer", "0, 1", "1", "ExecuTorch's word: states inside the Core ML program", false}, nullptr},
+    {{"take_over_constant_data", "0, 1", "1", "ExecuTorch's word: weights inside the Core ML program", false}, nullptr},
+};
+
+Status apply_one(State& s, const NamedOption& o) {
+  for (const Row& r : kRows) {
+    if (r.info.name != o.first) continue;
+    if (r.apply != nullptr) return r.apply(s, r.info.name, o.second);
+    if (same_word(o.second, r.info.fallback)) return {};
+    return fail(Code::not_available_yet,
+                format("option {}: '{}' is not available yet; only the default '{}' is accepted", o.first, o.second,
+                       r.info.fallback));
+  }
+  std::string legal;
+  for (const Row& r : kRows) legal += (legal.empty() ? "" : ", ") + std::string(r.info.name);
+  return fail(Code::unknown_option, format("unknown option '{}'; legal are {}", o.first, legal));
+}
+
+}  // namespace
+
+std::string_view name(Device device) {
+  for (const DeviceName& d : kDevices) {
+    if (d.device == device) return d.name;
+  }
+  return "auto";
+}
+
+Result<Device> parse_device(std::string_view text) {
+  std::string legal;
+  for (const DeviceName& d : kDevices) {
+    if (d.name == text) return d.device;
+    legal += (legal.empty() ? "" : ", ") + std::string(d.name);
+  }
+  return bad_value("device", text, legal);
+}
+
+std::span<const OptionInfo> all_options() {
+  static const std::vector<OptionInfo> kInfos = [] {
+    std::vector<OptionInfo> list;
+    for (const Row& r : kRows) list.push_back(r.info);
+    return list;
+  }();
+  return kInfos;
+}
+
+Result<Options> parse_options(std::span<const NamedOption> options) {
+  State s;
+  for (const NamedOption& o : options) GRAFT_CHECK(apply_one(s, o));
+  // CPU-only units exist to get reference values: full precision unless asked otherwise.
+  const bool coreml = s.options.device != Device::cpu && s.options.device != Device::automatic;
+  if (!s.precision_given && coreml && s.options.units == backend::ComputeUnits::cpu_only)
+    s.options.partition.precision = partition::Precision::f32;
+  return std::move(s.options);
+}
+
+namespace {
+
+// A cursor over "--shapes" text.
+struct Cursor {
+  std::string_view text;
+  size_t at = 0;
+  bool eat(std::string_view s) {
+    if (text.substr(at, s.size()) != s) return false;
+    at += s.size();
+    return true;
+  }
+  std::optional<int64_t> number() {
+    int64_t v = 0;
+    const auto [rest, error] = std::from_chars(text.data() + at, text.data() + text.size(), v);
+    if (error != std::errc() || v < 0) return std::nullopt;
+    at = static_cast<size_t>(rest - text.data());
+    return v;
+  }
+};
+
+tl::unexpected<Diag> bad_shape(std::string_view text, std::string_view why) {
+  return fail(
+      Code::invalid_option,
+      format("shape '{}': {}; write 1x3x224x224, or (64..2048) for a range, (64..2048=512) with its default size", text,
+             why));
+}
+
+}  // namespace
+
+Result<std::vector<onnx::DimSpec>> parse_shape(std::string_view text) {
+  std::vector<onnx::DimSpec> dims;
+  Cursor c{text};
+  constexpr int64_t kLimit = INT32_MAX;
+  if (text.empty() || text == "scalar") return dims;
+  do {
+    onnx::DimSpec d;
+    const bool range = c.eat("(");
+    const std::optional<int64_t> lo = c.number();
+    if (!lo) return bad_shape(text, "a size is missing");
+    d.lo = d.hi = *lo;
+    if (range) {
+      if (!c.eat("..")) return bad_shape(text, "'..' is missing in a range");
+      const std::optional<int64_t> hi = c.number();
+      if (!hi) return bad_shape(text, "the upper bound is missing in a range");
+      d.hi = *hi;
+      if (c.eat("=")) {
+        d.preferred = c.number();
+        if (!d.preferred || *d.preferred < d.lo || *d.preferred > d.hi)
+          return bad_shape(text, "the default size is outside its range");
+      }
+      if (!c.eat(")")) return bad_shape(text, "')' is missing");
+    }
+    if (d.lo > d.hi) return bad_shape(text, format("the range {}..{} is empty", d.lo, d.hi));
+    if (d.hi > kLimit) return bad_shape(text, format("sizes go up to {}", kLimit));
+    dims.push_back(d);
+  } while (c.eat("x"));
+  if (c.at != text.size()) return bad_shape(text, format("'{}' was not expected", text.substr(c.at)));
+  if (dims.size() > static_cast<size_t>(kMaxRank)) return bad_shape(text, format("at most {} dims", kMaxRank));
+  return dims;
+}
+
+Status parse_shapes(std::string_view text, onnx::LowerOptions& into) {
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    const std::string_view one = text.substr(0, comma);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+    const size_t colon = one.rfind(':');  // ONNX names may hold colons
+    if (colon == std::string_view::npos || colon == 0) {
+      return fail(Code::invalid_option, format("shapes: '{}' has no input name; write name:1x3x224x224", one));
+    }
+    GRAFT_TRY(into.shapes[std::string(one.substr(0, colon))], parse_shape(one.substr(colon + 1)));
+  }
+  return {};
+}
+
+}  // namespace graft::session
