@@ -44,6 +44,15 @@ struct Domain {
   double tolerance_f32 = 1e-5, tolerance_f16 = 2e-3;
 };
 
+// What fp16 does to an operator beyond rounding its operands and its result. The precision pass decides by this.
+struct Fp16 {
+  bool overflows = false;    // works with values far beyond its operands and result: stays in fp32
+  bool magnifies = false;    // the result can be far beyond the operands (x * x, e^x): reduced, it stays in fp32
+  bool accumulates = false;  // a sum that grows with the number of elements: in fp32 when there are many
+  bool saturates = false;    // constants are bounds or fill values: beyond fp16's range its end means the same
+  bool offsets = false;      // a tiny constant only keeps things away from zero: fp16's smallest number does too
+};
+
 struct OpDef {
   std::string_view name, family, doc;
   std::span<const Variant> variants;  // oldest first; a single {host, …} for host operators
@@ -62,7 +71,14 @@ struct OpDef {
   // Folding without computing (views, lazy casts and transposes); null or a null result: fold with `reference`.
   ConstantPtr (*lazy)(const Call&, const ConstantPtr& x, const Type& out) = nullptr;
   Domain domain = {};
+  Fp16 fp16 = {};
 };
+
+// The row with its fp16 facts, for rows that a helper makes.
+constexpr OpDef with_fp16(OpDef def, Fp16 fp16) {
+  def.fp16 = fp16;
+  return def;
+}
 
 // One input of a signature, parsed.
 struct Param {

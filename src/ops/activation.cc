@@ -62,7 +62,8 @@ constexpr OpDef sigmoid = plain<[](double x) { return 1 / (1 + std::exp(-x)); }>
 constexpr OpDef silu = plain<[](double x) { return x / (1 + std::exp(-x)); }>("silu", "x * sigmoid(x)");
 // ln(1 + e^x) without overflow: max(x, 0) + ln(1 + e^-|x|).
 double log_one_plus_exp(double x) { return (x < 0 ? 0 : x) + std::log1p(std::exp(-std::abs(x))); }
-constexpr OpDef softplus = plain<[](double x) { return log_one_plus_exp(x); }>("softplus", "ln(1 + exp(x))");
+constexpr OpDef softplus =
+    with_fp16(plain<[](double x) { return log_one_plus_exp(x); }>("softplus", "ln(1 + exp(x))"), {.overflows = true});
 constexpr OpDef softsign = plain<[](double x) { return x / (1 + std::abs(x)); }>("softsign", "x / (1 + |x|)");
 
 // ---- scalar parameters --------------------------------------------------------------------------------------------
@@ -189,15 +190,17 @@ constexpr OpDef prelu = [] {
   def.infer = by_channel_type;
   return def;
 }();
-constexpr OpDef softplus_parametric = [] {
-  OpDef def = row("softplus_parametric", "alpha[c] * ln(1 + exp(beta[c] * x)), c along dim 1", kAlphaBeta,
-                  [](const Call& call, Outputs& out) -> Status {
-                    constexpr auto kFn = [](double x, double a, double b) { return a * log_one_plus_exp(b * x); };
-                    return by_channel<kFn>(call, out, call.in("alpha").value, call.in("beta").value);
-                  });
-  def.infer = by_channel_type;
-  return def;
-}();
+constexpr OpDef softplus_parametric = with_fp16(
+    [] {
+      OpDef def = row("softplus_parametric", "alpha[c] * ln(1 + exp(beta[c] * x)), c along dim 1", kAlphaBeta,
+                      [](const Call& call, Outputs& out) -> Status {
+                        constexpr auto kFn = [](double x, double a, double b) { return a * log_one_plus_exp(b * x); };
+                        return by_channel<kFn>(call, out, call.in("alpha").value, call.in("beta").value);
+                      });
+      def.infer = by_channel_type;
+      return def;
+    }(),
+    {.overflows = true});
 
 // ---- softmax ------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ using ir::Values;
 
 class Build : public ir::Builder {
  public:
-  Build(ir::Function& f, ir::BuildTarget target) : Builder(f, table(), target) {}
+  Build(ir::Function& f, ir::BuildTarget target) : Builder(f, ops::table(), target) {}
 
   Value* add(Value* x, Value* y) { return emit("add", {{"x", x}, {"y", y}}); }
   Value* sub(Value* x, Value* y) { return emit("sub", {{"x", x}, {"y", y}}); }

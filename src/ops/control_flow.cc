@@ -123,15 +123,16 @@ constexpr Variant kSelect[] = {
                   format("a and b broadcast to {}, the condition to {}: one of them needs the full shape",
                          ir::to_string(both), ir::to_string(all)));
      }}};
-constexpr OpDef select = {.name = "select",
-                          .family = "control_flow",
-                          .doc = "a where cond is true, else b; all three broadcast",
-                          .variants = kSelect,
-                          .host = kMovable,
-                          .infer = select_type,
-                          .reference = select_reference,
-                          .symbolic = select_symbolic,
-                          .range = select_range};
+constexpr OpDef select = with_fp16(OpDef{.name = "select",
+                                         .family = "control_flow",
+                                         .doc = "a where cond is true, else b; all three broadcast",
+                                         .variants = kSelect,
+                                         .host = kMovable,
+                                         .infer = select_type,
+                                         .reference = select_reference,
+                                         .symbolic = select_symbolic,
+                                         .range = select_range},
+                                   {.saturates = true});
 
 constexpr const OpDef* kRows[] = {&const_, &cond, &while_loop, &select};
 

@@ -169,8 +169,10 @@ constexpr auto kDimMod = [](const Dim& a, const Dim& b) -> MaybeDim {
   return b.range().lo >= 1 ? MaybeDim(a - b * ir::floor_div(a, b)) : std::nullopt;
 };
 
-constexpr OpDef add = arithmetic<kAdd>("add", "x + y", symbolic_binary<kDimAdd>, range_of_corners<kCornerAdd>);
-constexpr OpDef sub = arithmetic<kSub>("sub", "x - y", symbolic_binary<kDimSub>, range_of_corners<kCornerSub>);
+constexpr OpDef add = with_fp16(
+    arithmetic<kAdd>("add", "x + y", symbolic_binary<kDimAdd>, range_of_corners<kCornerAdd>), {.offsets = true});
+constexpr OpDef sub = with_fp16(
+    arithmetic<kSub>("sub", "x - y", symbolic_binary<kDimSub>, range_of_corners<kCornerSub>), {.offsets = true});
 constexpr OpDef mul = arithmetic<kMul>("mul", "x * y", symbolic_binary<kDimMul>, range_of_corners<kCornerMul>);
 constexpr OpDef real_div =
     arithmetic<kRealDiv>("real_div", "x / y; on integers (host) truncated towards zero, x / 0 is 0",
@@ -180,10 +182,12 @@ constexpr OpDef floor_div = arithmetic<kFloorDiv>("floor_div", "floor(x / y); in
 constexpr OpDef mod = arithmetic<kMod>("mod", "x - y * floor(x / y): the result has the sign of y",
                                        symbolic_binary<kDimMod>, range_mod, {.lo = 0.2, .hi = 3});
 constexpr OpDef pow_ = arithmetic<kPow>("pow", "x to the power y", nullptr, nullptr, {.lo = 0.2, .hi = 3});
-constexpr OpDef maximum = arithmetic<kMaximum>("maximum", "the larger of x and y; NaN wins", symbolic_binary<kDimMax>,
-                                               range_of_corners<kCornerMax>);
-constexpr OpDef minimum = arithmetic<kMinimum>("minimum", "the smaller of x and y; NaN wins", symbolic_binary<kDimMin>,
-                                               range_of_corners<kCornerMin>);
+constexpr OpDef maximum = with_fp16(arithmetic<kMaximum>("maximum", "the larger of x and y; NaN wins",
+                                                         symbolic_binary<kDimMax>, range_of_corners<kCornerMax>),
+                                    {.saturates = true, .offsets = true});
+constexpr OpDef minimum = with_fp16(arithmetic<kMinimum>("minimum", "the smaller of x and y; NaN wins",
+                                                         symbolic_binary<kDimMin>, range_of_corners<kCornerMin>),
+                                    {.saturates = true});
 constexpr OpDef equal = comparison<[](auto a, auto b) { return a == b; }>("equal", "x == y");
 constexpr OpDef not_equal = comparison<[](auto a, auto b) { return a != b; }>("not_equal", "x != y");
 constexpr OpDef less = comparison<[](auto a, auto b) { return a < b; }>("less", "x < y");
@@ -241,8 +245,8 @@ constexpr auto kExp2 = []<class W>(W x) {
 
 constexpr OpDef abs_ = numeric<kAbs>("abs", "|x|");
 constexpr OpDef sign = numeric<kSign>("sign", "-1, 0 or 1");
-constexpr OpDef square = numeric<kSquare>("square", "x * x");
-constexpr OpDef exp2_ = numeric<kExp2>("exp2", "2 to the power x");
+constexpr OpDef square = with_fp16(numeric<kSquare>("square", "x * x"), {.magnifies = true});
+constexpr OpDef exp2_ = with_fp16(numeric<kExp2>("exp2", "2 to the power x"), {.magnifies = true});
 constexpr OpDef acos_ = function<[](double x) { return std::acos(x); }>("acos", "arc cosine", {.lo = -1, .hi = 1});
 constexpr OpDef asin_ = function<[](double x) { return std::asin(x); }>("asin", "arc sine", {.lo = -1, .hi = 1});
 constexpr OpDef atan_ = function<[](double x) { return std::atan(x); }>("atan", "arc tangent");
@@ -250,14 +254,17 @@ constexpr OpDef atanh_ =
     function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9});
 constexpr OpDef ceil_ = function<[](double x) { return std::ceil(x); }>("ceil", "round up");
 constexpr OpDef cos_ = function<[](double x) { return std::cos(x); }>("cos", "cosine");
-constexpr OpDef cosh_ = function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine");
+constexpr OpDef cosh_ =
+    with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true});
 constexpr OpDef erf_ = function<[](double x) { return std::erf(x); }>("erf", "Gauss error function");
-constexpr OpDef exp_ = function<[](double x) { return std::exp(x); }>("exp", "e to the power x");
+constexpr OpDef exp_ =
+    with_fp16(function<[](double x) { return std::exp(x); }>("exp", "e to the power x"), {.magnifies = true});
 constexpr OpDef floor_ = function<[](double x) { return std::floor(x); }>("floor", "round down");
 constexpr OpDef round_ =
     function<[](double x) { return std::nearbyint(x); }>("round", "round to nearest, halves to even");
 constexpr OpDef sin_ = function<[](double x) { return std::sin(x); }>("sin", "sine");
-constexpr OpDef sinh_ = function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine");
+constexpr OpDef sinh_ =
+    with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true});
 constexpr OpDef sqrt_ = function<[](double x) { return std::sqrt(x); }>("sqrt", "square root", {.lo = 0, .hi = 4});
 constexpr OpDef tan_ = function<[](double x) { return std::tan(x); }>("tan", "tangent", {.lo = -1.2, .hi = 1.2});
 constexpr OpDef tanh_ = function<[](double x) { return std::tanh(x); }>("tanh", "hyperbolic tangent");
@@ -315,26 +322,29 @@ constexpr Variant kClipVariants[] = {
                   format("alpha {} must be below beta {} from iOS17 on", call.f("alpha"), call.f("beta")));
      }},
 };
-constexpr OpDef clip = {.name = "clip",
-                        .family = "elementwise_unary",
-                        .doc = "min(max(x, alpha), beta)",
-                        .variants = kClipVariants,
-                        .host = kFloats,
-                        .infer = infer_like_x,
-                        .reference = [](const Call& call, Outputs& out) {
-                          return with_scalars<kClip>(call, out, call.f("alpha"), call.f("beta"));
-                        }};
+constexpr OpDef clip = with_fp16(
+    OpDef{.name = "clip",
+          .family = "elementwise_unary",
+          .doc = "min(max(x, alpha), beta)",
+          .variants = kClipVariants,
+          .host = kFloats,
+          .infer = infer_like_x,
+          .reference = [](const Call& call,
+                          Outputs& out) { return with_scalars<kClip>(call, out, call.f("alpha"), call.f("beta")); }},
+    {.saturates = true});
 
 constexpr Variant kThreshold[] = {{Opset::ios15, "x:T; alpha:const T", "T={fp16,fp32,int32}"}};
 constexpr auto kAtLeast = [](auto x, auto alpha, auto) { return x < alpha ? alpha : x; };
-constexpr OpDef threshold = {
-    .name = "threshold",
-    .family = "elementwise_unary",
-    .doc = "max(x, alpha)",
-    .variants = kThreshold,
-    .host = kNumbers,
-    .infer = infer_like_x,
-    .reference = [](const Call& call, Outputs& out) { return with_scalars<kAtLeast>(call, out, call.f("alpha"), 0); }};
+constexpr OpDef threshold =
+    with_fp16(OpDef{.name = "threshold",
+                    .family = "elementwise_unary",
+                    .doc = "max(x, alpha)",
+                    .variants = kThreshold,
+                    .host = kNumbers,
+                    .infer = infer_like_x,
+                    .reference = [](const Call& call,
+                                    Outputs& out) { return with_scalars<kAtLeast>(call, out, call.f("alpha"), 0); }},
+              {.saturates = true});
 
 // ---- cast ---------------------------------------------------------------------------------------------------------
 

@@ -87,26 +87,28 @@ bool fill_like_symbolic(const Call& call, Dims& content) {
 IntRange fill_range(const Call& call) { return call.has("value") ? call.in("value").range : IntRange{0, 0}; }
 
 constexpr Variant kFill[] = {{Opset::ios15, "shape:int32; value?:const T=0.0", kAny15}};
-constexpr OpDef fill = {.name = "fill",
-                        .family = kFamily,
-                        .doc = "a tensor of one value; the dtype is the value's",
-                        .variants = kFill,
-                        .host = kMovable,
-                        .infer = fill_type,
-                        .reference = fill_reference,
-                        .symbolic = fill_symbolic,
-                        .range = fill_range};
+constexpr OpDef fill = with_fp16(OpDef{.name = "fill",
+                                       .family = kFamily,
+                                       .doc = "a tensor of one value; the dtype is the value's",
+                                       .variants = kFill,
+                                       .host = kMovable,
+                                       .infer = fill_type,
+                                       .reference = fill_reference,
+                                       .symbolic = fill_symbolic,
+                                       .range = fill_range},
+                                 {.saturates = true});
 constexpr Variant kFillLike[] = {
     {Opset::ios16, "ref_tensor:T; value?:const U=0.0", "T={fp16,fp32,int32,bool}; U={fp16,fp32,int32,bool}"}};
-constexpr OpDef fill_like = {.name = "fill_like",
-                             .family = kFamily,
-                             .doc = "a tensor of one value with the shape of ref_tensor",
-                             .variants = kFillLike,
-                             .host = kMovable,
-                             .infer = fill_like_type,
-                             .reference = fill_reference,
-                             .symbolic = fill_like_symbolic,
-                             .range = fill_range};
+constexpr OpDef fill_like = with_fp16(OpDef{.name = "fill_like",
+                                            .family = kFamily,
+                                            .doc = "a tensor of one value with the shape of ref_tensor",
+                                            .variants = kFillLike,
+                                            .host = kMovable,
+                                            .infer = fill_like_type,
+                                            .reference = fill_reference,
+                                            .symbolic = fill_like_symbolic,
+                                            .range = fill_range},
+                                      {.saturates = true});
 
 // ---- tile ---------------------------------------------------------------------------------------------------------
 
@@ -271,17 +273,18 @@ constexpr Variant kPad[] = {
        if (call.str("mode") == "constant" || call.in("pad").dims()[0] == Dim(2 * call.in("x").rank())) return {};
        return bad(Code::unsupported_attribute, format("mode '{}' needs a pair for every dim", call.str("mode")));
      }}};
-constexpr OpDef pad = {.name = "pad",
-                       .family = kFamily,
-                       .doc =
-                           "pad the last len(pad)/2 dims by (before, after) pairs: a constant, the mirror image "
+constexpr OpDef pad =
+    with_fp16(OpDef{.name = "pad",
+                    .family = kFamily,
+                    .doc = "pad the last len(pad)/2 dims by (before, after) pairs: a constant, the mirror image "
                            "(edge not repeated) or the edge",
-                       .variants = kPad,
-                       .host = kMovable,
-                       .infer = pad_type,
-                       .reference = pad_reference,
-                       .symbolic = pad_symbolic,
-                       .range = pad_range};
+                    .variants = kPad,
+                    .host = kMovable,
+                    .infer = pad_type,
+                    .reference = pad_reference,
+                    .symbolic = pad_symbolic,
+                    .range = pad_range},
+              {.saturates = true});
 
 // ---- range_1d -----------------------------------------------------------------------------------------------------
 

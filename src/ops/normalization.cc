@@ -125,8 +125,9 @@ constexpr Variant kBatchNorm[] = {
      "T={fp16,fp32}; U={fp16,fp32}", rank_limits<3, 5>},
 };
 constexpr OpDef batch_norm =
-    row("batch_norm", "(x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c], c along dim 1", kBatchNorm,
-        batch_norm_type, batch_norm_reference);
+    with_fp16(row("batch_norm", "(x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c], c along dim 1",
+                  kBatchNorm, batch_norm_type, batch_norm_reference),
+              {.offsets = true});
 
 Status instance_norm_type(const Call& call, Types& out) {
   GRAFT_CHECK(check_rank(call, 3));
@@ -156,10 +157,12 @@ constexpr Variant kInstanceNorm[] = {
     {Opset::ios17, "x:T; gamma?:const U=none; beta?:const U=none; epsilon?:const U=1e-05",
      "T={fp16,fp32}; U={fp16,fp32}", rank_limits<3, 4>},
 };
-constexpr OpDef instance_norm = row("instance_norm",
-                                    "each channel of each sample normalised over its spatial dims, times gamma[c], "
-                                    "plus beta[c]",
-                                    kInstanceNorm, instance_norm_type, instance_norm_reference);
+constexpr OpDef instance_norm =
+    with_fp16(row("instance_norm",
+                  "each channel of each sample normalised over its spatial dims, times gamma[c], "
+                  "plus beta[c]",
+                  kInstanceNorm, instance_norm_type, instance_norm_reference),
+              {.offsets = true});
 
 // ---- layer_norm ---------------------------------------------------------------------------------------------------
 
@@ -217,9 +220,10 @@ constexpr Variant kLayerNorm[] = {
     {Opset::ios17, "x:T; axes?:const int32=all axes; gamma?:const U=none; beta?:const U=none; epsilon?:const U=1e-05",
      "T={fp16,fp32}; U={fp16,fp32}"},
 };
-constexpr OpDef layer_norm =
+constexpr OpDef layer_norm = with_fp16(
     row("layer_norm", "normalised over axes (none: all), times gamma, plus beta, both of the shape of those axes",
-        kLayerNorm, layer_norm_type, layer_norm_reference);
+        kLayerNorm, layer_norm_type, layer_norm_reference),
+    {.offsets = true});
 
 // ---- l2_norm, local_response_norm ---------------------------------------------------------------------------------
 
@@ -249,8 +253,9 @@ constexpr Variant kL2Norm[] = {
     {Opset::ios15, "x:T; epsilon?:const T=1e-06", "T={fp16,fp32}"},
     {Opset::ios17, "x:T; epsilon?:const U=1e-06", "T={fp16,fp32}; U={fp16,fp32}"},
 };
-constexpr OpDef l2_norm = row("l2_norm", "x / sqrt(sum of squares over the last three dims + epsilon)", kL2Norm,
-                              l2_norm_type, l2_norm_reference);
+constexpr OpDef l2_norm = with_fp16(row("l2_norm", "x / sqrt(sum of squares over the last three dims + epsilon)",
+                                        kL2Norm, l2_norm_type, l2_norm_reference),
+                                    {.overflows = true, .offsets = true});
 
 Status local_response_norm_type(const Call& call, Types& out) {
   GRAFT_CHECK(check_rank(call, 3));

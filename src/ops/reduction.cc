@@ -213,9 +213,11 @@ constexpr OpDef reduction(std::string_view name, std::string_view doc, bool (*sy
 }
 
 constexpr OpDef reduce_sum =
-    reduction<Sum>("reduce_sum", "sum over axes (none: all); of nothing 0", reduce_symbolic<kDimSum>);
-constexpr OpDef reduce_prod = reduction<Product>("reduce_prod", "product over axes (none: all); of nothing 1",
-                                                 reduce_symbolic<kDimProduct>, nullptr, kPositive);
+    with_fp16(reduction<Sum>("reduce_sum", "sum over axes (none: all); of nothing 0", reduce_symbolic<kDimSum>),
+              {.accumulates = true});
+constexpr OpDef reduce_prod = with_fp16(reduction<Product>("reduce_prod", "product over axes (none: all); of nothing 1",
+                                                           reduce_symbolic<kDimProduct>, nullptr, kPositive),
+                                        {.overflows = true});
 constexpr OpDef reduce_mean = reduction<Mean>(
     "reduce_mean", "mean over axes (none: all); integers truncate towards zero; of nothing NaN, of no integers 0");
 constexpr OpDef reduce_max =
@@ -224,16 +226,19 @@ constexpr OpDef reduce_max =
 constexpr OpDef reduce_min =
     reduction<Min>("reduce_min", "minimum over axes (none: all); NaN wins; of nothing inf or the largest integer",
                    reduce_symbolic<kDimMin>, range_of_elements);
-constexpr OpDef reduce_l1_norm =
-    reduction<SumOfMagnitudes>("reduce_l1_norm", "sum of magnitudes over axes (none: all)");
+constexpr OpDef reduce_l1_norm = with_fp16(
+    reduction<SumOfMagnitudes>("reduce_l1_norm", "sum of magnitudes over axes (none: all)"), {.accumulates = true});
 constexpr OpDef reduce_l2_norm =
-    reduction<RootOfSquares>("reduce_l2_norm", "square root of the sum of squares over axes (none: all)");
+    with_fp16(reduction<RootOfSquares>("reduce_l2_norm", "square root of the sum of squares over axes (none: all)"),
+              {.overflows = true});
 constexpr OpDef reduce_log_sum =
-    reduction<LogOfSum>("reduce_log_sum", "ln of the sum over axes (none: all)", nullptr, nullptr, kPositive);
+    with_fp16(reduction<LogOfSum>("reduce_log_sum", "ln of the sum over axes (none: all)", nullptr, nullptr, kPositive),
+              {.accumulates = true});
 constexpr OpDef reduce_log_sum_exp =
-    reduction<LogOfSumOfExp>("reduce_log_sum_exp", "ln of the sum of exp(x) over axes (none: all)");
-constexpr OpDef reduce_sum_square =
-    reduction<SumOfSquares>("reduce_sum_square", "sum of squares over axes (none: all)");
+    with_fp16(reduction<LogOfSumOfExp>("reduce_log_sum_exp", "ln of the sum of exp(x) over axes (none: all)"),
+              {.overflows = true});
+constexpr OpDef reduce_sum_square = with_fp16(
+    reduction<SumOfSquares>("reduce_sum_square", "sum of squares over axes (none: all)"), {.overflows = true});
 
 // ---- argmax, argmin -----------------------------------------------------------------------------------------------
 
