@@ -1,0 +1,49 @@
+#include "passes/casts.h"
+
+#include "passes/match.h"
+#include "passes/rewriter.h"
+
+namespace graft::passes {
+
+bool holds_all(DType from, IntRange range, DType to) {
+  if (from == to) return true;
+  if (from == DType::boolean) return is_float(to) || is_int(to);
+  if (is_int(from) && is_int(to)) return range.inside(int_range(to)) && from != DType::u64;
+  if (is_int(from)) {
+    switch (to) {  // the integers that the significand counts
+      case DType::bf16: return range.inside({-256, 256});
+      case DType::f16: return range.inside({-2048, 2048});
+      case DType::f32: return range.inside({-(1 << 24), 1 << 24});
+      case DType::f64: return range.inside({-(int64_t{1} << 53), int64_t{1} << 53});
+      default: return false;
+    }
+  }
+  if (from == DType::f16 || from == DType::bf16) return to == DType::f32 || to == DType::f64;
+  return from == DType::f32 && to == DType::f64;
+}
+
+namespace {
+
+std::optional<Values> join(Rewriter& rewriter, const Op& op) {
+  Value* x = op.arg("x");
+  const DType to = op.result()->dtype();
+  if (x->dtype() == to) return Values{x};
+  const Op* inner = made_by(x, "cast");
+  if (inner == nullptr) return std::nullopt;
+  Value* source = inner->arg("x");
+  if (!holds_all(source->dtype(), source->range, x->dtype())) return std::nullopt;
+  if (source->dtype() == to) return Values{source};
+  // Floats saturate on the way to an integer, integers wrap.
+  if (is_int(source->dtype()) && is_float(x->dtype()) && is_int(to) && !source->range.inside(int_range(to)))
+    return std::nullopt;
+  return Values{rewriter.build().cast(source, to)};
+}
+
+}  // namespace
+
+Result<int> join_casts(Function& function, PassContext& context) {
+  Rewriter rewriter(function, context);
+  return rewriter.run([&](Op& op) { return op.type() == "cast" ? join(rewriter, op) : std::nullopt; });
+}
+
+}  // namespace graft::passes

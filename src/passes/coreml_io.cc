@@ -1,0 +1,151 @@
+#include "passes/coreml_io.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/format.h"
+#include "ops/build.h"
+#include "passes/match.h"
+
+namespace graft::passes {
+namespace {
+
+using ir::Function;
+using ir::Op;
+using ir::Value;
+
+DType port_dtype(DType t, bool fp16_io) {
+  switch (t) {
+    case DType::f32: return fp16_io ? DType::f16 : DType::f32;
+    case DType::f16: return fp16_io ? DType::f16 : DType::f32;
+    case DType::f64:
+    case DType::bf16: return DType::f32;
+    default: return is_int(t) || t == DType::boolean ? DType::i32 : DType::invalid;
+  }
+}
+
+bool exists_at_run_time(DType t) {
+  return t != DType::i64 && t != DType::u64 && t != DType::u32 && t != DType::f64 && t != DType::bf16;
+}
+
+tl::unexpected<Diag> refuse(const Value& v, std::string_view what, std::string_view port) {
+  Diag d;
+  d.code = Code::unsupported_dtype;
+  d.tensor = std::string(port);
+  d.message = format("the {} is {}, which Core ML programs cannot compute with", what, name(v.dtype()));
+  return fail(std::move(d));
+}
+
+class Interface {
+ public:
+  Interface(Function& f, const PassContext& c, bool fp16_io) : f_(f), build_(f, c.target), fp16_io_(fp16_io) {}
+
+  Result<std::vector<InterfaceChange>> legalise() && {
+    GRAFT_CHECK(inputs());
+    GRAFT_CHECK(outputs());
+    if (!build_.ok()) return fail(*build_.failure());
+    return std::move(changes_);
+  }
+
+ private:
+  Status inputs() {
+    std::vector<std::unique_ptr<Op>> rest;
+    rest.swap(f_.body.ops);  // the casts come first
+    std::unordered_map<Value*, Value*> inside;
+    Status status;
+    for (Value* v : f_.inputs) {
+      if (status) status = input(v, rest, inside);
+    }
+    rest.swap(f_.body.ops);
+    ir::replace_uses(f_.body, inside);
+    f_.body.ops.insert(f_.body.ops.begin(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+    return status;
+  }
+
+  Status input(Value* v, const std::vector<std::unique_ptr<Op>>& rest, std::unordered_map<Value*, Value*>& inside) {
+    if (!v->type.is_tensor()) return {};
+    const DType from = v->dtype(), to = port_dtype(from, fp16_io_);
+    if (to == DType::invalid) return refuse(*v, "input", v->name);
+    if (to == from) return {};
+    if (!exists_at_run_time(from) && !only_cast(v, rest)) return refuse(*v, "input", v->name);
+    v->type.dtype = to;
+    v->range = {std::max(v->range.lo, int_range(to).lo), std::min(v->range.hi, int_range(to).hi)};
+    if (exists_at_run_time(from)) inside[v] = build_.cast(v, from);
+    changes_.push_back({true, v->name, from, to});
+    return {};
+  }
+
+  bool only_cast(const Value* v, const std::vector<std::unique_ptr<Op>>& rest) const {
+    bool ok = std::find(f_.body.outputs.begin(), f_.body.outputs.end(), v) == f_.body.outputs.end();
+    const std::function<void(const Op&)> look = [&](const Op& op) {
+      for (const auto& arg : op.args) {
+        if (op.type() != "cast" && std::find(arg.begin(), arg.end(), v) != arg.end()) ok = false;
+      }
+      for (const auto& b : op.blocks) {
+        ok = ok && std::find(b->outputs.begin(), b->outputs.end(), v) == b->outputs.end();
+        for (const auto& inner : b->ops) look(*inner);
+      }
+    };
+    for (const auto& op : rest) look(*op);
+    return ok;
+  }
+
+  Status outputs() {
+    std::unordered_set<const Value*> seen(f_.inputs.begin(), f_.inputs.end());
+    for (size_t i = 0; i < f_.body.outputs.size(); ++i) {
+      Value*& v = f_.body.outputs[i];
+      if (!v->type.is_tensor()) continue;
+      const std::string& port = i < f_.output_names.size() ? f_.output_names[i] : v->name;
+      const DType from = v->dtype(), to = port_dtype(from, fp16_io_);
+      if (to == DType::invalid) return refuse(*v, "output", port);
+      if (to != from) {
+        GRAFT_TRY(v, converted(v, to, port));
+        changes_.push_back({false, port, from, to});
+      }
+      if (v->producer == nullptr || seen.contains(v)) v = build_.identity(v);
+      seen.insert(v);
+    }
+    return {};
+  }
+
+  Result<Value*> converted(Value* v, DType to, std::string_view port) {
+    if (exists_at_run_time(v->dtype())) return build_.cast(v, to);
+    if (const Op* c = made_by(v, "cast"); c != nullptr && exists_at_run_time(c->arg("x")->dtype())) {
+      return build_.cast(c->arg("x"), to);
+    }
+    if (v->is_constant() && (is_float(to) || v->range.inside(int_range(to))))
+      return build_.constant(ir::Constant::cast(v->constant, to));
+    return refuse(*v, "output", port);
+  }
+
+  Function& f_;
+  ops::Build build_;
+  bool fp16_io_;
+  std::vector<InterfaceChange> changes_;
+};
+
+}  // namespace
+
+Result<std::vector<InterfaceChange>> coreml_io(Function& function, PassContext& context, bool fp16_io) {
+  if (fp16_io && context.target.newest < ir::Opset::ios16) {
+    return fail(Code::needs_later_target, format("fp16 inputs and outputs need iOS16 or later, the target is {}",
+                                                 info(context.target.newest).name));
+  }
+  return Interface(function, context, fp16_io).legalise();
+}
+
+Result<int> keep_inputs(Function& function, PassContext& context) {
+  const auto uses = ir::count_uses(function.body);
+  ops::Build build(function, context.target);
+  int kept = 0;
+  for (Value* v : function.inputs) {
+    const auto at = uses.find(v);
+    if (v->type.kind == ir::Type::Kind::state || (at != uses.end() && at->second > 0)) continue;
+    build.identity(v);
+    ++kept;
+  }
+  if (!build.ok()) return fail(*build.failure());
+  return kept;
+}
+
+}  // namespace graft::passes

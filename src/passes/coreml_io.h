@@ -1,0 +1,28 @@
+// Makes a function's interface one that Core ML has: inputs and outputs of fp32 and int32 (fp16 from iOS16 on, when
+// asked), every output a value of its own that an operator made, every input used.
+#pragma once
+
+#include <string>
+
+#include "passes/pass.h"
+
+namespace graft::passes {
+
+// A port whose element type in the package differs from the one it had. Who feeds the package converts: int64 values
+// must be checked to fit int32.
+struct InterfaceChange {
+  bool input = false;
+  std::string name;
+  DType from = DType::invalid, to = DType::invalid;
+  bool operator==(const InterfaceChange&) const = default;
+};
+
+// Casts inside keep what the function computes. int64 and fp64 do not exist in Core ML: such a port is accepted where
+// only casts touch it (an input) or a cast made it (an output), else refused as unsupported_dtype.
+// fp16_io makes fp32 ports fp16; refused as needs_later_target before iOS16.
+Result<std::vector<InterfaceChange>> coreml_io(ir::Function& function, PassContext& context, bool fp16_io);
+
+// Core ML drops inputs that no operator reads: an identity reads them. To be run after the last dead_code.
+Result<int> keep_inputs(ir::Function& function, PassContext& context);
+
+}  // namespace graft::passes

@@ -1,0 +1,196 @@
+#include "passes/precision.h"
+
+#include "base/format.h"
+#include "passes/match.h"
+#include "passes/precision_plan.h"
+#include "passes/rewriter.h"
+
+namespace graft::passes {
+namespace {
+
+class Halving {
+ public:
+  Halving(Rewriter& rewriter, PrecisionPlan plan) : rewriter_(&rewriter), plan_(std::move(plan)) {}
+
+  std::optional<Values> operator()(Op& op) {
+    if (op.type() == "cast") return cast(op);
+    if (!touched(op)) return std::nullopt;
+    if (!movable(op)) return keep_types(op);
+    const bool half = !plan_.wide.contains(&op) && !follows_island(op);
+    // In fp16 first; what the target takes in fp32 only is refused and tried again.
+    for (const bool in_half : {true, false}) {
+      if (in_half && !half) continue;
+      const auto args = arguments(op, in_half);
+      const ir::Builder::Mark mark = rewriter_->build().mark();
+      Values results = rewriter_->emit_again(op, args);
+      if (rewriter_->build().ok()) return adopt(op, std::move(results), in_half);
+      Diag why = *rewriter_->build().failure();
+      rewriter_->build().rollback(mark);
+      if (!in_half) {
+        why.code = Code::internal;
+        why.message = format("the fp16 pass could not keep {} in fp32: {}", op.type(), why.message);
+        rewriter_->stop(std::move(why));
+      }
+    }
+    return std::nullopt;
+  }
+
+  // Types at the end of a block do not change.
+  void close(Block& block) {
+    for (Value*& v : block.outputs) v = original(v);
+  }
+
+  int halved() const { return halved_; }
+
+ private:
+  ops::Build& build() { return rewriter_->build(); }
+  static bool real(const Value* v) {
+    return v->type.is_tensor() && (v->dtype() == DType::f32 || v->dtype() == DType::f16);
+  }
+
+  bool touched(const Op& op) const {
+    const auto needs = [&](const Value* v) { return v->dtype() == DType::f32 || stands_in_.contains(v); };
+    for (const auto& arg : op.args) {
+      for (const Value* v : arg) {
+        if (needs(v)) return true;
+      }
+    }
+    for (const Value* v : op.results) {
+      if (needs(v)) return true;
+    }
+    return false;
+  }
+
+  // Control flow keeps the types of what it carries; states and lists have one type for good.
+  static bool movable(const Op& op) {
+    if (!op.blocks.empty() || op.row->def->infer == nullptr) return false;
+    if (op.row->def->effects == ir::Effects::reads_state || op.row->def->effects == ir::Effects::writes_state)
+      return false;
+    const auto tensor = [](const Value* v) { return v->type.is_tensor(); };
+    for (const auto& arg : op.args) {
+      if (!std::all_of(arg.begin(), arg.end(), tensor)) return false;
+    }
+    return std::all_of(op.results.begin(), op.results.end(), tensor);
+  }
+
+  std::optional<Values> keep_types(Op& op) {
+    for (size_t p = 0; p < op.args.size(); ++p) {
+      for (size_t i = 0; i < op.args[p].size(); ++i) {
+        if (Value* v = op.args[p][i]; stands_in_.contains(v)) rewriter_->set_argument(op, p, i, original(v));
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Values> cast(Op& op) {
+    Value* x = op.arg("x");
+    const DType to = op.result()->dtype();
+    if (to == DType::f32 && x->dtype() != DType::f16) {
+      if (plan_.wide.contains(&op)) {
+        islands_.insert(op.result());
+        return std::nullopt;
+      }
+      return adopt(op, {build().emit("cast", {{"x", x}, {"dtype", "fp16"}})}, true);
+    }
+    if (to == DType::f16 && stands_in_.contains(x)) return Values{x};
+    return std::nullopt;
+  }
+
+  // An operator that only moves what an island made does so in the island's dtype.
+  bool follows_island(const Op& op) const {
+    if (!only_moves(op)) return false;
+    for (const auto& arg : op.args) {
+      for (const Value* v : arg) {
+        if (v->dtype() == DType::f32 && v->producer != nullptr && islands_.contains(v)) return true;
+      }
+    }
+    return false;
+  }
+
+  std::vector<std::vector<Value*>> arguments(const Op& op, bool half) {
+    std::vector<std::vector<Value*>> args = op.args;
+    for (size_t p = 0; p < args.size(); ++p) {
+      const ir::Param& param = op.row->params()[p];
+      const bool can = param.kind == ir::Param::Kind::tuple ||
+                       (!param.letter.empty() && param.dtypes.has(DType::f16)) || param.dtypes.has(DType::f16) ||
+                       param.kind == ir::Param::Kind::any;
+      if (args[p].empty()) {
+        if (const auto at = plan_.constants.find({&op, p, 0}); at != plan_.constants.end() && half)
+          args[p].push_back(constant(at->second, half));
+        continue;
+      }
+      for (size_t i = 0; i < args[p].size(); ++i) {
+        Value*& v = args[p][i];
+        if (!real(v) || (v->dtype() == DType::f16 && !stands_in_.contains(v))) continue;
+        if (const auto at = plan_.constants.find({&op, p, i}); at != plan_.constants.end()) {
+          v = constant(at->second, half);
+        } else {
+          v = half && can ? as(v, DType::f16) : original(v);
+        }
+      }
+    }
+    return args;
+  }
+
+  Value* constant(const PrecisionPlan::Constant& c, bool half) {
+    return build().constant(half && !c.stays ? ir::Constant::cast(c.fp32, DType::f16) : c.fp32);
+  }
+
+  Values adopt(const Op& op, Values results, bool half) {
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (op.results[i]->dtype() != DType::f32) continue;
+      if (results[i]->dtype() == DType::f16) {
+        stands_in_.insert(results[i]);
+      } else {
+        islands_.insert(results[i]);
+      }
+    }
+    halved_ += half;
+    return results;
+  }
+
+  Value* original(Value* v) { return stands_in_.contains(v) ? as(v, DType::f32) : v; }
+
+  Value* as(Value* v, DType t) {
+    if (v->dtype() == t) return v;
+    // fp16 that was widened goes back without loss.
+    if (const Op* c = made_by(v, "cast"); c != nullptr && t == DType::f16 && c->arg("x")->dtype() == t)
+      return c->arg("x");
+    std::vector<Cast>& casts = casts_[v];
+    for (const Cast& c : casts) {
+      if (c.value->dtype() == t && (c.block == nullptr || rewriter_->visible(c.block))) return c.value;
+    }
+    Value* made = v->is_constant() ? build().constant(ir::Constant::cast(v->constant, t))
+                                   : build().emit("cast", {{"x", v}, {"dtype", name(t)}});
+    if (v->is_constant()) made->name = v->name;
+    casts.push_back({made, v->is_constant() ? nullptr : &rewriter_->block()});
+    return made;
+  }
+
+  struct Cast {
+    Value* value;
+    Block* block;  // null: a constant, visible everywhere
+  };
+
+  Rewriter* rewriter_;
+  PrecisionPlan plan_;
+  std::unordered_set<const Value*> stands_in_;  // fp16 values in the place of fp32 ones
+  std::unordered_set<const Value*> islands_;    // fp32 values made by what stays in fp32
+  std::unordered_map<const Value*, std::vector<Cast>> casts_;
+  int halved_ = 0;
+};
+
+}  // namespace
+
+Result<int> half_precision(Function& function, PassContext& context) {
+  PrecisionPlan plan = plan_precision(function, context.target.newest);
+  for (Diag& d : plan.findings) context.findings.push_back(std::move(d));
+  plan.findings.clear();
+  Rewriter rewriter(function, context);
+  Halving halving(rewriter, std::move(plan));
+  rewriter.at_end = [&](Block& block) { halving.close(block); };
+  GRAFT_CHECK(rewriter.run([&](Op& op) { return halving(op); }));
+  return halving.halved();
+}
+
+}  // namespace graft::passes
