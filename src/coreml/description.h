@@ -17,4 +17,11 @@ Result<FunctionInterface> interface_of(const ir::Function& function, ir::Opset o
 void encode_description(protozero::pbf_builder<proto::ModelDescription> out, const Interface& interface,
                         const std::map<std::string, std::string>& metadata);
 
+struct Description {
+  Interface interface;
+  std::map<std::string, std::string> metadata;  // userDefined
+};
+// Malformed bytes are thrown as wire.h says.
+Result<Description> decode_description(std::string_view message);
+
 }  // namespace graft::coreml

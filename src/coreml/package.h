@@ -39,7 +39,7 @@ struct Feature {
   bool has_shape = false;         // outputs of flexible or rank-0 programs have none
   std::vector<IntRange> ranges;   // one a dim for a shape range (hi == INT64_MAX: no upper bound), else empty
   std::vector<Shape> enumerated;  // the shapes that are allowed, else empty
-  std::optional<Image> image;     // kind image
+  std::optional<Image> image;     // an array that is shown as an image
   bool optional = false;          // an input that may be left out
   double default_value = 0;       // what every element of a left-out input is
 };

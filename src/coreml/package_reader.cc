@@ -1,0 +1,202 @@
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "coreml/blob_file.h"
+#include "coreml/description.h"
+#include "coreml/interface_names.h"
+#include "coreml/mlprogram/encode.h"
+#include "coreml/mlprogram/reader.h"
+#include "coreml/package.h"
+#include "coreml/wire.h"
+
+namespace graft::coreml {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxManifest = 1 << 20;
+
+tl::unexpected<Diag> fail_in(Code code, const fs::path& file, std::string message) {
+  Diag d;
+  d.code = code;
+  d.file = file.string();
+  d.message = std::move(message);
+  return fail(std::move(d));
+}
+
+// `relative` below `folder`, links resolved; unsafe_path when it leads outside `root`.
+Result<fs::path> inside(const fs::path& root, const fs::path& folder, const std::string& relative) {
+  std::error_code ec;
+  const fs::path wanted(relative);
+  const fs::path top = fs::canonical(root, ec);
+  if (ec) return fail_in(Code::file_not_found, root, ec.message());
+  if (relative.empty() || relative.find('\0') != std::string::npos || wanted.is_absolute())
+    return fail_in(Code::unsafe_path, root, format("the item path '{}' is not a relative path", relative));
+  const fs::path found = fs::weakly_canonical(folder / wanted, ec);
+  const auto [end, unused] = std::mismatch(top.begin(), top.end(), found.begin(), found.end());
+  (void)unused;
+  if (ec || end != top.end())
+    return fail_in(Code::unsafe_path, root, format("the item path '{}' leads outside the package", relative));
+  return found;
+}
+
+// The root model's file, as the manifest names it.
+Result<fs::path> root_model(const fs::path& package) {
+  const fs::path file = package / "Manifest.json";
+  GRAFT_TRY(const std::string text, read_file(file.string(), kMaxManifest));
+  const nlohmann::json j = nlohmann::json::parse(text, nullptr, false);
+  const auto bad = [&](std::string_view what) { return fail_in(Code::malformed, file, std::string(what)); };
+  if (!j.is_object()) return bad("not a JSON object");
+  const auto version = j.find("fileFormatVersion");
+  if (version != j.end() && version->is_string() && !version->get_ref<const std::string&>().starts_with("1."))
+    return fail_in(Code::unsupported_format, file,
+                   format("package format version {}", version->get_ref<const std::string&>()));
+  const auto root = j.find("rootModelIdentifier");
+  const auto items = j.find("itemInfoEntries");
+  if (root == j.end() || !root->is_string() || items == j.end() || !items->is_object())
+    return bad("'rootModelIdentifier' or 'itemInfoEntries' is missing");
+  const auto item = items->find(root->get_ref<const std::string&>());
+  if (item == items->end() || !item->is_object()) return bad("the root model is not among the items");
+  const auto path = item->find("path");
+  if (path == item->end() || !path->is_string()) return bad("the root model has no path");
+  return inside(package, package / "Data", path->get_ref<const std::string&>());
+}
+
+std::string_view kind_of(uint32_t field) {
+  switch (field) {
+    case 200: return "pipeline classifier";
+    case 201: return "pipeline regressor";
+    case 202: return "pipeline";
+    case 300: return "linear regressor";
+    case 301: return "support vector regressor";
+    case 302: return "tree ensemble regressor";
+    case 303: return "NeuralNetwork regressor";
+    case 304: return "Bayesian probit regressor";
+    case 400: return "linear classifier";
+    case 401: return "support vector classifier";
+    case 402: return "tree ensemble classifier";
+    case 403: return "NeuralNetwork classifier";
+    case 404: return "nearest neighbours classifier";
+    case 500: return "NeuralNetwork";
+    case 501: return "item similarity recommender";
+    case 555: return "custom model";
+    case 556: return "linked model";
+    case 560: return "class confidence thresholding";
+    case 900: return "identity";
+    case 3000: return "serialized model";
+    default:
+      return field >= 600 && field <= 610 ? "feature engineering" : field >= 2000 && field <= 2006 ? "Apple model" : "";
+  }
+}
+
+struct ModelView {
+  int64_t spec_version = 0;
+  std::string_view description, program;
+  bool has_program = false;
+  std::string_view other_kind;
+};
+
+ModelView split_model(std::string_view message) {
+  ModelView m;
+  for (Fields f(message); f.next();) {
+    switch (f.tag<proto::Model>()) {
+      case proto::Model::specificationVersion: m.spec_version = f.integer(); break;
+      case proto::Model::description: m.description = f.bytes(); break;
+      case proto::Model::mlProgram:
+        m.program = f.bytes();
+        m.has_program = true;
+        break;
+      default:
+        if (const std::string_view kind = kind_of(f.number()); !kind.empty()) m.other_kind = kind;
+        f.skip();
+    }
+  }
+  return m;
+}
+
+// Opens each blob file once; only files beside the model, inside the package.
+class BlobFiles {
+ public:
+  BlobFiles(fs::path package, fs::path model_folder) : package_(std::move(package)), folder_(std::move(model_folder)) {}
+
+  Result<ir::ConstantPtr> get(std::string_view file, uint64_t offset, DType dtype, const Shape& shape) {
+    auto at = open_.find(file);
+    if (at == open_.end()) {
+      if (!file.starts_with(kModelPath))
+        return fail_in(Code::unsafe_path, package_, format("the blob file '{}' is not below {}", file, kModelPath));
+      GRAFT_TRY(const fs::path path, inside(package_, folder_, std::string(file.substr(kModelPath.size()))));
+      GRAFT_TRY(auto reader, BlobReader::open(path.string()));
+      at = open_.emplace(std::string(file), std::move(reader)).first;
+    }
+    return at->second->constant(offset, dtype, shape);
+  }
+
+ private:
+  fs::path package_, folder_;
+  std::map<std::string, std::shared_ptr<const BlobReader>, std::less<>> open_;
+};
+
+Result<Model> decode_model(std::string_view message, const fs::path& package, const fs::path& file,
+                           const ir::OpTable& table) {
+  const ModelView view = split_model(message);
+  if (!view.has_program)
+    return fail_in(view.other_kind.empty() ? Code::malformed : Code::unsupported_format, file,
+                   view.other_kind.empty() ? std::string("no model in this file")
+                                           : format("a {} model; only ML Programs are read", view.other_kind));
+  const ir::OpsetInfo* spec = ir::opset_from_spec_version(static_cast<int>(view.spec_version));
+  if (spec == nullptr || view.spec_version != spec->spec_version)
+    return fail_in(Code::unsupported_format, file,
+                   format("specification version {}; ML Programs of versions 6 to 10 are read", view.spec_version));
+  GRAFT_TRY(Description description, decode_description(view.description));
+  take_name_keys(description.interface, description.metadata);
+  BlobFiles blobs(package, file.parent_path());
+  const BlobSource source = [&](std::string_view name, uint64_t offset, DType dtype, const Shape& shape) {
+    return blobs.get(name, offset, dtype, shape);
+  };
+  GRAFT_TRY(ProgramParts parts, decode_program(view.program, description.interface, table, source));
+  parts.program->metadata = description.metadata;
+  return Model{std::move(parts.program), static_cast<int>(view.spec_version), parts.opset,
+               std::move(description.interface), std::move(description.metadata)};
+}
+
+Result<Model> refuse_file(const fs::path& path) {
+  GRAFT_TRY(const auto file, MappedFile::open(path.string()));
+  const Bytes bytes = file->bytes();
+  const ModelView view = split_model({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  if (view.has_program)
+    return fail_in(Code::unsupported_format, path,
+                   "an ML Program outside a package: its weights lie in another file, so Core ML keeps such models in "
+                   "an .mlpackage folder only");
+  if (view.other_kind.empty()) return fail_in(Code::malformed, path, "not a Core ML model");
+  return fail_in(Code::unsupported_format, path, format("a {} model; only ML Programs are read", view.other_kind));
+}
+
+Result<Model> read_any(const fs::path& path, const ir::OpTable& table) {
+  std::error_code ec;
+  if (!fs::is_directory(path, ec)) return refuse_file(path);
+  if (!fs::exists(path / "Manifest.json", ec) && fs::exists(path / "model.mil", ec))
+    return fail_in(Code::unsupported_format, path, "a compiled model (.mlmodelc); give the package it was made from");
+  GRAFT_TRY(const fs::path file, root_model(path));
+  GRAFT_TRY(const auto mapped, MappedFile::open(file.string()));
+  const Bytes bytes = mapped->bytes();
+  return decode_model({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, file, table);
+}
+
+}  // namespace
+
+Result<Model> read_package(const std::string& path, const ir::OpTable& table) {
+  Result<Model> model = fail(Code::malformed, "");
+  try {
+    model = read_any(path, table);
+  } catch (const protozero::exception& e) {
+    model = fail(Code::malformed, format("broken protobuf: {}", e.what()));
+  } catch (const WireError& e) {
+    model = fail(Code::malformed, e.what());
+  }
+  if (model) return model;
+  return fail(std::move(model).error().in_file(path));
+}
+
+}  // namespace graft::coreml
