@@ -6,6 +6,13 @@
 namespace graft::onnx {
 
 LoweringRows elementwise_lowerings();
+LoweringRows window_lowerings();
+LoweringRows linear_lowerings();
+LoweringRows normalization_lowerings();
+LoweringRows reduction_lowerings();
+LoweringRows shaping_lowerings();
+LoweringRows joining_lowerings();
+LoweringRows constant_lowerings();
 
 // Versions in which a definition changed, for a row: kSince<7, 13>.
 template <int... versions>

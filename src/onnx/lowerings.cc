@@ -9,7 +9,9 @@ namespace graft::onnx {
 std::span<const Lowering* const> all_lowerings() {
   static const std::vector<const Lowering*> kSorted = [] {
     std::vector<const Lowering*> rows;
-    for (const LoweringRows family : {elementwise_lowerings()}) {
+    for (const LoweringRows family :
+         {elementwise_lowerings(), window_lowerings(), linear_lowerings(), normalization_lowerings(),
+          reduction_lowerings(), shaping_lowerings(), joining_lowerings(), constant_lowerings()}) {
       for (const Lowering& row : family) rows.push_back(&row);
     }
     std::sort(rows.begin(), rows.end(), [](const Lowering* a, const Lowering* b) {

@@ -1,0 +1,101 @@
+// Values made from attributes and shapes.
+#include <algorithm>
+
+#include "base/format.h"
+#include "onnx/lower_families.h"
+#include "onnx/patterns.h"
+
+namespace graft::onnx {
+namespace {
+
+ir::ConstantPtr floats(const std::vector<float>& v) {
+  Tensor t(DType::f32, Shape{static_cast<int64_t>(v.size())});
+  std::copy(v.begin(), v.end(), t.span<float>().begin());
+  return ir::Constant::of(std::move(t));
+}
+ir::ConstantPtr strings(const std::vector<std::string>& v) {
+  Tensor t(DType::string, Shape{static_cast<int64_t>(v.size())});
+  std::copy(v.begin(), v.end(), t.span<std::string>().begin());
+  return ir::Constant::of(std::move(t));
+}
+
+// The one attribute of the node; null if there is none of a kind that Constant knows.
+ir::ConstantPtr attribute_value(const Node& node) {
+  for (const Attribute& a : node.attributes) {
+    using T = Attribute::Type;
+    if (a.name == "value" && a.type == T::tensor) return a.t;
+    if (a.name == "sparse_value" && a.type == T::tensor) return a.t;
+    if (a.name == "value_float" && a.type == T::float_)
+      return ir::Constant::scalar(DType::f32, static_cast<double>(a.f));
+    if (a.name == "value_floats" && a.type == T::floats) return floats(a.floats);
+    if (a.name == "value_int" && a.type == T::int_) return ir::Constant::int_scalar(DType::i64, a.i);
+    if (a.name == "value_ints" && a.type == T::ints) return ir::Constant::ints(DType::i64, a.ints);
+    if (a.name == "value_string" && a.type == T::string) return ir::Constant::text(a.s);
+    if (a.name == "value_strings" && a.type == T::strings) return strings(a.strings);
+  }
+  return nullptr;
+}
+
+// An int64 constant that int32 cannot hold stays as it is also in a Core ML build: a consumer that gives saturation the
+// same meaning reads it, any other one refuses the dtype.
+Values constant(NodeView& n, Build& b) {
+  const ir::ConstantPtr c = attribute_value(n.node());
+  if (c == nullptr) {
+    return {n.refuse(Code::invalid_attribute,
+                     "takes one of value, sparse_value, value_float(s), value_int(s), value_string(s)")};
+  }
+  if (!n.for_host() && c->dtype() == DType::i64) {
+    const IntRange i32 = int_range(DType::i32);
+    const TensorView v = c->view();
+    for (int64_t i = 0; i < v.count(); ++i) {
+      if (element_as_int(v, i) < i32.lo || element_as_int(v, i) > i32.hi) return {b.constant(c)};
+    }
+  }
+  return {n.constant(c)};
+}
+
+Values constant_of_shape(NodeView& n, Build& b) {
+  Value* shape = n.in(0);
+  if (shape->poison) return {shape};
+  Value* value = b.scalar(DType::f32, 0);
+  if (n.has_attr("value")) {
+    const Attribute* a = n.attr("value");
+    if (a->type != Attribute::Type::tensor || a->t->count() != 1)
+      return {n.refuse(Code::invalid_attribute, "attribute 'value' must be a tensor of one element")};
+    value = n.constant(ir::Constant::reshape(a->t, Shape{}));
+  }
+  return {b.emit("fill", {{"shape", shape}, {"value", value}})};
+}
+
+Values expand(NodeView& n, Build& b) { return {broadcast_to(b, n.in(0), n.in(1))}; }
+
+Values tile(NodeView& n, Build& b) {
+  Value *x = n.in(0), *reps = n.in(1);
+  if (x->poison || reps->poison) return {b.function().poison()};
+  if (x->rank() == 0) return {x};
+  return {b.emit("tile", {{"x", x}, {"reps", reps}})};
+}
+
+// end - start by step, all run-time values where need be.
+Values range(NodeView& n, Build& b) {
+  Value *start = n.in(0), *limit = n.in(1), *step = n.in(2);
+  const auto scalar = [&](Value* v) {
+    if (v->poison || v->rank() == 0) return v;
+    return b.reshape(v, Dims{});
+  };
+  return {b.emit("range_1d", {{"end", scalar(limit)}, {"start", scalar(start)}, {"step", scalar(step)}})};
+}
+
+constexpr Lowering kRows[] = {
+    {"", "Constant", kSince<1, 9, 11, 12, 13, 19, 21, 23>, constant},
+    {"", "ConstantOfShape", kSince<9, 20, 21, 23>, constant_of_shape},
+    {"", "Expand", kSince<8, 13>, expand},
+    {"", "Tile", kSince<6, 13>, tile},
+    {"", "Range", kSince<11>, range},
+};
+
+}  // namespace
+
+LoweringRows constant_lowerings() { return kRows; }
+
+}  // namespace graft::onnx

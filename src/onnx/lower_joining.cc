@@ -1,0 +1,302 @@
+// Joining, cutting and picking: Concat, Split, Slice, Gather and their kin.
+#include <algorithm>
+
+#include "base/format.h"
+#include "onnx/lower_families.h"
+#include "onnx/patterns.h"
+
+namespace graft::onnx {
+namespace {
+
+Values concat(NodeView& n, Build& b) {
+  Values all = n.all(), some;
+  for (Value* v : all) {
+    if (v->poison) return {v};
+  }
+  if (all.empty()) return {n.refuse(Code::invalid_model, "nothing to join")};
+  const int rank = all[0]->rank();
+  if (!n.has_attr("axis")) return {n.refuse(Code::invalid_attribute, "attribute 'axis' is required")};
+  const int axis = n.axis("axis", 0, rank);
+  // Empty members change nothing, and Core ML has none.
+  for (Value* v : all) {
+    if (v->rank() != rank)
+      return {n.refuse(Code::rank_mismatch,
+                       format("got {} and {}, takes equal ranks", all[0]->type.to_string(), v->type.to_string()))};
+    if (!(v->dim(axis) == Dim(0))) some.push_back(v);
+  }
+  return {b.concat(some.empty() ? Values{all[0]} : some, axis)};
+}
+
+// x[from..to) along an axis; `to` may be a number beyond the end.
+Value* slice_axis(Build& b, Value* x, int axis, int64_t from, std::optional<int64_t> to) {
+  const auto rank = static_cast<size_t>(x->rank()), at = static_cast<size_t>(axis);
+  std::vector<int64_t> begin(rank, 0), end(rank, 0);
+  std::vector<bool> all(rank, true);
+  begin[at] = from;
+  end[at] = to.value_or(0);
+  all[at] = !to.has_value();
+  return b.emit("slice_by_index", {{"x", x}, {"begin", begin}, {"end", end}, {"end_mask", all}});
+}
+
+// The sizes that a node gives; nullopt: equal parts.
+std::optional<std::vector<int64_t>> given_sizes(NodeView& n) {
+  if (n.version() >= 13) return n.const_ints(1, "split");
+  return n.has_attr("split") ? std::optional(n.ints("split")) : std::nullopt;
+}
+
+Values split(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  const int axis = n.axis("axis", 0, x->rank());
+  const Dim size = x->dim(axis);
+  const auto parts = static_cast<size_t>(n.outputs());
+  std::optional<std::vector<int64_t>> sizes = given_sizes(n);
+  if (n.version() >= 18 && n.has_attr("num_outputs") && n.i("num_outputs", 0) != n.outputs()) {
+    return {n.refuse(Code::invalid_attribute,
+                     format("num_outputs is {}, the node has {} outputs", n.i("num_outputs", 0), parts))};
+  }
+  if (sizes && sizes->size() != parts)
+    return {n.refuse(Code::shape_mismatch, format("{} sizes for {} outputs", sizes->size(), parts))};
+  const auto count = static_cast<int64_t>(parts);
+  if (!sizes && size.known()) {
+    if (n.version() < 18 && size.value() % count != 0)
+      return {n.refuse(Code::shape_mismatch,
+                       format("axis {} of {} does not split into {} equal parts", axis, size.value(), count))};
+    // From version 18 on the last part may be smaller.
+    const int64_t each = (size.value() + count - 1) / count;
+    sizes.emplace();
+    for (int64_t i = 0; i < count; ++i) sizes->push_back(std::clamp<int64_t>(size.value() - i * each, 0, each));
+  }
+  if (parts == 1) return {x};
+  if (!sizes && n.version() >= 18) {
+    // Where the last part is smaller cannot be told: each is cut at multiples of the size rounded up.
+    Value* length = sublist(b, b.shape(x), axis, axis + 1);
+    Value* each = b.binary("floor_div", b.add(length, b.like(length, static_cast<double>(count - 1))),
+                           b.like(length, static_cast<double>(count)));
+    Values out;
+    for (int64_t i = 0; i < count; ++i) {
+      std::vector<Part> begin(x->dims().size(), Part::of(0)), end = begin;
+      Value* at = b.mul(each, b.like(each, static_cast<double>(i)));
+      begin[static_cast<size_t>(axis)] = Part::element(at, 0);
+      end[static_cast<size_t>(axis)] = Part::element(b.add(at, each), 0);
+      std::vector<bool> all(x->dims().size(), true);
+      all[static_cast<size_t>(axis)] = false;
+      out.push_back(b.emit("slice_by_index",
+                           {{"x", x}, {"begin", list_of(b, begin)}, {"end", list_of(b, end)}, {"end_mask", all}}));
+    }
+    return out;
+  }
+  if (sizes) return b.emit_all("split", {{"x", x}, {"split_sizes", *sizes}, {"axis", axis}});
+  return b.emit_all("split", {{"x", x}, {"num_splits", count}, {"axis", axis}});
+}
+
+// ---- Slice --------------------------------------------------------------------------------------------------------
+
+// One bound of Slice for each sliced axis: numbers, or a list that only a run knows in full.
+struct Bounds {
+  std::optional<std::vector<int64_t>> numbers;
+  Value* list = nullptr;
+  size_t size() const { return numbers ? numbers->size() : static_cast<size_t>(list->dim(0).value()); }
+};
+
+std::optional<Bounds> read_bounds(NodeView& n, std::string_view attribute, int input) {
+  Bounds out;
+  if (n.version() < 10) {
+    out.numbers = n.ints(attribute);
+    return out;
+  }
+  Value* v = n.in_saturated(input);
+  if (v->poison) return std::nullopt;
+  if (v->is_constant() || (v->content && ir::all_known(*v->content))) {
+    out.numbers = n.const_ints(input, attribute);
+    return out;
+  }
+  if (v->rank() != 1 || !v->dim(0).known()) {
+    n.refuse(Code::dynamic_shape, format("{} must be a list of known length, got {}", attribute, v->type.to_string()));
+    return std::nullopt;
+  }
+  out.list = v;
+  return out;
+}
+
+struct SliceArgs {
+  std::vector<Part> begin, end;
+  std::vector<int64_t> stride;
+  std::vector<bool> begin_mask, end_mask;
+  bool changes = false;
+};
+
+// Numbers are brought into 0..size where the size is known, and masks say "from the start" and "to the end".
+void number_begin(SliceArgs& s, size_t d, const Dim& size, int64_t v) {
+  const bool forward = s.stride[d] > 0;
+  if (size.known()) {
+    const int64_t hi = forward ? size.value() : size.value() - 1;
+    v = std::clamp<int64_t>(v < 0 ? (v < -size.value() ? (forward ? 0 : -1) : v + size.value()) : v, forward ? 0 : -1,
+                            hi);
+    // A backward slice that starts in front of the first element is empty: nothing is between 0 and 0.
+    if (v < 0) {
+      s.begin_mask[d] = false;
+      s.begin[d] = s.end[d] = Part::of(0);
+      s.stride[d] = 1;
+      return;
+    }
+  }
+  v = std::clamp<int64_t>(v, INT32_MIN, INT32_MAX);
+  s.begin_mask[d] = (forward && v == 0) || (!forward && (v == INT32_MAX || (size.known() && v == size.value() - 1)));
+  s.begin[d] = Part::of(v);
+}
+
+void number_end(SliceArgs& s, size_t d, const Dim& size, int64_t v) {
+  const bool forward = s.stride[d] > 0;
+  if (size.known()) {
+    v = std::clamp<int64_t>(v < 0 ? (v < -size.value() ? -1 : v + size.value()) : v, forward ? 0 : -1, size.value());
+    s.end_mask[d] = forward ? v == size.value() : v == -1;
+  } else {
+    v = std::clamp<int64_t>(v, INT32_MIN, INT32_MAX);
+    s.end_mask[d] = forward ? v == INT32_MAX : v == INT32_MIN;
+  }
+  s.end[d] = Part::of(s.end_mask[d] ? 0 : v);
+}
+
+Values slice(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  const std::optional<Bounds> starts = read_bounds(n, "starts", 1), ends = read_bounds(n, "ends", 2);
+  if (!starts || !ends || !b.ok()) return {b.function().poison()};
+  std::optional<std::vector<int64_t>> axes, steps;
+  if (n.version() < 10) {
+    if (n.has_attr("axes")) axes = n.ints("axes");
+  } else {
+    axes = n.const_ints(3, "axes");
+    steps = n.const_ints(4, "steps");
+  }
+  const size_t count = starts->size();
+  if (ends->size() != count || (axes && axes->size() != count) || (steps && steps->size() != count) ||
+      count > x->dims().size()) {
+    return {
+        n.refuse(Code::shape_mismatch,
+                 format("starts, ends, axes and steps do not have one entry each for some of the {} dims", x->rank()))};
+  }
+  const size_t rank = x->dims().size();
+  SliceArgs s{std::vector<Part>(rank), std::vector<Part>(rank), std::vector<int64_t>(rank, 1),
+              std::vector<bool>(rank, true), std::vector<bool>(rank, true)};
+  std::vector<bool> seen(rank, false);
+  for (size_t i = 0; i < count; ++i) {
+    const auto d = static_cast<size_t>(normal_axis(n, axes ? (*axes)[i] : static_cast<int64_t>(i), x->rank()));
+    if (seen[d]) return {n.refuse(Code::value_out_of_range, format("axis {} is given twice", d))};
+    seen[d] = true;
+    const int64_t step = steps ? std::clamp<int64_t>((*steps)[i], -INT32_MAX, INT32_MAX) : 1;
+    if (step == 0) return {n.refuse(Code::value_out_of_range, "a step is 0")};
+    s.stride[d] = step;
+    s.begin_mask[d] = s.end_mask[d] = false;
+    if (ends->numbers)
+      number_end(s, d, x->dims()[d], (*ends->numbers)[i]);
+    else
+      s.end[d] = Part::element(ends->list, static_cast<int64_t>(i));
+    if (starts->numbers)
+      number_begin(s, d, x->dims()[d], (*starts->numbers)[i]);
+    else
+      s.begin[d] = Part::element(starts->list, static_cast<int64_t>(i));
+    s.changes |= !(s.begin_mask[d] && s.end_mask[d] && s.stride[d] == 1);
+  }
+  if (!b.ok()) return {b.function().poison()};
+  if (!s.changes) return {x};
+  Value *begin = list_of(b, s.begin), *end = list_of(b, s.end);
+  const DType dtype = begin->dtype() == DType::i64 || end->dtype() == DType::i64 ? DType::i64 : DType::i32;
+  if (begin->poison || end->poison) return {b.function().poison()};
+  const bool steps_one = std::all_of(s.stride.begin(), s.stride.end(), [](int64_t v) { return v == 1; });
+  return {b.emit("slice_by_index", {{"x", x},
+                                    {"begin", b.cast(begin, dtype)},
+                                    {"end", b.cast(end, dtype)},
+                                    {"stride", steps_one ? nullptr : b.ints(s.stride, dtype)},
+                                    {"begin_mask", s.begin_mask},
+                                    {"end_mask", s.end_mask}})};
+}
+
+// ---- picking by index ---------------------------------------------------------------------------------------------
+
+// MIL's gathers have no bool: it goes through as a number.
+template <class Pick>
+Value* through_numbers(NodeView& n, Build& b, Value* x, Pick&& pick) {
+  if (x->poison || x->dtype() != DType::boolean || n.for_host()) return pick(x);
+  Value* y = pick(b.cast(x, DType::i32));
+  return y->poison ? y : b.cast(y, DType::boolean);
+}
+
+Values gather(NodeView& n, Build& b) {
+  Value *x = n.in(0), *indices = n.in(1);
+  if (x->poison || indices->poison) return {b.function().poison()};
+  const int axis = n.axis("axis", 0, x->rank());
+  indices = wrapped_indices(n, b, indices, x, axis);
+  return {through_numbers(n, b, x, [&](Value* v) { return b.gather(v, indices, axis); })};
+}
+
+Values gather_elements(NodeView& n, Build& b) {
+  Value *x = n.in(0), *indices = n.in(1);
+  if (x->poison || indices->poison) return {b.function().poison()};
+  const int axis = n.axis("axis", 0, x->rank());
+  indices = wrapped_indices(n, b, indices, x, axis);
+  // MIL wants the other dims equal; ONNX lets the indices have fewer.
+  for (int d = 0; d < x->rank() && d < indices->rank(); ++d) {
+    if (d == axis || indices->dim(d) == x->dim(d)) continue;
+    if (!indices->dim(d).known())
+      return {n.refuse(Code::dynamic_shape, format("dim {} of the indices, {}, may differ from the data's, {}", d,
+                                                   indices->dim(d).to_string(), x->dim(d).to_string()))};
+    x = slice_axis(b, x, d, 0, indices->dim(d).value());
+  }
+  return {through_numbers(n, b, x, [&](Value* v) {
+    return b.emit("gather_along_axis", {{"x", v}, {"indices", indices}, {"axis", axis}});
+  })};
+}
+
+// Multi-indices: each of the k entries counts along its own dim.
+Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims) {
+  if (indices->poison || x->poison) return b.function().poison();
+  if (indices->rank() < 1 || !indices->dim(-1).known() || indices->dim(-1).value() + batch_dims > x->rank()) {
+    return n.refuse(Code::shape_mismatch,
+                    format("indices {} do not fit {}", indices->type.to_string(), x->type.to_string()));
+  }
+  bool non_negative = indices->range.lo >= 0;
+  if (indices->is_constant()) {
+    const TensorView v = indices->constant->view();
+    non_negative = true;
+    for (int64_t i = 0; i < v.count(); ++i) non_negative &= element_as_int(v, i) >= 0;
+  }
+  if (non_negative) return indices;
+  std::vector<Part> sizes;
+  Value* shape = nullptr;
+  for (int d = batch_dims; d < batch_dims + indices->dim(-1).value(); ++d) {
+    if (!x->dim(d).known() && shape == nullptr) shape = b.shape(x);
+    sizes.push_back(x->dim(d).known() ? Part::of(x->dim(d).value()) : Part::element(shape, d));
+  }
+  Value* count = b.cast(list_of(b, sizes), indices->dtype());
+  return b.select(b.binary("less", indices, b.like(indices, 0)), b.add(indices, count), indices);
+}
+
+Values gather_nd(NodeView& n, Build& b) {
+  Value *x = n.in(0), *indices = n.in(1);
+  if (x->poison || indices->poison) return {b.function().poison()};
+  const int64_t batch_dims = n.version() >= 12 ? n.i("batch_dims", 0) : 0;
+  if (batch_dims < 0 || batch_dims >= std::min(x->rank(), indices->rank()))
+    return {n.refuse(Code::value_out_of_range, format("batch_dims is {}", batch_dims))};
+  indices = wrapped_multi(n, b, indices, x, static_cast<int>(batch_dims));
+  return {through_numbers(n, b, x, [&](Value* v) {
+    return batch_dims == 0 ? b.emit("gather_nd", {{"x", v}, {"indices", indices}})
+                           : b.emit("gather_nd", {{"x", v}, {"indices", indices}, {"batch_dims", batch_dims}});
+  })};
+}
+
+constexpr Lowering kRows[] = {
+    {"", "Concat", kSince<4, 11, 13>, concat},
+    {"", "Split", kSince<2, 11, 13, 18>, split, "sizes known"},
+    {"", "Slice", kSince<1, 10, 11, 13>, slice, "axes and steps known"},
+    {"", "Gather", kSince<1, 11, 13>, gather},
+    {"", "GatherElements", kSince<11, 13>, gather_elements},
+    {"", "GatherND", kSince<11, 12, 13>, gather_nd},
+};
+
+}  // namespace
+
+LoweringRows joining_lowerings() { return kRows; }
+
+}  // namespace graft::onnx

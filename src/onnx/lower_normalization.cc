@@ -1,0 +1,193 @@
+// Normalisations and softmax.
+#include <algorithm>
+
+#include "base/format.h"
+#include "onnx/lower_families.h"
+#include "onnx/patterns.h"
+
+namespace graft::onnx {
+namespace {
+
+// Parameters of length C shaped to [C, 1, ...], to meet dim 1 of a tensor of this rank.
+Value* per_channel(Build& b, Value* v, int rank) {
+  Ints axes;
+  for (int d = 1; d < rank - 1; ++d) axes.push_back(d);
+  return b.expand_dims(v, axes);
+}
+
+Values batch_norm(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  Values p = n.all(1);
+  if (p.size() < 4) return {n.refuse(Code::invalid_model, format("takes 5 inputs, {} given", n.inputs()))};
+  if (n.version() >= 14 && n.flag("training_mode"))
+    return {n.refuse(Code::unsupported_attribute, "training_mode is 1; only inference is supported")};
+  if (n.version() < 9 && !n.flag("spatial", true))
+    return {n.refuse(Code::unsupported_attribute, "spatial is 0; statistics per channel (spatial 1) are supported")};
+  for (int i = 1; i < n.outputs(); ++i) {
+    if (n.wants(i))
+      return {n.refuse(Code::unsupported_attribute, "outputs of training are asked for; only Y is given")};
+  }
+  if (x->poison) return {x};
+  if (x->rank() < 2)
+    return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
+  bool constant = true;
+  for (Value*& v : p) {
+    if (v->poison) return {v};
+    if (v->rank() != 1 || ir::never_equal(v->dim(0), x->dim(1))) {
+      return {n.refuse(Code::shape_mismatch, format("got a parameter {}, takes one number for each of the {} channels",
+                                                    v->type.to_string(), x->dim(1).to_string()))};
+    }
+    v = b.cast(v, x->dtype());
+    constant &= v->is_constant();
+  }
+  const double epsilon = n.f("epsilon", 1e-5f);
+  Value *gamma = p[0], *beta = p[1], *mean = p[2], *variance = p[3];
+  if (n.for_host() || (constant && x->rank() >= 3 && x->rank() <= 5)) {
+    return {b.emit(
+        "batch_norm",
+        {{"x", x}, {"mean", mean}, {"variance", variance}, {"gamma", gamma}, {"beta", beta}, {"epsilon", epsilon}})};
+  }
+  Value* factor = b.mul(gamma, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}}));
+  Value* shift = b.sub(beta, b.mul(mean, factor));
+  return {b.add(b.mul(x, per_channel(b, factor, x->rank())), per_channel(b, shift, x->rank()))};
+}
+
+// Statistics over the last dims, in fp32 or wider.
+struct Statistics {
+  Value *mean, *factor;
+};
+Statistics statistics(Build& b, Value* x, const Ints& axes, double epsilon) {
+  if (!x->poison && x->dtype() != DType::f64) x = b.cast(x, DType::f32);
+  Value* mean = b.reduce("reduce_mean", x, axes, true);
+  Value* variance = b.reduce("reduce_mean", b.unary("square", b.sub(x, mean)), axes, true);
+  return {mean, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}})};
+}
+
+// The dims from `axis` on.
+Ints last_axes(const Value* x, int axis) {
+  Ints axes;
+  for (int d = axis; d < x->rank(); ++d) axes.push_back(d);
+  return axes;
+}
+
+bool has_dims(const Value* v, const Value* x, int axis) {
+  return v->dims() == Dims(x->dims().begin() + axis, x->dims().end());
+}
+
+Values layer_norm(NodeView& n, Build& b) {
+  Value *x = n.in(0), *scale = n.in(1), *bias = n.optional_in(2);
+  if (x->poison || scale->poison || (bias != nullptr && bias->poison)) return {b.function().poison()};
+  if (x->rank() < 1) return {n.refuse(Code::rank_mismatch, "got a scalar, takes rank 1 or more")};
+  const int axis = n.axis("axis", -1, x->rank());
+  const double epsilon = n.f("epsilon", 1e-5f);
+  const Ints axes = last_axes(x, axis);
+  // MIL's parameters are constants of exactly the normalised dims; others follow as arithmetic.
+  const auto fits = [&](Value* v) { return has_dims(v, x, axis) && (n.for_host() || v->is_constant()); };
+  const bool inside = fits(scale) && (bias == nullptr || fits(bias));
+  Value* y = b.emit("layer_norm", {{"x", x},
+                                   {"axes", axes},
+                                   {"gamma", inside ? scale : nullptr},
+                                   {"beta", inside ? bias : nullptr},
+                                   {"epsilon", epsilon}});
+  if (!inside) {
+    y = b.mul(y, scale);
+    if (bias != nullptr) y = b.add(y, bias);
+  }
+  if (!n.wants(1) && !n.wants(2)) return {y};
+  const Statistics s = statistics(b, x, axes, epsilon);
+  return {y, s.mean, s.factor};
+}
+
+// x / sqrt(mean(x^2) + epsilon) * scale
+Values rms_norm(NodeView& n, Build& b) {
+  Value *x = n.in(0), *scale = n.in(1);
+  if (x->poison || scale->poison) return {b.function().poison()};
+  if (x->rank() < 1) return {n.refuse(Code::rank_mismatch, "got a scalar, takes rank 1 or more")};
+  const Ints axes = last_axes(x, n.axis("axis", -1, x->rank()));
+  const DType wide = x->dtype() == DType::f64 ? DType::f64 : DType::f32;
+  Value* v = b.cast(x, wide);
+  Value* mean = b.reduce("reduce_mean", b.unary("square", v), axes, true);
+  Value* y = b.mul(v, b.emit("rsqrt", {{"x", mean}, {"epsilon", n.f("epsilon", 1e-5f)}}));
+  return {b.mul(b.cast(y, scale->dtype()), scale)};
+}
+
+Values instance_norm(NodeView& n, Build& b) {
+  Value *x = n.in(0), *scale = n.in(1), *bias = n.in(2);
+  if (x->poison || scale->poison || bias->poison) return {b.function().poison()};
+  if (x->rank() < 3)
+    return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 3 or more", x->type.to_string()))};
+  const double epsilon = n.f("epsilon", 1e-5f);
+  if (n.for_host() || (x->rank() <= 4 && scale->is_constant() && bias->is_constant())) {
+    return {b.emit("instance_norm", {{"x", x}, {"gamma", scale}, {"beta", bias}, {"epsilon", epsilon}})};
+  }
+  Value* y = b.emit("layer_norm", {{"x", x}, {"axes", last_axes(x, 2)}, {"epsilon", epsilon}});
+  return {b.add(b.mul(y, per_channel(b, scale, x->rank())), per_channel(b, bias, x->rank()))};
+}
+
+// Scale and bias are per group in version 18, per channel from 21 on.
+Values group_norm(NodeView& n, Build& b) {
+  Value *x = n.in(0), *scale = n.in(1), *bias = n.in(2);
+  if (x->poison || scale->poison || bias->poison) return {b.function().poison()};
+  const int64_t groups = n.required_i("num_groups");
+  if (x->rank() < 2 || groups < 1 || !x->dim(1).known() || x->dim(1).value() % groups != 0) {
+    return {n.refuse(Code::shape_mismatch,
+                     format("{} does not split into {} groups of channels", x->type.to_string(), groups))};
+  }
+  const int64_t each = x->dim(1).value() / groups;
+  Dims grouped{x->dim(0), Dim(groups), Dim(each)};
+  for (int d = 2; d < x->rank(); ++d) grouped[2] = grouped[2] * x->dim(d);
+  Value* hint = x;
+  const std::span<Value* const> hints(&hint, 1);
+  Value* y = b.emit("layer_norm",
+                    {{"x", reshape_to(b, x, grouped, hints)}, {"axes", Ints{2}}, {"epsilon", n.f("epsilon", 1e-5f)}});
+  const auto whole = [&] { return y->poison ? y : reshape_to(b, y, x->dims(), hints); };
+  if (n.version() >= 21) {
+    y = whole();
+    return {b.add(b.mul(y, per_channel(b, scale, x->rank())), per_channel(b, bias, x->rank()))};
+  }
+  y = b.add(b.mul(y, b.expand_dims(scale, {1})), b.expand_dims(bias, {1}));
+  return {whole()};
+}
+
+// ---- softmax ------------------------------------------------------------------------------------------------------
+
+Value* log_softmax_at(Build& b, Value* x, int axis) {
+  return b.sub(x, b.reduce("reduce_log_sum_exp", x, {axis}, true));
+}
+Value* softmax_at(Build& b, Value* x, int axis) { return b.emit("softmax", {{"x", x}, {"axis", axis}}); }
+
+// Before version 13 all dims from `axis` on are one.
+template <Value* (*at)(Build&, Value*, int)>
+Values softmax(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  const int axis = n.axis("axis", n.version() < 13 ? 1 : -1, x->rank(), n.version() < 13);
+  if (x->rank() == 0) {
+    Value* y = at(b, b.expand_dims(x, {0}), 0);
+    return {b.squeeze(y, {0})};
+  }
+  if (n.version() >= 13 || axis == x->rank() - 1) return {at(b, x, axis)};
+  Dims flat(x->dims().begin(), x->dims().begin() + axis);
+  flat.push_back(ir::product(Dims(x->dims().begin() + axis, x->dims().end())));
+  Value* hint = x;
+  const std::span<Value* const> hints(&hint, 1);
+  Value* y = at(b, reshape_to(b, x, flat, hints), axis);
+  return {y->poison ? y : reshape_to(b, y, x->dims(), hints)};
+}
+
+constexpr Lowering kRows[] = {
+    {"", "BatchNormalization", kSince<7, 9, 14, 15>, batch_norm, "inference only, spatial only"},
+    {"", "LayerNormalization", kSince<17>, layer_norm},
+    {"", "RMSNormalization", kSince<23>, rms_norm},
+    {"", "SimplifiedLayerNormalization", kSince<1>, rms_norm, "ONNX Runtime's; the output Y only"},
+    {"", "InstanceNormalization", kSince<6, 22>, instance_norm},
+    {"", "GroupNormalization", kSince<18, 21>, group_norm},
+    {"", "Softmax", kSince<1, 11, 13>, softmax<softmax_at>},
+    {"", "LogSoftmax", kSince<1, 11, 13>, softmax<log_softmax_at>},
+};
+
+}  // namespace
+
+LoweringRows normalization_lowerings() { return kRows; }
+
+}  // namespace graft::onnx

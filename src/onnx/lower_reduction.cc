@@ -1,0 +1,76 @@
+// Reductions over axes, arguments of extremes.
+#include "base/format.h"
+#include "onnx/lower_families.h"
+#include "onnx/patterns.h"
+
+namespace graft::onnx {
+namespace {
+
+// One ONNX reduction: its MIL operator and the version from which axes are an input.
+struct Reduction {
+  const char* op;
+  int axes_input_since;
+};
+
+Value* reduced(NodeView& n, Build& b, const Reduction& r, Value* x) {
+  const bool keep = n.flag("keepdims", true);
+  std::optional<Ints> axes = n.axes("axes", 1, r.axes_input_since, x->rank());
+  if (!axes || axes->empty()) {
+    if (n.version() >= r.axes_input_since && n.flag("noop_with_empty_axes")) return x;
+    axes.emplace();
+    for (int d = 0; d < x->rank(); ++d) axes->push_back(d);
+  }
+  return b.reduce(r.op, x, *axes, keep);
+}
+
+template <const Reduction& r>
+Values reduce(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  if (x->dtype() != DType::boolean) return {reduced(n, b, r, x)};
+  return {b.cast(reduced(n, b, r, b.cast(x, DType::i32)), DType::boolean)};  // min and max, from version 20 on
+}
+
+constexpr Reduction kMean{"reduce_mean", 18}, kSum{"reduce_sum", 13}, kMax{"reduce_max", 18}, kMin{"reduce_min", 18},
+    kProd{"reduce_prod", 18}, kL1{"reduce_l1_norm", 18}, kL2{"reduce_l2_norm", 18}, kLogSum{"reduce_log_sum", 18},
+    kLogSumExp{"reduce_log_sum_exp", 18}, kSumSquare{"reduce_sum_square", 18};
+
+// The first of equals; the last one is found from the other end.
+template <const char* const& op>
+Values arg(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  const int axis = n.axis("axis", 0, x->rank());
+  const bool last = n.version() >= 12 && n.flag("select_last_index");
+  if (last) x = b.emit("reverse", {{"x", x}, {"axes", Ints{axis}}});
+  Value* i = b.emit(op, {{"x", x}, {"axis", axis}, {"keep_dims", n.flag("keepdims", true)}});
+  if (last && !i->poison) {
+    if (!x->dim(axis).known())
+      return {n.refuse(Code::dynamic_shape, "select_last_index needs a known size of the axis")};
+    i = b.sub(b.like(i, static_cast<double>(x->dim(axis).value() - 1)), i);
+  }
+  return {i->poison ? i : b.cast(i, n.mapped(DType::i64))};
+}
+constexpr const char* kArgMax = "reduce_argmax";
+constexpr const char* kArgMin = "reduce_argmin";
+
+constexpr Lowering kRows[] = {
+    {"", "ReduceMean", kSince<1, 11, 13, 18>, reduce<kMean>},
+    {"", "ReduceSum", kSince<1, 11, 13>, reduce<kSum>},
+    {"", "ReduceMax", kSince<1, 11, 12, 13, 18, 20>, reduce<kMax>},
+    {"", "ReduceMin", kSince<1, 11, 12, 13, 18, 20>, reduce<kMin>},
+    {"", "ReduceProd", kSince<1, 11, 13, 18>, reduce<kProd>},
+    {"", "ReduceL1", kSince<1, 11, 13, 18>, reduce<kL1>},
+    {"", "ReduceL2", kSince<1, 11, 13, 18>, reduce<kL2>},
+    {"", "ReduceLogSum", kSince<1, 11, 13, 18>, reduce<kLogSum>},
+    {"", "ReduceLogSumExp", kSince<1, 11, 13, 18>, reduce<kLogSumExp>},
+    {"", "ReduceSumSquare", kSince<1, 11, 13, 18>, reduce<kSumSquare>},
+    {"", "ArgMax", kSince<1, 11, 12, 13>, arg<kArgMax>},
+    {"", "ArgMin", kSince<1, 11, 12, 13>, arg<kArgMin>},
+};
+
+}  // namespace
+
+LoweringRows reduction_lowerings() { return kRows; }
+
+}  // namespace graft::onnx

@@ -1,0 +1,398 @@
+// Convolutions and pools: ONNX's windows in MIL's words. ONNX pads all starts first, MIL start and end of each dim.
+#include <algorithm>
+#include <cmath>
+
+#include "base/format.h"
+#include "onnx/lower_families.h"
+
+namespace graft::onnx {
+namespace {
+
+constexpr int64_t kMaxEntry = INT32_MAX;
+
+// kernel, strides, dilations and pads of a node; one entry a spatial dim.
+struct Window {
+  int spatial = 0;
+  Ints kernel, stride, dilation, before, after;
+  std::string auto_pad;
+  bool same() const { return auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER"; }
+  int64_t reach(int d) const { return (kernel[d] - 1) * dilation[d] + 1; }
+  bool dilated() const {
+    return std::any_of(dilation.begin(), dilation.end(), [](int64_t v) { return v != 1; });
+  }
+  Ints pads() const {  // as MIL wants them
+    Ints p;
+    for (int d = 0; d < spatial; ++d) {
+      p.push_back(before[d]);
+      p.push_back(after[d]);
+    }
+    return p;
+  }
+};
+
+// An integer list attribute with `count` entries of at least `least`; the fallback repeated where it is absent.
+Ints sizes(NodeView& n, std::string_view attribute, int count, int64_t least, int64_t fallback) {
+  const std::vector<int64_t> v = n.ints(attribute, std::vector<int64_t>(static_cast<size_t>(count), fallback));
+  if (v.size() != static_cast<size_t>(count)) {
+    n.refuse(Code::invalid_attribute, format("attribute '{}' has {} entries, takes {}", attribute, v.size(), count));
+    return Ints(count, std::max<int64_t>(least, fallback));
+  }
+  for (int64_t e : v) {
+    if (e >= least && e <= kMaxEntry) continue;
+    n.refuse(Code::invalid_attribute,
+             format("attribute '{}' has an entry {}, takes {}..{}", attribute, e, least, kMaxEntry));
+    return Ints(count, std::max<int64_t>(least, fallback));
+  }
+  return Ints(v);
+}
+
+// nullopt after a refusal.
+std::optional<Window> read_window(NodeView& n, const Value* x, const Ints& kernel) {
+  Window w;
+  w.spatial = x->rank() - 2;
+  if (x->poison) return std::nullopt;
+  if (w.spatial < 1 || w.spatial > 3) {
+    n.refuse(Code::unsupported_rank, format("got an input of rank {}, windows are taken on rank 3 to 5", x->rank()));
+    return std::nullopt;
+  }
+  w.auto_pad = n.s("auto_pad", "NOTSET");
+  if (!w.same() && w.auto_pad != "NOTSET" && w.auto_pad != "VALID") {
+    n.refuse(Code::invalid_attribute,
+             format("auto_pad '{}', takes NOTSET, VALID, SAME_UPPER or SAME_LOWER", w.auto_pad));
+  }
+  w.kernel = kernel;
+  w.stride = sizes(n, "strides", w.spatial, 1, 1);
+  w.dilation = sizes(n, "dilations", w.spatial, 1, 1);
+  const Ints pads = w.auto_pad == "NOTSET" ? sizes(n, "pads", 2 * w.spatial, 0, 0) : Ints(2 * w.spatial, 0);
+  for (int d = 0; d < w.spatial; ++d) {
+    w.before.push_back(pads[d]);
+    w.after.push_back(pads[w.spatial + d]);
+  }
+  if (w.kernel.size() != w.spatial) {
+    n.refuse(Code::invalid_attribute, format("the kernel has {} dims, the input {}", w.kernel.size(), w.spatial));
+    return std::nullopt;
+  }
+  return w;
+}
+
+// Padding of SAME_* as numbers, where the sizes are known or do not matter (stride 1). False: it depends on the run.
+bool resolve_same(Window& w, const Value* x) {
+  if (!w.same()) return true;
+  for (int d = 0; d < w.spatial; ++d) {
+    const Dim& in = x->dims()[static_cast<size_t>(d) + 2];
+    if (!in.known() && w.stride[d] != 1) return false;
+    int64_t total = w.reach(d) - 1;
+    if (in.known()) {
+      const int64_t out = (in.value() + w.stride[d] - 1) / w.stride[d];
+      total = std::max<int64_t>(0, (out - 1) * w.stride[d] + w.reach(d) - in.value());
+    }
+    const int64_t half = total / 2;
+    w.before[d] = w.auto_pad == "SAME_UPPER" ? half : total - half;
+    w.after[d] = total - w.before[d];
+  }
+  return true;
+}
+
+struct Padding {
+  std::string type;
+  Ints pad;
+};
+Padding padding_of(Window& w, const Value* x) {
+  if (!resolve_same(w, x)) return {w.auto_pad == "SAME_UPPER" ? "same" : "same_lower", Ints(2 * w.spatial, 0)};
+  const Ints p = w.pads();
+  const bool none = std::all_of(p.begin(), p.end(), [](int64_t v) { return v == 0; });
+  return {none ? "valid" : "custom", p};
+}
+
+// ---- convolutions -------------------------------------------------------------------------------------------------
+
+// The kernel's sizes are the weight's; kernel_shape may repeat them.
+Ints kernel_of(NodeView& n, const Value* w) {
+  Ints kernel;
+  for (int d = 2; d < w->rank(); ++d) {
+    if (!w->dim(d).known()) n.refuse(Code::dynamic_shape, "the weight's kernel sizes are not known");
+    kernel.push_back(w->dim(d).value());
+  }
+  if (n.has_attr("kernel_shape")) {
+    const std::vector<int64_t> given = n.ints("kernel_shape");
+    if (!std::equal(given.begin(), given.end(), kernel.begin(), kernel.end()))
+      n.refuse(Code::invalid_attribute, format("kernel_shape differs from the weight {}", w->type.to_string()));
+  }
+  return kernel;
+}
+
+// bias[c] added to y[n, c, ...].
+Value* add_bias(Build& b, Value* y, Value* bias) {
+  Ints axes{0};
+  for (int d = 2; d < y->rank(); ++d) axes.push_back(d);
+  return b.add(y, b.expand_dims(bias, axes));
+}
+
+Values conv(NodeView& n, Build& b) {
+  Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
+  if (x->poison || w->poison) return {x};
+  if (w->rank() != x->rank()) {
+    return {n.refuse(Code::rank_mismatch,
+                     format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
+  }
+  std::optional<Window> window = read_window(n, x, kernel_of(n, w));
+  if (!window) return {b.function().poison()};
+  const Padding p = padding_of(*window, x);
+  // Older targets take a constant bias only.
+  Value* inside = bias != nullptr && (bias->is_constant() || n.for_host()) ? bias : nullptr;
+  Value* y = b.emit("conv", {{"x", x},
+                             {"weight", w},
+                             {"bias", inside},
+                             {"strides", window->stride},
+                             {"pad_type", p.type},
+                             {"pad", p.pad},
+                             {"dilations", window->dilation},
+                             {"groups", n.i("group", 1)}});
+  return {bias == inside || y->poison ? y : add_bias(b, y, bias)};
+}
+
+// How much conv_transpose cuts at the start, and at the end (below zero: how much is missing there), of one dim.
+struct Cut {
+  int64_t before, after;
+};
+
+// One dim of ConvTranspose. The uncut result has stride * (in - 1) + reach elements; output_padding asks for more.
+std::optional<Cut> cut_of(NodeView& n, const Window& w, int d, const Dim& in, int64_t extra,
+                          const std::vector<int64_t>& output_shape) {
+  if (output_shape.empty() && !w.same()) return Cut{w.before[d], w.after[d] - extra};
+  // SAME_* gives in * stride, so that the difference does not depend on `in`.
+  int64_t surplus = w.reach(d) - w.stride[d];
+  if (!output_shape.empty()) {
+    const size_t skip = output_shape.size() - static_cast<size_t>(w.spatial);  // some exporters list N and C too
+    if (!in.known()) {
+      n.refuse(Code::dynamic_shape, "output_shape needs known spatial sizes of the input");
+      return std::nullopt;
+    }
+    surplus = w.stride[d] * (in.value() - 1) + w.reach(d) - output_shape[skip + static_cast<size_t>(d)];
+  }
+  const int64_t total = std::max<int64_t>(0, surplus + extra);
+  const int64_t before = w.auto_pad == "SAME_UPPER" ? total / 2 : total - total / 2;
+  return Cut{before, surplus - before};
+}
+
+Values conv_transpose(NodeView& n, Build& b) {
+  Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
+  if (x->poison || w->poison) return {x};
+  if (w->rank() != x->rank()) {
+    return {n.refuse(Code::rank_mismatch,
+                     format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
+  }
+  const std::optional<Window> window = read_window(n, x, kernel_of(n, w));
+  if (!window) return {b.function().poison()};
+  const Ints extra = sizes(n, "output_padding", window->spatial, 0, 0);
+  const std::vector<int64_t> output_shape = n.ints("output_shape");
+  if (!output_shape.empty() && output_shape.size() != static_cast<size_t>(window->spatial) &&
+      output_shape.size() != static_cast<size_t>(window->spatial) + 2) {
+    return {n.refuse(Code::invalid_attribute,
+                     format("output_shape has {} entries, takes {}", output_shape.size(), window->spatial))};
+  }
+  Ints pad, missing;
+  bool grows = false;
+  for (int d = 0; d < window->spatial; ++d) {
+    const std::optional<Cut> c = cut_of(n, *window, d, x->dim(d + 2), extra[d], output_shape);
+    if (!c) return {b.function().poison()};
+    pad.push_back(c->before);
+    pad.push_back(std::max<int64_t>(0, c->after));
+    missing.push_back(0);
+    missing.push_back(std::max<int64_t>(0, -c->after));
+    grows |= c->after < 0;
+  }
+  // What is missing at the end is zero plus bias.
+  Value* inside = bias != nullptr && !grows && (bias->is_constant() || n.for_host()) ? bias : nullptr;
+  const bool none = std::all_of(pad.begin(), pad.end(), [](int64_t v) { return v == 0; });
+  Value* y = b.emit("conv_transpose", {{"x", x},
+                                       {"weight", w},
+                                       {"bias", inside},
+                                       {"pad", pad},
+                                       {"pad_type", none ? "valid" : "custom"},
+                                       {"strides", window->stride},
+                                       {"dilations", window->dilation},
+                                       {"groups", n.i("group", 1)}});
+  if (y->poison) return {y};
+  if (grows) y = b.emit("pad", {{"x", y}, {"pad", missing}, {"mode", "constant"}, {"constant_val", b.like(y, 0)}});
+  return {bias == inside || y->poison ? y : add_bias(b, y, bias)};
+}
+
+// ---- pools --------------------------------------------------------------------------------------------------------
+
+Ints kernel_shape(NodeView& n, const Value* x) {
+  if (!n.has_attr("kernel_shape")) n.refuse(Code::invalid_attribute, "attribute 'kernel_shape' is required");
+  return sizes(n, "kernel_shape", std::max(0, x->rank() - 2), 1, 1);
+}
+
+int64_t pooled_size(const Window& w, int d, int64_t in, bool ceil_mode) {
+  const int64_t room = in + w.before[d] + w.after[d] - w.reach(d);
+  if (room < 0 && !(ceil_mode && room > -w.stride[d])) return 0;
+  int64_t out = (ceil_mode ? (room + w.stride[d] - 1) / w.stride[d] : room / w.stride[d]) + 1;
+  // A window may not start behind the input.
+  if (ceil_mode && (out - 1) * w.stride[d] >= in + w.before[d]) --out;
+  return out;
+}
+
+bool spatial_known(const Value* x) {
+  return std::all_of(x->dims().begin() + 2, x->dims().end(), [](const Dim& d) { return d.known(); });
+}
+
+// A window with gaps has no MIL operator: one strided slice of the padded input for each of its elements, joined by
+// `combine`. Padding holds `fill`; up to `after` is padding, what ceil_mode reaches beyond holds `beyond`.
+Value* slide(NodeView& n, Build& b, Value* x, const Window& w, const Ints& out, double fill, double beyond,
+             Value* (Build::*combine)(Value*, Value*)) {
+  constexpr int64_t kMaxTaps = 256;
+  if (w.kernel.product() > kMaxTaps) {
+    return n.refuse(Code::unsupported_attribute,
+                    format("a dilated window of {} elements, at most {} are taken", w.kernel.product(), kMaxTaps));
+  }
+  Ints pad, rest;
+  for (int d = 0; d < w.spatial; ++d) {
+    const int64_t padded = x->dim(d + 2).value() + w.before[d] + w.after[d];
+    pad.push_back(w.before[d]);
+    pad.push_back(w.after[d]);
+    rest.push_back(0);
+    rest.push_back(std::max<int64_t>(0, (out[d] - 1) * w.stride[d] + w.reach(d) - padded));
+  }
+  const auto padded = [&](Value* v, const Ints& by, double with) {
+    if (std::all_of(by.begin(), by.end(), [](int64_t p) { return p == 0; })) return v;
+    return b.emit("pad", {{"x", v}, {"pad", by}, {"mode", "constant"}, {"constant_val", b.like(v, with)}});
+  };
+  x = padded(padded(x, pad, fill), rest, beyond);
+  Value* y = nullptr;
+  for (int64_t tap = 0; tap < w.kernel.product(); ++tap) {
+    Ints begin{0, 0}, end{0, 0}, stride{1, 1};
+    int64_t left = tap;
+    Ints at(w.spatial, 0);
+    for (int d = w.spatial - 1; d >= 0; --d) {
+      at[d] = left % w.kernel[d];
+      left /= w.kernel[d];
+    }
+    for (int d = 0; d < w.spatial; ++d) {
+      begin.push_back(at[d] * w.dilation[d]);
+      end.push_back(begin.back() + (out[d] - 1) * w.stride[d] + 1);
+      stride.push_back(w.stride[d]);
+    }
+    std::vector<bool> mask(static_cast<size_t>(w.spatial) + 2, false);
+    mask[0] = mask[1] = true;
+    Value* v =
+        b.emit("slice_by_index", {{"x", x}, {"begin", begin}, {"end", end}, {"stride", stride}, {"end_mask", mask}});
+    y = y == nullptr ? v : (b.*combine)(y, v);
+  }
+  return y;
+}
+
+// The sizes of the result; empty where the input's are not known.
+Ints pooled_sizes(const Window& w, const Value* x, bool ceil_mode) {
+  Ints out;
+  if (!spatial_known(x)) return out;
+  for (int d = 0; d < w.spatial; ++d) out.push_back(pooled_size(w, d, x->dim(d + 2).value(), ceil_mode));
+  return out;
+}
+
+// ceil_mode is padding at the end that counts for nothing: where sizes are known it is written so, which every target
+// takes.
+bool ceil_as_padding(Window& w, const Value* x, const Ints& out) {
+  for (int d = 0; d < w.spatial; ++d) {
+    const int64_t in = x->dim(d + 2).value();
+    w.after[d] = std::max(w.after[d], (out[d] - 1) * w.stride[d] + w.reach(d) - in - w.before[d]);
+  }
+  return true;
+}
+
+tl::expected<Window, Value*> read_pool(NodeView& n, Value* x, bool& ceil_mode) {
+  std::optional<Window> w = read_window(n, x, kernel_shape(n, x));
+  if (!w) return tl::unexpected(n.refuse(Code::internal, "no window"));
+  ceil_mode = n.version() >= 10 && n.flag("ceil_mode") && !w->same();
+  if (w->dilated() && !(spatial_known(x) && resolve_same(*w, x))) {
+    return tl::unexpected(n.refuse(Code::dynamic_shape, "a dilated pool needs known spatial sizes"));
+  }
+  const Ints out = pooled_sizes(*w, x, ceil_mode);
+  if (!w->same() && std::any_of(out.begin(), out.end(), [](int64_t v) { return v < 1; })) {
+    return tl::unexpected(
+        n.refuse(Code::shape_mismatch, format("the window is larger than its padded input {}", x->type.to_string())));
+  }
+  return *w;
+}
+
+Values max_pool(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  if (n.wants(1)) {
+    return {n.refuse(Code::unsupported_attribute,
+                     "the second output (Indices) is asked for; only the pooled values can be given")};
+  }
+  bool ceil_mode = false;
+  tl::expected<Window, Value*> w = read_pool(n, x, ceil_mode);
+  if (!w) return {w.error()};
+  Ints out = pooled_sizes(*w, x, ceil_mode);
+  const double lowest = is_float(x->dtype()) ? -INFINITY : static_cast<double>(int_range(x->dtype()).lo);
+  if (w->dilated()) return {slide(n, b, x, *w, out, lowest, lowest, &Build::maximum)};
+  if (ceil_mode && !out.empty()) ceil_mode = !ceil_as_padding(*w, x, out);
+  const Padding p = padding_of(*w, x);
+  return {b.emit("max_pool", {{"x", x},
+                              {"kernel_sizes", w->kernel},
+                              {"strides", w->stride},
+                              {"pad_type", p.type},
+                              {"pad", p.pad},
+                              {"ceil_mode", ceil_mode}})};
+}
+
+// Sum of each window divided by the number of elements that count, which is the same sum over ones.
+Value* dilated_average(NodeView& n, Build& b, Value* x, const Window& w, const Ints& out, bool count_padding) {
+  Value* sum = slide(n, b, x, w, out, 0, 0, &Build::add);
+  if (sum->poison) return sum;
+  std::vector<int64_t> ones_shape{1, 1};
+  for (int d = 2; d < x->rank(); ++d) ones_shape.push_back(x->dim(d).value());
+  Value* ones = b.emit("fill", {{"shape", ones_shape}, {"value", b.like(x, 1)}});
+  return b.div(sum, slide(n, b, ones, w, out, count_padding ? 1 : 0, 0, &Build::add));
+}
+
+Values average_pool(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  const bool count_padding = n.flag("count_include_pad");
+  bool ceil_mode = false;
+  tl::expected<Window, Value*> w = read_pool(n, x, ceil_mode);
+  if (!w) return {w.error()};
+  Ints out = pooled_sizes(*w, x, ceil_mode);
+  if (w->dilated()) return {dilated_average(n, b, x, *w, out, count_padding)};
+  if (ceil_mode && !count_padding && !out.empty()) ceil_mode = !ceil_as_padding(*w, x, out);
+  const Padding p = padding_of(*w, x);
+  return {b.emit("avg_pool", {{"x", x},
+                              {"kernel_sizes", w->kernel},
+                              {"strides", w->stride},
+                              {"pad_type", p.type},
+                              {"pad", p.pad},
+                              {"exclude_padding_from_average", !count_padding},
+                              {"ceil_mode", ceil_mode}})};
+}
+
+template <const char* const& op>
+Values global_pool(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  if (x->rank() < 2)
+    return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
+  Ints axes;
+  for (int d = 2; d < x->rank(); ++d) axes.push_back(d);
+  return {axes.empty() ? x : b.reduce(op, x, axes, true)};
+}
+constexpr const char* kMean = "reduce_mean";
+constexpr const char* kMax = "reduce_max";
+
+constexpr Lowering kRows[] = {
+    {"", "Conv", kSince<1, 11, 22>, conv},
+    {"", "ConvTranspose", kSince<1, 11, 22>, conv_transpose},
+    {"", "MaxPool", kSince<1, 8, 10, 11, 12, 22>, max_pool, "without the output Indices"},
+    {"", "AveragePool", kSince<7, 10, 11, 19, 22>, average_pool},
+    {"", "GlobalAveragePool", kSince<1, 22>, global_pool<kMean>},
+    {"", "GlobalMaxPool", kSince<1, 22>, global_pool<kMax>},
+};
+
+}  // namespace
+
+LoweringRows window_lowerings() { return kRows; }
+
+}  // namespace graft::onnx

@@ -1,0 +1,139 @@
+#include "onnx/patterns.h"
+
+#include <algorithm>
+
+#include "base/format.h"
+
+namespace graft::onnx {
+
+Value* sublist(Build& b, Value* list, int64_t from, int64_t to) {
+  if (list->poison || (from == 0 && list->dim(0) == Dim(to))) return list;
+  return b.emit("slice_by_index",
+                {{"x", list}, {"begin", std::vector<int64_t>{from}}, {"end", std::vector<int64_t>{to}}});
+}
+
+Value* list_of(Build& b, const std::vector<Part>& parts) {
+  DType dtype = DType::i32;
+  for (const Part& p : parts) {
+    if (p.list != nullptr && p.list->poison) return p.list;
+    if (p.list != nullptr && p.list->dtype() == DType::i64) dtype = DType::i64;
+    const IntRange i32 = int_range(DType::i32);
+    if (p.list == nullptr && (p.number < i32.lo || p.number > i32.hi)) dtype = DType::i64;
+  }
+  // Neighbours of one list are taken in one slice.
+  Values pieces;
+  for (size_t i = 0; i < parts.size();) {
+    size_t j = i + 1;
+    if (parts[i].list == nullptr) {
+      std::vector<int64_t> numbers;
+      for (j = i; j < parts.size() && parts[j].list == nullptr; ++j) numbers.push_back(parts[j].number);
+      pieces.push_back(b.ints(numbers, dtype));
+    } else {
+      while (j < parts.size() && parts[j].list == parts[i].list && parts[j].at == parts[j - 1].at + 1) ++j;
+      pieces.push_back(b.cast(sublist(b, parts[i].list, parts[i].at, parts[j - 1].at + 1), dtype));
+    }
+    i = j;
+  }
+  if (pieces.empty()) return b.ints({}, dtype);
+  return b.concat(pieces, 0);
+}
+
+Value* reshape_to(Build& b, Value* x, const Dims& dims, std::span<Value* const> hints) {
+  if (x->poison || x->dims() == dims) return x;
+  const auto unknown = std::count_if(dims.begin(), dims.end(), [](const Dim& d) { return !d.known(); });
+  return unknown > 1 ? b.reshape(x, b.dims_value(dims, hints)) : b.reshape(x, dims);
+}
+
+Value* shape_value(Build& b, const Dims& dims, Value* x, Value* shape) {
+  Value* own = nullptr;
+  std::vector<Part> parts;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    const auto at = std::find(x->dims().begin(), x->dims().end(), dims[i]);
+    if (dims[i].known()) {
+      parts.push_back(Part::of(dims[i].value()));
+    } else if (at != x->dims().end()) {
+      if (own == nullptr) own = b.shape(x);
+      parts.push_back(Part::element(own, at - x->dims().begin()));
+    } else {
+      parts.push_back(Part::element(shape, static_cast<int64_t>(i)));
+    }
+  }
+  return list_of(b, parts);
+}
+
+Value* broadcast_to(Build& b, Value* x, Value* shape) {
+  if (x->poison || shape->poison) return b.function().poison();
+  if (!shape->dim(0).known() || shape->dim(0).value() > kMaxRank) {
+    return b.refuse(Code::dynamic_shape, "the rank of the result cannot be told: the length of the shape is not known");
+  }
+  const int wanted = static_cast<int>(shape->dim(0).value()), rank = std::max(wanted, x->rank());
+  std::optional<Dims> to = shape->content;
+  if (shape->is_constant()) {
+    to.emplace();
+    for (int64_t i = 0; i < wanted; ++i) to->emplace_back(element_as_int(shape->constant->view(), i));
+  }
+  Ints lead;
+  for (int d = 0; d < rank - x->rank(); ++d) lead.push_back(d);
+  Value* y = b.expand_dims(x, lead);
+  if (y->poison) return y;
+  // How often each dim repeats: only a dim of 1 does. One whose two sizes cannot be compared is left to arithmetic.
+  std::vector<Part> reps(static_cast<size_t>(rank), Part::of(1));
+  bool repeats = false, open = !to.has_value();
+  for (int d = rank - wanted; to && d < rank; ++d) {
+    const Dim &have = y->dim(d), &want = (*to)[static_cast<size_t>(d - (rank - wanted))];
+    if (want.range().hi < 0)
+      return b.refuse(Code::value_out_of_range, format("size {} in the shape", want.to_string()));
+    if (want == Dim(1) || have == want) continue;
+    if (have == Dim(1)) {
+      reps[static_cast<size_t>(d)] = want.known() ? Part::of(want.value()) : Part::element(shape, d - (rank - wanted));
+      repeats = true;
+    } else if (ir::never_equal(have, want) && (have.range().lo > 1 || have == Dim(0)) &&
+               (want.range().lo > 1 || want == Dim(0))) {
+      return b.refuse(Code::shape_mismatch,
+                      format("{} does not expand to {}", x->type.to_string(), ir::to_string(*to)));
+    } else {
+      open = true;
+    }
+  }
+  if (!open) return repeats ? b.emit("tile", {{"x", y}, {"reps", list_of(b, reps)}}) : y;
+  // Ones of the shape multiply every number unchanged; other types are chosen from twice the same.
+  if (is_float(x->dtype()) || is_int(x->dtype()))
+    return b.mul(y, b.emit("fill", {{"shape", shape}, {"value", b.like(x, 1)}}));
+  return b.select(b.emit("fill", {{"shape", shape}, {"value", b.scalar(DType::boolean, 1)}}), y, y);
+}
+
+Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis) {
+  if (indices->poison || x->poison) return b.function().poison();
+  const Dim size = x->dim(axis);
+  if (indices->is_constant() && indices->constant->count() > 0) {
+    int64_t lo = INT64_MAX, hi = INT64_MIN;
+    const TensorView v = indices->constant->view();
+    for (int64_t i = 0; i < v.count(); ++i) {
+      lo = std::min(lo, element_as_int(v, i));
+      hi = std::max(hi, element_as_int(v, i));
+    }
+    if (size.known() && (lo < -size.value() || hi >= size.value())) {
+      return n.refuse(Code::value_out_of_range,
+                      format("index {} is outside a dim of {}", lo < -size.value() ? lo : hi, size.value()));
+    }
+    if (lo >= 0) return indices;
+  } else if (indices->range.lo >= 0) {
+    return indices;
+  }
+  if (info(indices->dtype()).kind == DTypeKind::unsigned_int) return indices;
+  Value* count = nullptr;
+  if (size.known()) {
+    count = b.like(indices, static_cast<double>(size.value()));
+  } else {
+    count = b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}), indices->dtype());
+  }
+  return b.select(b.binary("less", indices, b.like(indices, 0)), b.add(indices, count), indices);
+}
+
+int normal_axis(NodeView& n, int64_t axis, int rank) {
+  if (axis >= -rank && axis < rank) return static_cast<int>(axis < 0 ? axis + rank : axis);
+  n.refuse(Code::value_out_of_range, format("axis {} is outside -{}..{}", axis, rank, rank - 1));
+  return 0;
+}
+
+}  // namespace graft::onnx

@@ -1,0 +1,36 @@
+// Emissions of more than one operator that several families share. Private to src/onnx.
+#pragma once
+
+#include "onnx/node_view.h"
+
+namespace graft::onnx {
+
+// An integer list put together from numbers and from elements of run-time lists.
+struct Part {
+  int64_t number = 0;
+  Value* list = nullptr;  // rank 1; null: the number
+  int64_t at = 0;         // which element of the list
+  static Part of(int64_t v) { return {v, nullptr, 0}; }
+  static Part element(Value* list, int64_t at) { return {0, list, at}; }
+};
+// Rank 1; a constant when all parts are numbers. The dtype is that of the lists (int64 if any is), else int32.
+Value* list_of(Build& b, const std::vector<Part>& parts);
+// list[from..to) of a rank-1 value.
+Value* sublist(Build& b, Value* list, int64_t from, int64_t to);
+
+// x reshaped to dims whose symbols may come from any of `hints`.
+Value* reshape_to(Build& b, Value* x, const Dims& dims, std::span<Value* const> hints);
+// A rank-1 value that holds dims; the elements of `shape` (which holds the same dims) serve where they can't be
+// computed from x.
+Value* shape_value(Build& b, const Dims& dims, Value* x, Value* shape);
+
+// x repeated to the dims of `shape`, numpy's rule in both directions; only as far as is needed.
+Value* broadcast_to(Build& b, Value* x, Value* shape);
+
+// Indices along a dim of x, made non-negative where they are not proven to be. -n..n-1 is legal.
+Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis);
+
+// 0..rank-1 from -rank..rank-1; 0 after a refusal.
+int normal_axis(NodeView& n, int64_t axis, int rank);
+
+}  // namespace graft::onnx
