@@ -25,7 +25,8 @@ endif()
 
 option(GRAFT_WERROR "Warnings are errors" ON)
 option(GRAFT_UNITY "Compile several sources as one (faster clean builds)" OFF)
-option(GRAFT_PCH "Precompile the standard headers" ON)
+# Off by default: ccache shares plain objects between build trees, precompiled headers are each tree's own.
+option(GRAFT_PCH "Precompile the standard headers (faster clean builds)" OFF)
 
 # -fPIC for all, executables too: a precompiled header serves only code compiled as it was itself.
 add_compile_options(-fPIC -Wall -Wextra -Wpedantic -Wconversion)
