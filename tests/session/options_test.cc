@@ -1,0 +1,115 @@
+#include "session/options.h"
+
+#include <gtest/gtest.h>
+
+namespace graft::session {
+namespace {
+
+Result<Options> parse(std::initializer_list<NamedOption> options) {
+  return parse_options(std::span<const NamedOption>(options.begin(), options.size()));
+}
+
+std::string error_of(std::initializer_list<NamedOption> options) {
+  const Result<Options> r = parse(options);
+  return r ? std::string("accepted") : render(r.error());
+}
+
+TEST(Options, DefaultsAreFloat16OnAutomaticDevice) {
+  const Result<Options> o = parse({});
+  ASSERT_TRUE(o);
+  EXPECT_EQ(o->device, Device::automatic);
+  EXPECT_EQ(o->partition.precision, partition::Precision::f16);
+  EXPECT_FALSE(o->partition.target);
+}
+
+TEST(Options, CpuOnlyUnitsMeanFloat32UnlessAsked) {
+  EXPECT_EQ(parse({{"device", "coreml-cpu"}})->partition.precision, partition::Precision::f32);
+  EXPECT_EQ(parse({{"device", "coreml-cpu"}, {"precision", "float16"}})->partition.precision,
+            partition::Precision::f16);
+  EXPECT_EQ(parse({{"device", "coreml"}, {"MLComputeUnits", "CPUOnly"}})->partition.precision,
+            partition::Precision::f32);
+}
+
+TEST(Options, NamesOfOtherToolsAreAccepted) {
+  const Result<Options> o = parse({{"provider", "CoreMLExecutionProvider"},
+                                   {"ModelFormat", "MLProgram"},
+                                   {"MLComputeUnits", "CPUAndNeuralEngine"},
+                                   {"minimum_deployment_target", "macOS13"},
+                                   {"compute_precision", "FLOAT32"}});
+  ASSERT_TRUE(o) << render(o.error());
+  EXPECT_EQ(o->device, Device::coreml);
+  EXPECT_EQ(o->units, backend::ComputeUnits::cpu_and_ne);
+  EXPECT_EQ(o->partition.target, ir::Opset::ios16);
+  EXPECT_EQ(o->partition.precision, partition::Precision::f32);
+}
+
+TEST(Options, FlagForm) {
+  EXPECT_EQ(parse({{"COREML_FLAGS", "COREML_FLAG_CREATE_MLPROGRAM|COREML_FLAG_USE_CPU_AND_GPU"}})->units,
+            backend::ComputeUnits::cpu_and_gpu);
+  EXPECT_EQ(parse({{"COREML_FLAGS", "17"}})->units, backend::ComputeUnits::cpu_only);
+  EXPECT_NE(error_of({{"COREML_FLAGS", "COREML_FLAG_USE_CPU_ONLY"}}).find("NeuralNetwork is not available yet"),
+            std::string::npos);
+  EXPECT_NE(error_of({{"COREML_FLAGS", "COREML_FLAG_NONSENSE"}}).find("COREML_FLAG_USE_CPU_ONLY"), std::string::npos);
+}
+
+TEST(Options, UnknownNamesAndValuesListTheLegalOnes) {
+  const std::string name = error_of({{"devise", "cpu"}});
+  EXPECT_NE(name.find("unknown option 'devise'"), std::string::npos);
+  EXPECT_NE(name.find("MLComputeUnits"), std::string::npos);
+  EXPECT_NE(error_of({{"device", "npu"}}).find("coreml-ane"), std::string::npos);
+  EXPECT_NE(error_of({{"target", "iOS12"}}).find("macOS12"), std::string::npos);
+  EXPECT_NE(error_of({{"target", "iOS13"}}).find("[not_available_yet]"), std::string::npos);
+}
+
+TEST(Options, WhatDoesNothingYetIsRefusedButForItsDefault) {
+  EXPECT_TRUE(parse({{"SpecializationStrategy", "Default"}, {"ModelCacheDirectory", ""}, {"ProfileComputePlan", "0"}}));
+  EXPECT_NE(error_of({{"SpecializationStrategy", "FastPrediction"}}).find("[not_available_yet]"), std::string::npos);
+  EXPECT_NE(error_of({{"ModelFormat", "NeuralNetwork"}}).find("[not_available_yet]"), std::string::npos);
+}
+
+TEST(Options, EveryDocumentedDefaultIsAccepted) {
+  for (const OptionInfo& o : all_options()) {
+    std::string value(o.fallback);
+    if (value.find(' ') != std::string::npos) value = value.substr(0, value.find(' '));
+    if (value.empty() && o.available) continue;  // "not given" is their default
+    const NamedOption one{std::string(o.name), value};
+    const Result<Options> r = parse_options(std::span(&one, 1));
+    EXPECT_TRUE(r) << o.name << ": " << (r ? "" : render(r.error()));
+  }
+}
+
+TEST(Shapes, FixedRangesAndPreferredSizes) {
+  const auto d = parse_shape("1x3x(64..2048)x(8..512=224)");
+  ASSERT_TRUE(d) << render(d.error());
+  ASSERT_EQ(d->size(), 4u);
+  EXPECT_EQ((*d)[1].lo, 3);
+  EXPECT_EQ((*d)[2].hi, 2048);
+  EXPECT_FALSE((*d)[2].preferred);
+  EXPECT_EQ((*d)[3].preferred, 224);
+}
+
+TEST(Shapes, MistakesAreExplained) {
+  const auto why = [](std::string_view text) {
+    const auto r = parse_shape(text);
+    return r ? std::string("accepted") : r.error().message;
+  };
+  EXPECT_NE(why("1x").find("a size is missing"), std::string::npos);
+  EXPECT_NE(why("1x(4..2)").find("range 4..2 is empty"), std::string::npos);
+  EXPECT_NE(why("1x(4-2)").find("'..' is missing"), std::string::npos);
+  EXPECT_NE(why("(1..8=9)").find("outside its range"), std::string::npos);
+  EXPECT_NE(why("1x3 ").find("was not expected"), std::string::npos);
+  EXPECT_NE(why("99999999999").find("sizes go up to"), std::string::npos);
+  EXPECT_NE(why("1x1x1x1x1x1x1x1x1").find("at most 8 dims"), std::string::npos);
+  EXPECT_NE(why("-3").find("a size is missing"), std::string::npos);
+}
+
+TEST(Shapes, SeveralInputsAndNamesWithColons) {
+  onnx::LowerOptions o;
+  ASSERT_TRUE(parse_shapes("x:1x2,model/input:0:4x5", o));
+  EXPECT_EQ(o.shapes.at("x").size(), 2u);
+  EXPECT_EQ(o.shapes.at("model/input:0")[1].lo, 5);
+  EXPECT_FALSE(parse_shapes("1x2x3", o));
+}
+
+}  // namespace
+}  // namespace graft::session
