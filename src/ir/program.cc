@@ -120,6 +120,17 @@ Operand operand_of(const Value& value) {
   return o;
 }
 
+Operand typed_operand_of(const Value& value) {
+  constexpr int64_t kReadable = 4096;  // elements; parameters are far smaller
+  if (value.constant == nullptr || value.constant->count() <= kReadable) return operand_of(value);
+  Operand o;
+  o.type = &value.type;
+  o.range = value.range;
+  o.constant = true;
+  o.value = {value.constant->dtype(), value.constant->shape(), nullptr};
+  return o;
+}
+
 Call call_of(const Op& op, std::function<Dim(IntRange)> fresh) {
   Call call(*op.row);
   for (size_t p = 0; p < op.args.size(); ++p) {

@@ -108,6 +108,8 @@ void replace_uses(Block& block, const std::unordered_map<Value*, Value*>& replac
 // A Call on the operator's arguments as far as the program knows them. `fresh` names sizes only a run can tell.
 Call call_of(const Op& op, std::function<Dim(IntRange)> fresh = nullptr);
 Operand operand_of(const Value& value);
+// The same without the contents of big constants: enough to check types, and a lazy constant stays lazy.
+Operand typed_operand_of(const Value& value);
 // A deep copy of a function (constants shared).
 std::unique_ptr<Function> clone(const Function& function);
 

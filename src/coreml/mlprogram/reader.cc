@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "base/format.h"
 #include "coreml/mlprogram/constexpr_upgrade.h"
-#include "ir/builder.h"
+#include "ir/assemble.h"
 
 namespace graft::coreml {
 namespace {
@@ -153,14 +152,19 @@ class FunctionReader {
 
   Status read_operation(std::string_view message) {
     const OperationView op(message);
-    Status s = op.type == "const"                  ? read_const(op)
-               : op.type.starts_with("constexpr_") ? read_constexpr(op)
-               : op.type == "cond"                 ? read_cond(op)
-               : op.type == "while_loop"           ? read_while(op)
-                                                   : read_plain(op);
+    Status s;
+    if (op.type == "const")
+      s = read_const(op);
+    else if (op.type.starts_with("constexpr_"))
+      s = read_constexpr(op);
+    else if (op.type == "cond" || op.type == "while_loop")
+      s = read_with_blocks(op);
+    else
+      s = read_plain(op);
     if (s) return s;
     const std::string_view where = op.outputs.empty() ? std::string_view() : decode_named_type(op.outputs[0]).name;
-    return fail(std::move(s).error().at_node(where, op.type));
+    Diag d = std::move(s).error();
+    return fail(std::move(d).at_node(where, op.type));
   }
 
   Result<const ir::OpRow*> row_of(const OperationView& op) const {
@@ -281,37 +285,14 @@ class FunctionReader {
     for (size_t i = 0; i < results.size(); ++i) {
       const NamedType n = decode_named_type(op.outputs[i]);
       GRAFT_TRY(const ir::Type declared, decode_type(n.type, [](int) { return ir::Dim::symbol("?"); }));
-      GRAFT_CHECK(reconcile(n.name, *results[i], declared));
+      if (Status s = accept_declared(*results[i], declared); !s) {
+        Diag d = std::move(s).error();
+        return fail(std::move(d).at_tensor(n.name));
+      }
       results[i]->name = std::string(n.name);
       GRAFT_CHECK(define(n.name, results[i]));
     }
     return {};
-  }
-
-  // The inferred type stands; a size that only a run can tell is taken from the file where it says one.
-  static Status reconcile(std::string_view name, ir::Value& v, const ir::Type& declared) {
-    const auto mismatch = [&] {
-      return invalid(
-          format("'{}' is declared as {}, its operator gives {}", name, declared.to_string(), v.type.to_string()));
-    };
-    if (!declared.is_tensor() || !v.type.is_tensor()) {
-      return declared.kind == v.type.kind ? Status() : Status(mismatch());
-    }
-    if (declared.dtype != v.type.dtype || declared.rank() != v.type.rank()) return mismatch();
-    for (size_t d = 0; d < declared.dims.size(); ++d) {
-      const ir::Dim& want = declared.dims[d];
-      ir::Dim& have = v.type.dims[d];
-      if (!want.known()) continue;
-      if (never_equal(want, have)) return mismatch();
-      if (have.symbol_name().starts_with('?')) have = want;
-    }
-    return {};
-  }
-
-  std::unique_ptr<ir::Block> new_block() {
-    auto block = std::make_unique<ir::Block>();
-    block->function = &function_;
-    return block;
   }
 
   // The only values of an argument, by name.
@@ -322,67 +303,18 @@ class FunctionReader {
     return invalid(format("argument '{}' is missing", name));
   }
 
-  Result<std::vector<std::unique_ptr<ir::Block>>> read_two_blocks(const OperationView& op) {
-    if (op.blocks.size() != 2) return invalid(format("takes two blocks, has {}", op.blocks.size()));
+  Status read_with_blocks(const OperationView& op) {
+    GRAFT_TRY(const ir::OpRow* row, row_of(op));
+    const bool loop = row->name() == "while_loop";
+    GRAFT_TRY(const ir::Values values, argument(op, loop ? "loop_vars" : "pred"));
     std::vector<std::unique_ptr<ir::Block>> blocks;
     for (const std::string_view message : op.blocks) {
-      blocks.push_back(new_block());
+      blocks.push_back(std::make_unique<ir::Block>());
+      blocks.back()->function = &function_;
       GRAFT_CHECK(read_block(message, *blocks.back()));
     }
-    return blocks;
-  }
-
-  Status read_cond(const OperationView& op) {
-    GRAFT_TRY(const ir::OpRow* row, row_of(op));
-    GRAFT_TRY(const ir::Values pred, argument(op, "pred"));
-    if (pred.size() != 1 || !pred[0]->type.is_tensor()) return invalid("'pred' takes one value");
-    GRAFT_TRY(auto blocks, read_two_blocks(op));
-    const ir::Values &yes = blocks[0]->outputs, &no = blocks[1]->outputs;
-    if (yes.size() != no.size() || !blocks[0]->inputs.empty() || !blocks[1]->inputs.empty())
-      return invalid("both branches must return the same values and take none");
-    ir::Types types;
-    for (size_t i = 0; i < yes.size(); ++i) {
-      ir::Type type = yes[i]->type;
-      const ir::Type& other = no[i]->type;
-      if (type.kind != other.kind || type.dtype != other.dtype || type.rank() != other.rank())
-        return invalid(format("the branches return {} and {}", type.to_string(), other.to_string()));
-      for (size_t d = 0; d < type.dims.size(); ++d) {
-        if (!(type.dims[d] == other.dims[d])) type.dims[d] = fresh();
-      }
-      types.push_back(std::move(type));
-    }
-    const ir::Values results =
-        builder_.emit_blocks(row->name(), {{"pred", pred[0]}}, std::move(blocks), std::move(types));
-    if (!builder_.ok()) return fail(*builder_.failure());
-    return name_results(op, results);
-  }
-
-  Status read_while(const OperationView& op) {
-    GRAFT_TRY(const ir::OpRow* row, row_of(op));
-    GRAFT_TRY(const ir::Values vars, argument(op, "loop_vars"));
-    GRAFT_TRY(auto blocks, read_two_blocks(op));
-    const ir::Values& go = blocks[0]->outputs;
-    if (go.size() != 1 || !go[0]->type.is_tensor() || go[0]->dtype() != DType::boolean)
-      return invalid("the condition block must return one bool");
-    const ir::Block& body = *blocks[1];
-    if (blocks[0]->inputs.size() != vars.size() || body.inputs.size() != vars.size() ||
-        body.outputs.size() != vars.size())
-      return invalid("the blocks must take and return the loop variables");
-    ir::Types types;
-    for (size_t i = 0; i < vars.size(); ++i) {
-      ir::Type type = body.inputs[i]->type;
-      for (const ir::Type* t : {&vars[i]->type, &body.outputs[i]->type, &blocks[0]->inputs[i]->type}) {
-        if (t->kind != type.kind || t->dtype != type.dtype || t->rank() != type.rank())
-          return invalid(format("loop variable {} is {} and {}", i, type.to_string(), t->to_string()));
-      }
-      for (ir::Dim& d : type.dims) {
-        if (!d.known()) d = fresh();
-      }
-      types.push_back(std::move(type));
-    }
-    const ir::Values results =
-        builder_.emit_blocks(row->name(), {{"loop_vars", vars}}, std::move(blocks), std::move(types));
-    if (!builder_.ok()) return fail(*builder_.failure());
+    GRAFT_TRY(const ir::Values results, loop ? assemble_while(builder_, values, std::move(blocks))
+                                             : assemble_cond(builder_, values, std::move(blocks)));
     return name_results(op, results);
   }
 

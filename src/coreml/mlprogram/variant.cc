@@ -9,19 +9,6 @@ using ir::Opset;
 
 namespace {
 
-// Checks read parameters, not weights: contents of big constants are left out, so that a lazy cast stays lazy.
-constexpr int64_t kReadable = 4096;
-
-ir::Operand operand(const ir::Value& v) {
-  if (v.constant == nullptr || v.constant->count() <= kReadable) return ir::operand_of(v);
-  ir::Operand o;
-  o.type = &v.type;
-  o.range = v.range;
-  o.constant = true;
-  o.value = {v.constant->dtype(), v.constant->shape(), nullptr};
-  return o;
-}
-
 tl::unexpected<Diag> later(const ir::Op& op, std::string message) {
   Diag d;
   d.code = Code::needs_later_target;
@@ -68,7 +55,7 @@ Result<FittedOp> fit(const ir::Op& op, Opset opset) {
       continue;
     }
     std::vector<ir::Operand> operands;
-    for (const ir::Value* v : op.args[i]) operands.push_back(operand(*v));
+    for (const ir::Value* v : op.args[i]) operands.push_back(ir::typed_operand_of(*v));
     fitted.call.set(static_cast<int>(i), std::move(operands));
   }
   GRAFT_CHECK(check_arguments(fitted.call, *signature, false));

@@ -6,9 +6,10 @@
 #include "base/format.h"
 #include "coreml/mlprogram/defaults.h"
 #include "coreml/mlprogram/encode.h"
-#include "coreml/mlprogram/names.h"
+
 #include "coreml/mlprogram/variant.h"
 #include "ir/builder.h"
+#include "ir/names.h"
 
 namespace graft::coreml {
 namespace {
@@ -264,7 +265,7 @@ class FunctionWriter {
   FunctionInterface& face_;
   const ir::Opset opset_;
   BlobWriter& blobs_;
-  NamePool pool_;
+  ir::NamePool pool_;
   std::unordered_map<const ir::Value*, std::string> names_;         // visible where we are
   std::unordered_map<const ir::Value*, std::string> output_names_;  // values that bear an output's name
 };

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <unordered_map>
 
-namespace graft::coreml {
+namespace graft::ir {
 
 // The nearest legal name: other characters become underscores, a leading digit gets `prefix`, a reserved word a suffix.
 std::string legal_name(std::string_view name, std::string_view prefix = "var_");
@@ -20,4 +20,4 @@ class NamePool {
   std::unordered_map<std::string, int> used_;  // and the number to try next
 };
 
-}  // namespace graft::coreml
+}  // namespace graft::ir

@@ -1,10 +1,10 @@
-#include "coreml/mlprogram/names.h"
+#include "ir/names.h"
 
 #include <algorithm>
 
 #include "base/format.h"
 
-namespace graft::coreml {
+namespace graft::ir {
 namespace {
 
 constexpr std::string_view kReserved[] = {
@@ -36,4 +36,4 @@ std::string NamePool::take(std::string_view hint, std::string_view prefix) {
   }
 }
 
-}  // namespace graft::coreml
+}  // namespace graft::ir
