@@ -1,6 +1,7 @@
 #include "ir/dim.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/format.h"
 
@@ -98,12 +99,64 @@ Dim operator+(const Dim& a, const Dim& b) {
 
 Dim operator-(const Dim& a, const Dim& b) { return a + b * Dim(-1); }
 
+// A dim as coefficient * factors, where no factor is known or a product: what makes h*w*8 and 8*w*h the same dim.
+struct Dim::Factors {
+  int64_t coefficient = 1;
+  Dims list;
+
+  void times(const Factors& other) {
+    coefficient = sat_mul(coefficient, other.coefficient);
+    list.insert(list.end(), other.list.begin(), other.list.end());
+  }
+  Dim product() {
+    std::sort(list.begin(), list.end(), [](const Dim& a, const Dim& b) { return compare(a, b) < 0; });
+    Dim p(1);
+    for (const Dim& f : list) {
+      p = p.known() ? f : Dim::of_term({Term::Kind::product, "", range_mul(p.range(), f.range()), {p, f}});
+    }
+    return p * Dim(coefficient);
+  }
+  // Drops what both have; true if there was something.
+  static bool cancel(Factors& a, Factors& b) {
+    constexpr int64_t kNoMagnitude = INT64_MIN;  // a saturated coefficient: nothing divides it
+    const int64_t common =
+        a.coefficient == kNoMagnitude || b.coefficient == kNoMagnitude ? 1 : std::gcd(a.coefficient, b.coefficient);
+    bool any = common > 1;
+    if (any) {
+      a.coefficient /= common;
+      b.coefficient /= common;
+    }
+    for (size_t i = b.list.size(); i-- > 0;) {
+      const auto at = std::find(a.list.begin(), a.list.end(), b.list[i]);
+      if (at == a.list.end()) continue;
+      a.list.erase(at);
+      b.list.erase(b.list.begin() + static_cast<std::ptrdiff_t>(i));
+      any = true;
+    }
+    return any;
+  }
+};
+
+Dim::Factors Dim::factors() const {
+  if (known()) return {constant_, {}};
+  if (constant_ != 0 || terms_.size() != 1) return {1, {*this}};
+  Factors f{terms_[0].second, {}};
+  const Term& t = *terms_[0].first;
+  if (t.kind == Term::Kind::product) {
+    for (const Dim& a : t.args) f.times(a.factors());
+  } else {
+    Dim one;
+    one.terms_.emplace_back(terms_[0].first, 1);
+    f.list.push_back(std::move(one));
+  }
+  return f;
+}
+
 Dim operator*(const Dim& a, const Dim& b) {
   if (!a.known() && !b.known()) {
-    // Distribute over an affine sum only when it stays one term a side; a product term keeps the rest together.
-    const Dim& lo = compare(a, b) <= 0 ? a : b;
-    const Dim& hi = &lo == &a ? b : a;
-    return Dim::of_term({Dim::Term::Kind::product, "", range_mul(a.range(), b.range()), {lo, hi}});
+    Dim::Factors f = a.factors();
+    f.times(b.factors());
+    return f.product();
   }
   const int64_t k = a.known() ? a.constant_ : b.constant_;
   const Dim& d = a.known() ? b : a;
@@ -139,13 +192,9 @@ Dim floor_div(const Dim& a, const Dim& b) {
     return whole + Dim::of_term({Dim::Term::Kind::floor_div, "", q, {rest, b}});
   }
   if (a == b) return Dim(1);
-  // A product divided by one of its factors.
-  if (a.constant_ == 0 && a.terms_.size() == 1 && a.terms_[0].first->kind == Dim::Term::Kind::product) {
-    const Dim::Term& t = *a.terms_[0].first;
-    for (size_t i = 0; i < 2; ++i) {
-      if (t.args[i] == b) return t.args[1 - i] * Dim(a.terms_[0].second);
-    }
-  }
+  // What both have as a factor cancels.
+  Dim::Factors fa = a.factors(), fb = b.factors();
+  if (!b.known() && Dim::Factors::cancel(fa, fb)) return floor_div(fa.product(), fb.product());
   const IntRange ra = a.range(), rb = b.range();
   IntRange q;
   if (ra.lo >= 0 && rb.lo >= 1) q = {ra.lo / rb.hi, ra.hi / rb.lo};

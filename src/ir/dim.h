@@ -52,6 +52,8 @@ class Dim {
   struct Term;
 
  private:
+  struct Factors;
+  Factors factors() const;
   friend Dim floor_div(const Dim& a, const Dim& b);
   friend Dim dim_min(const Dim& a, const Dim& b);
   friend Dim dim_max(const Dim& a, const Dim& b);

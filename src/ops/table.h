@@ -15,6 +15,8 @@ using Rows = std::span<const ir::OpDef* const>;
 Rows elementwise_rows();
 Rows tensor_operation_rows();
 Rows filling_rows();
+Rows ordering_rows();
+Rows space_depth_rows();
 Rows tensor_transformation_rows();
 Rows slicing_rows();
 Rows scatter_gather_rows();

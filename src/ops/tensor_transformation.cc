@@ -23,17 +23,6 @@ constexpr OpDef moves(OpDef row) {
 
 // ---- reshape ------------------------------------------------------------------------------------------------------
 
-// The product of a over the product of b; dims that both lists hold cancel, so that symbols need not divide.
-Dim quotient(Dims a, Dims b) {
-  std::erase_if(b, [&](const Dim& d) {
-    const auto same = std::find(a.begin(), a.end(), d);
-    if (same == a.end() || d.known()) return false;
-    a.erase(same);
-    return true;
-  });
-  return ir::floor_div(ir::product(a), ir::product(b));
-}
-
 bool has_zero(const Dims& dims) {
   return std::any_of(dims.begin(), dims.end(), [](const Dim& d) { return d == Dim(0); });
 }
@@ -70,7 +59,7 @@ Result<Dims> reshaped(const Dims& x, const Dims& shape) {
   }
   if (open >= 0) {
     if (has_zero(others)) return bad_reshape(x, shape);
-    out[static_cast<size_t>(open)] = quotient(x, others);
+    out[static_cast<size_t>(open)] = ir::floor_div(ir::product(x), ir::product(others));
   }
   if (ir::never_equal(ir::product(x), ir::product(out))) return bad_reshape(x, shape);
   return out;
