@@ -10,7 +10,7 @@
 #include "base/format.h"
 #include "partition/grouping.h"
 #include "partition/remedies.h"
-#include "passes/pipeline.h"
+#include "passes/dead_code.h"
 
 namespace graft::partition {
 
@@ -223,9 +223,11 @@ class Partitioner {
     context.target = ir::BuildTarget{target};
     passes::CoremlPassOptions options;
     options.target = target;
-    options.precision = options_.precision == Precision::f16 ? passes::Precision::f16 : passes::Precision::f32;
-    if (out_.host->main().inputs.size() == piece.inputs.size()) keep_model_order(piece);
-    GRAFT_CHECK(passes::run_coreml_pipeline(*piece.function, options, context));
+    options.precision = options_.precision;
+    keep_model_order(piece);
+    GRAFT_TRY([[maybe_unused]] const int dead, passes::dead_code(*piece.function, context));
+    drop_unread(piece);
+    GRAFT_TRY([[maybe_unused]] const auto changes, passes::run_coreml_pipeline(*piece.function, options, context));
     s.program = std::make_shared<ir::Program>();
     s.program->metadata = out_.host->program->metadata;
     s.opset = target;
@@ -234,7 +236,8 @@ class Partitioner {
     s.outputs = std::move(piece.outputs);
     s.program->functions.push_back(std::move(piece.function));
     for (Diag& d : context.findings) out_.findings.push_back(std::move(d));
-    return check_legal(*s.program->main(), target);
+    GRAFT_TRY([[maybe_unused]] const ir::Opset needed, passes::needed_opset(*s.program->main(), target));
+    return {};
   }
 
   // Inputs appear in the order in which nodes first read them; a piece that takes all of the model's takes them in the
@@ -251,31 +254,27 @@ class Partitioner {
               [&](const ir::Value* a, const ir::Value* b) { return before(*a, *b); });
   }
 
-  // After the passes: the types the function really has; inputs that nothing reads any more are gone.
-  static void adopt_types(ir::Function& fn, std::vector<onnx::Border>& inputs, std::vector<onnx::Border>& outputs) {
-    const auto uses = ir::count_uses(fn.body);
-    std::erase_if(fn.inputs, [&](const ir::Value* v) { return fn.inputs.size() > 1 && !uses.contains(v); });
-    std::erase_if(inputs, [&](onnx::Border& b) {
-      for (const ir::Value* v : fn.inputs) {
-        if (v->name != b.name) continue;
-        b.type = v->type;
-        return false;
-      }
-      return true;
-    });
-    for (size_t i = 0; i < outputs.size(); ++i) outputs[i].type = fn.body.outputs[i]->type;
+  // What was only asked for its size, which is known: unless the model's own caller feeds it, nobody has to.
+  void drop_unread(onnx::Piece& piece) const {
+    const auto uses = ir::count_uses(piece.function->body);
+    const auto unread = [&](const std::string& name) {
+      const auto& inputs = out_.host->main().inputs;
+      if (std::any_of(inputs.begin(), inputs.end(), [&](const ir::Value* v) { return v->name == name; })) return false;
+      const auto& own = piece.function->inputs;
+      return std::any_of(own.begin(), own.end(), [&](const ir::Value* v) { return v->name == name && !uses.contains(v); });
+    };
+    std::erase_if(piece.inputs, [&](const onnx::Border& b) { return unread(b.name); });
+    std::erase_if(piece.function->inputs, [&](const ir::Value* v) { return unread(v->name); });
   }
 
-  static Status check_legal(const ir::Function& fn, ir::Opset target) {
-    Status ok;
-    ir::visit_ops(fn.body, [&](ir::Op& op) {
-      if (!ok) return;
-      if (Result<ir::Opset> r = ir::oldest_opset(ir::call_of(op), target); !r) ok = fail(std::move(r).error());
-      for (const ir::Value* v : op.results) {
-        if (ok) ok = ir::coreml_type_ok(v->type);
+  // After the passes: the types the function really has.
+  static void adopt_types(const ir::Function& fn, std::vector<onnx::Border>& inputs, std::vector<onnx::Border>& outputs) {
+    for (onnx::Border& b : inputs) {
+      for (const ir::Value* v : fn.inputs) {
+        if (v->name == b.name) b.type = v->type;
       }
-    });
-    return ok;
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) outputs[i].type = fn.body.outputs[i]->type;
   }
 
   size_t index_of(const Node& n) const { return static_cast<size_t>(&n - graph_.nodes.data()); }

@@ -9,14 +9,15 @@
 
 #include "onnx/lower.h"
 #include "partition/cost.h"
+#include "passes/pipeline.h"
 
 namespace graft::partition {
 
-enum class Precision : uint8_t { f16, f32 };
+using passes::Precision;
 
 struct Options {
   std::optional<ir::Opset> target;  // unset: the lowest that the claimed nodes need
-  Precision precision = Precision::f16;
+  Precision precision = Precision::float16;
   bool claim = true;              // false: everything stays on the host (device cpu)
   bool drop_unprofitable = true;  // pieces that the cost model says do not pay
   bool remedies = true;           // look for what would change each refusal (costs further attempts)

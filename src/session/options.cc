@@ -85,9 +85,9 @@ Status set_target(State& s, std::string_view, std::string_view value) {
 Status set_precision(State& s, std::string_view name, std::string_view value) {
   s.precision_given = true;
   if (same_word(value, "float16"))
-    s.options.partition.precision = partition::Precision::f16;
+    s.options.partition.precision = partition::Precision::float16;
   else if (same_word(value, "float32"))
-    s.options.partition.precision = partition::Precision::f32;
+    s.options.partition.precision = partition::Precision::float32;
   else
     return bad_value(name, value, "float16, float32");
   return {};
@@ -287,7 +287,7 @@ Result<Options> parse_options(std::span<const NamedOption> options) {
   // CPU-only units exist to get reference values: full precision unless asked otherwise.
   const bool coreml = s.options.device != Device::cpu && s.options.device != Device::automatic;
   if (!s.precision_given && coreml && s.options.units == backend::ComputeUnits::cpu_only)
-    s.options.partition.precision = partition::Precision::f32;
+    s.options.partition.precision = partition::Precision::float32;
   return std::move(s.options);
 }
 

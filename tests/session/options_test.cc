@@ -18,16 +18,16 @@ TEST(Options, DefaultsAreFloat16OnAutomaticDevice) {
   const Result<Options> o = parse({});
   ASSERT_TRUE(o);
   EXPECT_EQ(o->device, Device::automatic);
-  EXPECT_EQ(o->partition.precision, partition::Precision::f16);
+  EXPECT_EQ(o->partition.precision, partition::Precision::float16);
   EXPECT_FALSE(o->partition.target);
 }
 
 TEST(Options, CpuOnlyUnitsMeanFloat32UnlessAsked) {
-  EXPECT_EQ(parse({{"device", "coreml-cpu"}})->partition.precision, partition::Precision::f32);
+  EXPECT_EQ(parse({{"device", "coreml-cpu"}})->partition.precision, partition::Precision::float32);
   EXPECT_EQ(parse({{"device", "coreml-cpu"}, {"precision", "float16"}})->partition.precision,
-            partition::Precision::f16);
+            partition::Precision::float16);
   EXPECT_EQ(parse({{"device", "coreml"}, {"MLComputeUnits", "CPUOnly"}})->partition.precision,
-            partition::Precision::f32);
+            partition::Precision::float32);
 }
 
 TEST(Options, NamesOfOtherToolsAreAccepted) {
@@ -40,7 +40,7 @@ TEST(Options, NamesOfOtherToolsAreAccepted) {
   EXPECT_EQ(o->device, Device::coreml);
   EXPECT_EQ(o->units, backend::ComputeUnits::cpu_and_ne);
   EXPECT_EQ(o->partition.target, ir::Opset::ios16);
-  EXPECT_EQ(o->partition.precision, partition::Precision::f32);
+  EXPECT_EQ(o->partition.precision, partition::Precision::float32);
 }
 
 TEST(Options, FlagForm) {
