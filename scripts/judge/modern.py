@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""The table of ../shared/models/modern: what runs, what compiles, what is missing.
+
+    scripts/judge/modern.py [--only SUBSTRING] [--markdown]
+
+Each folder has a model as it is exported today, inputs (at one or two sizes) and PyTorch's own outputs. Every model must be
+inspected, every missing operator named at once. A model whose operators are all in the table must run right on the host at
+both sizes, and, where `compile` takes the whole graph, from its package too. Exit status 1 if one is wrong.
+
+Tolerance: 1e-3 of the output's range for fp32 (PyTorch's own kernels and onnxruntime differ by up to 1e-4 there), 2e-2 for
+fp16 models and fp16 packages, or 35 dB where single elements stand out; integer and bool outputs must be equal.
+"""
+
+import argparse
+import collections
+import glob
+import json
+import os
+import sys
+import tempfile
+
+import numpy as np
+
+from common import SHARED, Failed, file_name, graft, range_error, run, snr_db
+
+
+def cases(folder):
+    """[(inputs, outputs)] of a model's folder, by tensor name."""
+    result = []
+    for n in ("", "2"):
+        pick = lambda kind: {os.path.basename(f)[len(kind + n) + 1:-4]: np.load(f, allow_pickle=False)
+                             for f in sorted(glob.glob(os.path.join(glob.escape(folder), f"{kind}{n}.*.npy")))}
+        inputs, outputs = pick("in"), pick("out")
+        if outputs:
+            result.append((inputs, outputs))
+    return result
+
+
+def named(report_side, files):
+    """Files are named after tensors with unusual characters replaced: matches them with the model's own names."""
+    by_file = {file_name(p["name"])[:-4]: p["name"] for p in report_side}
+    return {by_file.get(file_name(k)[:-4], k): v for k, v in files.items()}
+
+
+def wrong(got, want, half):
+    """Why the outputs differ, or None."""
+    for name, w in want.items():
+        g = got.get(file_name(name)[:-4])
+        if g is None:
+            return f"{name}: no such output"
+        if g.shape != w.shape:
+            return f"{name}: shape {g.shape}, expected {w.shape}"
+        if w.dtype.kind in "bui":
+            share = float((g != w).mean()) if w.size else 0.0
+            if share > 0:
+                return f"{name}: {share:.1%} of the elements differ"
+            continue
+        e = range_error(g, w)
+        if e > (2e-2 if half else 1e-3) and not snr_db(g, w) >= (35 if half else 60):
+            return f"{name}: {e:.1e} of the range, {snr_db(g, w):.1f} dB"
+    return None
+
+
+def judge(folder, scratch):
+    model = os.path.join(folder, "model.onnx")
+    meta = json.load(open(os.path.join(folder, "meta.json")))
+    row = {"model": os.path.basename(folder), "runs": "", "package32": "", "package16": "", "missing": [], "wrong": []}
+    report = graft("inspect", model)
+    row["missing"] = sorted({r["op"] for r in report["refusals"] if r["code"] == "unsupported_operator" and "unsupported operator" in r["message"]})
+    row["host"] = report["nodes"]["host"]
+    if row["missing"]:
+        return row
+    half_model = any(v.dtype == np.float16 for ins, outs in cases(folder) for v in [*ins.values(), *outs.values()]) or "fp16" in row["model"]
+    for inputs, want in cases(folder):
+        try:
+            why = wrong(run(model, named(report["inputs"], inputs), "--device", "cpu"), want, half_model)
+        except Failed as e:
+            why = str(e).splitlines()[0]
+        if why:
+            row["wrong"].append("host: " + why)
+    row["runs"] = "wrong" if row["wrong"] else "yes"
+    for key, precision in (("package32", "float32"), ("package16", "float16")):
+        package = os.path.join(scratch, f"{row['model']}.{precision}.mlpackage")
+        flags = open_shapes(report)
+        try:
+            graft("compile", model, "-o", package, "--precision", precision, *flags)
+        except Failed:
+            row[key] = "-"
+            continue
+        row[key] = "yes"
+        for inputs, want in cases(folder):
+            try:
+                why = wrong(run(package, named(report["inputs"], inputs)), want, half_model or precision == "float16")
+            except Failed as e:
+                why = str(e).splitlines()[0]
+            if why:
+                row[key] = "inaccurate" if precision == "float16" else "wrong"
+                if precision == "float32":
+                    row["wrong"].append("package: " + why)
+    del meta
+    return row
+
+
+def open_shapes(report):
+    """Open dims become ranges that hold both sizes."""
+    parts = []
+    for p in report["inputs"]:
+        if all(isinstance(d, int) for d in p["shape"]):
+            continue
+        parts.append(p["name"] + ":" + "x".join(str(d) if isinstance(d, int) else "(1..512)" for d in p["shape"]))
+    return ["--shapes", ",".join(parts)] if parts else []
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--markdown", action="store_true")
+    args = parser.parse_args()
+    root = os.path.join(SHARED, "models", "modern")
+    if not os.path.isdir(root):
+        print("skipped: ../shared/models/modern is not here")
+        return 0
+    rows, crashed = [], []
+    line = "| {:22} | {:5} | {:10} | {:10} | {:4} | {}" if args.markdown else "{:22} {:5} {:10} {:10} {:4} {}"
+    print(line.format("model", "runs", "package32", "package16", "host", "missing or wrong"))
+    if args.markdown:
+        print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in sorted(glob.glob(os.path.join(root, "*"))):
+            if args.only not in folder:
+                continue
+            try:
+                row = judge(folder, scratch)
+            except Failed as e:
+                crashed.append(f"{os.path.basename(folder)}: {e}")
+                print(line.format(os.path.basename(folder), "FAIL", "", "", "", str(e).splitlines()[0] if str(e) else e.status), flush=True)
+                continue
+            rows.append(row)
+            note = "; ".join(row["wrong"]) or ", ".join(row["missing"])
+            print(line.format(row["model"], row["runs"] or "-", row["package32"] or "-", row["package16"] or "-", row["host"], note), flush=True)
+    ran = [r for r in rows if r["runs"]]
+    gaps = collections.Counter(op for r in rows for op in r["missing"])
+    print(f"{len(rows)} inspected, {len(ran)} have every operator, {sum(r['runs'] == 'yes' for r in ran)} run right, "
+          f"{sum(r['package32'] == 'yes' for r in ran)} compile whole and run right from the fp32 package, "
+          f"{sum(r['package16'] == 'yes' for r in ran)} from the fp16 package")
+    print("missing most often:", ", ".join(f"{op} ({n})" for op, n in gaps.most_common(25)))
+    bad = [r for r in rows if r["wrong"]]
+    for r in bad:
+        print("WRONG", r["model"], "; ".join(r["wrong"]))
+    for c in crashed:
+        print("FAIL", c)
+    return 1 if bad or crashed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
