@@ -78,10 +78,13 @@ struct LogOfSumOfExp {
   }
   double result(int64_t) const { return sum == 0 ? -INFINITY : largest + std::log(sum); }
 };
-// NaN wins.
+// NaN wins. Nothing gives the end of the range of the elements' dtype, which start() tells where W is wider.
 template <class W>
 struct Max {
   W best = is_real<W> ? W(-INFINITY) : std::numeric_limits<W>::lowest();
+  void start(DType t) {
+    if (!is_real<W> && bits(t) < 64) best = static_cast<W>(int_range(t).lo);
+  }
   void add(W v) {
     if (v > best || is_nan(v)) best = v;
   }
@@ -90,6 +93,9 @@ struct Max {
 template <class W>
 struct Min {
   W best = is_real<W> ? W(INFINITY) : std::numeric_limits<W>::max();
+  void start(DType t) {
+    if (!is_real<W> && bits(t) < 64) best = static_cast<W>(int_range(t).hi);
+  }
   void add(W v) {
     if (v < best || is_nan(v)) best = v;
   }
@@ -138,6 +144,7 @@ void reduce(const TensorView& x, const Ints& axes, const MutableTensorView& y) {
   int64_t at = 0;
   Runs(x.shape, other_axes(x.rank(), axes)).each_element([&](int64_t base) {
     Accumulator<W> a;
+    if constexpr (requires { a.start(x.dtype); }) a.start(x.dtype);
     inner.each([&](int64_t offset, int64_t stride, int64_t n) {
       load(x, base + offset, stride, n, v.data());
       for (size_t i = 0; i < static_cast<size_t>(n); ++i) a.add(v[i]);
