@@ -102,10 +102,25 @@ class Interface {
         GRAFT_TRY(v, converted(v, to, port));
         changes_.push_back({false, port, from, to});
       }
-      if (v->producer == nullptr || seen.contains(v)) v = build_.identity(v);
+      if (v->producer == nullptr || seen.contains(v)) v = copied(v);
       seen.insert(v);
     }
     return {};
+  }
+
+  // An identity that is not folded: a constant needs an operator too that makes it an output.
+  Value* copied(Value* v) {
+    auto op = std::make_unique<Op>();
+    op->row = build_.table().find("identity");
+    op->args = {{v}};
+    op->origin = v->producer != nullptr ? v->producer->origin : v->origin;
+    Value* y = f_.new_value(v->type, v->name);
+    y->producer = op.get();
+    y->range = v->range;
+    y->content = v->content;
+    op->results = {y};
+    f_.body.ops.push_back(std::move(op));
+    return y;
   }
 
   Result<Value*> converted(Value* v, DType to, std::string_view port) {

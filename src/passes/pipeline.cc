@@ -1,0 +1,94 @@
+#include "passes/pipeline.h"
+
+#include "passes/casts.h"
+#include "passes/common_subexpressions.h"
+#include "passes/dead_code.h"
+#include "passes/fuse_conv.h"
+#include "passes/fuse_linear.h"
+#include "passes/precision.h"
+#include "passes/recognise.h"
+#include "passes/shapes.h"
+
+namespace graft::passes {
+namespace {
+
+constexpr Step kHost[] = {
+    {"dead_code", "what nobody uses need not be looked at", dead_code},
+    {"constant_reshapes", "Shape, Gather, Concat before Reshape only said -1", constant_reshapes},
+    {"remove_noops", "exporters leave identities, full slices, casts to the same", remove_noops},
+    {"join_casts", "a cast there and back is nothing", join_casts},
+    {"common_subexpressions", "patterns match one difference, not two equal ones", common_subexpressions},
+    {"merge_transposes", "transposes in a row move once", merge_transposes},
+    {"merge_reshapes", "reshape, squeeze, expand_dims in a row change the shape once", merge_reshapes},
+    {"remove_noops again", "what merging left without effect", remove_noops},
+    {"recognise_rsqrt", "before layer_norm, which knows the quotient by a root", recognise_rsqrt},
+    {"recognise_layer_norm", "one operator that is accurate in fp16 instead of nine that are not",
+     recognise_layer_norm},
+    {"recognise_softmax", "one operator that does not overflow instead of five", recognise_softmax},
+    {"recognise_activations", "silu and gelu in one pass over memory", recognise_activations},
+    {"affine_into_conv", "batch_norm, scale and bias cost nothing inside the weights", affine_into_conv},
+    {"pad_into_window", "windows pad for free", pad_into_window},
+    {"transpose_into_matmul", "matmul reads either way", transpose_into_matmul},
+    {"matmul_to_linear", "constant weights are packed once; bias for free", matmul_to_linear},
+    {"dead_code at the end", "what the rewrites left behind", dead_code},
+};
+
+Status run(const Step& step, ir::Function& function, PassContext& context) {
+  GRAFT_CHECK(step.pass(function, context));
+  if (context.after_pass) context.after_pass(step.name, function);
+  return {};
+}
+
+// After the fusions, so that the constants that are rounded are the final ones.
+constexpr Step kPrecision = {"half_precision", "fp16 except where it would overflow", half_precision};
+constexpr Step kAfterInterface[] = {
+    {"join_casts", "casts of the interface and of the precision meet", join_casts},
+    {"common_subexpressions", "one cast of a value, not one a block", common_subexpressions},
+    {"dead_code", "wide constants and casts that were joined", dead_code},
+    {"keep_inputs", "Core ML drops inputs that nobody reads", keep_inputs},
+};
+
+}  // namespace
+
+std::span<const Step> host_steps() { return kHost; }
+std::span<const Step> coreml_steps() { return kHost; }
+
+Status run_host_pipeline(ir::Function& function, PassContext& context) {
+  context.target = {};
+  for (const Step& step : host_steps()) GRAFT_CHECK(run(step, function, context));
+  return {};
+}
+
+Result<std::vector<InterfaceChange>> run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options,
+                                                         PassContext& context) {
+  context.target = {options.target};
+  for (const Step& step : coreml_steps()) GRAFT_CHECK(run(step, function, context));
+  if (options.precision == Precision::float16) GRAFT_CHECK(run(kPrecision, function, context));
+  GRAFT_TRY(std::vector<InterfaceChange> changes, coreml_io(function, context, options.fp16_io));
+  if (context.after_pass) context.after_pass("coreml_io", function);
+  for (const Step& step : kAfterInterface) GRAFT_CHECK(run(step, function, context));
+  return changes;
+}
+
+Result<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newest) {
+  ir::Opset needed = ir::Opset::ios15;
+  std::optional<Diag> refusal;
+  ir::visit_ops(function.body, [&](ir::Op& op) {
+    if (refusal) return;
+    const Result<ir::Opset> since = ir::oldest_opset(ir::call_of(op), newest);
+    Status ok = since ? Status{} : fail(since.error());
+    for (const ir::Value* v : op.results) {
+      if (ok) ok = ir::coreml_type_ok(v->type);
+    }
+    if (ok) {
+      needed = std::max(needed, *since);
+    } else {
+      refusal = std::move(ok).error();
+      if (refusal->op.empty()) refusal->op = std::string(op.type());
+    }
+  });
+  if (refusal) return fail(std::move(*refusal));
+  return needed;
+}
+
+}  // namespace graft::passes

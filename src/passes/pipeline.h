@@ -1,0 +1,39 @@
+// The pipelines: which passes run for the host and for Core ML, in what order, and why.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "passes/coreml_io.h"
+#include "passes/pass.h"
+
+namespace graft::passes {
+
+enum class Precision : uint8_t { float16, float32 };
+
+struct CoremlPassOptions {
+  ir::Opset target = ir::Opset::ios15;  // the newest opset that may be needed
+  Precision precision = Precision::float16;
+  bool fp16_io = false;  // fp32 ports become fp16 (from iOS16 on)
+};
+
+struct Step {
+  std::string_view name, why;
+  Pass pass;
+};
+// For documentation and for --dump-after=<name>.
+std::span<const Step> host_steps();
+std::span<const Step> coreml_steps();  // those before precision and interface, which take options
+
+// For the engine: ONNX's own dtypes, nothing that changes precision. context.target is set to host.
+Status run_host_pipeline(ir::Function& function, PassContext& context);
+// For a package: everything the host pipeline does as far as the target takes it, then precision and the interface.
+// Returns how the interface changed. context.target is set to options.target. On an error the function is unusable.
+Result<std::vector<InterfaceChange>> run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options,
+                                                         PassContext& context);
+
+// The oldest opset, ios15 at least, that takes every operator and every type of the function, up to `newest`; else the
+// first refusal.
+Result<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newest);
+
+}  // namespace graft::passes

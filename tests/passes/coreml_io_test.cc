@@ -1,0 +1,102 @@
+#include "passes/coreml_io.h"
+
+#include "passes/dead_code.h"
+#include "passes/support.h"
+
+namespace graft::passes {
+namespace {
+
+PassContext target(Opset o) {
+  PassContext c;
+  c.target = {o};
+  return c;
+}
+
+TEST(CoremlIo, PortsBecomeFp32AndInt32WithCastsInside) {
+  Draft d({Opset::ios17});
+  Value *flag = d.input("flag", {2}, DType::boolean), *small = d.input("small", {2}, DType::i16),
+        *half = d.input("half", {2}, DType::f16);
+  d.output(d.b.unary("logical_not", flag), "not");
+  d.output(d.b.identity(small), "same");
+  d.output(d.b.unary("exp", half), "exp");
+  const auto before = ir::clone(d.f);
+  PassContext c = target(Opset::ios17);
+  const auto changes = coreml_io(d.f, c, false);
+  ASSERT_TRUE(changes) << render(changes.error());
+  EXPECT_EQ(*changes, (std::vector<InterfaceChange>{{true, "flag", DType::boolean, DType::i32},
+                                                    {true, "small", DType::i16, DType::i32},
+                                                    {true, "half", DType::f16, DType::f32},
+                                                    {false, "not", DType::boolean, DType::i32},
+                                                    {false, "same", DType::i16, DType::i32},
+                                                    {false, "exp", DType::f16, DType::f32}}));
+  expect_sound(d.f);
+  expect_same(*before, d.f, 0);
+}
+
+TEST(CoremlIo, SixteenBitIntegersNeedIos17) {
+  Draft d({Opset::ios17});
+  d.output(d.b.identity(d.input("small", {2}, DType::i16)));
+  PassContext c = target(Opset::ios15);
+  const auto changes = coreml_io(d.f, c, false);
+  ASSERT_FALSE(changes);
+  EXPECT_EQ(changes.error().code, Code::needs_later_target) << render(changes.error());
+}
+
+TEST(CoremlIo, Int64OnlyWhereACastMeetsIt) {
+  Draft d;
+  Value* i = d.input("i", {2}, DType::i64);
+  d.output(d.b.cast(d.b.add(d.b.cast(i, DType::i32), d.b.ints(std::vector<int64_t>{1, 2})), DType::i64), "sum");
+  PassContext c = target(Opset::ios15);
+  const auto changes = coreml_io(d.f, c, false);
+  ASSERT_TRUE(changes) << render(changes.error());
+  EXPECT_EQ(*changes, (std::vector<InterfaceChange>{{true, "i", DType::i64, DType::i32},
+                                                    {false, "sum", DType::i64, DType::i32}}));
+  expect_sound(d.f);
+
+  Draft bad;
+  bad.output(bad.b.add(bad.input("i", {2}, DType::i64), bad.b.ints(std::vector<int64_t>{1, 2}, DType::i64)));
+  EXPECT_FALSE(coreml_io(bad.f, c, false));
+}
+
+TEST(CoremlIo, OutputsAreValuesOfTheirOwn) {
+  Draft d({Opset::ios15});
+  Value* x = d.input("x", {2});
+  Value* y = d.b.unary("exp", x);
+  d.output(x);
+  d.output(y);
+  d.output(y);
+  d.output(d.number(3));
+  const auto before = ir::clone(d.f);
+  PassContext c = target(Opset::ios15);
+  ASSERT_TRUE(coreml_io(d.f, c, false));
+  EXPECT_EQ(std::set<Value*>(d.f.body.outputs.begin(), d.f.body.outputs.end()).size(), 4U);
+  for (const Value* v : d.f.body.outputs) EXPECT_NE(v->producer, nullptr);
+  expect_same(*before, d.f, 0);
+}
+
+TEST(CoremlIo, HalfPortsWhenAsked) {
+  Draft d({Opset::ios16});
+  d.output(d.b.unary("exp", d.input("x", {2})));
+  PassContext c = target(Opset::ios16), old = target(Opset::ios15);
+  const auto refused = coreml_io(d.f, old, true);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::needs_later_target);
+  ASSERT_TRUE(coreml_io(d.f, c, true));
+  EXPECT_EQ(d.f.inputs[0]->dtype(), DType::f16);
+  EXPECT_EQ(d.f.body.outputs[0]->dtype(), DType::f16);
+  expect_sound(d.f);
+}
+
+TEST(CoremlIo, UnusedInputsStay) {
+  Draft d({Opset::ios15});
+  Value* x = d.input("x", {2});
+  d.input("unused", {3});
+  d.output(d.b.unary("exp", x));
+  PassContext c = target(Opset::ios15);
+  EXPECT_EQ(*keep_inputs(d.f, c), 1);
+  EXPECT_EQ(ops_of(d.f), "exp identity");
+  EXPECT_EQ(*keep_inputs(d.f, c), 0);
+}
+
+}  // namespace
+}  // namespace graft::passes
