@@ -58,9 +58,9 @@ struct Interface {
 };
 
 struct WriteOptions {
-  ir::Opset opset = ir::Opset::ios15;           // decides the specification version too
-  bool overwrite = false;                       // replace whatever is there; packages are replaced anyway
-  std::map<std::string, std::string> metadata;  // userDefined, beside the program's own
+  ir::Opset opset = ir::Opset::ios15;                // decides the specification version too
+  bool overwrite = false;                            // replace whatever is there; packages are replaced anyway
+  std::map<std::string, std::string> metadata = {};  // userDefined, beside the program's own
 };
 
 // Writes an ML Program package: in one rename, the same bytes for the same program and options. Constants are streamed.

@@ -53,7 +53,7 @@ Result<Values> assemble_cond(Builder& b, const Values& pred, std::vector<std::un
 Result<Values> assemble_while(Builder& b, const Values& vars, std::vector<std::unique_ptr<Block>> blocks) {
   if (blocks.size() != 2) return invalid(format("takes two blocks, has {}", blocks.size()));
   const Block &go = *blocks[0], &body = *blocks[1];
-  if (go.outputs.size() != 1 || !alike(go.outputs[0]->type, Type::tensor(DType::boolean, Dims{})))
+  if (go.outputs.size() != 1 || !go.outputs[0]->type.is_tensor() || go.outputs[0]->dtype() != DType::boolean)
     return invalid("the condition block must return one bool");
   if (go.inputs.size() != vars.size() || body.inputs.size() != vars.size() || body.outputs.size() != vars.size())
     return invalid("the blocks must take, and the body return, the loop variables");
