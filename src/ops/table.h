@@ -21,6 +21,8 @@ Rows tensor_transformation_rows();
 Rows slicing_rows();
 Rows scatter_gather_rows();
 Rows control_flow_rows();
+Rows image_resizing_rows();
+Rows host_rows();
 Rows activation_rows();
 Rows reduction_rows();
 Rows normalization_rows();

@@ -1,0 +1,110 @@
+// host_non_max_suppression: ONNX's NonMaxSuppression, which works class by class and gives triples of indices. The
+// kernel allocates: the number of boxes that stay hangs on the data.
+#include <algorithm>
+
+#include "ops/host_rows.h"
+#include "ops/moving.h"
+
+namespace graft::ops {
+namespace {
+
+Status nms_type(const Call& call, Types& out) {
+  const Operand &boxes = call.in("boxes"), &scores = call.in("scores");
+  const bool fits = boxes.rank() == 3 && scores.rank() == 3 && !ir::never_equal(boxes.dims()[2], Dim(4)) &&
+                    !ir::never_equal(boxes.dims()[0], scores.dims()[0]) &&
+                    !ir::never_equal(boxes.dims()[1], scores.dims()[2]);
+  if (!fits) {
+    return bad(Code::shape_mismatch, format("takes boxes [n, boxes, 4] and scores [n, classes, boxes], got {} and {}",
+                                            boxes.type->to_string(), scores.type->to_string()));
+  }
+  if (call.i("center_point_box") != 0 && call.i("center_point_box") != 1)
+    return bad(Code::invalid_attribute, format("center_point_box is {}, takes 0 or 1", call.i("center_point_box")));
+  out.push_back(Type::tensor(DType::i64, Dims{call.fresh({0, ir::product(scores.dims()).range().hi}), Dim(3)}));
+  return {};
+}
+
+// Arithmetic is in fp32, as the boxes are: thresholds at ties decide the same way as elsewhere.
+struct Box {
+  float y0, x0, y1, x1;
+  float area() const { return (y1 - y0) * (x1 - x0); }
+};
+
+Box box_at(const TensorView& boxes, int64_t at, bool center) {
+  float v[4];
+  for (int64_t k = 0; k < 4; ++k) v[k] = static_cast<float>(element_as_double(boxes, at * 4 + k));
+  if (center) {  // x, y, width, height
+    return {v[1] - v[3] / 2, v[0] - v[2] / 2, v[1] + v[3] / 2, v[0] + v[2] / 2};
+  }
+  // Any two opposite corners.
+  return {std::min(v[0], v[2]), std::min(v[1], v[3]), std::max(v[0], v[2]), std::max(v[1], v[3])};
+}
+
+bool overlaps(const Box& a, const Box& b, float threshold) {
+  const float h = std::min(a.y1, b.y1) - std::max(a.y0, b.y0), w = std::min(a.x1, b.x1) - std::max(a.x0, b.x0);
+  if (!(h > 0) || !(w > 0) || !(a.area() > 0) || !(b.area() > 0)) return false;
+  const float inter = h * w;
+  return inter / (a.area() + b.area() - inter) > threshold;
+}
+
+Status nms_reference(const Call& call, Outputs& out) {
+  const TensorView boxes = call.in("boxes").value, scores = call.in("scores").value;
+  const bool center = call.i("center_point_box") == 1, any_score = !call.has("score_threshold");
+  const auto least = static_cast<float>(call.f("score_threshold")), iou = static_cast<float>(call.f("iou_threshold"));
+  const int64_t most = call.i("max_output_boxes_per_class");
+  if (call.error()) return fail(*call.error());
+  const int64_t n = scores.shape[0], classes = scores.shape[1], count = scores.shape[2];
+  if (boxes.shape[0] != n || boxes.shape[1] != count || boxes.shape[2] != 4)
+    return bad(Code::shape_mismatch, format("boxes {} and scores {}", to_string(boxes.shape), to_string(scores.shape)));
+  std::vector<int64_t> found, order;
+  std::vector<Box> kept;
+  for (int64_t row = 0; row < n * classes; ++row) {
+    const auto score = [&](int64_t b) { return static_cast<float>(element_as_double(scores, row * count + b)); };
+    order.clear();
+    kept.clear();
+    for (int64_t b = 0; b < count; ++b) {
+      if (any_score ? !std::isnan(score(b)) : score(b) > least) order.push_back(b);
+    }
+    std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      const float p = score(a), q = score(b);
+      return p != q ? p > q : a < b;
+    });
+    for (int64_t b : order) {
+      if (static_cast<int64_t>(kept.size()) >= most) break;
+      const Box box = box_at(boxes, row / classes * count + b, center);
+      if (std::any_of(kept.begin(), kept.end(), [&](const Box& k) { return overlaps(k, box, iou); })) continue;
+      kept.push_back(box);
+      found.insert(found.end(), {row / classes, row % classes, b});
+    }
+  }
+  const Shape shape{static_cast<int64_t>(found.size() / 3), 3};
+  GRAFT_CHECK(out[0].dtype == DType::invalid ? out.allocate(0, DType::i64, shape) : check_output(call, out[0], shape));
+  std::copy(found.begin(), found.end(), out[0].as<int64_t>());
+  return {};
+}
+
+IntRange nms_range(const Call& call) {
+  int64_t hi = 0;
+  for (const Dim& d : call.in("scores").dims()) hi = std::max(hi, d.range().hi - 1);
+  return {0, hi};
+}
+
+constexpr Variant kVariants[] = {
+    {Opset::host,
+     "boxes:T; scores:T; max_output_boxes_per_class?:int64=0; iou_threshold?:fp32=0.0; score_threshold?:fp32=none; "
+     "center_point_box?:const int64=0",
+     "T={fp16,fp32,fp64,bf16}"}};
+constexpr OpDef host_non_max_suppression = {
+    .name = "host_non_max_suppression",
+    .family = "host",
+    .doc = "ONNX NonMaxSuppression: (batch, class, box) of each box kept, class by class, best first",
+    .variants = kVariants,
+    .host = kNumbers,
+    .infer = nms_type,
+    .reference = nms_reference,
+    .range = nms_range};
+
+}  // namespace
+
+const OpDef& host_non_max_suppression_row() { return host_non_max_suppression; }
+
+}  // namespace graft::ops

@@ -1,0 +1,342 @@
+// host_resize: ONNX's Resize with every mode, for those that MIL cannot express. Coordinates are computed in fp32, the
+// precision in which exporters and runtimes round them, so that nearest neighbours at ties agree; sums are in double.
+//
+// The kernel allocates one table of source elements and weights for each resized dim.
+#include <algorithm>
+
+#include "ops/host_rows.h"
+#include "ops/moving.h"
+
+namespace graft::ops {
+namespace {
+
+// ---- sizes --------------------------------------------------------------------------------------------------------
+
+// The dims that sizes, scales and roi speak of.
+Result<Ints> resize_axes(const Call& call) {
+  const int rank = call.in("x").rank();
+  Ints axes;
+  if (!call.has("axes")) {
+    for (int d = 0; d < rank; ++d) axes.push_back(d);
+    return axes;
+  }
+  const Ints given = call.ints("axes");
+  if (call.error()) return fail(*call.error());
+  GRAFT_CHECK(normal_axes(given, rank));
+  for (int64_t a : given) axes.push_back(a < 0 ? a + rank : a);
+  return axes;
+}
+
+Status check_list(const Call& call, std::string_view param, int64_t length) {
+  if (!call.has(param)) return {};
+  const Operand& o = call.in(param);
+  if (o.rank() == 1 && !ir::never_equal(o.dims()[0], Dim(length))) return {};
+  return bad(Code::shape_mismatch, format("'{}' is {}, takes {} values", param, o.type->to_string(), length));
+}
+
+Status check_modes(const Call& call);
+
+Status resize_type(const Call& call, Types& out) {
+  const Operand& x = call.in("x");
+  GRAFT_CHECK(check_modes(call));
+  GRAFT_TRY(const Ints axes, resize_axes(call));
+  GRAFT_CHECK(check_list(call, "sizes", axes.size()));
+  GRAFT_CHECK(check_list(call, "scales", axes.size()));
+  GRAFT_CHECK(check_list(call, "roi", 2 * axes.size()));
+  if (!call.has("sizes") && !call.has("scales")) return bad(Code::invalid_model, "needs sizes or scales");
+  GRAFT_CHECK(check_index_list(call, "sizes"));
+  const std::optional<Dims> sizes = call.dims("sizes");
+  Dims dims = x.dims();
+  for (int k = 0; k < axes.size(); ++k) {
+    Dim& n = dims[static_cast<size_t>(axes[k])];
+    if (sizes) {
+      n = (*sizes)[static_cast<size_t>(k)];
+      if (n.range().hi < 0) return bad(Code::value_out_of_range, format("size {} is negative", n.to_string()));
+      continue;
+    }
+    if (call.has("sizes") || !call.known("scales")) {
+      n = call.fresh({0, INT32_MAX});
+      continue;
+    }
+    const auto scale = static_cast<float>(element_as_double(call.in("scales").value, k));
+    if (!(scale > 0) || scale > 1e6f)
+      return bad(Code::value_out_of_range, format("scale {} of dim {}", scale, axes[k]));
+    if (n.known())
+      n = Dim(static_cast<int64_t>(std::floor(static_cast<float>(n.value()) * scale)));
+    else if (scale == std::floor(scale))
+      n = n * Dim(static_cast<int64_t>(scale));
+    else if (1 / scale == std::floor(1 / scale))
+      n = ir::floor_div(n, Dim(static_cast<int64_t>(1 / scale)));
+    else
+      n = call.fresh({0, INT32_MAX});
+  }
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+
+// ---- coordinates --------------------------------------------------------------------------------------------------
+
+enum class Mode : uint8_t { nearest, linear, cubic };
+enum class Coordinate : uint8_t {
+  half_pixel,
+  half_pixel_symmetric,
+  pytorch_half_pixel,
+  align_corners,
+  asymmetric,
+  tf_crop_and_resize
+};
+enum class Nearest : uint8_t { round_prefer_floor, round_prefer_ceil, floor, ceil };
+
+template <class E, size_t n>
+Result<E> one_of(const Call& call, std::string_view param, const std::pair<std::string_view, E> (&names)[n]) {
+  const std::string_view given = call.str(param);
+  std::string list;
+  for (const auto& [name, value] : names) {
+    if (name == given) return value;
+    list += format("{}{}", list.empty() ? "" : ", ", name);
+  }
+  return bad(Code::invalid_attribute, format("{} '{}', takes {}", param, given, list));
+}
+constexpr std::pair<std::string_view, Mode> kModes[] = {
+    {"nearest", Mode::nearest}, {"linear", Mode::linear}, {"cubic", Mode::cubic}};
+constexpr std::pair<std::string_view, Coordinate> kCoordinates[] = {
+    {"half_pixel", Coordinate::half_pixel},
+    {"half_pixel_symmetric", Coordinate::half_pixel_symmetric},
+    {"pytorch_half_pixel", Coordinate::pytorch_half_pixel},
+    {"align_corners", Coordinate::align_corners},
+    {"asymmetric", Coordinate::asymmetric},
+    {"tf_crop_and_resize", Coordinate::tf_crop_and_resize}};
+constexpr std::pair<std::string_view, Nearest> kNearest[] = {{"round_prefer_floor", Nearest::round_prefer_floor},
+                                                             {"round_prefer_ceil", Nearest::round_prefer_ceil},
+                                                             {"floor", Nearest::floor},
+                                                             {"ceil", Nearest::ceil}};
+
+Status check_modes(const Call& call) {
+  GRAFT_CHECK(one_of(call, "mode", kModes));
+  GRAFT_TRY(const Coordinate c, one_of(call, "coordinate_transformation_mode", kCoordinates));
+  GRAFT_CHECK(one_of(call, "nearest_mode", kNearest));
+  if (c == Coordinate::tf_crop_and_resize && !call.has("roi"))
+    return bad(Code::invalid_model, "tf_crop_and_resize needs roi");
+  return {};
+}
+
+struct Axis {
+  int64_t in, out;
+  float scale, start, end;
+};
+
+float source_of(Coordinate mode, const Axis& a, int64_t i) {
+  const auto x = static_cast<float>(i), in = static_cast<float>(a.in), out = static_cast<float>(a.out);
+  switch (mode) {
+    case Coordinate::half_pixel: return (x + 0.5f) / a.scale - 0.5f;
+    case Coordinate::half_pixel_symmetric: {
+      const float adjustment = out / (a.scale * in), center = in / 2;
+      return center * (1 - adjustment) + (x + 0.5f) / a.scale - 0.5f;
+    }
+    case Coordinate::pytorch_half_pixel: return a.out > 1 ? (x + 0.5f) / a.scale - 0.5f : 0;
+    case Coordinate::align_corners: return a.out > 1 ? x * (in - 1) / (out - 1) : 0;
+    case Coordinate::asymmetric: return x / a.scale;
+    case Coordinate::tf_crop_and_resize:
+      return a.out > 1 ? a.start * (in - 1) + x * (a.end - a.start) * (in - 1) / (out - 1)
+                       : 0.5f * (a.start + a.end) * (in - 1);
+  }
+  return 0;
+}
+
+int64_t nearest_of(Nearest mode, float x) {
+  const float down = std::floor(x);
+  switch (mode) {
+    case Nearest::round_prefer_floor: return static_cast<int64_t>(x == down + 0.5f ? down : std::round(x));
+    case Nearest::round_prefer_ceil: return static_cast<int64_t>(x == down + 0.5f ? down + 1 : std::round(x));
+    case Nearest::floor: return static_cast<int64_t>(down);
+    case Nearest::ceil: return static_cast<int64_t>(std::ceil(x));
+  }
+  return 0;
+}
+
+// ---- weights ------------------------------------------------------------------------------------------------------
+
+double cubic_weight(double distance, double a) {
+  const double d = std::abs(distance);
+  if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+  if (d < 2) return ((d - 5) * d + 8) * d * a - 4 * a;
+  return 0;
+}
+
+struct Resize {
+  Mode mode;
+  Coordinate coordinate;
+  Nearest nearest;
+  double cubic_a, extrapolation;
+  bool exclude_outside, antialias;
+};
+
+// For each output index of a dim: `width` source elements with their weights, or outside the crop box.
+struct Table {
+  int width = 1;
+  std::vector<int64_t> source;
+  std::vector<double> weight;
+  std::vector<uint8_t> outside;
+};
+
+// Source elements that a tap may touch on each side; antialiasing widens the filter when shrinking.
+int64_t reach_of(const Resize& r, double shrink) {
+  const double support = r.mode == Mode::cubic ? 2 : 1;
+  return static_cast<int64_t>(std::ceil(support / shrink));
+}
+
+Result<Table> table_of(const Resize& r, const Axis& a) {
+  Table t;
+  const double shrink = r.antialias ? std::min(1.0, static_cast<double>(a.scale)) : 1.0;
+  const int64_t reach = r.mode == Mode::nearest ? 0 : reach_of(r, shrink);
+  const int64_t width = std::max<int64_t>(1, 2 * reach);
+  if (width > 1 << 20 || checked_count(Shape{width, a.out}) < 0 || width * a.out > int64_t{1} << 32)
+    return bad(Code::limit_exceeded, format("{} filter taps for a dim of {}", width, a.out));
+  t.width = static_cast<int>(width);
+  t.source.resize(static_cast<size_t>(width * a.out));
+  t.weight.resize(t.source.size(), 1.0);
+  t.outside.resize(static_cast<size_t>(a.out), 0);
+  for (int64_t i = 0; i < a.out; ++i) {
+    const float x = source_of(r.coordinate, a, i);
+    if (!std::isfinite(x) || std::abs(x) > 1e15f)
+      return bad(Code::value_out_of_range, format("output index {} samples at {}", i, x));
+    t.outside[static_cast<size_t>(i)] =
+        r.coordinate == Coordinate::tf_crop_and_resize && (x < 0 || x > static_cast<float>(a.in - 1));
+    int64_t* source = &t.source[static_cast<size_t>(i * width)];
+    double* weight = &t.weight[static_cast<size_t>(i * width)];
+    if (r.mode == Mode::nearest) {
+      *source = std::clamp<int64_t>(nearest_of(r.nearest, x), 0, a.in - 1);
+      continue;
+    }
+    const auto floor = static_cast<int64_t>(std::floor(x));
+    double sum = 0;
+    for (int64_t k = 0; k < width; ++k) {
+      const int64_t at = floor + 1 - reach + k;
+      const double distance = (static_cast<double>(at) - static_cast<double>(x)) * shrink;
+      weight[k] = r.mode == Mode::cubic ? cubic_weight(distance, r.cubic_a) : std::max(0.0, 1 - std::abs(distance));
+      if (r.exclude_outside && (at < 0 || at >= a.in)) weight[k] = 0;
+      source[k] = std::clamp<int64_t>(at, 0, a.in - 1);
+      sum += weight[k];
+    }
+    // A filter cut off or stretched no longer sums to 1.
+    if ((r.exclude_outside || shrink < 1) && sum != 0) {
+      for (int64_t k = 0; k < width; ++k) weight[k] /= sum;
+    }
+  }
+  return t;
+}
+
+// ---- the kernel ---------------------------------------------------------------------------------------------------
+
+struct Plan {
+  Resize r;
+  Ints axes;
+  std::vector<Table> tables;  // one an axis
+};
+
+Result<Plan> plan_of(const Call& call, const Shape& x, const Shape& y) {
+  Plan p;
+  GRAFT_TRY(p.r.mode, one_of(call, "mode", kModes));
+  GRAFT_TRY(p.r.coordinate, one_of(call, "coordinate_transformation_mode", kCoordinates));
+  GRAFT_TRY(p.r.nearest, one_of(call, "nearest_mode", kNearest));
+  p.r.cubic_a = call.f("cubic_coeff_a");
+  p.r.extrapolation = call.f("extrapolation_value");
+  p.r.exclude_outside = call.flag("exclude_outside");
+  p.r.antialias = call.flag("antialias");
+  GRAFT_TRY(p.axes, resize_axes(call));
+  const TensorView scales = call.in("scales").value, roi = call.in("roi").value;
+  const int64_t n = p.axes.size();
+  if ((call.has("scales") && scales.count() != n) || (call.has("roi") && roi.count() != 2 * n))
+    return bad(Code::shape_mismatch, "scales or roi do not fit the axes");
+  if (x.size() != y.size()) return bad(Code::rank_mismatch, format("{} to {}", to_string(x), to_string(y)));
+  Shape expect = x;
+  for (int k = 0; k < p.axes.size(); ++k) {
+    const int d = static_cast<int>(p.axes[k]);
+    expect[d] = y[d];
+    if (x[d] == 0 && y[d] != 0)
+      return bad(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x), to_string(y)));
+    Axis a{x[d], y[d], x[d] == 0 ? 1.0f : static_cast<float>(y[d]) / static_cast<float>(x[d]), 0, 1};
+    if (call.has("scales")) a.scale = static_cast<float>(element_as_double(scales, k));
+    if (!(a.scale > 0) && y[d] > 0) return bad(Code::value_out_of_range, format("scale {} of dim {}", a.scale, d));
+    if (call.has("roi")) {
+      a.start = static_cast<float>(element_as_double(roi, k));
+      a.end = static_cast<float>(element_as_double(roi, k + n));
+    }
+    GRAFT_TRY(Table t, table_of(p.r, a));
+    p.tables.push_back(std::move(t));
+  }
+  if (!(expect == y)) return bad(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x), to_string(y)));
+  return p;
+}
+
+// The weighted sum over the taps of axes k and on, from element `base`.
+template <class T>
+double sum_taps(const Plan& p, const TensorView& x, const Ints& strides, const Shape& index, int k, int64_t base) {
+  if (k == p.axes.size()) return static_cast<double>(widen(x.as<T>()[base]));
+  const int d = static_cast<int>(p.axes[k]);
+  const Table& t = p.tables[static_cast<size_t>(k)];
+  const auto first = static_cast<size_t>(index[d] * t.width);
+  double sum = 0;
+  for (size_t j = 0; j < static_cast<size_t>(t.width); ++j) {
+    const double w = t.weight[first + j];
+    if (w != 0) sum += w * sum_taps<T>(p, x, strides, index, k + 1, base + t.source[first + j] * strides[d]);
+  }
+  return sum;
+}
+
+Status resize_reference(const Call& call, Outputs& out) {
+  GRAFT_CHECK(allocate_outputs(call, out));
+  const TensorView x = call.in("x").value;
+  const MutableTensorView y = out[0];
+  GRAFT_TRY(const Plan p, plan_of(call, x.shape, y.shape));
+  const Ints strides = row_strides(x.shape);
+  const bool ok = visit_dtype(x.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    Walk<1> walk(y.shape, {y.shape});
+    for (int64_t i = 0, n = y.count(); i < n; ++i, walk.next()) {
+      int64_t base = 0;
+      bool outside = false;
+      for (int d = 0; d < x.rank(); ++d) base += walk.index()[d] * strides[d];
+      for (int k = 0; k < p.axes.size(); ++k) {
+        const int d = static_cast<int>(p.axes[k]);
+        base -= walk.index()[d] * strides[d];  // the tables say where
+        outside |= p.tables[static_cast<size_t>(k)].outside[static_cast<size_t>(walk.index()[d])] != 0;
+      }
+      if (outside) {
+        y.as<T>()[i] = narrow<T>(p.r.extrapolation);
+      } else if (p.r.mode == Mode::nearest) {
+        for (int k = 0; k < p.axes.size(); ++k) {
+          const int d = static_cast<int>(p.axes[k]);
+          base += p.tables[static_cast<size_t>(k)].source[static_cast<size_t>(walk.index()[d])] * strides[d];
+        }
+        y.as<T>()[i] = x.as<T>()[base];
+      } else {
+        y.as<T>()[i] = narrow<T>(sum_taps<T>(p, x, strides, walk.index(), 0, base));
+      }
+    }
+  });
+  return ok ? Status{} : no_kernel(call, x.dtype);
+}
+
+constexpr Variant kVariants[] = {
+    {Opset::host,
+     "x:T; sizes?:int64; scales?:fp32; roi?:fp32; axes?:const int64=none; mode?:const string=\"nearest\"; "
+     "coordinate_transformation_mode?:const string=\"half_pixel\"; nearest_mode?:const "
+     "string=\"round_prefer_floor\"; cubic_coeff_a?:const fp32=-0.75; exclude_outside?:const bool=false; "
+     "extrapolation_value?:const fp32=0.0; antialias?:const bool=false",
+     "T={fp16,fp32,fp64,bf16,int8,int16,int32,int64,uint8,uint16,uint32,uint64,bool}"}};
+
+}  // namespace
+
+constexpr OpDef host_resize = {.name = "host_resize",
+                               .family = "host",
+                               .doc =
+                                   "ONNX Resize, all modes; sizes give the result, scales the coordinates (either may "
+                                   "be left out)",
+                               .variants = kVariants,
+                               .host = kNumbers,
+                               .infer = resize_type,
+                               .reference = resize_reference};
+const OpDef& host_resize_row() { return host_resize; }
+
+}  // namespace graft::ops

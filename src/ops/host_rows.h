@@ -1,0 +1,13 @@
+// The rows of Graft's own operators, one a file: meanings that ONNX has and MIL has not. No Core ML target takes them;
+// parameters have ONNX's names. Their kernels may allocate where the size of the work hangs on the data.
+#pragma once
+
+#include "ops/table.h"
+
+namespace graft::ops {
+
+const ir::OpDef& host_resize_row();
+const ir::OpDef& host_unique_row();
+const ir::OpDef& host_non_max_suppression_row();
+
+}  // namespace graft::ops
