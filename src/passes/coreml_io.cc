@@ -91,7 +91,6 @@ class Interface {
   }
 
   Status outputs() {
-    std::unordered_set<const Value*> seen(f_.inputs.begin(), f_.inputs.end());
     for (size_t i = 0; i < f_.body.outputs.size(); ++i) {
       Value*& v = f_.body.outputs[i];
       if (!v->type.is_tensor()) continue;
@@ -102,25 +101,8 @@ class Interface {
         GRAFT_TRY(v, converted(v, to, port));
         changes_.push_back({false, port, from, to});
       }
-      if (v->producer == nullptr || seen.contains(v)) v = copied(v);
-      seen.insert(v);
     }
     return {};
-  }
-
-  // An identity that is not folded: a constant needs an operator too that makes it an output.
-  Value* copied(Value* v) {
-    auto op = std::make_unique<Op>();
-    op->row = build_.table().find("identity");
-    op->args = {{v}};
-    op->origin = v->producer != nullptr ? v->producer->origin : v->origin;
-    Value* y = f_.new_value(v->type, v->name);
-    y->producer = op.get();
-    y->range = v->range;
-    y->content = v->content;
-    op->results = {y};
-    f_.body.ops.push_back(std::move(op));
-    return y;
   }
 
   Result<Value*> converted(Value* v, DType to, std::string_view port) {
@@ -149,18 +131,43 @@ Result<std::vector<InterfaceChange>> coreml_io(Function& function, PassContext& 
   return Interface(function, context, fp16_io).legalise();
 }
 
-Result<int> keep_inputs(Function& function, PassContext& context) {
+namespace {
+
+// An identity that is not folded: a constant needs an operator too that makes it an output.
+Value* copied(Function& f, Value* v) {
+  auto op = std::make_unique<Op>();
+  op->row = ops::table().find("identity");
+  op->args = {{v}};
+  op->origin = v->producer != nullptr ? v->producer->origin : v->origin;
+  Value* y = f.new_value(v->type, v->name);
+  y->producer = op.get();
+  y->range = v->range;
+  y->content = v->content;
+  op->results = {y};
+  f.body.ops.push_back(std::move(op));
+  return y;
+}
+
+}  // namespace
+
+Result<int> own_ports(Function& function, PassContext& context) {
+  (void)context;
+  int made = 0;
+  std::unordered_set<const Value*> seen;
+  for (Value*& v : function.body.outputs) {
+    if (v->producer == nullptr || !seen.insert(v).second) {
+      v = copied(function, v);
+      ++made;
+    }
+  }
   const auto uses = ir::count_uses(function.body);
-  ops::Build build(function, context.target);
-  int kept = 0;
   for (Value* v : function.inputs) {
     const auto at = uses.find(v);
     if (v->type.kind == ir::Type::Kind::state || (at != uses.end() && at->second > 0)) continue;
-    build.identity(v);
-    ++kept;
+    copied(function, v);
+    ++made;
   }
-  if (!build.ok()) return fail(*build.failure());
-  return kept;
+  return made;
 }
 
 }  // namespace graft::passes

@@ -1,5 +1,5 @@
 // Makes a function's interface one that Core ML has: inputs and outputs of fp32 and int32 (fp16 from iOS16 on, when
-// asked), every output a value of its own that an operator made, every input used.
+// asked); every output a value of its own that an operator made, every input used.
 #pragma once
 
 #include <string>
@@ -22,7 +22,8 @@ struct InterfaceChange {
 // fp16_io makes fp32 ports fp16; refused as needs_later_target before iOS16.
 Result<std::vector<InterfaceChange>> coreml_io(ir::Function& function, PassContext& context, bool fp16_io);
 
-// Core ML drops inputs that no operator reads: an identity reads them. To be run after the last dead_code.
-Result<int> keep_inputs(ir::Function& function, PassContext& context);
+// An identity for every output that is an input, a constant or another output, and for every input that no operator
+// reads, since Core ML drops those. To be run last: dead_code and common_subexpressions would undo it.
+Result<int> own_ports(ir::Function& function, PassContext& context);
 
 }  // namespace graft::passes

@@ -20,7 +20,7 @@ constexpr Step kHost[] = {
     {"common_subexpressions", "patterns match one difference, not two equal ones", common_subexpressions},
     {"merge_transposes", "transposes in a row move once", merge_transposes},
     {"merge_reshapes", "reshape, squeeze, expand_dims in a row change the shape once", merge_reshapes},
-    {"remove_noops again", "what merging left without effect", remove_noops},
+    {"remove_noops_after_merging", "what merging left without effect", remove_noops},
     {"recognise_rsqrt", "before layer_norm, which knows the quotient by a root", recognise_rsqrt},
     {"recognise_layer_norm", "one operator that is accurate in fp16 instead of nine that are not",
      recognise_layer_norm},
@@ -30,7 +30,7 @@ constexpr Step kHost[] = {
     {"pad_into_window", "windows pad for free", pad_into_window},
     {"transpose_into_matmul", "matmul reads either way", transpose_into_matmul},
     {"matmul_to_linear", "constant weights are packed once; bias for free", matmul_to_linear},
-    {"dead_code at the end", "what the rewrites left behind", dead_code},
+    {"dead_code_after_fusion", "what the rewrites left behind", dead_code},
 };
 
 Status run(const Step& step, ir::Function& function, PassContext& context) {
@@ -42,10 +42,11 @@ Status run(const Step& step, ir::Function& function, PassContext& context) {
 // After the fusions, so that the constants that are rounded are the final ones.
 constexpr Step kPrecision = {"half_precision", "fp16 except where it would overflow", half_precision};
 constexpr Step kAfterInterface[] = {
-    {"join_casts", "casts of the interface and of the precision meet", join_casts},
-    {"common_subexpressions", "one cast of a value, not one a block", common_subexpressions},
-    {"dead_code", "wide constants and casts that were joined", dead_code},
-    {"keep_inputs", "Core ML drops inputs that nobody reads", keep_inputs},
+    {"join_casts_at_ports", "casts of the interface and of the precision meet", join_casts},
+    {"common_casts", "one cast of a value, not one a block", common_subexpressions},
+    {"dead_code_after_precision", "wide constants and casts that were joined", dead_code},
+    {"own_ports", "Core ML wants each output made by an operator of its own and drops inputs that nobody reads",
+     own_ports},
 };
 
 }  // namespace

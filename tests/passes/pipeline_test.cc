@@ -1,0 +1,99 @@
+#include "passes/pipeline.h"
+
+#include "passes/support.h"
+
+namespace graft::passes {
+namespace {
+
+// conv, batch_norm, swish, pooled by a mean, a layer norm written out, matmul and bias, softmax, with shape arithmetic.
+void small_network(Draft& d) {
+  auto& b = d.b;
+  Value* x = d.input("x", {ir::Dim::symbol("n", {1, 64}), 3, 6, 6});
+  d.input("unused", {2});
+  Value* y = b.emit("conv", {{"x", x}, {"weight", d.weights({8, 3, 3, 3}, 1)}});
+  y = b.emit("batch_norm", {{"x", y}, {"mean", d.weights({8}, 2)}, {"variance", d.weights({8}, 3, 0.5, 2)}});
+  y = b.mul(y, b.unary("sigmoid", y));
+  Value* n = b.emit("slice_by_index", {{"x", b.shape(y)}, {"begin", Ints{0}}, {"end", Ints{1}}});
+  y = b.reshape(b.reduce("reduce_mean", y, {2, 3}, true), b.concat({n, b.ints(std::vector<int64_t>{8})}, 0));
+  Value* diff = b.sub(y, b.reduce("reduce_mean", y, {-1}, true));
+  Value* variance = b.reduce("reduce_mean", b.mul(diff, diff), {-1}, true);
+  y = b.div(diff, b.unary("sqrt", b.add(variance, d.number(1e-5))));
+  y = b.add(b.mul(y, d.weights({8}, 4)), d.weights({8}, 5));
+  y = b.add(b.matmul(y, d.weights({8, 10}, 6)), d.weights({10}, 7));
+  y = b.identity(b.emit("softmax", {{"x", y}, {"axis", -1}}));
+  d.output(y, "probabilities");
+  d.output(y, "again");
+}
+
+TEST(HostPipeline, LeavesTheEssence) {
+  Draft d;
+  small_network(d);
+  const auto before = ir::clone(d.f);
+  PassContext c;
+  std::vector<std::string> dumps;
+  c.after_pass = [&](std::string_view pass, const ir::Function& f) {
+    dumps.emplace_back(pass);
+    expect_sound(f);
+    expect_same(*before, f);
+  };
+  const Status ok = run_host_pipeline(d.f, c);
+  ASSERT_TRUE(ok) << render(ok.error());
+  EXPECT_EQ(ops_of(d.f), "conv silu reduce_mean reshape layer_norm linear softmax");
+  EXPECT_EQ(dumps.size(), host_steps().size());
+  EXPECT_EQ(std::set<std::string>(dumps.begin(), dumps.end()).size(), dumps.size());  // each can be named
+}
+
+TEST(CoremlPipeline, EveryTargetAndPrecision) {
+  for (const Opset target : {Opset::ios15, Opset::ios16, Opset::ios17, Opset::ios18}) {
+    for (const Precision precision : {Precision::float16, Precision::float32}) {
+      Draft d({target});
+      small_network(d);
+      const auto before = ir::clone(d.f);
+      PassContext c;
+      const auto changes = run_coreml_pipeline(d.f, {target, precision, false}, c);
+      ASSERT_TRUE(changes) << render(changes.error());
+      EXPECT_TRUE(changes->empty());
+      EXPECT_TRUE(needed_opset(d.f, target));
+      EXPECT_EQ(*needed_opset(d.f, Opset::ios18), Opset::ios15);
+      expect_sound(d.f);
+      expect_same(*before, d.f, precision == Precision::float16 ? 5e-3 : 1e-5);
+      EXPECT_EQ(count(d.f, "cast"), precision == Precision::float16 ? 2 : 0) << ops_of(d.f);
+      EXPECT_EQ(count(d.f, "identity"), 2);  // the second output, and the input that nobody reads
+    }
+  }
+}
+
+TEST(CoremlPipeline, HalfPortsLeaveNoCasts) {
+  Draft d({Opset::ios16});
+  small_network(d);
+  PassContext c;
+  const auto changes = run_coreml_pipeline(d.f, {Opset::ios16, Precision::float16, true}, c);
+  ASSERT_TRUE(changes) << render(changes.error());
+  EXPECT_EQ(changes->size(), 4U);
+  EXPECT_EQ(count(d.f, "cast"), 0) << ops_of(d.f);
+}
+
+TEST(CoremlPipeline, TheSameTwice) {
+  std::string text[2];
+  for (std::string& t : text) {
+    Draft d({Opset::ios15});
+    small_network(d);
+    PassContext c;
+    ASSERT_TRUE(run_coreml_pipeline(d.f, {Opset::ios15, Precision::float16, false}, c));
+    ir::visit_ops(d.f.body, [&](ir::Op& op) { t += std::string(op.type()) + op.result()->type.to_string() + "\n"; });
+  }
+  EXPECT_EQ(text[0], text[1]);
+}
+
+TEST(NeededOpset, NamesTheFirstOperatorThatDoesNotFit) {
+  Draft d;
+  d.output(d.b.cast(d.input("x", {2}), DType::i16));
+  EXPECT_EQ(*needed_opset(d.f, Opset::ios18), Opset::ios17);
+  const auto refused = needed_opset(d.f, Opset::ios16);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::needs_later_target);
+  EXPECT_EQ(refused.error().op, "cast");
+}
+
+}  // namespace
+}  // namespace graft::passes
