@@ -54,6 +54,12 @@ Bytes Wire::bytes() {
   return {at_ - size, static_cast<size_t>(size)};
 }
 
+Wire Wire::message() {
+  Wire inner(bytes(), start_);
+  if (!ok()) inner.adopt(*this);
+  return inner;
+}
+
 std::string_view Wire::view() {
   const Bytes b = bytes();
   return {reinterpret_cast<const char*>(b.data()), b.size()};

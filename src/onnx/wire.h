@@ -35,13 +35,13 @@ class Wire {
   double float64() { return fixed<double>(Kind::fixed64); }
   Bytes bytes();
   std::string_view view();  // bytes as characters
-  Wire message() { return {bytes(), start_}; }
+  Wire message();           // a message inside this one; takes a mistake along, so that whoever reads it sees it
 
   // Repeated numbers, packed or one by one: calls visit(value) for each one in this field.
   template <class F>
   void each_varint(const F& visit) {
     if (kind_ == Kind::varint) return visit_ok(visit, varint());
-    for (Wire packed = message(); packed.at_ != packed.end_;) {
+    for (Wire packed = message(); packed.at_ != packed.end_ && ok();) {
       const uint64_t value = packed.decode();
       if (!packed.ok()) return adopt(packed);
       visit(value);

@@ -1,0 +1,115 @@
+// ONNX messages written byte by byte, for files that no exporter would make. Each function returns a serialized
+// message.
+#pragma once
+
+#include <initializer_list>
+#include <protozero/pbf_writer.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+
+namespace graft::test {
+
+using Writer = protozero::pbf_writer;
+using Names = std::vector<std::string>;
+
+// A message from its fields: message([&](Writer& w) { w.add_string(1, "x"); }).
+template <class F>
+std::string message(const F& fill) {
+  std::string data;
+  Writer w(data);
+  fill(w);
+  return data;
+}
+
+inline Bytes bytes_of(const std::string& s) { return {reinterpret_cast<const std::byte*>(s.data()), s.size()}; }
+
+// TensorProto: dims, data_type, name, then what `fill` adds.
+template <class F>
+std::string tensor(const std::string& name, int type, const std::vector<int64_t>& dims, const F& fill) {
+  return message([&](Writer& w) {
+    for (int64_t d : dims) w.add_int64(1, d);
+    w.add_int32(2, type);
+    w.add_string(8, name);
+    fill(w);
+  });
+}
+inline std::string raw_tensor(const std::string& name, int type, const std::vector<int64_t>& dims,
+                              const std::string& raw) {
+  return tensor(name, type, dims, [&](Writer& w) { w.add_bytes(9, raw); });
+}
+inline std::string external_tensor(const std::string& name, const std::vector<int64_t>& dims,
+                                   std::initializer_list<std::pair<const char*, std::string>> entries) {
+  return tensor(name, 1, dims, [&](Writer& w) {
+    for (const auto& [key, value] : entries) {
+      w.add_message(13, message([&](Writer& e) { e.add_string(1, key), e.add_string(2, value); }));
+    }
+    w.add_enum(14, 1);
+  });
+}
+
+inline std::string node(const std::string& op, const Names& in, const Names& out, const Names& attributes = {},
+                        const std::string& domain = {}, const std::string& name = {}) {
+  return message([&](Writer& w) {
+    for (const auto& s : in) w.add_string(1, s);
+    for (const auto& s : out) w.add_string(2, s);
+    if (!name.empty()) w.add_string(3, name);
+    w.add_string(4, op);
+    for (const auto& a : attributes) w.add_message(5, a);
+    if (!domain.empty()) w.add_string(7, domain);
+  });
+}
+inline std::string graph_attribute(const std::string& name, const std::string& graph) {
+  return message([&](Writer& w) { w.add_string(1, name), w.add_message(6, graph), w.add_enum(20, 5); });
+}
+inline std::string int_attribute(const std::string& name, int64_t value) {
+  return message([&](Writer& w) { w.add_string(1, name), w.add_int64(3, value), w.add_enum(20, 2); });
+}
+// A float tensor value with these dims; a dim below 0 is written as it is.
+inline std::string value(const std::string& name, const std::vector<int64_t>& dims = {}) {
+  return message([&](Writer& w) {
+    w.add_string(1, name);
+    w.add_message(2, message([&](Writer& type) {
+                    type.add_message(1, message([&](Writer& t) {
+                                       t.add_enum(1, 1);
+                                       t.add_message(2, message([&](Writer& shape) {
+                                                       for (int64_t d : dims)
+                                                         shape.add_message(
+                                                             1, message([&](Writer& dim) { dim.add_int64(1, d); }));
+                                                     }));
+                                     }));
+                  }));
+  });
+}
+
+struct GraphParts {
+  Names nodes, initializers, inputs, outputs;  // serialized messages
+};
+inline std::string graph(const GraphParts& parts) {
+  return message([&](Writer& w) {
+    for (const auto& s : parts.nodes) w.add_message(1, s);
+    w.add_string(2, "g");
+    for (const auto& s : parts.initializers) w.add_message(5, s);
+    for (const auto& s : parts.inputs) w.add_message(11, s);
+    for (const auto& s : parts.outputs) w.add_message(12, s);
+  });
+}
+inline std::string opset(const std::string& domain, int version) {
+  return message([&](Writer& w) { w.add_string(1, domain), w.add_int64(2, version); });
+}
+inline std::string model(const std::string& graph, int ir = 8, int version = 17) {
+  return message([&](Writer& w) {
+    w.add_int64(1, ir);
+    w.add_message(8, opset("", version));
+    w.add_message(7, graph);
+  });
+}
+// A model whose only content is this initializer, handed out as its output.
+inline std::string model_of(const std::string& tensor, const std::string& name = "t") {
+  return model(graph({{}, {tensor}, {}, {value(name)}}));
+}
+
+}  // namespace graft::test
