@@ -8,13 +8,6 @@ namespace {
 constexpr ir::Domain kDot{.lo = -1, .hi = 1, .tolerance_f32 = 2e-5, .tolerance_f16 = 5e-3};
 constexpr DTypes kHost = kNumbers;
 
-// Operands may have different float types (fp16 data, fp32 weights), not a float and an integer.
-Status check_dtypes(const Call& call, std::string_view a, std::string_view b) {
-  const DType x = call.in(a).dtype(), y = call.in(b).dtype();
-  if (x == y || (is_float(x) && is_float(y))) return {};
-  return bad(Code::dtype_mismatch, format("got {} of {} and {} of {}, takes the same", a, name(x), b, name(y)));
-}
-
 // A matrix inside a tensor: where it starts and how far apart its rows and columns are.
 struct Matrix {
   TensorView t;
@@ -48,9 +41,10 @@ void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const Mu
   }
 }
 
+// In double when an operand is real: an integer result of an integer and a real operand is truncated once, at the end.
 void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const MutableTensorView& y, int64_t to,
               int64_t rows, int64_t inner, int64_t cols) {
-  if (is_float(y.dtype))
+  if (is_float(x.t.dtype) || is_float(w.t.dtype) || (bias != nullptr && is_float(bias->dtype)))
     multiply<double>(x, w, bias, y, to, rows, inner, cols);
   else
     multiply<uint64_t>(x, w, bias, y, to, rows, inner, cols);  // wrapping is the same for signed and unsigned
@@ -60,7 +54,6 @@ void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const Mu
 
 // numpy's promotion: a vector is a row on the left, a column on the right, and that dim is dropped from the result.
 Status matmul_type(const Call& call, Types& out) {
-  GRAFT_CHECK(check_dtypes(call, "x", "y"));
   Dims x = call.in("x").dims(), y = call.in("y").dims();
   const bool tx = call.flag("transpose_x"), ty = call.flag("transpose_y");
   if (x.empty() || y.empty()) return bad(Code::rank_mismatch, "got a scalar, takes rank 1 or more");
@@ -132,7 +125,6 @@ constexpr OpDef matmul = {.name = "matmul",
 // ---- linear -------------------------------------------------------------------------------------------------------
 
 Status linear_type(const Call& call, Types& out) {
-  GRAFT_CHECK(check_dtypes(call, "x", "weight"));
   const Operand &x = call.in("x"), &w = call.in("weight");
   if (x.rank() < 1) return bad(Code::rank_mismatch, "got a scalar x, takes rank 1 or more");
   if (w.rank() != 2) return bad(Code::rank_mismatch, format("got weight of rank {}, takes rank 2", w.rank()));
@@ -141,7 +133,6 @@ Status linear_type(const Call& call, Types& out) {
                                             ir::to_string(w.dims()), w.dims()[1].to_string()));
   }
   if (call.has("bias")) {
-    GRAFT_CHECK(check_dtypes(call, "x", "bias"));
     const Operand& bias = call.in("bias");
     if (bias.rank() != 1 || ir::never_equal(bias.dims()[0], w.dims()[0])) {
       return bad(Code::shape_mismatch,
@@ -219,29 +210,31 @@ Status einsum_type(const Call& call, Types& out) {
     return bad(Code::rank_mismatch, format("got values of rank {} and {}, equation '{}' takes {} and {}", v[0].rank(),
                                            v[1].rank(), call.str("equation"), e.x.size(), e.y.size()));
   }
-  for (char c : e.x) {
+  for (char c : e.x) {  // a size of 1 repeats
     const Dim *a = size_of(c, e.x, v[0]), *b = size_of(c, e.y, v[1]);
-    if (b != nullptr && ir::never_equal(*a, *b))
+    if (b != nullptr && !broadcast({*a}, {*b}))
       return bad(Code::shape_mismatch, format("'{}' is {} and {}", c, a->to_string(), b->to_string()));
   }
   if (e.x.size() + e.y.size() > static_cast<size_t>(kMaxRank) + e.out.size())
     return bad(Code::limit_exceeded, format("equation '{}' sums over too many letters", call.str("equation")));
   Dims dims;
   for (char c : e.out) {
-    const Dim* a = size_of(c, e.x, v[0]);
-    dims.push_back(a != nullptr ? *a : *size_of(c, e.y, v[1]));
+    const Dim *a = size_of(c, e.x, v[0]), *b = size_of(c, e.y, v[1]);
+    GRAFT_TRY(const Dims size, broadcast({a == nullptr ? Dim(1) : *a}, {b == nullptr ? Dim(1) : *b}));
+    dims.push_back(size[0]);
   }
   out.push_back(Type::tensor(v[0].dtype(), std::move(dims)));
   return {};
 }
 
-// How far a step of each letter moves in a tensor.
+// How far a step of each letter moves in a tensor: not at all where it has no such dim, or one of size 1.
 Shape steps(std::string_view letters, std::string_view tensor, const Shape& shape) {
   const Shape strides = strides_of(shape);
   Shape s;
   for (char c : letters) {
     const size_t at = tensor.find(c);
-    s.push_back(at == std::string_view::npos ? 0 : strides[static_cast<int>(at)]);
+    const bool moves = at != std::string_view::npos && shape[static_cast<int>(at)] != 1;
+    s.push_back(moves ? strides[static_cast<int>(at)] : 0);
   }
   return s;
 }
@@ -259,10 +252,15 @@ Status einsum_reference(const Call& call, Outputs& out) {
   Shape summed_shape;
   const auto collect = [&](std::string_view letters, const Shape& shape) {
     for (size_t i = 0; i < letters.size(); ++i) {
-      const std::string_view have(room.data(), used);
-      if (e.out.find(letters[i]) != std::string_view::npos || have.find(letters[i]) != std::string_view::npos) continue;
+      if (e.out.find(letters[i]) != std::string_view::npos) continue;
+      const size_t have = std::string_view(room.data(), used).find(letters[i]);
+      const int64_t size = shape[static_cast<int>(i)];
+      if (have != std::string_view::npos) {
+        if (summed_shape[static_cast<int>(have)] == 1) summed_shape[static_cast<int>(have)] = size;
+        continue;
+      }
       room[used++] = letters[i];
-      summed_shape.push_back(shape[static_cast<int>(i)]);
+      summed_shape.push_back(size);
     }
   };
   collect(e.x, x.shape);

@@ -74,7 +74,11 @@ TEST(Matmul, MixedTypesWithAConstant) {
   EXPECT_EQ(op.oldest().value(), ir::Opset::ios17);
   expect_illegal(matmul(b(), tensor(DType::f16, {4, 1}, {1, 2, 3, 4})), ir::Opset::ios18, Code::unsupported_dtype,
                  "only when one side is a constant");
-  expect_refused(matmul(a(), tensor(DType::i32, {3, 1}, {1, 2, 3})), Code::dtype_mismatch, "takes the same");
+  // The result has the type of the operand that is not a constant; it is truncated once.
+  const OpCall whole =
+      OpCall("matmul").run_time("x", tensor(DType::i32, {1, 2}, {3, 5})).in("y", f32({2, 1}, {0.5, 0.25}));
+  expect_type(whole, "tensor<int32, [1, 1]>");
+  expect_result(whole, {1, 1}, {2});
 }
 
 TEST(Matmul, ShapesDoNotFit) {
@@ -124,6 +128,11 @@ TEST(Einsum, TheFormsThatCoreMLHas) {
   const OpCall three = einsum("abc,cbx->abx", iota(DType::f32, {2, 2, 3}, -3), iota(DType::f32, {3, 2, 2}, 0, 0.5));
   expect_result(three, {2, 2, 2}, want);
   EXPECT_EQ(three.oldest().value(), ir::Opset::ios15);
+}
+
+TEST(Einsum, SizesOfOneRepeat) {
+  expect_result(einsum("chw,whr->chr", f32({1, 2, 1}, {2, 3}), f32({2, 2, 1}, {1, 10, 100, 1000})), {1, 2, 1},
+                {202, 3030});
 }
 
 TEST(Einsum, OthersRunOnTheHost) {
