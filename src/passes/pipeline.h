@@ -12,7 +12,9 @@ namespace graft::passes {
 enum class Precision : uint8_t { float16, float32 };
 
 struct CoremlPassOptions {
-  ir::Opset target = ir::Opset::ios15;  // the newest opset that may be needed
+  // The newest opset that a rewrite may need: what the user fixed, else what the function needs anyway (from iOS17 on
+  // small parameters that do not fit fp16 stay fp32, which needs iOS17).
+  ir::Opset target = ir::Opset::ios15;
   Precision precision = Precision::float16;
   bool fp16_io = false;  // fp32 ports become fp16 (from iOS16 on)
 };

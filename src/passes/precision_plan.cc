@@ -247,10 +247,11 @@ class Planner {
   void too_small(const Op& op, size_t p, size_t i, const ConstantFacts& f) {
     if (wide(op)) return;
     const Value* v = op.args[p][i];
+    const bool offset = op.row->def->fp16.offsets;
+    // Small beside others of the same tensor, or small and merely added: rounding is all that happens.
+    if (f.largest >= kHalfNormal || (offset && f.vanished == 0)) return;
     if (may_stay(op, p)) return stay(op, p, f);
-    const bool guard = op.row->def->fp16.offsets || f.largest >= kHalfNormal;
-    if (guard) {
-      if (f.vanished == 0 || v->constant->count() != 1) return;  // rounding is all that happens
+    if (offset) {
       replace(op, p, i, raised(*v->constant));
       return note(Code::precision_note, op,
                   format("'{}' {:g} became {:g}, the smallest fp16", name_of(op, p), f.largest, kHalfLeast));
