@@ -1,3 +1,4 @@
+// Longer than most files: one recursion over nodes, attributes and bodies, whose parts mean nothing apart.
 #include "onnx/functions.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Longer than most files: every way in which one tensor can be stored is here, because each must refuse the others.
 #include "onnx/tensor_reader.h"
 
 #include <charconv>

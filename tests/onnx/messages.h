@@ -44,8 +44,8 @@ inline std::string raw_tensor(const std::string& name, int type, const std::vect
 inline std::string external_tensor(const std::string& name, const std::vector<int64_t>& dims,
                                    std::initializer_list<std::pair<const char*, std::string>> entries) {
   return tensor(name, 1, dims, [&](Writer& w) {
-    for (const auto& [key, value] : entries) {
-      w.add_message(13, message([&](Writer& e) { e.add_string(1, key), e.add_string(2, value); }));
+    for (const auto& entry : entries) {
+      w.add_message(13, message([&](Writer& e) { e.add_string(1, entry.first), e.add_string(2, entry.second); }));
     }
     w.add_enum(14, 1);
   });
