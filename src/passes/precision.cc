@@ -24,15 +24,11 @@ class Halving {
       const ir::Builder::Mark mark = rewriter_->build().mark();
       Values results = rewriter_->emit_again(op, args);
       if (rewriter_->build().ok()) return adopt(op, std::move(results), in_half);
-      Diag why = *rewriter_->build().failure();
       rewriter_->build().rollback(mark);
-      if (!in_half) {
-        why.code = Code::internal;
-        why.message = format("the fp16 pass could not keep {} in fp32: {}", op.type(), why.message);
-        rewriter_->stop(std::move(why));
-      }
     }
-    return std::nullopt;
+    // Not legal for the target to begin with; needed_opset() says so and why.
+    for (const Value* r : op.results) islands_.insert(r);
+    return keep_types(op);
   }
 
   // Types at the end of a block do not change.
