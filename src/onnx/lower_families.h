@@ -13,6 +13,9 @@ LoweringRows reduction_lowerings();
 LoweringRows shaping_lowerings();
 LoweringRows joining_lowerings();
 LoweringRows constant_lowerings();
+LoweringRows resize_lowerings();
+LoweringRows control_flow_lowerings();
+LoweringRows detection_lowerings();
 
 // Versions in which a definition changed, for a row: kSince<7, 13>.
 template <int... versions>

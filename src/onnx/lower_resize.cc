@@ -1,0 +1,273 @@
+// Resize and Upsample. What a MIL operator gives exactly is written with it; everything else is host_resize.
+#include <algorithm>
+#include <cmath>
+
+#include "base/format.h"
+#include "onnx/lower_families.h"
+#include "onnx/patterns.h"
+
+namespace graft::onnx {
+namespace {
+
+// A node with its inputs read: one entry of scales or sizes for each axis.
+struct Spec {
+  Ints axes;
+  std::vector<double> scales;  // empty when sizes are given
+  std::optional<Dims> sizes;   // known at least symbolically
+  Value *scales_in = nullptr, *sizes_in = nullptr, *roi = nullptr;
+  std::string mode, coordinate, nearest, policy;
+  bool antialias = false;
+};
+
+// Where an output index looks in the source, in fp32 as ONNX's runtimes have it.
+float source_of(const Spec& s, int64_t in, int64_t out, float scale, int64_t i) {
+  const auto k = static_cast<float>(i), n = static_cast<float>(in), m = static_cast<float>(out);
+  if (s.coordinate == "asymmetric") return k / scale;
+  if (s.coordinate == "align_corners") return out == 1 ? 0 : k * (n - 1) / (m - 1);
+  if (s.coordinate == "pytorch_half_pixel" && out <= 1) return 0;
+  return (k + 0.5f) / scale - 0.5f;
+}
+int64_t nearest_of(const Spec& s, float x) {
+  if (s.nearest == "floor") return static_cast<int64_t>(std::floor(x));
+  if (s.nearest == "ceil") return static_cast<int64_t>(std::ceil(x));
+  const bool half = x - std::floor(x) == 0.5f;
+  if (half) return static_cast<int64_t>(s.nearest == "round_prefer_ceil" ? std::ceil(x) : std::floor(x));
+  return static_cast<int64_t>(std::round(x));
+}
+// Whether the nearest neighbours are those of MIL's nearest operators: floor(i * in / out).
+bool floors(const Spec& s, int64_t in, int64_t out, float scale) {
+  constexpr int64_t kMost = 1 << 20;
+  if (out > kMost) return false;
+  for (int64_t i = 0; i < out; ++i) {
+    if (std::clamp<int64_t>(nearest_of(s, source_of(s, in, out, scale, i)), 0, in - 1) != i * in / out) return false;
+  }
+  return true;
+}
+
+const char* grid_of(const Spec& s) {
+  if (s.coordinate == "align_corners") return "STRICT_ALIGN_CORNERS";
+  if (s.coordinate == "asymmetric") return "DEFAULT";
+  return "UNALIGN_CORNERS";
+}
+
+// One of the last two dims.
+struct Axis {
+  int64_t in = -1, out = -1;  // -1: not known
+  double scale = 1;
+  bool resized = false;
+};
+
+// Known sizes; linear needs a scale that is exactly their quotient.
+bool axis_fits(const Spec& s, const Axis& a) {
+  if (a.in < 1 || a.out < 1) return false;
+  const bool by_scale = !s.scales.empty() && a.resized;
+  const float scale = by_scale ? static_cast<float>(a.scale) : static_cast<float>(a.out) / static_cast<float>(a.in);
+  if (s.mode == "nearest") return floors(s, a.in, a.out, scale);
+  if (by_scale && a.scale * static_cast<double>(a.in) != static_cast<double>(a.out)) return false;
+  if (s.coordinate == "pytorch_half_pixel" && a.out == 1 && a.in != 1) return false;
+  return !s.antialias || a.out >= a.in;
+}
+
+bool modes_fit(const Spec& s) {
+  if (s.mode == "cubic" || s.coordinate == "tf_crop_and_resize" || s.policy != "stretch") return false;
+  return s.mode == "linear" || s.mode == "nearest";
+}
+
+bool whole(double scale) { return scale >= 1 && scale <= 1024 && scale == std::floor(scale); }
+
+// Sizes that are open: only whole factors are exact for all of them. Nearest neighbours then repeat.
+Value* by_factors(const Spec& s, Build& b, Value* x, const Axis& h, const Axis& w) {
+  if (s.scales.empty() || !whole(h.scale) || !whole(w.scale)) return nullptr;
+  const std::vector<std::pair<const Axis*, int64_t>> both{{&h, static_cast<int64_t>(h.scale)},
+                                                          {&w, static_cast<int64_t>(w.scale)}};
+  if (s.mode == "nearest") {
+    constexpr int64_t kSample = 16;  // the pattern of a whole factor repeats, align_corners aside
+    for (const auto& [axis, factor] : both) {
+      if (s.coordinate == "align_corners" || !floors(s, kSample, kSample * factor, static_cast<float>(factor)))
+        return nullptr;
+    }
+    return b.emit("upsample_nearest_neighbor",
+                  {{"x", x}, {"scale_factor_height", both[0].second}, {"scale_factor_width", both[1].second}});
+  }
+  if (s.coordinate == "asymmetric" || s.antialias) return nullptr;
+  // A result of 1 is an input of 1 here, so that pytorch_half_pixel is half_pixel.
+  return b.emit("upsample_bilinear", {{"x", x},
+                                      {"scale_factor_height", both[0].second},
+                                      {"scale_factor_width", both[1].second},
+                                      {"align_corners", s.coordinate == "align_corners"}});
+}
+
+// Null: no MIL operator gives exactly this.
+Value* exact(const Spec& s, Build& b, Value* x) {
+  if (!modes_fit(s) || (x->dtype() != DType::f32 && x->dtype() != DType::f16)) return nullptr;
+  const int rank = x->rank();
+  Axis two[2];
+  for (int k = 0; k < 2 && rank >= 2; ++k) {
+    const Dim& d = x->dims()[static_cast<size_t>(rank - 2 + k)];
+    two[k].in = two[k].out = d.known() ? d.value() : -1;
+  }
+  for (int k = 0; k < s.axes.size(); ++k) {
+    const Dim in = x->dim(static_cast<int>(s.axes[k]));
+    const auto at = static_cast<size_t>(k);
+    const bool same = s.scales.empty() ? (*s.sizes)[at] == in : s.scales[at] == 1;
+    if (same) continue;
+    if (s.axes[k] < rank - 2) return nullptr;
+    Axis& a = two[s.axes[k] - (rank - 2)];
+    a.resized = true;
+    a.scale = s.scales.empty() ? 0 : s.scales[at];
+    a.out = -1;
+    if (s.scales.empty() && (*s.sizes)[at].known()) a.out = (*s.sizes)[at].value();
+    if (!s.scales.empty() && a.in >= 0)
+      a.out = static_cast<int64_t>(std::floor(static_cast<float>(a.in) * static_cast<float>(a.scale)));
+  }
+  if (!two[0].resized && !two[1].resized) return x;
+  Ints lead;
+  for (int d = rank; d < 3; ++d) lead.push_back(d - rank);
+  Value* y = nullptr;
+  if (axis_fits(s, two[0]) && axis_fits(s, two[1])) {
+    Value* wide = b.expand_dims(x, lead);
+    y = s.mode == "nearest"
+            ? b.emit("resize_nearest_neighbor",
+                     {{"x", wide}, {"target_size_height", two[0].out}, {"target_size_width", two[1].out}})
+            : b.emit("resize_bilinear", {{"x", wide},
+                                         {"target_size_height", two[0].out},
+                                         {"target_size_width", two[1].out},
+                                         {"sampling_mode", grid_of(s)}});
+  } else if (rank >= 3) {
+    y = by_factors(s, b, x, two[0], two[1]);
+  }
+  return y == nullptr ? nullptr : b.squeeze(y, lead);
+}
+
+// ---- reading the node ---------------------------------------------------------------------------------------------
+
+bool given(NodeView& n, int i) { return n.has(i) && !n.in(i)->poison && !(n.in(i)->dim(0) == Dim(0)); }
+
+std::vector<double> numbers(const Value* v) {
+  std::vector<double> out;
+  const TensorView view = v->constant->view();
+  for (int64_t i = 0; i < view.count(); ++i) out.push_back(element_as_double(view, i));
+  return out;
+}
+
+// keep_aspect_ratio_policy: one scale for all axes, from known sizes; the results are rounded, halves up.
+void keep_aspect_ratio(NodeView& n, Build& b, Spec& s, const Value* x) {
+  if (s.policy == "stretch") return;
+  if (s.policy != "not_larger" && s.policy != "not_smaller") {
+    n.refuse(Code::invalid_attribute,
+             format("keep_aspect_ratio_policy '{}', takes stretch, not_larger or not_smaller", s.policy));
+    return;
+  }
+  if (!s.sizes) return;
+  float best = 0;
+  for (int k = 0; k < s.axes.size(); ++k) {
+    const Dim in = x->dim(static_cast<int>(s.axes[k])), out = (*s.sizes)[static_cast<size_t>(k)];
+    if (!in.known() || !out.known() || in.value() < 1) {
+      n.refuse(Code::dynamic_shape, "keep_aspect_ratio_policy needs known sizes");
+      return;
+    }
+    const float scale = static_cast<float>(out.value()) / static_cast<float>(in.value());
+    best = k == 0 ? scale : s.policy == "not_larger" ? std::min(best, scale) : std::max(best, scale);
+  }
+  std::vector<int64_t> sizes;
+  Tensor scales(DType::f32, Shape{s.axes.size()});
+  for (int k = 0; k < s.axes.size(); ++k) {
+    const auto in = static_cast<float>(x->dim(static_cast<int>(s.axes[k])).value());
+    sizes.push_back(static_cast<int64_t>(std::floor(in * best + 0.5f)));
+    scales.span<float>()[static_cast<size_t>(k)] = best;
+  }
+  s.sizes_in = b.ints(sizes, DType::i64);
+  s.scales_in = b.constant(ir::Constant::of(std::move(scales)));
+}
+
+bool read_spec(NodeView& n, Build& b, Spec& s, Value* x) {
+  const bool upsample = n.node().op_type == "Upsample", old = upsample || n.version() < 11;
+  s.mode = n.s("mode", "nearest");
+  if (old && s.mode == "bilinear") s.mode = "linear";
+  s.coordinate = old ? "asymmetric" : n.s("coordinate_transformation_mode", "half_pixel");
+  s.nearest = old ? "floor" : n.s("nearest_mode", "round_prefer_floor");
+  s.antialias = n.version() >= 18 && n.flag("antialias");
+  s.policy = n.version() >= 18 ? n.s("keep_aspect_ratio_policy", "stretch") : "stretch";
+  if (n.version() >= 18 && n.has_attr("axes")) {
+    for (int64_t a : n.ints("axes")) s.axes.push_back(normal_axis(n, a, x->rank()));
+  } else {
+    for (int d = 0; d < x->rank(); ++d) s.axes.push_back(d);
+  }
+  const int scales_at = upsample || n.version() < 11 ? 1 : 2;
+  if (upsample && n.version() < 9) {
+    s.scales = n.floats("scales");
+    Tensor t(DType::f32, Shape{static_cast<int64_t>(s.scales.size())});
+    for (size_t i = 0; i < s.scales.size(); ++i) t.span<float>()[i] = static_cast<float>(s.scales[i]);
+    s.scales_in = b.constant(ir::Constant::of(std::move(t)));
+  } else if (given(n, scales_at)) {
+    s.scales_in = n.in(scales_at);
+    if (s.scales_in->is_constant()) s.scales = numbers(s.scales_in);
+  }
+  if (!old && s.scales_in == nullptr && given(n, 3)) {
+    s.sizes_in = n.in(3);
+    s.sizes = n.dims(3);
+  }
+  if (s.coordinate == "tf_crop_and_resize" && n.has(1)) s.roi = n.in(1);
+  if (s.scales_in == nullptr && s.sizes_in == nullptr) n.refuse(Code::invalid_model, "needs scales or sizes");
+  const auto count = static_cast<size_t>(s.axes.size());
+  if ((!s.scales.empty() && s.scales.size() != count) || (s.sizes && s.sizes->size() != count)) {
+    n.refuse(Code::shape_mismatch,
+             format("{} scales or sizes for {} axes", s.sizes ? s.sizes->size() : s.scales.size(), count));
+  }
+  keep_aspect_ratio(n, b, s, x);
+  return b.ok();
+}
+
+Value* host_resize(NodeView& n, Build& b, const Spec& s, Value* x, std::string_view nearest, Value* scales) {
+  if (!n.for_host()) {
+    return n.refuse(
+        Code::host_only,
+        format("Resize with mode {}, coordinates {}{}{} has no exact MIL form for these sizes", s.mode, s.coordinate,
+               s.mode == "nearest" ? ", nearest_mode " + s.nearest : "", s.antialias ? ", antialias" : ""));
+  }
+  return b.emit("host_resize", {{"x", x},
+                                {"sizes", s.sizes_in},
+                                {"scales", scales},
+                                {"roi", s.roi},
+                                {"axes", s.axes},
+                                {"mode", s.mode},
+                                {"coordinate_transformation_mode", s.coordinate},
+                                {"nearest_mode", nearest},
+                                {"cubic_coeff_a", n.f("cubic_coeff_a", -0.75)},
+                                {"exclude_outside", n.flag("exclude_outside")},
+                                {"extrapolation_value", n.f("extrapolation_value", 0)},
+                                {"antialias", s.antialias}});
+}
+
+Values resize(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  Spec s;
+  if (!read_spec(n, b, s, x)) return {b.function().poison()};
+  // Before version 11 nearest neighbours round down where the tensor grows and up where it shrinks.
+  const bool shrinks = n.version() < 11 && s.mode == "nearest" &&
+                       std::any_of(s.scales.begin(), s.scales.end(), [](double v) { return v < 1; });
+  const bool known = !s.scales.empty() || s.sizes.has_value();
+  if (known && !shrinks) {
+    if (Value* y = exact(s, b, x)) return {y};
+  }
+  if (!shrinks) return {host_resize(n, b, s, x, s.nearest, s.scales_in)};
+  Tensor down(DType::f32, Shape{s.axes.size()}), up(DType::f32, Shape{s.axes.size()});
+  for (size_t i = 0; i < s.scales.size(); ++i) {
+    down.span<float>()[i] = static_cast<float>(std::min(1.0, s.scales[i]));
+    up.span<float>()[i] = static_cast<float>(std::max(1.0, s.scales[i]));
+  }
+  Value* y = host_resize(n, b, s, x, "ceil", b.constant(ir::Constant::of(std::move(down))));
+  return {host_resize(n, b, s, y, "floor", b.constant(ir::Constant::of(std::move(up))))};
+}
+
+constexpr Lowering kRows[] = {
+    {"", "Resize", kSince<10, 11, 13, 18, 19>, resize, "modes without an exact MIL form on the host"},
+    {"", "Upsample", kSince<7, 9>, resize, "modes without an exact MIL form on the host"},
+};
+
+}  // namespace
+
+LoweringRows resize_lowerings() { return kRows; }
+
+}  // namespace graft::onnx
