@@ -1,4 +1,6 @@
 // Core ML programs on the engine.
+#include <vector>
+
 #include "backend/model.h"
 
 namespace graft::backend {
@@ -37,6 +39,12 @@ class HostModel final : public Model {
 Result<std::shared_ptr<const Model>> load_on_host(std::shared_ptr<const ir::Program> program, std::string_view function,
                                                   std::shared_ptr<const Env> env, const engine::Options& options) {
   GRAFT_TRY(auto executable, engine::Executable::load(std::move(program), function, std::move(env), options));
+  // Fixed shapes are planned now: loading is where weights are packed, and where what cannot run should say so.
+  std::vector<Shape> shapes;
+  for (const engine::Port& p : executable->inputs()) {
+    if (p.type.is_static()) shapes.push_back(p.type.shape());
+  }
+  if (shapes.size() == executable->inputs().size()) GRAFT_CHECK(executable->prepare(shapes));
   return std::shared_ptr<const Model>(std::make_shared<HostModel>(std::move(executable)));
 }
 
