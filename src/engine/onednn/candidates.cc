@@ -1,8 +1,17 @@
 // What oneDNN does for the engine.
-#include "engine/step.h"
+#include "engine/onednn/kernels.h"
 
 namespace graft::engine {
+namespace {
 
-std::span<const Candidate> onednn_candidates() { return {}; }
+constexpr Candidate kCandidates[] = {
+    {"conv", prepare_conv},         {"conv_transpose", prepare_conv_transpose},
+    {"max_pool", prepare_max_pool}, {"avg_pool", prepare_avg_pool},
+    {"matmul", prepare_matmul},     {"linear", prepare_linear},
+};
+
+}  // namespace
+
+std::span<const Candidate> onednn_candidates() { return kCandidates; }
 
 }  // namespace graft::engine

@@ -1,0 +1,15 @@
+// Graft's own candidates, each for one operator or a family.
+#pragma once
+
+#include "engine/step.h"
+
+namespace graft::engine {
+
+Result<Prepared> prepare_fused(const Selection& s, int node);
+Result<Prepared> prepare_reduce(const Selection& s, int node);
+Result<Prepared> prepare_softmax(const Selection& s, int node);
+Result<Prepared> prepare_layer_norm(const Selection& s, int node);
+Result<Prepared> prepare_concat(const Selection& s, int node);
+Result<Prepared> prepare_transpose(const Selection& s, int node);
+
+}  // namespace graft::engine

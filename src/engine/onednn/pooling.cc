@@ -1,0 +1,70 @@
+// max_pool and avg_pool.
+#include "base/format.h"
+#include "engine/onednn/common.h"
+#include "engine/onednn/kernels.h"
+#include "ops/window.h"
+
+namespace graft::engine {
+namespace {
+
+using dnnl::memory;
+
+Result<Prepared> prepare_pool(const Selection& s, int n, dnnl::algorithm algorithm, bool counts_padding) {
+  const int xi = s.arg(n, "x"), yi = s.node(n).results[0];
+  const PlanValue &x = s.value(xi), &y = s.value(yi);
+  if (x.dtype() != DType::f32 && x.dtype() != DType::f16) return decline(format("{} data", name(x.dtype())));
+  if (x.shape.product() == 0 || y.shape.product() == 0) return decline("no elements");
+  const ir::Call call = s.call(n);
+  const Ints kernel = call.ints("kernel_sizes");
+  if (call.error()) return fail(*call.error());
+  GRAFT_TRY(const ops::Window window, ops::read_window(call, kernel));
+  memory::dims k, strides, dilations, before, after;
+  for (int d = 0; d < window.spatial; ++d) {
+    const int64_t in = x.shape[d + 2], out = y.shape[d + 2], lead = window.before(d, in);
+    const int64_t behind = (out - 1) * window.stride[d] + window.reach(d) - in - lead;
+    if (lead >= kernel[d] || behind >= kernel[d]) return decline("padding as large as the window");
+    if (counts_padding && behind > window.after(d, in)) return decline("a window that reaches beyond the padding");
+    k.push_back(kernel[d]);
+    strides.push_back(window.stride[d]);
+    dilations.push_back(0);
+    before.push_back(lead);
+    after.push_back(behind);
+  }
+  const dnnl::engine& engine = cpu_engine(s.core());
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  // The layout of the input, whatever it is, then the plain one.
+  for (const Layout layout : {x.layout, Layout{}}) {
+    dnnl::pooling_forward::primitive_desc pd(engine, dnnl::prop_kind::forward_inference, algorithm,
+                                             md_of(x.shape, layout), md_of(y.shape, layout), strides, k, dilations,
+                                             before, after, attr, true);
+    if (!pd) continue;
+    auto step = std::make_unique<PrimitiveStep>(s.core(), dnnl::pooling_forward(pd), s.node(n).op->type());
+    step->add_in(DNNL_ARG_SRC, pd.src_desc(), x.dtype());
+    step->add_out(DNNL_ARG_DST, pd.dst_desc(), y.dtype());
+    step->add_scratchpad(pd.scratchpad_desc());
+    Prepared made;
+    made.step = std::move(step);
+    made.in.push_back({xi, layout});
+    made.out.push_back({yi, layout});
+    made.nodes = {n};
+    return made;
+  }
+  return decline("oneDNN has no such pooling");
+}
+
+}  // namespace
+
+Result<Prepared> prepare_max_pool(const Selection& s, int n) {
+  return prepare_pool(s, n, dnnl::algorithm::pooling_max, false);
+}
+
+Result<Prepared> prepare_avg_pool(const Selection& s, int n) {
+  const ir::Call call = s.call(n);
+  const bool exclude = call.flag("exclude_padding_from_average");
+  return prepare_pool(
+      s, n, exclude ? dnnl::algorithm::pooling_avg_exclude_padding : dnnl::algorithm::pooling_avg_include_padding,
+      !exclude);
+}
+
+}  // namespace graft::engine

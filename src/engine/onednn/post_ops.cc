@@ -1,0 +1,136 @@
+// What is done to a result before it is stored: activations, and additions of values that exist already.
+#include "engine/onednn/common.h"
+
+namespace graft::engine {
+namespace {
+
+using dnnl::algorithm;
+
+// The function that this operator applies to its `x`, if oneDNN has it.
+std::optional<Activation> function_of(const Selection& s, int n) {
+  const std::string_view op = s.node(n).op->type();
+  const ir::Call call = s.call(n);
+  Activation a{algorithm::undef, 0, 0, {n}, s.node(n).results[0], std::string(op)};
+  const auto number = [&](std::string_view param) { return static_cast<float>(call.f(param)); };
+  if (op == "relu") {
+    a.algorithm = algorithm::eltwise_relu;
+  } else if (op == "relu6") {
+    a.algorithm = algorithm::eltwise_clip;
+    a.beta = 6;
+  } else if (op == "clip") {
+    a.algorithm = algorithm::eltwise_clip;
+    a.alpha = number("alpha");
+    a.beta = number("beta");
+  } else if (op == "sigmoid") {
+    a.algorithm = algorithm::eltwise_logistic;
+  } else if (op == "silu") {
+    a.algorithm = algorithm::eltwise_swish;
+    a.alpha = 1;
+  } else if (op == "tanh") {
+    a.algorithm = algorithm::eltwise_tanh;
+  } else if (op == "leaky_relu") {
+    a.algorithm = algorithm::eltwise_relu;
+    a.alpha = number("alpha");
+  } else if (op == "sigmoid_hard") {
+    a.algorithm = algorithm::eltwise_hardsigmoid;
+    a.alpha = number("alpha");
+    a.beta = number("beta");
+  } else if (op == "gelu") {
+    const std::string_view mode = call.str("mode");
+    if (mode == "SIGMOID_APPROXIMATION") return std::nullopt;
+    a.algorithm = mode == "EXACT" ? algorithm::eltwise_gelu_erf : algorithm::eltwise_gelu_tanh;
+  } else {
+    return std::nullopt;
+  }
+  if (call.error()) return std::nullopt;
+  return a;
+}
+
+}  // namespace
+
+std::optional<Activation> activation_of(const Selection& s, int value) {
+  if (const int n = s.sole_consumer(value); n >= 0) {
+    const int x = s.arg(n, "x");
+    return x == value ? function_of(s, n) : std::nullopt;
+  }
+  // x * f(x)
+  const PlanValue& v = s.value(value);
+  if (v.kept || v.consumers.size() != 2) return std::nullopt;
+  for (const int n : v.consumers) {
+    std::optional<Activation> f = function_of(s, n);
+    if (!f || (f->algorithm != algorithm::eltwise_logistic && f->algorithm != algorithm::eltwise_hardsigmoid)) continue;
+    const int product = s.sole_consumer(f->result);
+    if (product < 0 || s.node(product).op->type() != "mul") continue;
+    const int a = s.arg(product, "x"), b = s.arg(product, "y");
+    if (!((a == value && b == f->result) || (b == value && a == f->result))) continue;
+    if (f->algorithm == algorithm::eltwise_logistic) {
+      f->algorithm = algorithm::eltwise_swish;
+      f->alpha = 1;
+      f->label = "silu";
+    } else {
+      f->algorithm = algorithm::eltwise_hardswish;
+      f->label = "hard_swish";
+    }
+    f->nodes.push_back(product);
+    f->result = s.node(product).results[0];
+    return f;
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+// The other operand of an addition that is the only use of `value` and has its shape; -1 if there is none.
+int added_to(const Selection& s, int value, int& node) {
+  node = s.sole_consumer(value);
+  if (node < 0 || s.node(node).op->type() != "add") return -1;
+  const int a = s.arg(node, "x"), b = s.arg(node, "y");
+  const int other = a == value ? b : a;
+  if (other == value || !s.available(other) || s.value(other).dtype() != s.value(value).dtype()) return -1;
+  return s.value(other).shape == s.value(value).shape ? other : -1;
+}
+
+bool dies_in_sum(const Selection& s, int other, const std::vector<int>& head_in) {
+  const PlanValue& v = s.value(other);
+  return v.where == PlanValue::Where::computed && v.root == other && v.consumers.size() == 1 && !v.kept &&
+         v.copies.empty() && v.dtype() == DType::f32 &&
+         std::find(head_in.begin(), head_in.end(), other) == head_in.end();
+}
+
+}  // namespace
+
+Tail absorb(const Selection& s, int head, int result, const std::vector<int>& head_in, bool by_sum) {
+  Tail t;
+  t.nodes = {head};
+  t.result = result;
+  t.label = std::string(s.node(head).op->type());
+  constexpr int kMost = 4;
+  while (s.fusing() && t.ops.len() < kMost) {
+    if (const auto a = activation_of(s, t.result)) {
+      t.ops.append_eltwise(a->algorithm, a->alpha, a->beta);
+      t.nodes.insert(t.nodes.end(), a->nodes.begin(), a->nodes.end());
+      t.result = a->result;
+      t.label += '+';
+      t.label += a->label;
+      continue;
+    }
+    int node = -1;
+    const int other = added_to(s, t.result, node);
+    if (other < 0) break;
+    if (by_sum && t.added.empty() && dies_in_sum(s, other, head_in)) {
+      t.ops.append_sum(1.0f);
+      t.sum = true;
+    } else {
+      // The layout is that of the result: oneDNN is told `any`.
+      t.ops.append_binary(algorithm::binary_add, any_md(s.value(other).shape));
+    }
+    t.added.push_back(other);
+    t.added_at.push_back(t.ops.len() - 1);
+    t.nodes.push_back(node);
+    t.result = s.node(node).results[0];
+    t.label += "+add";
+  }
+  return t;
+}
+
+}  // namespace graft::engine

@@ -1,0 +1,232 @@
+// Convolutions, pools and products against the reference kernels, over shapes, parameters and dtypes, with what the
+// plan fuses behind them.
+#include "base/format.h"
+#include "engine_support.h"
+
+namespace graft::engine_test {
+namespace {
+
+#ifdef GRAFT_HAVE_ONEDNN
+constexpr bool kOneDnn = true;
+#else
+constexpr bool kOneDnn = false;
+#endif
+
+double tolerance(DType t) { return t == DType::f16 ? 2e-3 : 2e-5; }
+
+ir::Dims dims(const Shape& s) { return ir::Dims(s.begin(), s.end()); }
+
+struct ConvCase {
+  Shape x;
+  int64_t out;
+  std::vector<int64_t> kernel, strides, dilations, pad;
+  int64_t groups = 1;
+  std::string_view pad_type = "custom";
+};
+
+std::vector<ConvCase> conv_cases() {
+  return {
+      {{1, 3, 17, 19}, 16, {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}},
+      {{2, 16, 9, 9}, 24, {1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}},
+      {{1, 16, 11, 10}, 16, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 16},
+      {{1, 12, 8, 8}, 6, {3, 3}, {1, 1}, {2, 2}, {2, 2, 2, 2}, 3},
+      {{1, 5, 7, 7}, 7, {3, 2}, {1, 2}, {1, 1}, {0, 1, 2, 0}},
+      {{1, 8, 14, 15}, 8, {5, 5}, {2, 2}, {1, 1}, {0, 0, 0, 0}, 8, "same"},
+      {{1, 8, 14, 15}, 8, {4, 4}, {3, 3}, {1, 1}, {0, 0, 0, 0}, 1, "same_lower"},
+      {{2, 4, 30}, 8, {5}, {2}, {1}, {2, 1}},
+      {{1, 3, 5, 6, 7}, 8, {3, 3, 3}, {1, 2, 1}, {1, 1, 1}, {1, 1, 0, 1, 1, 0}},
+      {{1, 1, 12, 12}, 8, {5, 5}, {1, 1}, {1, 1}, {2, 2, 2, 2}},
+  };
+}
+
+TEST(Dense, Conv) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const ConvCase& c : conv_cases()) {
+      for (const bool bias : {false, true}) {
+        SCOPED_TRACE(format("{} {} to {} kernel {} groups {} bias {}", name(dtype), to_string(c.x), c.out,
+                            join(c.kernel, "x"), c.groups, bias));
+        Net net;
+        ir::Value* x = net.input("x", dtype, dims(c.x));
+        Shape w{c.out, c.x[1] / c.groups};
+        for (int64_t k : c.kernel) w.push_back(k);
+        ir::Value* y = net.b->emit("conv", {{"x", x},
+                                            {"weight", random_constant(net, dtype, w, 5)},
+                                            {"bias", bias ? random_constant(net, dtype, {c.out}, 6) : nullptr},
+                                            {"strides", c.strides},
+                                            {"dilations", c.dilations},
+                                            {"pad_type", c.pad_type},
+                                            {"pad", c.pad},
+                                            {"groups", c.groups}});
+        const auto program = net.finish({y});
+        expect_like_reference(program, {random_tensor(dtype, c.x, 1)}, tolerance(dtype));
+        EXPECT_EQ(provider_of(*load(program), {c.x}, "conv"), kOneDnn ? "onednn" : "reference");
+      }
+    }
+  }
+}
+
+TEST(Dense, ConvWithWhatFollows) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const int64_t channels : {16, 12}) {
+      SCOPED_TRACE(format("{} {} channels", name(dtype), channels));
+      Net net;
+      auto& b = *net.b;
+      ir::Value* x = net.input("x", dtype, {ir::Dim(2), ir::Dim(channels), ir::Dim(10), ir::Dim(9)});
+      const auto conv = [&](ir::Value* v, uint32_t seed) {
+        return b.emit("conv", {{"x", v},
+                               {"weight", random_constant(net, dtype, {channels, channels, 3, 3}, seed, -0.2, 0.2)},
+                               {"bias", random_constant(net, dtype, {channels}, seed + 1)},
+                               {"pad_type", "same"}});
+      };
+      ir::Value* a = b.unary("relu", conv(x, 1));
+      ir::Value* residual = b.unary("relu", b.add(conv(a, 3), a));  // a residual block
+      ir::Value* side = b.emit("clip", {{"x", conv(residual, 5)}, {"alpha", 0.0}, {"beta", 6.0}});
+      ir::Value* c = conv(side, 7);
+      ir::Value* swish = b.mul(b.unary("sigmoid", c), c);  // x * sigmoid(x)
+      ir::Value* d = conv(swish, 9);
+      ir::Value* hard = b.mul(d, b.emit("sigmoid_hard", {{"x", d}, {"alpha", 1.0 / 6}, {"beta", 0.5}}));
+      ir::Value* sum = b.add(b.add(conv(hard, 11), residual), side);  // two residuals
+      ir::Value* leaky = b.emit("leaky_relu", {{"x", conv(sum, 13)}, {"alpha", 0.1}});
+      ir::Value* gelu = b.emit("gelu", {{"x", conv(leaky, 15)}});
+      expect_like_reference(net.finish({b.unary("silu", conv(gelu, 17)), sum, hard}),
+                            {random_tensor(dtype, {2, channels, 10, 9}, 3)}, tolerance(dtype) * 2, 2);
+    }
+  }
+}
+
+TEST(Dense, AddingTheConvolutionsOwnInputIsNotDoneInPlace) {
+  Net net;
+  auto& b = *net.b;
+  ir::Value* x = net.input("x", DType::f32, {ir::Dim(1), ir::Dim(8), ir::Dim(6), ir::Dim(6)});
+  ir::Value* v = b.unary("exp", x);
+  for (uint32_t i = 0; i < 3; ++i) {
+    v = b.add(b.emit("conv", {{"x", v},
+                              {"weight", random_constant(net, DType::f32, {8, 8, 3, 3}, i, -0.1, 0.1)},
+                              {"pad_type", "same"}}),
+              v);
+  }
+  expect_like_reference(net.finish({v}), {random_tensor(DType::f32, {1, 8, 6, 6}, 3)}, 2e-5);
+}
+
+TEST(Dense, ConvTranspose) {
+  struct Case {
+    Shape x;
+    int64_t out;
+    std::vector<int64_t> kernel, strides, pad, output;
+    int64_t groups;
+    std::string_view pad_type;
+  };
+  const std::vector<Case> cases = {
+      {{1, 8, 5, 6}, 4, {2, 2}, {2, 2}, {0, 0, 0, 0}, {}, 1, "valid"},
+      {{2, 6, 5, 6}, 4, {3, 3}, {2, 1}, {1, 1, 1, 0}, {}, 2, "custom"},
+      {{1, 4, 5, 5}, 4, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 4, 10, 10}, 1, "custom"},
+      {{1, 4, 7}, 8, {4}, {2}, {0, 0}, {}, 1, "same"},
+  };
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const Case& c : cases) {
+      SCOPED_TRACE(format("{} {} {}", name(dtype), to_string(c.x), c.pad_type));
+      Net net;
+      Shape w{c.x[1], c.out / c.groups};
+      for (int64_t k : c.kernel) w.push_back(k);
+      ir::Value* x = net.input("x", dtype, dims(c.x));
+      ir::Value* shape = c.output.empty() ? nullptr : net.b->ints(c.output);
+      ir::Value* y = net.b->emit("conv_transpose", {{"x", x},
+                                                    {"weight", random_constant(net, dtype, w, 5)},
+                                                    {"bias", random_constant(net, dtype, {c.out}, 6)},
+                                                    {"strides", c.strides},
+                                                    {"pad_type", c.pad_type},
+                                                    {"pad", c.pad},
+                                                    {"output_shape", shape},
+                                                    {"groups", c.groups}});
+      expect_like_reference(net.finish({net.b->unary("relu", y)}), {random_tensor(dtype, c.x, 1)}, tolerance(dtype));
+    }
+  }
+}
+
+TEST(Dense, Pools) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const int64_t channels : {16, 5}) {
+      for (const std::string_view op : {"max_pool", "avg_pool"}) {
+        for (const bool ceil : {false, true}) {
+          for (const bool behind_conv : {false, true}) {
+            SCOPED_TRACE(format("{} {} channels {} ceil {} blocked {}", op, channels, name(dtype), ceil, behind_conv));
+            Net net;
+            ir::Value* x = net.input("x", dtype, {ir::Dim(1), ir::Dim(channels), ir::Dim(12), ir::Dim(13)});
+            if (behind_conv) {
+              x = net.b->emit("conv",
+                              {{"x", x}, {"weight", random_constant(net, dtype, {channels, channels, 1, 1}, 2)}});
+            }
+            ir::Value* y = net.b->emit(op, {{"x", x},
+                                            {"kernel_sizes", std::vector<int64_t>{3, 2}},
+                                            {"strides", std::vector<int64_t>{2, 2}},
+                                            {"pad_type", "custom"},
+                                            {"pad", std::vector<int64_t>{1, 1, 1, 1}},
+                                            {"ceil_mode", ceil}});
+            expect_like_reference(net.finish({y}), {random_tensor(dtype, {1, channels, 12, 13}, 1)}, tolerance(dtype));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Dense, AveragePoolWithoutThePadding) {
+  Net net;
+  ir::Value* x = net.input("x", DType::f32, {ir::Dim(1), ir::Dim(4), ir::Dim(9), ir::Dim(9)});
+  ir::Value* y = net.b->emit("avg_pool", {{"x", x},
+                                          {"kernel_sizes", std::vector<int64_t>{3, 3}},
+                                          {"strides", std::vector<int64_t>{2, 2}},
+                                          {"pad_type", "same"},
+                                          {"exclude_padding_from_average", true}});
+  expect_like_reference(net.finish({y}), {random_tensor(DType::f32, {1, 4, 9, 9}, 1)}, 1e-5);
+}
+
+TEST(Dense, MatmulOfTwoRunTimeOperands) {
+  struct Case {
+    Shape x, y;
+    bool tx, ty;
+  };
+  const std::vector<Case> cases = {
+      {{4, 5}, {5, 6}, false, false},
+      {{5, 4}, {6, 5}, true, true},
+      {{2, 3, 4, 5}, {2, 3, 5, 6}, false, false},
+      {{2, 3, 4, 5}, {2, 3, 6, 5}, false, true},
+      {{3, 4, 5}, {5, 6}, false, false},
+      {{3, 1, 4, 5}, {2, 5, 7}, false, false},
+      {{5}, {5, 3}, false, false},
+      {{3, 4, 5}, {5}, false, false},
+      {{2, 5, 4}, {5, 3}, true, false},
+  };
+  for (const DType dtype : {DType::f32, DType::f16, DType::i32}) {
+    for (const Case& c : cases) {
+      SCOPED_TRACE(format("{} {} {} {}{}", name(dtype), to_string(c.x), to_string(c.y), c.tx, c.ty));
+      Net net;
+      ir::Value* y = net.b->emit("matmul", {{"x", net.input("x", dtype, dims(c.x))},
+                                            {"y", net.input("y", dtype, dims(c.y))},
+                                            {"transpose_x", c.tx},
+                                            {"transpose_y", c.ty}});
+      expect_like_reference(net.finish({y}), {random_tensor(dtype, c.x, 1), random_tensor(dtype, c.y, 2)},
+                            tolerance(dtype));
+    }
+  }
+}
+
+TEST(Dense, ProductsWithWeightsAndWhatFollows) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    Net net;
+    auto& b = *net.b;
+    ir::Value* x = net.input("x", dtype, {ir::Dim(2), ir::Dim(7), ir::Dim(24)});
+    ir::Value* a = b.emit("linear", {{"x", x},
+                                     {"weight", random_constant(net, dtype, {32, 24}, 1, -0.3, 0.3)},
+                                     {"bias", random_constant(net, dtype, {32}, 2)}});
+    ir::Value* g = b.emit("gelu", {{"x", a}});
+    ir::Value* m = b.matmul(g, random_constant(net, dtype, {24, 32}, 3, -0.3, 0.3), true);
+    ir::Value* r = b.add(m, x);
+    ir::Value* n = b.emit("linear", {{"x", r}, {"weight", random_constant(net, dtype, {24, 24}, 4, -0.3, 0.3)}});
+    expect_like_reference(net.finish({b.unary("relu", b.add(r, n))}), {random_tensor(dtype, {2, 7, 24}, 3)},
+                          tolerance(dtype) * 2);
+  }
+}
+
+}  // namespace
+}  // namespace graft::engine_test
