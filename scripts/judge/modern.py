@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The table of ../shared/models/modern: what runs, what compiles, what is missing.
 
-    scripts/judge/modern.py [--only SUBSTRING] [--markdown]
+    scripts/judge/modern.py [--only SUBSTRING] [--letters abc] [--markdown]
 
 Each folder has a model as it is exported today, inputs (at one or two sizes) and PyTorch's own outputs. Every model must be
 inspected, every missing operator named at once. A model whose operators are all in the table must run right on the host at
@@ -114,6 +114,7 @@ def open_shapes(report):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
+    parser.add_argument("--letters", default="", help="only models that begin with one of these")
     parser.add_argument("--markdown", action="store_true")
     args = parser.parse_args()
     root = os.path.join(SHARED, "models", "modern")
@@ -127,7 +128,7 @@ def main():
         print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
         for folder in sorted(glob.glob(os.path.join(root, "*"))):
-            if args.only not in folder:
+            if args.only not in folder or (args.letters and os.path.basename(folder)[0] not in args.letters):
                 continue
             try:
                 row = judge(folder, scratch)
