@@ -1,4 +1,4 @@
-// Matrix products: matmul, linear, einsum. Sums are kept in double; integers wrap.
+// Matrix products: matmul, linear, einsum. Sums are kept in double; integers wrap. Longer than most files: one family.
 #include "ops/blocks.h"
 #include "ops/table.h"
 

@@ -1,5 +1,5 @@
 // Normalisations: statistics of a group of elements, then (x - mean) / deviation, then scale and shift. Two passes for
-// the statistics: the mean first, then the squares of what differs from it.
+// the statistics: the mean first, then the squares of what differs from it. Longer than most files: one family.
 #include "ops/blocks.h"
 #include "ops/table.h"
 

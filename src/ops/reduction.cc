@@ -1,5 +1,6 @@
 // Reductions over axes. Each is an accumulator: what it starts from, how it takes an element, and what it gives. An
-// empty reduction gives what the accumulator starts from (a mean: NaN, 0 for integers).
+// empty reduction gives what the accumulator starts from (a mean: NaN, 0 for integers). Longer than most files: one
+// family.
 #include "ops/blocks.h"
 #include "ops/table.h"
 
