@@ -201,11 +201,33 @@ Dim floor_div(const Dim& a, const Dim& b) {
   return Dim::of_term({Dim::Term::Kind::floor_div, "", q, {a, b}});
 }
 
-Dim ceil_div(const Dim& a, const Dim& b) { return Dim(0) - floor_div(Dim(0) - a, b); }
+// By a known number in the form that window arithmetic has too, so that both give the same dim.
+Dim ceil_div(const Dim& a, const Dim& b) {
+  if (b.known() && b.value() > 0) return floor_div(a + Dim(b.value() - 1), b);
+  return Dim(0) - floor_div(Dim(0) - a, b);
+}
+
+// The range of a difference. A quotient is not independent of what it divides: with k * (x floordiv k) between
+// x - k + 1 and x, h - (h floordiv 2) is never negative, which the ranges of its terms alone do not tell.
+IntRange Dim::tight_range() const {
+  IntRange r = range();
+  for (const auto& [term, c] : terms_) {
+    if (term->kind != Operation::floor_div || !term->args[1].known() || term->args[1].value() < 1) continue;
+    const int64_t k = term->args[1].value();
+    Dim rest = *this;
+    rest.add(term, sat_mul(c, -1));
+    const Dim most = term->args[0] * Dim(c), least = (term->args[0] - Dim(k - 1)) * Dim(c);
+    const IntRange scaled_lo = (rest * Dim(k) + (c < 0 ? most : least)).range();
+    const IntRange scaled_hi = (rest * Dim(k) + (c < 0 ? least : most)).range();
+    if (scaled_lo.lo != INT64_MIN) r.lo = std::max(r.lo, sat_mul(floor_div_value(sat_mul(scaled_lo.lo, -1), k), -1));
+    if (scaled_hi.hi != INT64_MAX) r.hi = std::min(r.hi, floor_div_value(scaled_hi.hi, k));
+  }
+  return r;
+}
 
 Dim dim_min(const Dim& a, const Dim& b) {
   const Dim diff = a - b;
-  const IntRange r = diff.range();
+  const IntRange r = diff.tight_range();
   if (r.hi <= 0) return a;
   if (r.lo >= 0) return b;
   const IntRange ra = a.range(), rb = b.range();
@@ -216,7 +238,7 @@ Dim dim_min(const Dim& a, const Dim& b) {
 
 Dim dim_max(const Dim& a, const Dim& b) {
   const Dim diff = a - b;
-  const IntRange r = diff.range();
+  const IntRange r = diff.tight_range();
   if (r.lo >= 0) return a;
   if (r.hi <= 0) return b;
   const IntRange ra = a.range(), rb = b.range();
@@ -233,7 +255,7 @@ Dim product(const Dims& dims) {
 
 bool always_equal(const Dim& a, const Dim& b) { return a == b || (a - b) == Dim(0); }
 bool never_equal(const Dim& a, const Dim& b) {
-  const IntRange r = (a - b).range();
+  const IntRange r = (a - b).tight_range();
   return r.lo > 0 || r.hi < 0;
 }
 

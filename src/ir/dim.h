@@ -28,6 +28,7 @@ class Dim {
   bool known() const { return terms_.empty(); }
   int64_t value() const { return constant_; }  // only when known()
   IntRange range() const;
+  IntRange tight_range() const;  // of a difference: terms that hang on each other are seen together
   // Evaluates with a value for each symbol; nullopt when one is missing or a division by zero comes up.
   std::optional<int64_t> eval(const std::function<std::optional<int64_t>(std::string_view)>& value_of) const;
   // Rebuilds with some symbols replaced; nullopt from the function keeps a symbol.
