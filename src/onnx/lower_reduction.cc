@@ -28,7 +28,9 @@ Values reduce(NodeView& n, Build& b) {
   Value* x = n.in(0);
   if (x->poison) return {x};
   if (x->dtype() != DType::boolean) return {reduced(n, b, r, x)};
-  return {b.cast(reduced(n, b, r, b.cast(x, DType::i32)), DType::boolean)};  // min and max, from version 20 on
+  // Minimum and maximum, from version 20 on. Of nothing they are the ends of int32, which become true and false.
+  Value* y = reduced(n, b, r, b.cast(x, DType::i32));
+  return {b.binary("greater", y, b.like(y, 0))};
 }
 
 constexpr Reduction kMean{"reduce_mean", 18}, kSum{"reduce_sum", 13}, kMax{"reduce_max", 18}, kMin{"reduce_min", 18},

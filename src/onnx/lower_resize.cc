@@ -158,7 +158,11 @@ void keep_aspect_ratio(NodeView& n, Build& b, Spec& s, const Value* x) {
              format("keep_aspect_ratio_policy '{}', takes stretch, not_larger or not_smaller", s.policy));
     return;
   }
-  if (!s.sizes) return;
+  if (s.sizes_in == nullptr) return;
+  if (!s.sizes) {
+    n.refuse(Code::needs_constant, "sizes must be known with keep_aspect_ratio_policy");
+    return;
+  }
   float best = 0;
   for (int k = 0; k < s.axes.size(); ++k) {
     const Dim in = x->dim(static_cast<int>(s.axes[k])), out = (*s.sizes)[static_cast<size_t>(k)];

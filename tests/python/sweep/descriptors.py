@@ -1,0 +1,374 @@
+"""What the operator sweep runs: for each row of the lowering table a few shapes, attributes, dtypes and opsets, as data.
+
+`case(...)` describes one node; it becomes one tiny model for each opset in which the node means something new.
+"""
+import dataclasses
+import zlib
+
+import numpy as np
+
+F32, F16, F64, I64, I32, BOOL = np.float32, np.float16, np.float64, np.int64, np.int32, np.bool_
+
+
+@dataclasses.dataclass
+class Case:
+    op: str
+    inputs: list  # arrays; None is left out; Const(array) is an initializer
+    opsets: tuple
+    attrs: dict
+    outputs: int = 1
+    # "ok": the Core ML build must take it; "refused": it must not; "any": either, but never a wrong result.
+    coreml: str = "ok"
+    dynamic: bool = False  # every dim of every graph input is a symbol
+    name: str = ""
+
+
+class Const:
+    def __init__(self, value, dtype=None):
+        self.value = np.asarray(value, dtype)
+
+
+CASES = []
+
+
+def case(op, inputs, opsets=(13,), attrs=None, **more):
+    made = Case(op, inputs, opsets if isinstance(opsets, tuple) else (opsets,), attrs or {}, **more)
+    made.name = f"{op}_{len([c for c in CASES if c.op == op])}"
+    CASES.append(made)
+
+
+def data(*shape, dtype=F32, lo=-2.0, hi=2.0, seed=0):
+    """Reproducible numbers; integers and bools from the same source."""
+    rng = np.random.default_rng(zlib.crc32(repr((shape, str(dtype), lo, hi, seed)).encode()))
+    if dtype is BOOL:
+        return rng.integers(0, 2, shape).astype(bool)
+    if np.dtype(dtype).kind in "iu":
+        return rng.integers(int(lo), int(hi) + 1, shape).astype(dtype)
+    return (rng.random(shape) * (hi - lo) + lo).astype(dtype)
+
+
+def ints(*v):
+    return Const(v, I64)
+
+
+# ---- element by element --------------------------------------------------------------------------------------------
+
+for op in ("Add", "Sub", "Mul", "Div"):
+    for a, b in (((2, 3), (2, 3)), ((2, 1, 4), (3, 1)), ((), (3,)), ((1, 2, 3, 2), (2,))):
+        case(op, [data(*a), data(*b, lo=0.5, seed=1)], (7, 13, 14))
+    case(op, [data(2, 3), data(3, lo=0.5)], 14, dynamic=True)
+    case(op, [data(0, 3), data(1, 3, lo=0.5)], 14, coreml="refused")
+    for dtype in (F16, F64):
+        case(op, [data(2, 3, dtype=dtype), data(3, dtype=dtype, lo=0.5)], 14, coreml="any")
+    # int64 results are not proven to fit, Div of negative numbers has no MIL form.
+    case(op, [data(2, 3, dtype=I64, lo=-9, hi=9), data(3, dtype=I64, lo=1, hi=4)], 14, coreml="any")
+    case(op, [data(2, 3, dtype=I32, lo=-9, hi=9), data(3, dtype=I32, lo=1, hi=4)], 14, coreml="any" if op == "Div" else "ok")
+case("Pow", [data(2, 3, lo=0.1), data(3)], (7, 12, 13, 15))
+case("Pow", [data(2, 3, lo=0.1), data(3, dtype=I32, lo=0, hi=3)], (12, 15))
+case("Pow", [data(2, 3, dtype=I32, lo=1, hi=4), data(3, dtype=I32, lo=0, hi=3)], (12, 15), coreml="any")
+for op, lo, hi, opsets in (("Sqrt", 0, 4, (6, 13)), ("Exp", -2, 2, (6, 13)), ("Erf", -2, 2, (9, 13)), ("Relu", -2, 2, (6, 13, 14)),
+                           ("Sigmoid", -5, 5, (6, 13)), ("Tanh", -3, 3, (6, 13)), ("HardSigmoid", -4, 4, (6, 22)),
+                           ("HardSwish", -4, 4, (14, 22)), ("Abs", -2, 2, (6, 13)), ("Neg", -2, 2, (6, 13)),
+                           ("Floor", -3, 3, (6, 13)), ("Ceil", -3, 3, (6, 13)), ("Round", -3, 3, (11, 22)),
+                           ("Sign", -1, 1, (9, 13)), ("Sin", -3, 3, (7, 22)), ("Cos", -3, 3, (7, 22)), ("Tan", -1, 1, (7, 22)),
+                           ("Asin", -1, 1, (7, 22)), ("Acos", -1, 1, (7, 22)), ("Atan", -2, 2, (7, 22)), ("Sinh", -2, 2, (9, 22)),
+                           ("Cosh", -2, 2, (9, 22)), ("Atanh", -0.9, 0.9, (9, 22)), ("Log", 0.1, 4, (6, 13)),
+                           ("Reciprocal", 0.2, 4, (6, 13)), ("Softplus", -4, 4, (1, 22)), ("Softsign", -4, 4, (1, 22)),
+                           ("Mish", -3, 3, (18, 22))):
+    opsets = tuple(max(7, v) for v in opsets)
+    case(op, [data(2, 3, 2, lo=lo, hi=hi)], opsets)
+    case(op, [data(lo=lo, hi=hi)], opsets[-1])
+    case(op, [data(5, dtype=F16, lo=lo, hi=hi)], opsets[-1], coreml="any")
+    case(op, [data(2, 3, lo=lo, hi=hi)], opsets[-1], dynamic=True)
+case("HardSigmoid", [data(9, lo=-4, hi=4)], (7, 22), {"alpha": 0.3, "beta": 0.4})
+for op, attrs, opsets in (("LeakyRelu", {"alpha": 0.3}, (7, 16)), ("Elu", {"alpha": 0.7}, (7, 22)), ("Selu", {}, (7, 22)),
+                          ("Celu", {"alpha": 0.6}, (12,)), ("ThresholdedRelu", {"alpha": 0.5}, (10, 22)),
+                          ("Gelu", {}, (20,)), ("Gelu", {"approximate": "tanh"}, (20,))):
+    case(op, [data(3, 5, lo=-3, hi=3)], opsets, attrs)
+case("PRelu", [data(2, 3, 4), data(3, 1, lo=0)], (7, 9, 16))
+case("PRelu", [data(2, 3, 4), Const(data(3, 1, lo=0))], 16)
+case("Clip", [data(7)], (7,), {"min": -0.5, "max": 1.0})
+case("Clip", [data(7)], (7,), {"max": 1.0})
+case("Clip", [data(7), Const(-0.5, F32), Const(1.0, F32)], (11, 12, 13))
+case("Clip", [data(7), None, Const(1.0, F32)], (11, 13))
+case("Clip", [data(7), data(lo=-1, hi=0), data(lo=0, hi=1)], (11, 13))
+case("Clip", [data(7, dtype=I32, lo=-9, hi=9), Const(-2, I32), Const(3, I32)], (12, 13))
+for op, opsets in (("Equal", (7, 11, 13, 19)), ("Less", (7, 9, 13)), ("Greater", (7, 9, 13)), ("LessOrEqual", (12, 16)),
+                   ("GreaterOrEqual", (12, 16))):
+    floats = opsets[1:] if op == "Equal" else opsets
+    case(op, [data(2, 5, dtype=I32), data(5, dtype=I32)], tuple(v for v in opsets if v >= 9 or op == "Equal"))
+    case(op, [data(2, 5), data(2, 1)], floats)
+    case(op, [data(2, 5, dtype=I64), data(5, dtype=I64)], opsets[-1])
+case("Equal", [data(2, 5, dtype=BOOL), data(5, dtype=BOOL)], (7, 11, 13, 19))
+for op in ("And", "Or", "Xor"):
+    case(op, [data(2, 5, dtype=BOOL), data(5, dtype=BOOL)], 7)
+case("Not", [data(2, 5, dtype=BOOL)], 7)
+case("IsNaN", [np.array([1, np.nan, np.inf, -0.0], F32)], (9, 13, 20))
+for op in ("Max", "Min", "Sum", "Mean"):
+    case(op, [data(2, 3), data(3, seed=1), data(2, 1, seed=2)], (8, 13))
+    case(op, [data(2, 3)], (8, 13))
+case("Max", [data(5, dtype=I32, lo=-9, hi=9), data(5, dtype=I32, lo=-9, hi=9, seed=1)], (12, 13))
+case("Mod", [data(9, dtype=I32, lo=-9, hi=9), Const(np.full(9, 4), I32)], (10, 13))
+case("Mod", [data(9, dtype=I32, lo=-9, hi=9), Const(np.full(9, -4), I32)], (10, 13), {"fmod": 1})
+case("Mod", [data(9, lo=-9, hi=9), data(9, lo=1, hi=3)], (10, 13), {"fmod": 1})
+for a, b, c in (((2, 3), (2, 3), (2, 3)), ((3,), (2, 1), (1, 3)), ((2, 3), (), ()), ((2, 3), (3,), (3,))):
+    case("Where", [data(*a, dtype=BOOL), data(*b), data(*c, seed=1)], (9, 16))
+case("Where", [data(2, 3, dtype=BOOL), Const(1.0, F32), Const(-1.0, F32)], 16)
+case("Where", [data(2, 3, dtype=BOOL), data(2, 3, dtype=I64), data(3, dtype=I64)], 16)
+case("Where", [data(2, 3, dtype=BOOL), data(2, 3, dtype=BOOL), data(3, dtype=BOOL)], 16)
+for to in (1, 6, 7, 9, 10, 11):
+    for dtype in (F32, I32, I64, BOOL):
+        case("Cast", [data(2, 3, dtype=dtype, lo=-3, hi=3)], (7, 9, 13, 19, 21), {"to": to}, coreml="any")
+case("Identity", [data(2, 3)], (7, 13, 14, 16, 19, 21))
+case("Dropout", [data(2, 3)], (7, 10), {"ratio": 0.3})
+case("Dropout", [data(2, 3)], (12, 13, 22))
+case("Dropout", [data(2, 3), Const(0.3, F32), Const(False, BOOL)], (12, 13, 22), outputs=2)
+
+# ---- windows -------------------------------------------------------------------------------------------------------
+
+for shape, weight, attrs in (((1, 4, 9), (6, 4, 3), {}), ((2, 4, 9), (6, 2, 3), {"group": 2, "pads": [1, 2], "strides": [2]}),
+                             ((1, 3, 7, 8), (4, 3, 3, 2), {"pads": [1, 0, 1, 2], "strides": [2, 1]}),
+                             ((1, 4, 9, 8), (8, 1, 3, 3), {"group": 4, "dilations": [2, 2], "pads": [2, 2, 2, 2]}),
+                             ((1, 2, 5, 6, 7), (3, 2, 2, 3, 3), {"pads": [0, 1, 1, 0, 1, 1], "strides": [1, 2, 2]}),
+                             ((1, 3, 7, 8), (4, 3, 3, 2), {"auto_pad": "SAME_UPPER", "strides": [2, 3]}),
+                             ((1, 3, 7, 8), (4, 3, 3, 2), {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
+                             ((1, 3, 7, 8), (4, 3, 3, 2), {"auto_pad": "SAME_LOWER"}),
+                             ((1, 3, 7, 8), (4, 3, 3, 2), {"auto_pad": "VALID", "kernel_shape": [3, 2]})):
+    case("Conv", [data(*shape), Const(data(*weight))], (7, 11, 22), attrs)
+    case("Conv", [data(*shape), Const(data(*weight)), Const(data(weight[0], seed=3))], 11, attrs)
+    case("Conv", [data(*shape), Const(data(*weight))], 11, attrs, dynamic=True, coreml="any")
+case("Conv", [data(1, 3, 7, 8), data(4, 3, 3, 2), data(4)], 11)
+case("Conv", [data(1, 4, 9, 8), data(8, 1, 3, 3)], 11, {"group": 4, "dilations": [2, 2]}, coreml="refused")
+case("Conv", [data(0, 3, 7, 8), Const(data(4, 3, 3, 2))], 11, coreml="refused")
+for shape, weight, attrs in (((1, 3, 5), (3, 2, 3), {}), ((1, 3, 5), (3, 2, 3), {"strides": [3], "output_padding": [1]}),
+                             ((1, 4, 4, 5), (4, 3, 3, 3), {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]}),
+                             ((1, 4, 4, 5), (4, 2, 3, 2), {"strides": [2, 3], "group": 2, "dilations": [2, 1]}),
+                             ((1, 4, 4, 5), (4, 3, 3, 3), {"strides": [2, 2], "output_shape": [8, 10]}),
+                             ((1, 4, 4, 5), (4, 3, 3, 3), {"strides": [2, 2], "output_shape": [10, 12]}),
+                             ((1, 4, 4, 5), (4, 3, 3, 3), {"strides": [2, 2], "output_shape": [8, 10], "auto_pad": "SAME_UPPER"}),
+                             ((1, 4, 4, 5), (4, 3, 3, 3), {"strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+                             ((1, 4, 4, 5), (4, 3, 3, 3), {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+                             ((1, 2, 3, 4, 3), (2, 3, 2, 2, 3), {"strides": [2, 1, 2], "pads": [0, 1, 0, 1, 0, 1]})):
+    case("ConvTranspose", [data(*shape), Const(data(*weight))], (7, 11, 22), attrs)
+    bias = Const(data(weight[1] * attrs.get("group", 1), seed=3))
+    case("ConvTranspose", [data(*shape), Const(data(*weight)), bias], 11, attrs)
+    if "output_shape" not in attrs:
+        case("ConvTranspose", [data(*shape), Const(data(*weight)), bias], 11, attrs, dynamic=True, coreml="any")
+for op, opsets in (("MaxPool", (8, 10, 11, 12, 22)), ("AveragePool", (7, 10, 11, 19, 22))):
+    for shape, attrs in (((1, 2, 9), {"kernel_shape": [3]}), ((1, 2, 9), {"kernel_shape": [2], "strides": [2], "pads": [1, 0]}),
+                         ((1, 2, 7, 8), {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1]}),
+                         ((1, 2, 7, 8), {"kernel_shape": [3, 2], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+                         ((1, 2, 7, 8), {"kernel_shape": [3, 2], "strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+                         ((1, 2, 7, 8), {"kernel_shape": [3, 2], "auto_pad": "VALID"}),
+                         ((1, 2, 4, 5, 6), {"kernel_shape": [2, 2, 3], "strides": [1, 2, 2], "pads": [0, 1, 1, 0, 0, 1]})):
+        case(op, [data(*shape)], opsets, attrs)
+        case(op, [data(*shape)], 11, attrs, dynamic=True, coreml="any")
+        if op == "AveragePool":
+            case(op, [data(*shape)], (7, 11, 22), {**attrs, "count_include_pad": 1})
+    for shape, attrs in (((1, 2, 8), {"kernel_shape": [3], "strides": [2]}), ((1, 2, 7, 8), {"kernel_shape": [3, 3], "strides": [2, 2]}),
+                         ((1, 1, 6, 6), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+                         ((1, 2, 4, 5, 6), {"kernel_shape": [3, 3, 3], "strides": [2, 2, 2]})):
+        case(op, [data(*shape)], (10, 11, 22), {**attrs, "ceil_mode": 1})
+        case(op, [data(*shape)], 11, {**attrs, "ceil_mode": 1}, dynamic=True, coreml="any")
+for attrs in ({"dilations": [2, 2]}, {"dilations": [2, 1], "strides": [2, 2], "pads": [1, 1, 1, 1]}, {"dilations": [1, 3], "ceil_mode": 1, "strides": [2, 2]}):
+    case("MaxPool", [data(1, 2, 9, 8)], (10, 11, 12, 22), {"kernel_shape": [2, 3], **attrs})
+    for count in (0, 1):
+        case("AveragePool", [data(1, 2, 9, 8)], (19, 22), {"kernel_shape": [2, 3], "count_include_pad": count, **attrs})
+case("MaxPool", [data(1, 2, 7, 8, dtype=np.uint8, lo=0, hi=200)], 12, {"kernel_shape": [2, 2]}, coreml="refused")
+for op in ("GlobalAveragePool", "GlobalMaxPool"):
+    for shape in ((2, 3, 4), (2, 3, 4, 5), (1, 2, 3, 4, 3)):
+        case(op, [data(*shape)], (7, 22))
+    case(op, [data(2, 3, 4, 5)], 22, dynamic=True)
+
+# ---- products and norms --------------------------------------------------------------------------------------------
+
+for attrs in ({}, {"transA": 1}, {"transB": 1}, {"transA": 1, "transB": 1, "alpha": 0.5, "beta": 2.0}, {"alpha": 2.0}, {"beta": 0.0}):
+    a = (4, 2) if attrs.get("transA") else (2, 4)
+    b = (3, 4) if attrs.get("transB") else (4, 3)
+    for c in ((3,), (2, 3), (2, 1), (1,), ()):
+        case("Gemm", [data(*a), Const(data(*b)), Const(data(*c))], (7, 9, 11, 13), attrs)
+    case("Gemm", [data(*a), data(*b), data(3)], 13, attrs)
+    case("Gemm", [data(*a), data(*b)], (11, 13), attrs)
+for a, b in (((2, 3), (3, 4)), ((2, 2, 3), (3, 4)), ((5, 1, 2, 3), (2, 3, 4)), ((3,), (3, 4)), ((2, 3), (3,)), ((3,), (3,))):
+    case("MatMul", [data(*a), data(*b)], (9, 13))
+    case("MatMul", [data(*a), Const(data(*b))], 13)
+    case("MatMul", [data(*a), data(*b)], 13, dynamic=True)
+case("MatMul", [data(2, 3, dtype=I32), data(3, 4, dtype=I32)], (9, 13))
+case("MatMul", [data(2, 0), data(0, 4)], 13, coreml="refused")
+for shape in ((2, 3), (2, 3, 4), (2, 3, 4, 5), (1, 3, 2, 4, 2)):
+    params = [data(3, lo=0.5, seed=s) for s in range(4)]
+    case("BatchNormalization", [data(*shape), *map(Const, params)], (7, 9, 14, 15), {"epsilon": 1e-3})
+    case("BatchNormalization", [data(*shape), *params], 15)
+for axis, scale in ((-1, (5,)), (1, (4, 5)), (-2, (4, 5)), (0, (3, 4, 5))):
+    case("LayerNormalization", [data(3, 4, 5), Const(data(*scale)), Const(data(*scale, seed=1))], 17, {"axis": axis})
+    case("LayerNormalization", [data(3, 4, 5), data(*scale)], 17, {"axis": axis}, outputs=3)
+case("LayerNormalization", [data(3, 4, 5), Const(data(5))], 17, dynamic=True)
+case("InstanceNormalization", [data(2, 3, 4, 5), Const(data(3)), Const(data(3, seed=1))], (7, 22))
+case("InstanceNormalization", [data(2, 3, 4), data(3), data(3, seed=1)], (7, 22))
+case("InstanceNormalization", [data(2, 3, 2, 4, 3), Const(data(3)), Const(data(3, seed=1))], 7)
+case("GroupNormalization", [data(2, 4, 3, 5), Const(data(4)), Const(data(4, seed=1))], 21, {"num_groups": 2})
+case("RMSNormalization", [data(2, 3, 4), Const(data(4))], 23, {"axis": -1})
+for op in ("Softmax", "LogSoftmax"):
+    for axis in (0, 1, 2, -1):
+        case(op, [data(2, 3, 4)], (7, 11, 13) if axis >= 0 else (11, 13), {"axis": axis})
+        case(op, [data(2, 3, 4)], (11, 13), {"axis": axis}, dynamic=True)
+    case(op, [data(2, 3, 2, 2)], (7, 11, 13))
+
+# ---- reductions ----------------------------------------------------------------------------------------------------
+
+for op in ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum",
+           "ReduceLogSumExp", "ReduceSumSquare"):
+    since = 13 if op == "ReduceSum" else 18
+    lo = 0.2 if "Log" in op else -2
+    for axes in ([1], [0, -1], None):
+        for keep in (0, 1):
+            attrs = {"keepdims": keep}
+            old = dict(attrs, axes=axes) if axes else attrs
+            case(op, [data(2, 3, 4, lo=lo)], tuple(v for v in (7, 11, 13) if v < since), old)
+            case(op, [data(2, 3, 4, lo=lo), ints(*axes) if axes else None], since, attrs)
+    case(op, [data(2, 3, 4, lo=lo), ints()], since, {"noop_with_empty_axes": 0})
+    case(op, [data(2, 3, 4, lo=lo), ints(1)], since, dynamic=True)
+    case(op, [data(2, 3, lo=lo, dtype=F64), ints(1)], since, coreml="refused")
+case("ReduceSum", [data(2, 3, 4), ints()], 13, {"noop_with_empty_axes": 1})
+case("ReduceMean", [data(2, 3, 4), ints()], 18, {"noop_with_empty_axes": 1})
+case("ReduceMax", [data(2, 3, dtype=I32, lo=-9, hi=9), ints(1)], 18)
+case("ReduceSum", [data(2, 3, dtype=I32, lo=-9, hi=9), ints(1)], 13)
+case("ReduceSum", [data(2, 0, 3), ints(1)], 13, coreml="refused")
+for op in ("ArgMax", "ArgMin"):
+    for axis in (0, -1):
+        case(op, [data(3, 4)], (7, 11, 12, 13), {"axis": axis, "keepdims": 0})
+    case(op, [data(3, 9, dtype=I32)], (12, 13), {"axis": 1, "select_last_index": 1})
+
+# ---- shapes --------------------------------------------------------------------------------------------------------
+
+for shape, to in (((2, 3, 4), (6, 4)), ((2, 3, 4), (-1, 4)), ((2, 3, 4), (0, -1)), ((2, 3, 4), (4, 0, 2)), ((2, 3, 4), (0, 0, 2, 2)),
+                  ((6,), (1, 1, 6)), ((1,), ())):
+    case("Reshape", [data(*shape), ints(*to)], (7, 13, 14, 19, 21))
+    case("Reshape", [data(*shape), np.array(to, I64)], 14, coreml="any")
+case("Reshape", [data(0, 3), ints(3, 0)], 14, {"allowzero": 1}, coreml="refused")
+case("Reshape", [data(0, 3), ints(0, -1)], 14, coreml="refused")
+case("Reshape", [data(2, 3, 4), ints(0, -1)], 14, dynamic=True)
+case("Reshape", [data(2, 3, 4), ints(-1, 4)], 14, dynamic=True)
+case("Reshape", [data(2, 12), ints(0, 3, -1)], 14, dynamic=True, coreml="any")
+case("Reshape", [data(2, 3, dtype=BOOL), ints(6)], 14)
+for axis in (0, 1, 2, 3, -1):
+    case("Flatten", [data(2, 3, 4)], (9, 11, 13, 21) if axis >= 0 else (11, 13, 21), {"axis": axis})
+    case("Flatten", [data(2, 3, 4)], 13, {"axis": axis}, dynamic=True)
+case("Flatten", [data(0, 3, 4)], 13, coreml="refused")
+case("Squeeze", [data(1, 3, 1)], (7, 11), {"axes": [0]})
+case("Squeeze", [data(1, 3, 1)], (7, 11, 13))
+case("Squeeze", [data(1, 3, 1), ints(-1, 0)], (13, 21))
+case("Squeeze", [data(1, 3, 1), ints(-1, 0)], 13, dynamic=True, coreml="any")
+case("Unsqueeze", [data(3, 4)], (7, 11), {"axes": [0, 3]})
+case("Unsqueeze", [data(3, 4), ints(-1, 1)], (13, 21))
+case("Unsqueeze", [data(), ints(0)], 13)
+case("Transpose", [data(2, 3, 4)], (7, 13, 21))
+case("Transpose", [data(2, 3, 4)], (7, 13), {"perm": [1, 2, 0]})
+case("Transpose", [data(2, 3, dtype=BOOL)], 13)
+case("Transpose", [data(2, 0)], 13, coreml="refused")
+case("Shape", [data(2, 3, 4)], (7, 13, 15, 19, 21))
+case("Shape", [data(2, 3, 4)], (15, 19, 21), {"start": 1})
+case("Shape", [data(2, 3, 4)], 15, {"start": -2, "end": -1}, dynamic=True)
+case("Shape", [data(2, 3, 4)], 15, {"start": 2, "end": 1}, coreml="any")
+case("Size", [data(2, 3, 4)], (7, 13))
+case("Size", [data(2, 3, 4)], 13, dynamic=True, coreml="any")
+
+# ---- joining, cutting, picking -------------------------------------------------------------------------------------
+
+for dtype in (F32, I32, BOOL):
+    case("Concat", [data(2, 3, dtype=dtype), data(2, 1, dtype=dtype)], (7, 11, 13), {"axis": 1})
+case("Concat", [data(2, 3), data(4, 3), data(1, 3)], (11, 13), {"axis": -2})
+case("Concat", [data(2, 3), data(4, 3)], 13, {"axis": 0}, dynamic=True)
+case("Concat", [data(2, 3), Const(data(0, 3))], 13, {"axis": 0})
+case("Concat", [data(2, 3)], 13, {"axis": 0})
+case("Split", [data(6, 2)], (7, 11), {"axis": 0}, outputs=3)
+case("Split", [data(6, 2)], (7, 11), {"axis": 0, "split": [1, 5]}, outputs=2)
+case("Split", [data(2, 6)], 13, {"axis": 1}, outputs=3)
+case("Split", [data(2, 6), ints(1, 5)], (13, 18), {"axis": -1}, outputs=2)
+case("Split", [data(2, 7)], 18, {"axis": 1, "num_outputs": 3}, outputs=3)
+case("Split", [data(2, 7)], 18, {"axis": 1, "num_outputs": 3}, outputs=3, dynamic=True, coreml="any")
+case("Split", [data(2, 6)], 13, {"axis": 1}, outputs=2, dynamic=True, coreml="any")
+case("Slice", [data(5, 6)], (7,), {"starts": [1, 0], "ends": [4, 9]})
+case("Slice", [data(5, 6)], (7,), {"starts": [-3], "ends": [-1], "axes": [1]})
+BIG = 2**63 - 1
+for starts, ends, axes, steps in (([1, 0], [4, 6], None, None), ([1], [BIG], [1], [2]), ([-1], [-BIG], [0], [-1]),
+                                  ([4, 5], [0, 1], [0, 1], [-1, -2]), ([-2], [100], [-1], None), ([0], [-1], [0], None),
+                                  ([10], [0], [0], [-2]), ([-100], [3], [1], None), ([BIG], [-BIG - 1], [1], [-1]),
+                                  ([3], [2**31], [1], None)):
+    parts = [ints(*starts), ints(*ends), ints(*axes) if axes else None, ints(*steps) if steps else None]
+    case("Slice", [data(5, 6), *parts], (10, 11, 13))
+    case("Slice", [data(5, 6), *parts], 13, dynamic=True, coreml="any")
+    case("Slice", [data(5, 6), np.array(starts), np.array(ends), *parts[2:]], 13, coreml="any")
+case("Slice", [data(5, 6), ints(4), ints(2), ints(0)], 13, coreml="refused")  # nothing left
+case("Slice", [data(5, 6, dtype=BOOL), ints(1), ints(4), ints(0)], 13)
+for axis in (0, 1, -1):
+    case("Gather", [data(4, 5), Const([[0, 2], [-1, 1]], I64)], (7, 11, 13), {"axis": axis})
+    case("Gather", [data(4, 5), np.array([[0, 2], [-1, 1]], I64)], 13, {"axis": axis})
+    case("Gather", [data(4, 5), Const(-2, I64)], 13, {"axis": axis})
+    case("Gather", [data(4, 5), np.array([-1, 2], I32)], 13, {"axis": axis}, dynamic=True)
+for dtype in (I32, I64, BOOL, F16):
+    case("Gather", [data(4, 5, dtype=dtype), Const([0, 2], I64)], 13)
+case("GatherElements", [data(3, 4), Const([[0, -1, 2, 1]], I64)], (11, 13), {"axis": 0})
+case("GatherElements", [data(3, 4), np.array([[0, 1], [3, -1], [2, 2]], I64)], (11, 13), {"axis": 1})
+case("GatherND", [data(3, 4, 2), Const([[0, 1], [-1, 2]], I64)], (11, 12, 13))
+case("GatherND", [data(3, 4, 2), np.array([[[0, 1]], [[-1, -2]]], I64)], (12, 13))
+case("GatherND", [data(2, 4, 3), Const([[1], [-1]], I64)], (12, 13), {"batch_dims": 1})
+
+# ---- made from nothing ---------------------------------------------------------------------------------------------
+
+case("ConstantOfShape", [ints(2, 3)], (9, 20, 21), coreml="any")
+case("ConstantOfShape", [np.array([2, 3], I64)], (9, 21), coreml="any")
+for to in ((3, 4), (2, 3, 4), (1, 4), (1,), (2, 1, 1)):
+    for dtype in (F32, I32, BOOL):
+        case("Expand", [data(3, 1, dtype=dtype), ints(*to)], (8, 13))
+    case("Expand", [data(3, 1), np.array(to, I64)], 13, coreml="any")
+    case("Expand", [data(3, 1), ints(*to)], 13, dynamic=True, coreml="any")
+case("Expand", [data(1, 3), ints(0, 3)], 13, coreml="refused")
+case("Expand", [data(), ints(2, 3)], 13)
+case("Tile", [data(2, 3), ints(2, 1)], (7, 13))
+case("Tile", [data(2, 3), np.array([1, 3], I64)], 13, coreml="any")
+case("Range", [Const(1, I64), np.array(7, I64), Const(2, I64)], 11, coreml="any")
+case("Range", [Const(0.5, F32), Const(3.0, F32), Const(0.5, F32)], 11, coreml="any")
+
+# ---- resize --------------------------------------------------------------------------------------------------------
+
+
+def scales(*v):
+    return Const(v, F32)
+
+
+case("Upsample", [data(1, 2, 3, 4)], (7,), {"scales": [1.0, 1.0, 2.0, 2.0]})
+case("Upsample", [data(1, 2, 3, 4), scales(1, 1, 2, 3)], (9,))
+case("Upsample", [data(1, 2, 3, 4), scales(1, 1, 2, 2)], (9,), {"mode": "linear"})
+case("Resize", [data(1, 2, 4, 4), scales(1, 1, 2, 2)], (10,))
+case("Resize", [data(1, 2, 4, 4), scales(1, 1, 0.5, 0.6)], (10,), coreml="any")
+case("Resize", [data(1, 2, 4, 4), scales(1, 1, 2, 2)], (10,), {"mode": "linear"})
+for coordinate in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"):
+    for by in ((1, 1, 2, 2), (1, 1, 2, 3), (1, 1, 0.5, 1), (1, 1, 1.5, 2.5), (1, 1, 0.7, 0.6)):
+        at = {"coordinate_transformation_mode": coordinate}
+        case("Resize", [data(1, 2, 4, 6), None, scales(*by)], (11, 13, 19), {**at, "mode": "linear"}, coreml="any")
+        case("Resize", [data(1, 2, 4, 6), None, scales(*by)], 13, {**at, "mode": "linear"}, coreml="any", dynamic=True)
+        case("Resize", [data(1, 2, 4, 6), None, scales(*by)], 13, {**at, "mode": "cubic"}, coreml="any")
+        for nearest in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+            case("Resize", [data(1, 2, 4, 6), None, scales(*by)], 13, {**at, "mode": "nearest", "nearest_mode": nearest}, coreml="any")
+    case("Resize", [data(1, 2, 4, 6), None, None, ints(1, 2, 7, 9)], (11, 13, 19), {**at, "mode": "linear"})
+    case("Resize", [data(1, 2, 4, 6), None, None, ints(1, 2, 3, 1)], 13, {**at, "mode": "linear"}, coreml="any")
+case("Resize", [data(1, 2, 4, 6), None, scales(1, 1, 2, 2)], 13, {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
+case("Resize", [data(1, 2, 4, 6), None, scales(1, 1, 2, 2)], 13, {"mode": "nearest"})
+case("Resize", [data(1, 2, 4, 6), None, scales(1, 1, 2, 2)], 13, {"mode": "linear"}, dynamic=True)
+case("Resize", [data(1, 2, 4, 6), None, scales(1, 1, 2, 2)], 13, {"mode": "nearest"}, dynamic=True)
+case("Resize", [data(1, 2, 6), None, scales(1, 1, 2)], 13, {"mode": "linear"})
+case("Resize", [data(1, 2, 4, 6), None, None, ints(8, 12)], 18, {"mode": "linear", "axes": [2, 3]})
+case("Resize", [data(1, 2, 4, 6), None, None, ints(2, 4)], 18, {"mode": "linear", "axes": [2, 3], "antialias": 1}, coreml="refused")
+for policy in ("not_larger", "not_smaller"):
+    case("Resize", [data(1, 2, 4, 6), None, None, ints(7, 8)], 18, {"mode": "linear", "axes": [2, 3], "keep_aspect_ratio_policy": policy}, coreml="any")
+
+# ---- host operators ------------------------------------------------------------------------------------------------
+
+case("Unique", [data(9, lo=0, hi=4, dtype=I64)], 11, outputs=4, coreml="refused")
+case("Unique", [np.array([2, 1, 1, 3], F32)], 11, {"sorted": 0}, outputs=4, coreml="refused")
+case("Unique", [np.array([[1, 0], [1, 0], [2, 3]], F32)], 11, {"axis": 0}, outputs=4, coreml="refused")
+BOXES = np.array([[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, -0.1, 1, 0.9], [0, 10, 1, 11], [0, 10.1, 1, 11.1], [0, 100, 1, 101]]], F32)
+SCORES = np.array([[[0.9, 0.75, 0.6, 0.95, 0.5, 0.3]]], F32)
+case("NonMaxSuppression", [BOXES, SCORES, ints(3), Const([0.5], F32), Const([0.4], F32)], (10, 11), coreml="refused")
+case("NonMaxSuppression", [BOXES, SCORES, ints(2), Const([0.5], F32)], 11, {"center_point_box": 1}, coreml="refused")
