@@ -1,0 +1,371 @@
+/* Graft's C interface: the binary contract. Everything else (graft.hpp, the tool, Python) is built on it.
+ *
+ * Graft runs ONNX models on Apple's Core ML, and compiles, checks and runs the same Core ML programs on any machine.
+ *
+ * Rules that hold for every function
+ *   Errors     A function that can fail returns graft_error*: NULL is success; anything else is the caller's and is
+ *              freed with graft_error_free. Results are only written on success, except where stated. A null pointer
+ *              that is not allowed, a struct of a size this library does not know, a wrong name, element type or shape
+ *              is GRAFT_CODE_INVALID_ARGUMENT, never a crash. No C++ exception leaves the library.
+ *   Ownership  What a function named _create or _run puts behind a `graft_x**` is the caller's and is freed with
+ *              graft_x_free, which takes NULL too. Pointers that a function returns directly belong to the object they
+ *              were asked of and live as long as it does. What the caller hands in is borrowed until the call returns,
+ *              unless the function says otherwise.
+ *   Threads    An object may be used from several threads at once as long as all of them only read it: graft_env,
+ *              graft_session and graft_cancel are always safe; a graft_tensor, graft_report or graft_error is safe once
+ *              it was made. Freeing an object that somebody else still uses is the caller's mistake.
+ *   Structs    Every struct starts with `struct_size`, which the caller sets to sizeof the struct it was compiled with.
+ *              Structs only grow at the end; a library given a smaller, older size leaves out what it does not cover.
+ *              In an array of structs every element has the same struct_size, which is also the step between them.
+ *   Growth     Enumerations and functions are only ever added to; numbers never change their meaning.
+ *   Text       UTF-8, NUL-terminated. Files are named by UTF-8 paths.
+ */
+#ifndef GRAFT_GRAFT_H_
+#define GRAFT_GRAFT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define GRAFT_API
+#else
+#define GRAFT_API __attribute__((visibility("default")))
+#endif
+
+typedef struct graft_env graft_env;
+typedef struct graft_session graft_session;
+typedef struct graft_tensor graft_tensor;
+typedef struct graft_cancel graft_cancel;
+typedef struct graft_report graft_report;
+typedef struct graft_error graft_error;
+
+/* The library's version, "0.1.0". */
+GRAFT_API const char* graft_version(void);
+
+/* ---- errors ----------------------------------------------------------------------------------------------------- */
+
+/* What an error, a refusal or a finding is about. docs/errors.md explains each. */
+typedef enum graft_code {
+  GRAFT_CODE_OK = 0,
+  /* files and models */
+  GRAFT_CODE_FILE_NOT_FOUND = 1,
+  GRAFT_CODE_IO_ERROR = 2,
+  GRAFT_CODE_OUT_OF_MEMORY = 3,
+  GRAFT_CODE_MALFORMED = 4,
+  GRAFT_CODE_UNSUPPORTED_FORMAT = 5,
+  GRAFT_CODE_LIMIT_EXCEEDED = 6,
+  GRAFT_CODE_UNSAFE_PATH = 7,
+  GRAFT_CODE_INVALID_MODEL = 8,
+  GRAFT_CODE_UNSUPPORTED_OPERATOR = 9,
+  GRAFT_CODE_INVALID_ATTRIBUTE = 10,
+  /* types and shapes */
+  GRAFT_CODE_DTYPE_MISMATCH = 20,
+  GRAFT_CODE_SHAPE_MISMATCH = 21,
+  GRAFT_CODE_RANK_MISMATCH = 22,
+  GRAFT_CODE_VALUE_OUT_OF_RANGE = 23,
+  /* why a node cannot be part of a Core ML program, and findings */
+  GRAFT_CODE_UNSUPPORTED_DTYPE = 40,
+  GRAFT_CODE_UNSUPPORTED_RANK = 41,
+  GRAFT_CODE_UNSUPPORTED_ATTRIBUTE = 42,
+  GRAFT_CODE_NEEDS_CONSTANT = 43,
+  GRAFT_CODE_NEEDS_LATER_TARGET = 44,
+  GRAFT_CODE_INT64_RANGE = 45,
+  GRAFT_CODE_DYNAMIC_SHAPE = 46,
+  GRAFT_CODE_EMPTY_TENSOR = 47,
+  GRAFT_CODE_HOST_ONLY = 48,
+  GRAFT_CODE_FP16_RANGE = 49,
+  GRAFT_CODE_NOT_WORTH_IT = 50,
+  GRAFT_CODE_CLAIMED_LATE_REFUSAL = 51,
+  GRAFT_CODE_OVERRIDABLE_INITIALIZER = 52,
+  GRAFT_CODE_PRECISION_NOTE = 53,
+  /* options and calls */
+  GRAFT_CODE_UNKNOWN_OPTION = 70,
+  GRAFT_CODE_INVALID_OPTION = 71,
+  GRAFT_CODE_NOT_AVAILABLE_YET = 72,
+  GRAFT_CODE_INVALID_ARGUMENT = 73,
+  GRAFT_CODE_WOULD_OVERWRITE = 74,
+  GRAFT_CODE_NOT_DELEGATED = 75,
+  GRAFT_CODE_NOT_ACCURATE = 76,
+  GRAFT_CODE_CANCELLED = 77,
+  GRAFT_CODE_DEVICE_UNAVAILABLE = 78,
+  /* a defect of Graft */
+  GRAFT_CODE_INTERNAL = 100
+} graft_code;
+
+/* Who can do something about it. */
+typedef enum graft_fault {
+  GRAFT_FAULT_NONE = 0,
+  GRAFT_FAULT_MODEL = 1,   /* the file */
+  GRAFT_FAULT_OPTIONS = 2, /* the caller */
+  GRAFT_FAULT_MACHINE = 3, /* files, memory, devices */
+  GRAFT_FAULT_US = 4       /* Graft: please report it */
+} graft_fault;
+
+/* All of these take NULL, which is no error: GRAFT_CODE_OK, "ok", GRAFT_FAULT_NONE and empty text. */
+GRAFT_API graft_code graft_error_code(const graft_error* error);
+GRAFT_API const char* graft_error_code_name(const graft_error* error); /* "invalid_argument" */
+GRAFT_API graft_fault graft_error_fault(const graft_error* error);
+GRAFT_API const char* graft_error_message(const graft_error* error); /* the fact alone */
+/* The whole error as it should be shown: file, node, message, code, remedies and inner reasons, on one or more lines
+ * without a final newline. */
+GRAFT_API const char* graft_error_text(const graft_error* error);
+/* The same as a JSON object with "schema": "graft.error/1". */
+GRAFT_API const char* graft_error_json(const graft_error* error);
+GRAFT_API void graft_error_free(graft_error* error);
+
+/* ---- environment ------------------------------------------------------------------------------------------------ */
+
+typedef enum graft_log_level {
+  GRAFT_LOG_DEBUG = 0,
+  GRAFT_LOG_INFO = 1,
+  GRAFT_LOG_WARNING = 2,
+  GRAFT_LOG_ERROR = 3
+} graft_log_level;
+
+/* Called from any thread that uses the library, also from several at once. They must not call back into Graft with the
+ * object that is being worked on, and must not throw or jump out. `text` and `stage` live during the call only. */
+typedef void (*graft_log_fn)(void* user, graft_log_level level, const char* text);
+/* What is being done, and how much of it is done (0 to 1; negative: not known). */
+typedef void (*graft_progress_fn)(void* user, const char* stage, double fraction);
+
+typedef struct graft_env_options {
+  size_t struct_size;
+  int32_t threads; /* that take part in one run, the caller's included; 0: one a CPU */
+  graft_log_fn log;
+  void* log_user;
+  graft_progress_fn progress;
+  void* progress_user;
+} graft_env_options;
+
+/* What sessions share: threads, logger, progress. Graft owns no threads and writes to no stream beside this.
+ * options: NULL for the defaults. The callbacks and their user pointers must live until the environment and every
+ * session made in it are freed; the environment itself may be freed before its sessions.
+ * Errors: invalid_argument (threads below 0 or above 1024), out_of_memory. */
+GRAFT_API graft_error* graft_env_create(const graft_env_options* options, graft_env** out);
+GRAFT_API void graft_env_free(graft_env* env);
+
+/* ---- sessions --------------------------------------------------------------------------------------------------- */
+
+/* Opens an ONNX file or a Core ML package (.mlpackage) and makes it ready to run.
+ * names, values: `count` options by name, e.g. "device" = "coreml-ane", "precision" = "float16"; see graft_option_info.
+ * Errors: what is wrong with the file (file_not_found, malformed, unsupported_operator with every such operator, ...),
+ * unknown_option, invalid_option, not_available_yet, not_delegated (with every reason), device_unavailable. */
+GRAFT_API graft_error* graft_session_create(const graft_env* env, const char* path, const char* const* names,
+                                            const char* const* values, size_t count, graft_session** out);
+
+/* The same for an ONNX model in memory. The weights are not copied: `data` is borrowed until the session is freed with
+ * graft_session_free. folder: where external data lies, NULL when there is none. */
+GRAFT_API graft_error* graft_session_create_from_memory(const graft_env* env, const void* data, size_t bytes,
+                                                        const char* folder, const char* const* names,
+                                                        const char* const* values, size_t count, graft_session** out);
+GRAFT_API void graft_session_free(graft_session* session);
+
+/* The options of a session, as rows. `available` is 0 for names that are known and do nothing yet: only their default
+ * is accepted. The text is static. */
+typedef struct graft_option_info {
+  size_t struct_size;
+  const char* name;
+  const char* values; /* the legal ones, in words */
+  const char* fallback;
+  const char* doc;
+  int32_t available;
+} graft_option_info;
+GRAFT_API size_t graft_session_option_count(void);
+GRAFT_API graft_error* graft_session_option(size_t index, graft_option_info* out);
+
+/* Element types have ONNX's numbers (TensorProto.DataType). */
+typedef enum graft_dtype {
+  GRAFT_DTYPE_INVALID = 0,
+  GRAFT_DTYPE_FLOAT32 = 1,
+  GRAFT_DTYPE_UINT8 = 2,
+  GRAFT_DTYPE_INT8 = 3,
+  GRAFT_DTYPE_UINT16 = 4,
+  GRAFT_DTYPE_INT16 = 5,
+  GRAFT_DTYPE_INT32 = 6,
+  GRAFT_DTYPE_INT64 = 7,
+  GRAFT_DTYPE_STRING = 8, /* data: an array of const char* */
+  GRAFT_DTYPE_BOOL = 9,
+  GRAFT_DTYPE_FLOAT16 = 10,
+  GRAFT_DTYPE_FLOAT64 = 11,
+  GRAFT_DTYPE_UINT32 = 12,
+  GRAFT_DTYPE_UINT64 = 13,
+  GRAFT_DTYPE_COMPLEX64 = 14,
+  GRAFT_DTYPE_COMPLEX128 = 15,
+  GRAFT_DTYPE_BFLOAT16 = 16
+} graft_dtype;
+
+/* An input or output by its ONNX name and type. A dim that is open has shape -1, a name (or formula) in `symbols`, and
+ * the range [min, max]; max is INT64_MAX when there is no bound. */
+typedef struct graft_port_info {
+  size_t struct_size;
+  const char* name;
+  graft_dtype dtype;
+  int32_t rank;
+  const int64_t* shape;       /* rank entries */
+  const char* const* symbols; /* rank entries: "height", or "1" for a dim that is known */
+  const int64_t* min;         /* rank entries */
+  const int64_t* max;         /* rank entries */
+} graft_port_info;
+
+/* 0 for NULL. */
+GRAFT_API size_t graft_session_input_count(const graft_session* session);
+GRAFT_API size_t graft_session_output_count(const graft_session* session);
+/* Errors: invalid_argument for an index that does not exist. */
+GRAFT_API graft_error* graft_session_input(const graft_session* session, size_t index, graft_port_info* out);
+GRAFT_API graft_error* graft_session_output(const graft_session* session, size_t index, graft_port_info* out);
+/* The model's metadata under that key, NULL when it has none. */
+GRAFT_API const char* graft_session_metadata(const graft_session* session, const char* key);
+
+/* ---- where it runs ---------------------------------------------------------------------------------------------- */
+
+typedef enum graft_where {
+  GRAFT_WHERE_COREML = 0, /* in a Core ML program */
+  GRAFT_WHERE_FOLDED = 1, /* computed while compiling, or needed by no output */
+  GRAFT_WHERE_HOST = 2    /* on the host's engine */
+} graft_where;
+
+/* In three words: what was asked for, what model and machine allow, what is planned. Nobody can see what Core ML does
+ * with a program, so nothing here says where it "ran". */
+typedef struct graft_placement {
+  size_t struct_size;
+  const char* requested;
+  const char* allowed;
+  const char* planned;
+  int32_t nodes, claimed, folded, host; /* ONNX models; all 0 for packages */
+  int32_t partitions;
+} graft_placement;
+GRAFT_API graft_error* graft_session_placement(const graft_session* session, graft_placement* out);
+
+typedef struct graft_node_info {
+  size_t struct_size;
+  const char* name;
+  const char* op;
+  const char* domain;
+  graft_where where;
+  int32_t partition;      /* GRAFT_WHERE_COREML: which one; else -1 */
+  graft_code reason;      /* GRAFT_WHERE_HOST: why; else, and when nothing was attempted, GRAFT_CODE_OK */
+  const char* reason_text; /* rendered, with remedies; empty when there is none */
+} graft_node_info;
+/* The top-level nodes of an ONNX model in the graph's order; packages have none. */
+GRAFT_API size_t graft_session_node_count(const graft_session* session);
+GRAFT_API graft_error* graft_session_node(const graft_session* session, size_t index, graft_node_info* out);
+
+/* What is worth knowing about the model as a whole (treated constants, baked initializers), rendered. */
+GRAFT_API size_t graft_session_finding_count(const graft_session* session);
+GRAFT_API const char* graft_session_finding(const graft_session* session, size_t index); /* NULL: no such index */
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
+/* A tensor that goes in: dense, row-major, aligned to its element type. */
+typedef struct graft_input {
+  size_t struct_size;
+  const char* name;     /* NULL: the input at this place in the array */
+  graft_dtype dtype;
+  int32_t rank;
+  const int64_t* shape; /* rank entries; may be NULL when rank is 0 */
+  const void* data;
+  size_t bytes; /* of data; must be what dtype and shape need. Strings: count * sizeof(const char*) */
+} graft_input;
+
+/* A tensor that comes out. With data, the result is written there and dtype, shape and bytes must be the result's.
+ * Without (data NULL), `tensor` receives a tensor that is the caller's; dtype, rank, shape and bytes are not read. */
+typedef struct graft_output {
+  size_t struct_size;
+  const char* name; /* NULL: the output at this place in the array */
+  graft_dtype dtype;
+  int32_t rank;
+  const int64_t* shape;
+  void* data;
+  size_t bytes;
+  graft_tensor* tensor; /* out */
+} graft_output;
+
+/* A flag that any thread may set; runs look at it between steps. */
+GRAFT_API graft_error* graft_cancel_create(graft_cancel** out);
+GRAFT_API void graft_cancel_set(graft_cancel* cancel);
+GRAFT_API void graft_cancel_free(graft_cancel* cancel);
+
+typedef struct graft_run_options {
+  size_t struct_size;
+  const graft_cancel* cancel; /* NULL: the run cannot be cancelled */
+} graft_run_options;
+
+/* Runs the model once. Any number of threads may run one session at once; none waits for another.
+ * Every input must be given, in any order when named; only the outputs that are wanted need to be. An input with
+ * another size than last time is fine where the model's dim is open. The first run of a shape plans; later ones with
+ * all outputs in the caller's memory allocate nothing but what pieces on the host need.
+ * options: NULL for none. On an error no `tensor` is set, and the caller's output memory may be written in part.
+ * Errors: invalid_argument (names, counts, element types, shapes, sizes; outputs must not overlap), cancelled,
+ * out_of_memory, and what operators report about their data (value_out_of_range, ...). */
+GRAFT_API graft_error* graft_session_run(const graft_session* session, const graft_input* inputs, size_t input_count,
+                                         graft_output* outputs, size_t output_count, const graft_run_options* options);
+
+typedef struct graft_tensor_info {
+  size_t struct_size;
+  graft_dtype dtype;
+  int32_t rank;
+  const int64_t* shape;
+  const void* data; /* 64-byte aligned; strings: an array of const char* */
+  size_t bytes;
+} graft_tensor_info;
+/* The pointers live as long as the tensor, which may outlive its session. */
+GRAFT_API graft_error* graft_tensor_get(const graft_tensor* tensor, graft_tensor_info* out);
+GRAFT_API void graft_tensor_free(graft_tensor* tensor);
+
+/* ---- the tool's verbs ------------------------------------------------------------------------------------------- */
+
+/* `inspect`, `compile`, `run`, `verify`, `bench`, `ops`: what the command `graft` does, for programs. The rows below
+ * are also what the command's help pages are made from. The text is static. */
+typedef struct graft_verb_info {
+  size_t struct_size;
+  const char* name;
+  const char* summary; /* one line */
+  const char* help;    /* paragraphs and an example */
+  size_t option_count;
+} graft_verb_info;
+
+typedef enum graft_verb_option_flags {
+  GRAFT_OPTION_POSITIONAL = 1, /* given by place on a command line */
+  GRAFT_OPTION_REQUIRED = 2,
+  GRAFT_OPTION_REPEATED = 4, /* may be given several times */
+  GRAFT_OPTION_SWITCH = 8    /* takes no value on a command line; "1" or "0" here */
+} graft_verb_option_flags;
+
+typedef struct graft_verb_option_info {
+  size_t struct_size;
+  const char* name;  /* "target"; `--target` on a command line */
+  const char* letter; /* "o" for `-o`, else empty */
+  const char* value; /* what stands for the value in help: "OUT.mlpackage"; empty for switches */
+  const char* doc;
+  int32_t flags;
+} graft_verb_option_info;
+
+GRAFT_API size_t graft_verb_count(void);
+GRAFT_API graft_error* graft_verb(size_t index, graft_verb_info* out);
+GRAFT_API graft_error* graft_verb_option(size_t verb, size_t index, graft_verb_option_info* out);
+
+/* Does what the verb says and reports. Options by name, as above; a repeated one is given as several entries.
+ * A report with an exit code other than 0 is a success of this function: the verb did its work and the answer is "no".
+ * Errors: unknown_option and invalid_option for options; what makes an answer impossible (a missing or broken file). */
+GRAFT_API graft_error* graft_tool_run(const graft_env* env, const char* verb, const char* const* names,
+                                      const char* const* values, size_t count, graft_report** out);
+
+/* 0 done; 1 refused or failed; 3 done, but not accurate enough. -1 for NULL. */
+GRAFT_API int32_t graft_report_exit_code(const graft_report* report);
+/* For people, with ANSI colours when `colour` is not 0. May be empty. */
+GRAFT_API const char* graft_report_text(const graft_report* report, int32_t colour);
+/* Why the exit code is not 0, rendered; empty when it is 0. */
+GRAFT_API const char* graft_report_reason(const graft_report* report);
+/* One JSON object with a "schema", e.g. "graft.inspect/1". */
+GRAFT_API const char* graft_report_json(const graft_report* report);
+GRAFT_API void graft_report_free(graft_report* report);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* GRAFT_GRAFT_H_ */

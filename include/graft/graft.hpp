@@ -1,0 +1,400 @@
+// Graft's C++20 interface: header-only, over graft.h. RAII for every handle, spans for memory, graft::Error for errors.
+//
+//   graft::Env env;
+//   graft::Session model(env, "digits.onnx", {{"device", "coreml"}});
+//   std::vector<float> pixels(32 * 32);
+//   graft::Tensor scores = model.run({graft::input("image", pixels, {1, 1, 32, 32})}).at(0);
+//   std::span<const float> s = scores.data<float>();
+//
+// Every function that can fail throws graft::Error. Moved-from objects may only be destroyed or assigned to. What
+// graft.h says about threads and ownership holds here too.
+#ifndef GRAFT_GRAFT_HPP_
+#define GRAFT_GRAFT_HPP_
+
+#include <graft/graft.h>
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace graft {
+
+// what() is the whole error as it should be shown.
+class Error : public std::runtime_error {
+ public:
+  explicit Error(graft_error* error) : std::runtime_error(graft_error_text(error)), error_(error, graft_error_free) {}
+  graft_code code() const { return graft_error_code(error_.get()); }
+  std::string_view code_name() const { return graft_error_code_name(error_.get()); }
+  graft_fault fault() const { return graft_error_fault(error_.get()); }
+  std::string_view message() const { return graft_error_message(error_.get()); }
+  std::string_view json() const { return graft_error_json(error_.get()); }
+
+ private:
+  std::shared_ptr<graft_error> error_;  // exceptions are copied
+};
+
+inline void check(graft_error* error) {
+  if (error != nullptr) throw Error(error);
+}
+
+namespace detail {
+template <class T, void (*release)(T*)>
+struct Free {
+  void operator()(T* p) const { release(p); }
+};
+template <class T, void (*release)(T*)>
+using Handle = std::unique_ptr<T, Free<T, release>>;
+
+template <class T>
+T sized() {
+  T t{};
+  t.struct_size = sizeof(T);
+  return t;
+}
+}  // namespace detail
+
+inline std::string_view version() { return graft_version(); }
+
+// The element type that holds a C++ type; invalid for types that have none. Half-precision data is handed over as
+// uint16_t with its dtype named: graft::input(name, memory, shape, GRAFT_DTYPE_FLOAT16).
+template <class T>
+constexpr graft_dtype dtype_of() {
+  using U = std::remove_cv_t<T>;
+  if constexpr (std::is_same_v<U, float>) return GRAFT_DTYPE_FLOAT32;
+  if constexpr (std::is_same_v<U, double>) return GRAFT_DTYPE_FLOAT64;
+  if constexpr (std::is_same_v<U, int8_t>) return GRAFT_DTYPE_INT8;
+  if constexpr (std::is_same_v<U, int16_t>) return GRAFT_DTYPE_INT16;
+  if constexpr (std::is_same_v<U, int32_t>) return GRAFT_DTYPE_INT32;
+  if constexpr (std::is_same_v<U, int64_t>) return GRAFT_DTYPE_INT64;
+  if constexpr (std::is_same_v<U, uint8_t>) return GRAFT_DTYPE_UINT8;
+  if constexpr (std::is_same_v<U, uint16_t>) return GRAFT_DTYPE_UINT16;
+  if constexpr (std::is_same_v<U, uint32_t>) return GRAFT_DTYPE_UINT32;
+  if constexpr (std::is_same_v<U, uint64_t>) return GRAFT_DTYPE_UINT64;
+  if constexpr (std::is_same_v<U, bool>) return GRAFT_DTYPE_BOOL;
+  return GRAFT_DTYPE_INVALID;
+}
+
+struct EnvOptions {
+  int threads = 0;  // 0: one a CPU
+  std::function<void(graft_log_level, std::string_view)> log;
+  std::function<void(std::string_view stage, double fraction)> progress;
+};
+
+// Threads, logger and progress that sessions share. The callbacks must not throw. Must outlive its sessions when it has
+// callbacks.
+class Env {
+ public:
+  Env() : Env(EnvOptions{}) {}
+  explicit Env(EnvOptions options) : options_(std::make_unique<EnvOptions>(std::move(options))) {
+    auto o = detail::sized<graft_env_options>();
+    o.threads = options_->threads;
+    if (options_->log) {
+      o.log = [](void* user, graft_log_level level, const char* text) {
+        static_cast<EnvOptions*>(user)->log(level, text);
+      };
+      o.log_user = options_.get();
+    }
+    if (options_->progress) {
+      o.progress = [](void* user, const char* stage, double fraction) {
+        static_cast<EnvOptions*>(user)->progress(stage, fraction);
+      };
+      o.progress_user = options_.get();
+    }
+    graft_env* env = nullptr;
+    check(graft_env_create(&o, &env));
+    env_.reset(env);
+  }
+  const graft_env* get() const { return env_.get(); }
+
+ private:
+  std::unique_ptr<EnvOptions> options_;  // its address is the callbacks' user pointer
+  detail::Handle<graft_env, graft_env_free> env_;
+};
+
+// Options by name, borrowed while a call lasts.
+struct Option {
+  std::string name, value;
+};
+using Options = std::vector<Option>;
+
+namespace detail {
+class OptionPointers {
+ public:
+  explicit OptionPointers(const Options& options) {
+    for (const Option& o : options) {
+      names_.push_back(o.name.c_str());
+      values_.push_back(o.value.c_str());
+    }
+  }
+  const char* const* names() const { return names_.data(); }
+  const char* const* values() const { return values_.data(); }
+  size_t count() const { return names_.size(); }
+
+ private:
+  std::vector<const char*> names_, values_;
+};
+}  // namespace detail
+
+// A result that is ours.
+class Tensor {
+ public:
+  Tensor() = default;
+  explicit Tensor(graft_tensor* tensor) : tensor_(tensor), info_(detail::sized<graft_tensor_info>()) {
+    check(graft_tensor_get(tensor, &info_));
+  }
+  explicit operator bool() const { return tensor_ != nullptr; }
+  graft_dtype dtype() const { return info_.dtype; }
+  std::span<const int64_t> shape() const { return {info_.shape, static_cast<size_t>(info_.rank)}; }
+  std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(info_.data), info_.bytes}; }
+  // The elements; T must be the type that the tensor has. std::invalid_argument if it is not.
+  template <class T>
+  std::span<const T> data() const {
+    if (dtype_of<T>() != info_.dtype && !(sizeof(T) == 2 && info_.dtype == GRAFT_DTYPE_FLOAT16))
+      throw std::invalid_argument("graft::Tensor::data: the tensor has another element type");
+    return {static_cast<const T*>(info_.data), info_.bytes / sizeof(T)};
+  }
+  std::span<const char* const> strings() const {
+    if (info_.dtype != GRAFT_DTYPE_STRING)
+      throw std::invalid_argument("graft::Tensor::strings: the tensor has another element type");
+    return {static_cast<const char* const*>(info_.data), info_.bytes / sizeof(const char*)};
+  }
+
+ private:
+  detail::Handle<graft_tensor, graft_tensor_free> tensor_;
+  graft_tensor_info info_{};
+};
+
+// A tensor that goes in: borrows name and memory, keeps the shape.
+struct Input {
+  std::string name;
+  graft_dtype dtype = GRAFT_DTYPE_INVALID;
+  std::vector<int64_t> shape;
+  const void* data = nullptr;
+  size_t bytes = 0;
+};
+template <class Memory>
+Input input(std::string name, const Memory& memory, std::vector<int64_t> shape,
+            graft_dtype dtype = GRAFT_DTYPE_INVALID) {
+  const std::span elements(memory);
+  using T = typename decltype(elements)::element_type;
+  return {std::move(name), dtype == GRAFT_DTYPE_INVALID ? dtype_of<T>() : dtype, std::move(shape), elements.data(),
+          elements.size_bytes()};
+}
+
+// Memory that a result is written to.
+struct Output {
+  std::string name;
+  graft_dtype dtype = GRAFT_DTYPE_INVALID;
+  std::vector<int64_t> shape;
+  void* data = nullptr;
+  size_t bytes = 0;
+};
+template <class Memory>
+Output output(std::string name, Memory& memory, std::vector<int64_t> shape, graft_dtype dtype = GRAFT_DTYPE_INVALID) {
+  const std::span elements(memory);
+  using T = typename decltype(elements)::element_type;
+  return {std::move(name), dtype == GRAFT_DTYPE_INVALID ? dtype_of<T>() : dtype, std::move(shape), elements.data(),
+          elements.size_bytes()};
+}
+
+// Cancels the runs it is given to, from any thread.
+class Cancel {
+ public:
+  Cancel() {
+    graft_cancel* c = nullptr;
+    check(graft_cancel_create(&c));
+    cancel_.reset(c);
+  }
+  void set() { graft_cancel_set(cancel_.get()); }
+  const graft_cancel* get() const { return cancel_.get(); }
+
+ private:
+  detail::Handle<graft_cancel, graft_cancel_free> cancel_;
+};
+
+struct Dim {
+  int64_t value;  // -1: open
+  std::string_view symbol;
+  int64_t min, max;
+};
+struct Port {
+  std::string_view name;
+  graft_dtype dtype;
+  std::vector<Dim> dims;
+};
+struct Node {
+  std::string_view name, op, domain;
+  graft_where where;
+  int partition;
+  graft_code reason;
+  std::string_view reason_text;
+};
+
+// A model, ready to run from any number of threads. The views it returns live as long as it does.
+class Session {
+ public:
+  Session(const Env& env, const std::string& path, const Options& options = {}) {
+    const detail::OptionPointers o(options);
+    graft_session* s = nullptr;
+    check(graft_session_create(env.get(), path.c_str(), o.names(), o.values(), o.count(), &s));
+    session_.reset(s);
+  }
+  // An ONNX model in memory, which must outlive the session.
+  Session(const Env& env, std::span<const std::byte> model, const Options& options = {},
+          const std::string& folder = {}) {
+    const detail::OptionPointers o(options);
+    graft_session* s = nullptr;
+    check(graft_session_create_from_memory(env.get(), model.data(), model.size(),
+                                           folder.empty() ? nullptr : folder.c_str(), o.names(), o.values(), o.count(),
+                                           &s));
+    session_.reset(s);
+  }
+
+  std::vector<Port> inputs() const { return ports(graft_session_input_count, graft_session_input); }
+  std::vector<Port> outputs() const { return ports(graft_session_output_count, graft_session_output); }
+
+  graft_placement placement() const {
+    auto p = detail::sized<graft_placement>();
+    check(graft_session_placement(get(), &p));
+    return p;
+  }
+  std::vector<Node> nodes() const {
+    std::vector<Node> list;
+    for (size_t i = 0; i < graft_session_node_count(get()); ++i) {
+      auto n = detail::sized<graft_node_info>();
+      check(graft_session_node(get(), i, &n));
+      list.push_back({n.name, n.op, n.domain, n.where, n.partition, n.reason, n.reason_text});
+    }
+    return list;
+  }
+  std::vector<std::string_view> findings() const {
+    std::vector<std::string_view> list;
+    for (size_t i = 0; i < graft_session_finding_count(get()); ++i) list.push_back(graft_session_finding(get(), i));
+    return list;
+  }
+  // Empty when the model has no such key.
+  std::string_view metadata(const std::string& key) const {
+    const char* value = graft_session_metadata(get(), key.c_str());
+    return value == nullptr ? std::string_view() : value;
+  }
+
+  // Every output as a tensor of its own, in the model's order.
+  std::vector<Tensor> run(const std::vector<Input>& inputs, const Cancel* cancel = nullptr) const {
+    std::vector<graft_output> out(graft_session_output_count(get()), detail::sized<graft_output>());
+    run(inputs, out, cancel);
+    std::vector<Tensor> tensors;
+    std::vector<detail::Handle<graft_tensor, graft_tensor_free>> owned;
+    for (const graft_output& o : out) owned.emplace_back(o.tensor);
+    for (auto& t : owned) tensors.emplace_back(t.release());
+    return tensors;
+  }
+  // Into the caller's memory; outputs that are not named are not kept.
+  void run(const std::vector<Input>& inputs, const std::vector<Output>& outputs, const Cancel* cancel = nullptr) const {
+    std::vector<graft_output> out;
+    for (const Output& o : outputs) {
+      auto c = detail::sized<graft_output>();
+      c.name = o.name.c_str();
+      c.dtype = o.dtype;
+      c.rank = static_cast<int32_t>(o.shape.size());
+      c.shape = o.shape.data();
+      c.data = o.data;
+      c.bytes = o.bytes;
+      out.push_back(c);
+    }
+    for (const graft_output& o : out) {
+      if (o.data == nullptr && o.bytes == 0)
+        throw std::invalid_argument("graft::Session::run: an output has no memory");
+    }
+    run(inputs, out, cancel);
+  }
+  const graft_session* get() const { return session_.get(); }
+
+ private:
+  void run(const std::vector<Input>& inputs, std::vector<graft_output>& out, const Cancel* cancel) const {
+    std::vector<graft_input> in;
+    for (const Input& i : inputs) {
+      auto c = detail::sized<graft_input>();
+      c.name = i.name.c_str();
+      c.dtype = i.dtype;
+      c.rank = static_cast<int32_t>(i.shape.size());
+      c.shape = i.shape.data();
+      c.data = i.data;
+      c.bytes = i.bytes;
+      in.push_back(c);
+    }
+    auto options = detail::sized<graft_run_options>();
+    options.cancel = cancel == nullptr ? nullptr : cancel->get();
+    check(graft_session_run(get(), in.data(), in.size(), out.data(), out.size(), &options));
+  }
+  std::vector<Port> ports(size_t (*count)(const graft_session*),
+                          graft_error* (*get_port)(const graft_session*, size_t, graft_port_info*)) const {
+    std::vector<Port> list;
+    for (size_t i = 0; i < count(get()); ++i) {
+      auto p = detail::sized<graft_port_info>();
+      check(get_port(get(), i, &p));
+      Port port{p.name, p.dtype, {}};
+      for (int32_t d = 0; d < p.rank; ++d) port.dims.push_back({p.shape[d], p.symbols[d], p.min[d], p.max[d]});
+      list.push_back(std::move(port));
+    }
+    return list;
+  }
+
+  detail::Handle<graft_session, graft_session_free> session_;
+};
+
+// What one of the tool's verbs found.
+class Report {
+ public:
+  explicit Report(graft_report* report) : report_(report) {}
+  int exit_code() const { return graft_report_exit_code(report_.get()); }
+  std::string_view text(bool colour = false) const { return graft_report_text(report_.get(), colour ? 1 : 0); }
+  std::string_view reason() const { return graft_report_reason(report_.get()); }
+  std::string_view json() const { return graft_report_json(report_.get()); }
+
+ private:
+  detail::Handle<graft_report, graft_report_free> report_;
+};
+
+// tool(env, "inspect", {{"model", "resnet18.onnx"}, {"target", "iOS16"}}).json()
+inline Report tool(const Env& env, const std::string& verb, const Options& options) {
+  const detail::OptionPointers o(options);
+  graft_report* report = nullptr;
+  check(graft_tool_run(env.get(), verb.c_str(), o.names(), o.values(), o.count(), &report));
+  return Report(report);
+}
+
+struct VerbOption {
+  std::string_view name, letter, value, doc;
+  int flags;  // graft_verb_option_flags
+};
+struct Verb {
+  std::string_view name, summary, help;
+  std::vector<VerbOption> options;
+};
+inline std::vector<Verb> verbs() {
+  std::vector<Verb> list;
+  for (size_t v = 0; v < graft_verb_count(); ++v) {
+    auto info = detail::sized<graft_verb_info>();
+    check(graft_verb(v, &info));
+    Verb verb{info.name, info.summary, info.help, {}};
+    for (size_t i = 0; i < info.option_count; ++i) {
+      auto o = detail::sized<graft_verb_option_info>();
+      check(graft_verb_option(v, i, &o));
+      verb.options.push_back({o.name, o.letter, o.value, o.doc, o.flags});
+    }
+    list.push_back(std::move(verb));
+  }
+  return list;
+}
+
+}  // namespace graft
+
+#endif  // GRAFT_GRAFT_HPP_

@@ -1,0 +1,351 @@
+// Longer than most files because it is a table: one row a verb, with its help text.
+#include "api/verbs.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/format.h"
+#include "report/report.h"
+
+namespace graft::api {
+
+// The options given to one verb, checked against its row.
+class VerbArguments {
+ public:
+  static Result<VerbArguments> check(const Verb& verb, const NamedValues& given) {
+    VerbArguments a;
+    for (const auto& [name, value] : given) {
+      const auto row =
+          std::find_if(verb.options.begin(), verb.options.end(), [&](const VerbOption& o) { return name == o.name; });
+      if (row == verb.options.end()) {
+        std::vector<std::string_view> legal;
+        for (const VerbOption& o : verb.options) legal.push_back(o.name);
+        return fail(Code::unknown_option,
+                    format("{} has no option '{}'; it has {}", verb.name, name, join(legal, ", ")));
+      }
+      if ((row->flags & kRepeated) == 0 && a.find(name) != nullptr)
+        return fail(Code::invalid_option, format("option {} is given twice", name));
+      if ((row->flags & kSwitch) != 0 && value != "0" && value != "1")
+        return fail(Code::invalid_option, format("option {}: '{}' is not one of 0, 1", name, value));
+      a.given_.emplace_back(name, value);
+    }
+    for (const VerbOption& o : verb.options) {
+      if ((o.flags & kRequired) != 0 && a.find(o.name) == nullptr)
+        return fail(Code::invalid_option, format("{} needs {} ({})", verb.name, o.name, o.doc));
+    }
+    return a;
+  }
+
+  const std::string* find(std::string_view name) const {
+    for (const auto& [n, v] : given_) {
+      if (n == name) return &v;
+    }
+    return nullptr;
+  }
+  std::string text(std::string_view name, std::string_view fallback = {}) const {
+    const std::string* v = find(name);
+    return v == nullptr ? std::string(fallback) : *v;
+  }
+  bool flag(std::string_view name) const { return text(name) == "1"; }
+  std::vector<std::string> all(std::string_view name) const {
+    std::vector<std::string> list;
+    for (const auto& [n, v] : given_) {
+      if (n == name) list.push_back(v);
+    }
+    return list;
+  }
+  template <class T>
+  Result<T> number(std::string_view name, T fallback, T lo, T hi) const {
+    const std::string* v = find(name);
+    if (v == nullptr) return fallback;
+    T out{};
+    const auto [rest, error] = std::from_chars(v->data(), v->data() + v->size(), out);
+    if (error != std::errc() || rest != v->data() + v->size() || !(out >= lo && out <= hi))
+      return fail(Code::invalid_option, format("option {}: '{}' is not a number from {} to {}", name, *v, lo, hi));
+    return out;
+  }
+  // Those of the session's own options that this verb has, with the same name but for the dashes.
+  Result<session::Options> session() const {
+    std::vector<session::NamedOption> named;
+    for (std::string_view name : {"device", "target", "precision", "shapes", "engine", "require-device"}) {
+      if (const std::string* v = find(name)) {
+        std::string own(name);
+        std::replace(own.begin(), own.end(), '-', '_');
+        named.emplace_back(std::move(own), *v);
+      }
+    }
+    return session::parse_options(named);
+  }
+
+ private:
+  NamedValues given_;
+};
+
+namespace {
+
+using session::Options;
+
+// ---- options that several verbs share ----
+
+constexpr VerbOption kModel = {"model", "", "MODEL.onnx", "the model: an ONNX file", kPositional | kRequired};
+constexpr VerbOption kAnyModel = {"model", "", "MODEL", "the model: an ONNX file or a Core ML package (.mlpackage)",
+                                  kPositional | kRequired};
+constexpr VerbOption kTarget = {
+    "target", "", "OS",
+    "deployment target: iOS15 to iOS18, macOS12, tvOS15, watchOS8, visionOS1, …; default: the "
+    "lowest that the model needs"};
+constexpr VerbOption kPrecision = {"precision", "", "float16|float32", "of the Core ML program; default: float16"};
+constexpr VerbOption kShapes = {
+    "shapes", "", "NAME:DIMS,…",
+    "sizes of open input dims, or their ranges: x:1x3x(64..2048)x(64..2048=512); '=' is the "
+    "default size"};
+constexpr VerbOption kDevice = {
+    "device", "", "DEVICE",
+    "auto, cpu, coreml, coreml-ane, coreml-gpu or coreml-cpu; without Core ML on the machine "
+    "auto is cpu, and coreml* runs the same ML Program on the host engine"};
+constexpr VerbOption kRequireDevice = {
+    "require-device", "", "", "fail when the machine has no Core ML, instead of using the host engine", kSwitch};
+constexpr VerbOption kEngine = {"engine", "", "fast|reference",
+                                "reference: every operator by its slow, plain kernel; default: fast"};
+constexpr VerbOption kInput = {
+    "input", "", "NAME=FILE", "an input from an .npy file, or from a .png or .jpg image; others are random", kRepeated};
+constexpr VerbOption kSeed = {"seed", "", "N", "of the random inputs; default: 1"};
+constexpr VerbOption kThreads = {"threads", "", "N", "that compute; default: one a CPU"};
+constexpr VerbOption kImageScale = {
+    "image-scale", "", "S[,S,S]",
+    "images: value = (pixel - mean) * scale, pixel being 0 to 255; one number, or one a "
+    "channel; default: 1/255"};
+constexpr VerbOption kImageMean = {"image-mean", "", "M[,M,M]", "see image-scale; default: 0"};
+constexpr VerbOption kImageLayout = {"image-layout", "", "NCHW|NHWC", "of the image in the input; default: NCHW"};
+
+Result<tools::InputOptions> input_options(const VerbArguments& a) {
+  tools::InputOptions o;
+  o.files = a.all("input");
+  GRAFT_TRY(o.seed, a.number<uint64_t>("seed", 1, 0, UINT64_MAX));
+  GRAFT_TRY(o.image, tools::parse_image_options(a.text("image-scale"), a.text("image-mean"), a.text("image-layout")));
+  GRAFT_CHECK(session::parse_shapes(a.text("shapes"), o.shapes));
+  return o;
+}
+
+template <class T>
+Report report_of(T result, int exit_code = 0, std::string reason = {}) {
+  Report r;
+  r.exit_code = exit_code;
+  r.reason = std::move(reason);
+  r.json = report::json(result);
+  auto shared = std::make_shared<const T>(std::move(result));
+  r.text = [shared](bool colour) { return report::text(*shared, report::Style{colour}); };
+  return r;
+}
+
+// ---- the verbs ----
+
+Result<Report> run_inspect(const VerbArguments& a, std::shared_ptr<const Env> env) {
+  const std::string path = a.text("model");
+  GRAFT_TRY(const Options options, a.session());
+  if (tools::is_coreml_path(path)) {
+    GRAFT_TRY(tools::PackageInspection r, tools::inspect_package(path));
+    return report_of(std::move(r));
+  }
+  GRAFT_TRY(tools::Inspection r, tools::inspect(path, *env, options));
+  return report_of(std::move(r));
+}
+
+Result<Report> run_compile(const VerbArguments& a, std::shared_ptr<const Env> env) {
+  tools::CompileOptions options;
+  GRAFT_TRY(options.session, a.session());
+  options.overwrite = a.flag("force");
+  options.allow_partial = a.flag("allow-partial");
+  const auto to_json = [](const tools::Compilation& c) { return report::json(c); };
+  GRAFT_TRY(tools::Compilation r, tools::compile(a.text("model"), a.text("output"), *env, options, to_json));
+  const int code = r.done ? 0 : 1;
+  std::string reason = report::reason(r);
+  return report_of(std::move(r), code, std::move(reason));
+}
+
+Result<Report> run_run(const VerbArguments& a, std::shared_ptr<const Env> env) {
+  tools::RunModelOptions options;
+  GRAFT_TRY(options.session, a.session());
+  GRAFT_TRY(options.inputs, input_options(a));
+  GRAFT_TRY(options.top_k, a.number<int>("top-k", 0, 0, 10000));
+  options.output_folder = a.text("output");
+  GRAFT_TRY(tools::RunResult r, tools::run_model(a.text("model"), std::move(env), options));
+  return report_of(std::move(r));
+}
+
+Result<Report> run_verify(const VerbArguments& a, std::shared_ptr<const Env> env) {
+  tools::VerifyOptions options;
+  GRAFT_TRY(options.session, a.session());
+  GRAFT_TRY(options.inputs, input_options(a));
+  options.layers = a.flag("layers");
+  if (a.find("min-snr") != nullptr) {
+    GRAFT_TRY(options.min_snr_db, a.number<double>("min-snr", 0, -300, 300));
+  }
+  GRAFT_TRY(tools::Verification r, tools::verify(a.text("model"), std::move(env), options));
+  const int code = !r.ran ? 1 : r.accurate ? 0 : 3;
+  std::string reason = report::reason(r);
+  return report_of(std::move(r), code, std::move(reason));
+}
+
+Result<Report> run_bench(const VerbArguments& a, std::shared_ptr<const Env> env) {
+  tools::BenchOptions options;
+  GRAFT_TRY(options.session, a.session());
+  GRAFT_TRY(options.inputs, input_options(a));
+  GRAFT_TRY(options.runs, a.number<int>("runs", options.runs, 1, 1'000'000));
+  GRAFT_TRY(options.warmup, a.number<int>("warmup", options.warmup, 0, 1'000'000));
+  GRAFT_TRY(tools::BenchResult r, tools::bench(a.text("model"), std::move(env), options));
+  return report_of(std::move(r));
+}
+
+Result<Report> run_ops(const VerbArguments& a, std::shared_ptr<const Env>) {
+  if (a.flag("markdown") && a.flag("errors"))
+    return fail(Code::invalid_option, "options markdown and errors make one page each; give one of them");
+  Report r = report_of(tools::list_ops());
+  if (a.flag("markdown")) r.text = [](bool) { return report::ops_markdown(tools::list_ops()); };
+  if (a.flag("errors")) r.text = [](bool) { return report::errors_markdown(); };
+  return r;
+}
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> kVerbs = {
+      {"inspect",
+       "What is in a model, and what Core ML would take of it",
+       "Prints inputs, outputs and operators of an ONNX model, and the verdict before anything is converted: in how "
+       "many\n"
+       "partitions Core ML would take it, which share of the nodes and of the work, and for every node that stays on "
+       "the\n"
+       "host the reason, with a remedy where one was tried and works. Answers for any ONNX file, also with operators "
+       "that\n"
+       "Graft does not know. A Core ML package is listed by functions, inputs, outputs and operators.\n\n"
+       "  graft inspect resnet18.onnx\n"
+       "  graft inspect detector.onnx --target iOS16 --shapes 'image:1x3x(64..2048)x(64..2048)'\n"
+       "  graft inspect model.onnx --json | jq '.partitions, .refusals[].message'\n",
+       {kAnyModel, kTarget, kPrecision, kShapes},
+       run_inspect},
+      {"compile",
+       "ONNX to a Core ML package",
+       "Writes the whole graph as one ML Program package, or writes nothing, says why for every node that is in the "
+       "way,\n"
+       "and exits with 1. The package appears in one rename and is the same byte for byte for the same model and "
+       "options.\n"
+       "With --allow-partial the output is a folder: one package a partition, and report.json.\n\n"
+       "  graft compile resnet18.onnx -o resnet18.mlpackage\n"
+       "  graft compile model.onnx -o model.mlpackage --target iOS16 --precision float32\n"
+       "  graft compile hard.onnx --allow-partial -o hard_parts\n",
+       {kModel,
+        {"output", "o", "OUT.mlpackage", "where to write the package (with --allow-partial: the folder)", kRequired},
+        kTarget,
+        kPrecision,
+        kShapes,
+        {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
+        {"force", "", "", "replace what is at the output even if it is no package", kSwitch}},
+       run_compile},
+      {"run",
+       "Run a model once",
+       "Runs an ONNX model or a Core ML package and prints its outputs. Inputs come from .npy files and images; "
+       "missing\n"
+       "ones are random with a stated seed. Images become grey or RGB by the input's channels, are resized to its size "
+       "and\n"
+       "scaled to 0..1. Inputs and outputs have their ONNX names also in a package.\n\n"
+       "  graft run mobilenet.onnx --input image=cat.png --top-k 5\n"
+       "  graft run model.mlpackage --input tokens=tokens.npy --output results\n"
+       "  graft run model.onnx --device coreml-ane --shapes x:1x3x256x256\n",
+       {kAnyModel,
+        kInput,
+        {"output", "o", "DIR", "write every output as DIR/<output>.npy; characters outside A-Za-z0-9._- become _"},
+        {"top-k", "", "N", "print the N largest elements of each row, with labels where the model has some"},
+        kDevice,
+        kRequireDevice,
+        kTarget,
+        kPrecision,
+        kShapes,
+        kSeed,
+        kThreads,
+        kEngine,
+        kImageScale,
+        kImageMean,
+        kImageLayout},
+       run_run},
+      {"verify",
+       "Does the compiled program compute what the ONNX model does?",
+       "Runs the ONNX graph on the host in its own types, and the compiled Core ML program from a package that is "
+       "written\n"
+       "to disk and read back, and compares every output: largest errors, signal to noise, cosine, NaN and "
+       "infinities,\n"
+       "first places of classifiers. Exits with 3 when that is not accurate enough. --layers also compares the values\n"
+       "inside, and names the first and the worst that are off.\n\n"
+       "  graft verify resnet18.onnx\n"
+       "  graft verify model.onnx --precision float32 --input x=sample.npy --layers\n",
+       {kModel,
+        kInput,
+        {"layers", "", "", "compare the values inside, too", kSwitch},
+        {"min-snr", "", "DB", "what is accurate enough, in dB, instead of the stated tolerance"},
+        kTarget,
+        kPrecision,
+        kShapes,
+        kSeed,
+        kThreads,
+        kEngine,
+        kImageScale,
+        kImageMean,
+        kImageLayout},
+       run_verify},
+      {"bench",
+       "How fast a model loads and runs here",
+       "Times loading, the first run and steady runs, and states the peak memory of the process, the threads and the "
+       "CPU.\n\n"
+       "  graft bench resnet18.onnx --threads 1 --runs 100\n"
+       "  graft bench resnet18.mlpackage --json | jq .run_ms.median\n",
+       {kAnyModel,
+        kThreads,
+        {"runs", "", "N", "that are measured; default: 50"},
+        {"warmup", "", "N", "runs before those, not counting the first; default: 5"},
+        kDevice,
+        kRequireDevice,
+        kTarget,
+        kPrecision,
+        kShapes,
+        kInput,
+        kSeed,
+        kEngine,
+        kImageScale,
+        kImageMean,
+        kImageLayout},
+       run_bench},
+      {"ops",
+       "The operators that Graft knows",
+       "Lists the ONNX operators with their opsets and the MIL operators with their deployment targets, from the "
+       "tables\n"
+       "that the compiler itself uses.\n\n"
+       "  graft ops\n"
+       "  graft ops --json | jq -r '.onnx[].op'\n",
+       {{"markdown", "", "", "as the page docs/ops.md", kSwitch},
+        {"errors", "", "", "the error codes instead, as the page docs/errors.md", kSwitch}},
+       run_ops},
+  };
+  return kVerbs;
+}
+
+}  // namespace
+
+std::span<const Verb> all_verbs() { return verbs(); }
+
+Result<Report> run_verb(std::string_view name, const NamedValues& options, std::shared_ptr<const Env> env) {
+  const auto verb = std::find_if(verbs().begin(), verbs().end(), [&](const Verb& v) { return name == v.name; });
+  if (verb == verbs().end()) {
+    std::vector<std::string_view> legal;
+    for (const Verb& v : verbs()) legal.push_back(v.name);
+    return fail(Code::unknown_option, format("unknown verb '{}'; there are {}", name, join(legal, ", ")));
+  }
+  GRAFT_TRY(const VerbArguments arguments, VerbArguments::check(*verb, options));
+  GRAFT_TRY(const int threads, arguments.number<int>("threads", 0, 1, 1024));
+  if (threads > 0 && threads != env->threads()) {
+    auto own = std::make_shared<Env>(threads);
+    own->log = env->log;
+    own->progress = env->progress;
+    env = std::move(own);
+  }
+  return verb->run(arguments, std::move(env));
+}
+
+}  // namespace graft::api

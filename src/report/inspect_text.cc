@@ -1,0 +1,180 @@
+#include "base/format.h"
+#include "report/parts.h"
+#include "report/report.h"
+#include "report/text.h"
+
+namespace graft::report {
+
+std::string dims_text(const tools::PortInfo& p) {
+  if (!p.has_shape) return "";
+  std::string s = "[";
+  for (const tools::PortInfo::Dim& d : p.dims) {
+    if (s.size() > 1) s += ", ";
+    s += clean(d.text);
+    if (d.value < 0 && d.range.hi < INT32_MAX) s += format(" {}..{}", d.range.lo, d.range.hi);
+  }
+  return s + "]";
+}
+
+void ports_text(Page& page, std::string_view title, const std::vector<tools::PortInfo>& ports) {
+  size_t wide = 0;
+  for (const tools::PortInfo& p : ports) wide = std::max(wide, width(clean(p.name)));
+  constexpr size_t kMost = 40;
+  bool first = true;
+  for (const tools::PortInfo& p : ports) {
+    const std::string name = clean(p.name);
+    const std::string pad(std::min(wide, kMost) - std::min({width(name), wide, kMost}), ' ');
+    std::string line = "  " + page.faint(first ? title : "");
+    line += std::string(11 - (first ? title.size() : 0), ' ') + page.bold(name) + pad + "  " + clean(p.type) + " " +
+            dims_text(p);
+    page.line(line);
+    first = false;
+  }
+}
+
+void operators_text(Page& page, const std::vector<tools::OperatorCount>& operators) {
+  std::string words;
+  for (const tools::OperatorCount& o : operators) {
+    if (!words.empty()) words += ", ";
+    words += clean(o.domain.empty() ? o.op : o.domain + "." + o.op) + "\u00a0" + format("{}", o.count);
+  }
+  page.item("operators", words);
+}
+
+// One verdict line and the refusals under it.
+void verdict_text(Page& page, const tools::Inspection& r) {
+  if (r.unusable) {
+    page.line("  " + page.bold("Core ML") + "    " + page.bad("no verdict: the model cannot be looked at as a whole"));
+    page.block(render(*r.unusable), "    ");
+    return;
+  }
+  const std::string target = r.target.empty() ? "" : format(", {}, {}", r.target, r.precision);
+  const std::string pieces = plural(static_cast<int64_t>(r.pieces.size()), "partition");
+  std::string head;
+  if (r.whole)
+    head = page.good("the whole graph") + format(" in 1 partition{}", target);
+  else if (!r.pieces.empty())
+    head = page.warn("a part of the graph") + format(" in {}{}", pieces, target);
+  else
+    head = page.bad("nothing");
+  page.line("  " + page.bold("Core ML") + "    " + head);
+  const int compute = r.total - r.folded;
+  std::string share = format("{} of {} nodes", r.claimed, compute);
+  if (compute > 0) share += format(" ({})", percent_text(static_cast<double>(r.claimed) / compute));
+  if (r.folded > 0) share += format(", {} more folded", r.folded);
+  if (r.flops_total > 0)
+    share += format("; {} of {}FLOP", percent_text(r.flops_claimed / r.flops_total), count_text(r.flops_total));
+  page.item("", share);
+}
+
+void refusals_text(Page& page, const tools::Inspection& r) {
+  if (!r.missing.empty()) {
+    page.line();
+    page.line("  " + page.bad("unsupported operators") + page.faint("  (the model can be inspected, not run)"));
+    std::vector<std::vector<std::string>> rows;
+    for (const tools::MissingOperator& m : r.missing) {
+      std::string names;
+      constexpr size_t kShown = 4;
+      for (size_t i = 0; i < std::min(kShown, m.nodes.size()); ++i) names += (i == 0 ? "" : ", ") + clean(m.nodes[i]);
+      if (m.nodes.size() > kShown) names += format(", and {} more", m.nodes.size() - kShown);
+      rows.push_back({clean(m.domain.empty() ? m.op : m.domain + "." + m.op), format("{}x", m.nodes.size()), names});
+    }
+    page.table(rows, "    ", {1});
+  }
+  // Many nodes are refused for one reason: shown once, with the nodes it holds for.
+  std::vector<std::pair<const Diag*, std::vector<std::string>>> groups;
+  for (const Diag& d : r.refusals) {
+    if (r.unusable) break;
+    if (d.code == Code::unsupported_operator && !r.missing.empty()) {
+      const bool listed = std::any_of(r.missing.begin(), r.missing.end(),
+                                      [&](const tools::MissingOperator& m) { return m.op == d.op; });
+      if (listed && d.inner.empty()) continue;
+    }
+    const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& g) {
+      return g.first->code == d.code && g.first->message == d.message && g.first->op == d.op && d.inner.empty() &&
+             g.first->remedies == d.remedies;
+    });
+    if (same != groups.end())
+      same->second.push_back(d.node);
+    else
+      groups.push_back({&d, {d.node}});
+  }
+  if (groups.empty()) return;
+  page.line();
+  page.line("  " + page.warn(format("left on the host: {}", plural(r.host, "node"))));
+  constexpr size_t kShown = 40;
+  for (size_t i = 0; i < std::min(groups.size(), kShown); ++i) {
+    const auto& [d, nodes] = groups[i];
+    std::string where = clean(nodes[0]);
+    if (nodes.size() > 1) where += format(" and {} more", nodes.size() - 1);
+    page.line("    " + page.bold(clean(d->op)) + "  " + where);
+    page.block(format("{} [{}]", d->message, info(d->code).name), "      ");
+    for (const Diag& inner : d->inner) page.block(render(inner), "        ");
+    for (const std::string& remedy : d->remedies) page.line("      " + page.good("remedy: " + clean(remedy)));
+  }
+  if (groups.size() > kShown) page.line(format("    and {} more reasons (--json has all)", groups.size() - kShown));
+}
+
+void findings_text(Page& page, const std::vector<Diag>& findings) {
+  if (findings.empty()) return;
+  page.line();
+  page.line("  " + page.faint("worth knowing"));
+  constexpr size_t kShown = 12;
+  for (size_t i = 0; i < std::min(findings.size(), kShown); ++i) page.block(render(findings[i]), "    ");
+  if (findings.size() > kShown) page.line(format("    and {} more (--json has all)", findings.size() - kShown));
+}
+
+std::string text(const tools::Inspection& r, Style style) {
+  Page page(style.colour);
+  std::string opsets;
+  for (const auto& [domain, version] : r.opsets)
+    opsets += format(", {}opset {}", domain.empty() || domain == "ai.onnx" ? "" : clean(domain) + " ", version);
+  page.line(page.bold(clean(r.path)) + format("   ONNX, IR {}{}, {} of weights{}", r.ir_version, opsets,
+                                              bytes_text(r.weight_bytes),
+                                              r.producer.empty() ? "" : ", by " + clean(r.producer)));
+  page.line();
+  ports_text(page, "inputs", r.inputs);
+  ports_text(page, "outputs", r.outputs);
+  operators_text(page, r.operators);
+  page.line();
+  verdict_text(page, r);
+  if (r.pieces.size() > 1) {
+    std::vector<std::vector<std::string>> rows = {{"partition", "nodes", "FLOP", "in", "out"}};
+    for (size_t i = 0; i < r.pieces.size(); ++i) {
+      const tools::PieceInfo& p = r.pieces[i];
+      rows.push_back({format("{}", i), format("{}", p.nodes), count_text(p.flops), format("{}", p.inputs.size()),
+                      format("{}", p.outputs.size())});
+    }
+    page.table(rows, "             ", {0, 1, 2, 3, 4}, true);
+  }
+  refusals_text(page, r);
+  findings_text(page, r.findings);
+  return page.take();
+}
+
+std::string text(const tools::PackageInspection& r, Style style) {
+  Page page(style.colour);
+  page.line(page.bold(clean(r.path)) + format("   Core ML ML Program, {} (specification version {}), {}", r.opset,
+                                              r.spec_version, bytes_text(r.bytes)));
+  for (const tools::PackageInspection::Function& f : r.functions) {
+    page.line();
+    if (r.functions.size() > 1) page.line("  function " + page.bold(clean(f.name)));
+    ports_text(page, "inputs", f.inputs);
+    ports_text(page, "outputs", f.outputs);
+    operators_text(page, f.operators);
+    page.item("work", format("{}FLOP", count_text(f.flops)));
+  }
+  if (!r.metadata.empty()) {
+    page.line();
+    page.line("  " + page.faint("metadata"));
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& [key, value] : r.metadata) {
+      constexpr size_t kMost = 80;
+      rows.push_back({clean(key), clean(value.substr(0, kMost)) + (value.size() > kMost ? "…" : "")});
+    }
+    page.table(rows, "    ");
+  }
+  return page.take();
+}
+
+}  // namespace graft::report

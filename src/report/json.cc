@@ -1,0 +1,264 @@
+// Every schema in one place, in the order of report.h.
+#include <nlohmann/json.hpp>
+
+#include "base/format.h"
+#include "report/report.h"
+
+namespace graft::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Names from files need not be UTF-8; what is not becomes U+FFFD. NaN and infinities become null.
+std::string dump(const Json& j) { return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+Json to_json(const Diag& d) {
+  Json j = {{"node", d.node}, {"op", d.op}, {"code", info(d.code).name}, {"message", d.message}};
+  if (!d.tensor.empty()) j["tensor"] = d.tensor;
+  j["remedies"] = d.remedies;
+  if (!d.inner.empty()) {
+    j["inner"] = Json::array();
+    for (const Diag& i : d.inner) j["inner"].push_back(to_json(i));
+  }
+  return j;
+}
+
+template <class List>
+Json list(const List& items, auto&& each) {
+  Json j = Json::array();
+  for (const auto& i : items) j.push_back(each(i));
+  return j;
+}
+Json diags(const std::vector<Diag>& items) {
+  return list(items, [](const Diag& d) { return to_json(d); });
+}
+
+Json port(const tools::PortInfo& p) {
+  Json j = {{"name", p.name}, {"dtype", p.type}};
+  if (!p.has_shape) {
+    j["shape"] = nullptr;
+    return j;
+  }
+  j["shape"] = list(p.dims, [](const tools::PortInfo::Dim& d) { return d.value >= 0 ? Json(d.value) : Json(d.text); });
+  for (const tools::PortInfo::Dim& d : p.dims) {
+    if (d.value < 0) j["ranges"][d.text] = {d.range.lo, d.range.hi};
+  }
+  return j;
+}
+Json ports(const std::vector<tools::PortInfo>& items) {
+  return list(items, [](const tools::PortInfo& p) { return port(p); });
+}
+Json borders(const std::vector<onnx::Border>& items) {
+  return list(items, [](const onnx::Border& b) {
+    Json j = port(tools::port_info(b.name, b.onnx_type));
+    j["coreml_dtype"] = name(b.type.dtype);
+    return j;
+  });
+}
+Json shape(const Shape& s) { return Json(std::vector<int64_t>(s.begin(), s.end())); }
+
+Json operators(const std::vector<tools::OperatorCount>& items) {
+  return list(items, [](const tools::OperatorCount& o) {
+    return Json{{"domain", o.domain}, {"op", o.op}, {"count", o.count}};
+  });
+}
+
+Json placement(const session::Placement& p) {
+  return {{"requested", p.requested}, {"allowed", p.allowed}, {"planned", p.planned}};
+}
+
+Json inputs(const std::vector<tools::InputTensor>& items) {
+  return list(items, [](const tools::InputTensor& i) {
+    return Json{
+        {"name", i.name}, {"dtype", name(i.tensor.dtype())}, {"shape", shape(i.tensor.shape())}, {"source", i.source}};
+  });
+}
+
+// What inspect, compile and verify say about the model.
+void add_verdict(Json& j, const tools::Inspection& r) {
+  j["target"] = r.target.empty() ? Json(nullptr) : Json(r.target);
+  j["precision"] = r.precision;
+  j["partitions"] = r.pieces.size();
+  j["whole"] = r.whole;
+  j["nodes"] = {{"total", r.total}, {"claimed", r.claimed}, {"folded", r.folded}, {"host", r.host}};
+  j["flops"] = {{"total", r.flops_total}, {"claimed", r.flops_claimed}};
+  j["pieces"] = list(r.pieces, [](const tools::PieceInfo& p) {
+    return Json{{"nodes", p.nodes},
+                {"operators", p.operators},
+                {"flops", p.flops},
+                {"inputs", borders(p.inputs)},
+                {"outputs", borders(p.outputs)}};
+  });
+  j["missing"] = list(r.missing, [](const tools::MissingOperator& m) {
+    return Json{
+        {"domain", m.domain}, {"op", m.op}, {"count", m.nodes.size()}, {"message", m.message}, {"nodes", m.nodes}};
+  });
+  j["refusals"] = diags(r.refusals);
+  j["findings"] = diags(r.findings);
+}
+
+Json difference(const tools::Difference& d) {
+  Json j = {{"same_type", d.same_type}};
+  if (!d.same_type) return j;
+  j["equal"] = !d.snr_db && d.same_special && d.max_abs == 0;
+  j["max_abs"] = d.max_abs;
+  j["max_rel"] = d.max_rel;
+  j["range"] = d.range;
+  j["snr_db"] = d.snr_db ? Json(*d.snr_db) : Json(nullptr);
+  j["cosine"] = d.cosine;
+  j["nan"] = d.nans;
+  j["inf"] = d.infs;
+  j["expected_nan"] = d.reference_nans;
+  j["expected_inf"] = d.reference_infs;
+  if (d.rows > 0) j["top_k"] = {{"rows", d.rows}, {"top1_equal", d.top1_equal}, {"top5_share", d.top5_share}};
+  return j;
+}
+
+Json layer(const tools::LayerCheck& c) {
+  Json j = {{"name", c.name}, {"op", c.op}, {"ok", c.ok}};
+  j.update(difference(c.difference));
+  return j;
+}
+
+}  // namespace
+
+std::string json(const tools::Inspection& r) {
+  Json j = {{"schema", "graft.inspect/1"},
+            {"model", r.path},
+            {"format", "onnx"},
+            {"ir_version", r.ir_version},
+            {"opsets", r.opsets},
+            {"producer", r.producer},
+            {"metadata", r.metadata},
+            {"weight_bytes", r.weight_bytes}};
+  j["inputs"] = ports(r.inputs);
+  j["outputs"] = ports(r.outputs);
+  j["operators"] = operators(r.operators);
+  add_verdict(j, r);
+  return dump(j);
+}
+
+std::string json(const tools::PackageInspection& r) {
+  Json j = {{"schema", "graft.inspect_package/1"},
+            {"model", r.path},
+            {"format", "mlpackage"},
+            {"spec_version", r.spec_version},
+            {"opset", r.opset},
+            {"bytes", r.bytes},
+            {"metadata", r.metadata}};
+  j["functions"] = list(r.functions, [](const tools::PackageInspection::Function& f) {
+    return Json{{"name", f.name},
+                {"inputs", ports(f.inputs)},
+                {"outputs", ports(f.outputs)},
+                {"operators", operators(f.operators)},
+                {"flops", f.flops}};
+  });
+  return dump(j);
+}
+
+std::string json(const tools::Compilation& r) {
+  Json j = {{"schema", "graft.compile/1"},
+            {"model", r.verdict.path},
+            {"output", r.output},
+            {"done", r.done},
+            {"seconds", r.seconds}};
+  j["packages"] = list(r.packages, [](const tools::WrittenPackage& p) {
+    return Json{{"path", p.path},   {"target", p.target},          {"bytes", p.bytes},
+                {"nodes", p.nodes}, {"inputs", borders(p.inputs)}, {"outputs", borders(p.outputs)}};
+  });
+  add_verdict(j, r.verdict);
+  return dump(j);
+}
+
+std::string json(const tools::RunResult& r) {
+  Json j = {{"schema", "graft.run/1"}, {"model", r.path}, {"seed", r.seed}};
+  j["inputs"] = inputs(r.inputs);
+  j["outputs"] = list(r.outputs, [](const tools::OutputTensor& o) {
+    Json out = {{"name", o.name},
+                {"dtype", name(o.tensor.dtype())},
+                {"shape", shape(o.tensor.shape())},
+                {"min", o.min},
+                {"max", o.max},
+                {"mean", o.mean},
+                {"nan", o.nans},
+                {"inf", o.infs}};
+    if (!o.top.empty()) {
+      out["top"] = list(o.top, [](const std::vector<tools::Ranked>& row) {
+        return list(row, [](const tools::Ranked& t) {
+          return Json{{"index", t.index}, {"value", t.value}, {"label", t.label}};
+        });
+      });
+    }
+    if (!o.file.empty()) out["file"] = o.file;
+    return out;
+  });
+  j["placement"] = placement(r.placement);
+  j["load_ms"] = r.load_ms;
+  j["run_ms"] = r.run_ms;
+  j["findings"] = diags(r.findings);
+  return dump(j);
+}
+
+std::string json(const tools::Verification& r) {
+  Json j = {{"schema", "graft.verify/1"},      {"model", r.verdict.path},        {"ran", r.ran},
+            {"accurate", r.ran && r.accurate}, {"from_package", r.from_package}, {"proves", r.proves}};
+  j["tolerance"] = {{"text", r.tolerance.to_string()}};
+  if (r.tolerance.f32)
+    j["tolerance"]["relative"] = r.tolerance.relative;
+  else
+    j["tolerance"].update({{"snr_db", r.tolerance.snr_db}, {"classifier_snr_db", r.tolerance.classifier_snr_db}});
+  j["seed"] = r.seed;
+  j["inputs"] = inputs(r.inputs);
+  j["outputs"] = list(r.outputs, [](const tools::OutputCheck& o) {
+    Json out = {{"name", o.name}, {"type", o.type}, {"ok", o.ok}};
+    out.update(difference(o.difference));
+    return out;
+  });
+  if (r.layers_asked) {
+    j["layers"] = {{"compared", r.layers_compared},
+                   {"first_bad", r.first_bad ? layer(*r.first_bad) : Json(nullptr)},
+                   {"worst", r.worst ? layer(*r.worst) : Json(nullptr)}};
+    j["layers"]["all"] = list(r.layers, layer);
+  }
+  add_verdict(j, r.verdict);
+  return dump(j);
+}
+
+std::string json(const tools::BenchResult& r) {
+  Json j = {{"schema", "graft.bench/1"}, {"model", r.path}, {"load_ms", r.load_ms}, {"first_ms", r.first_ms}};
+  j["run_ms"] = {{"min", r.min_ms}, {"median", r.median_ms}, {"p90", r.p90_ms}, {"p99", r.p99_ms}};
+  j["peak_rss_bytes"] = r.peak_rss_bytes;
+  j["threads"] = r.threads;
+  j["cpu"] = r.cpu;
+  j["runs"] = r.runs;
+  j["warmup"] = r.warmup;
+  j["seed"] = r.seed;
+  j["inputs"] = inputs(r.inputs);
+  j["placement"] = placement(r.placement);
+  return dump(j);
+}
+
+std::string json(const tools::OpList& r) {
+  Json j = {{"schema", "graft.ops/1"}};
+  j["onnx"] = list(r.onnx, [](const tools::OnnxOpInfo& o) {
+    return Json{{"domain", o.domain}, {"op", o.name}, {"versions", o.versions}, {"note", o.note}};
+  });
+  j["mil"] = list(r.mil, [](const tools::MilOpInfo& o) {
+    Json op = {
+        {"op", o.name}, {"family", o.family}, {"doc", o.doc}, {"host_only", o.host_only}, {"host_types", o.host_types}};
+    op["variants"] = list(o.variants, [](const tools::MilOpInfo::Variant& v) {
+      return Json{{"since", v.since}, {"inputs", v.inputs}, {"types", v.domains}};
+    });
+    return op;
+  });
+  return dump(j);
+}
+
+std::string json(const Diag& error) {
+  Json j = {{"schema", "graft.error/1"}, {"fault", name(error.fault())}, {"file", error.file}};
+  j.update(to_json(error));
+  j["text"] = render(error);
+  return dump(j);
+}
+
+}  // namespace graft::report
