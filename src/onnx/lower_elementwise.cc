@@ -1,6 +1,8 @@
 // ONNX operators that work element by element.
 #include "base/format.h"
 #include "onnx/lower_families.h"
+#include "onnx/patterns.h"
+#include "ops/kernel.h"
 
 namespace graft::onnx {
 namespace {
@@ -85,9 +87,15 @@ Values hard_swish(NodeView& n, Build& b) {
   return {b.mul(x, b.emit("sigmoid_hard", {{"x", x}, {"alpha", 1.0 / 6}, {"beta", 0.5}}))};
 }
 
+// Core ML takes the result's shape from x and y alone: where only the condition has it, x is expanded first.
 Values where(NodeView& n, Build& b) {
   Value *cond = n.in(0), *x = n.in(1), *y = n.in(2);
-  return {b.select(cond, x, y)};
+  if (cond->poison || x->poison || y->poison) return {b.function().poison()};
+  const Result<Dims> both = ops::broadcast(x->dims(), y->dims());
+  const Result<Dims> all = both ? ops::broadcast(*both, cond->dims()) : both;
+  if (n.for_host() || !all || *both == *all) return {b.select(cond, x, y)};
+  Value* hints[] = {cond, x, y};
+  return {b.select(cond, broadcast_to(b, x, b.dims_value(*all, hints)), y)};
 }
 
 Values cast(NodeView& n, Build& b) {

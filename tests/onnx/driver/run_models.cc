@@ -1,7 +1,9 @@
 // run_models LIST: for each folder in the file LIST, lowers model.onnx for the host and, as one piece, for Core ML,
 // runs both with the reference kernels on in.<i>.npy (the graph's inputs in order), and writes host.<i>.npy and
 // coreml.<i>.npy. One line of JSON a folder on stdout. For the operator sweep (tests/python).
-#include <cstdio>
+//
+// run_models --lower FILE...: only lowers, and prints what is refused: on the host, and node by node for Core ML.
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 
@@ -30,7 +32,8 @@ std::string json_text(std::string_view s) {
 std::string result(const Status& s) {
   if (s) return R"({"status": "ok"})";
   const Diag& d = s.error();
-  return format(R"({{"status": "refused", "code": {}, "message": {}}})", json_text(info(d.code).name), json_text(render(d)));
+  return format(R"({{"status": "refused", "code": {}, "message": {}}})", json_text(info(d.code).name),
+                json_text(render(d)));
 }
 
 Status save(const std::string& prefix, const std::vector<Tensor>& out) {
@@ -90,12 +93,42 @@ std::string run_case(const std::string& folder) {
   return format(R"("host": {}, "coreml": {}, "needed": {})", on_host, as_piece, json_text(needed));
 }
 
+void lower_only(const std::string& path) {
+  const auto model = onnx::read_file(path);
+  const auto host = model ? onnx::lower_for_host(*model, {}) : fail(model.error());
+  if (!host) {
+    std::cout << path << ": " << render(host.error()) << "\n";
+    return;
+  }
+  const onnx::PieceLowerer lowerer(*host, {ir::Opset::ios18});
+  size_t refused = 0, blocked = 0;
+  for (const onnx::Node& n : (*model)->graph.nodes) {
+    if (host->nodes[static_cast<size_t>(n.id)].blocked) ++blocked;
+    if (host->nodes[static_cast<size_t>(n.id)].failure) continue;
+    const bool folded = std::all_of(n.outputs.begin(), n.outputs.end(), [&](const std::string& o) {
+      return o.empty() || host->values.at(o)->is_constant();
+    });
+    if (folded) continue;
+    if (const auto r = lowerer.attempt(n); !r) {
+      ++refused;
+      std::cout << "  coreml: " << render(r.error()) << "\n";
+    }
+  }
+  for (const Diag& d : host->problems) std::cout << "  host: " << render(d) << "\n";
+  std::cout << path << ": " << (*model)->graph.nodes.size() << " nodes, " << host->problems.size()
+            << " fail on the host, " << blocked << " blocked, " << refused << " refused for Core ML\n";
+}
+
 }  // namespace
 }  // namespace graft::test
 
 int main(int argc, char** argv) {
+  if (argc > 2 && std::string_view(argv[1]) == "--lower") {
+    for (int i = 2; i < argc; ++i) graft::test::lower_only(argv[i]);
+    return 0;
+  }
   if (argc != 2) {
-    std::cerr << "usage: run_models LIST\n";
+    std::cerr << "usage: run_models LIST | --lower FILE...\n";
     return 2;
   }
   std::ifstream list(argv[1]);

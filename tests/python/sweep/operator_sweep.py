@@ -43,6 +43,8 @@ def build(case, opset):
     inferred = onnx.shape_inference.infer_shapes(model)
     for value, known in zip(model.graph.output, inferred.graph.output):
         value.CopyFrom(known)
+        if not value.type.tensor_type.elem_type:
+            value.type.tensor_type.elem_type = inputs[0].type.tensor_type.elem_type
     return model, arrays
 
 
