@@ -131,17 +131,28 @@ Operand typed_operand_of(const Value& value) {
   return o;
 }
 
-Call call_of(const Op& op, std::function<Dim(IntRange)> fresh) {
+namespace {
+
+Call make_call(const Op& op, Operand (*operand)(const Value&)) {
   Call call(*op.row);
   for (size_t p = 0; p < op.args.size(); ++p) {
     std::vector<Operand> operands;
     operands.reserve(op.args[p].size());
-    for (const Value* v : op.args[p]) operands.push_back(operand_of(*v));
+    for (const Value* v : op.args[p]) operands.push_back(operand(*v));
     call.set(static_cast<int>(p), std::move(operands));
   }
+  return call;
+}
+
+}  // namespace
+
+Call call_of(const Op& op, std::function<Dim(IntRange)> fresh) {
+  Call call = make_call(op, typed_operand_of);
   call.make_fresh = std::move(fresh);
   return call;
 }
+
+Call full_call_of(const Op& op) { return make_call(op, operand_of); }
 
 namespace {
 

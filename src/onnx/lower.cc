@@ -156,7 +156,7 @@ class HostLowering {
       if (at != host_.values.end() && at->second->poison) {
         facts.blocked = true;
         Diag d;
-        d.code = Code::unsupported_operator;
+        d.code = Code::unknown_type;
         d.message = format("the type of its input '{}' is not known behind an unsupported operator", name);
         std::move(d).at_node(n.name, n.op_type);
         facts.failure = std::move(d);
@@ -273,7 +273,7 @@ class Outside {
     if (at == host_.values.end()) return nullptr;
     const Value& fact = *at->second;
     if (fact.poison)
-      return b_.refuse(Code::unsupported_operator,
+      return b_.refuse(Code::unknown_type,
                        format("the type of '{}' is not known behind an unsupported operator", name));
     if (fact.is_constant()) {
       Value* v = lowerer->constant(fact.constant, name, false);
