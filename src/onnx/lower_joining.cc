@@ -249,30 +249,6 @@ Values gather_elements(NodeView& n, Build& b) {
   })};
 }
 
-// Multi-indices: each of the k entries counts along its own dim.
-Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims) {
-  if (indices->poison || x->poison) return b.function().poison();
-  if (indices->rank() < 1 || !indices->dim(-1).known() || indices->dim(-1).value() + batch_dims > x->rank()) {
-    return n.refuse(Code::shape_mismatch,
-                    format("indices {} do not fit {}", indices->type.to_string(), x->type.to_string()));
-  }
-  bool non_negative = indices->range.lo >= 0;
-  if (indices->is_constant()) {
-    const TensorView v = indices->constant->view();
-    non_negative = true;
-    for (int64_t i = 0; i < v.count(); ++i) non_negative &= element_as_int(v, i) >= 0;
-  }
-  if (non_negative) return indices;
-  std::vector<Part> sizes;
-  Value* shape = nullptr;
-  for (int d = batch_dims; d < batch_dims + indices->dim(-1).value(); ++d) {
-    if (!x->dim(d).known() && shape == nullptr) shape = b.shape(x);
-    sizes.push_back(x->dim(d).known() ? Part::of(x->dim(d).value()) : Part::element(shape, d));
-  }
-  Value* count = b.cast(list_of(b, sizes), indices->dtype());
-  return b.select(b.binary("less", indices, b.like(indices, 0)), b.add(indices, count), indices);
-}
-
 Values gather_nd(NodeView& n, Build& b) {
   Value *x = n.in(0), *indices = n.in(1);
   if (x->poison || indices->poison) return {b.function().poison()};

@@ -75,9 +75,8 @@ Value* reshape_unknown(NodeView& n, Build& b, Value* x, Value* shape) {
   if (!length.known() || length.value() > kMaxRank)
     return n.refuse(Code::dynamic_shape, "the rank of the result cannot be told: the length of the shape is not known");
   const int64_t rank = length.value();
-  if (rank == x->rank() || rank == 0) return b.reshape(x, shape);
-  if (n.version() >= 14 && n.flag("allowzero"))
-    return n.refuse(Code::dynamic_shape, "allowzero with a shape that is not known");
+  // With allowzero a 0 is a size, which only a tensor without elements can have: MIL's reshape takes it so then.
+  if (rank == x->rank() || rank == 0 || (n.version() >= 14 && n.flag("allowzero"))) return b.reshape(x, shape);
   std::vector<Part> own;
   Value* dims = b.shape(x);
   for (int64_t i = 0; i < rank; ++i) own.push_back(i < x->rank() ? Part::element(dims, i) : Part::of(0));

@@ -30,6 +30,9 @@ Value* broadcast_to(Build& b, Value* x, Value* shape);
 // Indices along a dim of x, made non-negative where they are not proven to be. -n..n-1 is legal.
 Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis);
 
+// The same for lists of indices (the last dim), entry k along dim batch_dims + k of x.
+Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims);
+
 // 0..rank-1 from -rank..rank-1; 0 after a refusal.
 int normal_axis(NodeView& n, int64_t axis, int rank);
 

@@ -331,6 +331,45 @@ case("Tile", [data(2, 3), np.array([1, 3], I64)], 13, coreml="any")
 case("Range", [Const(1, I64), np.array(7, I64), Const(2, I64)], 11, coreml="any")
 case("Range", [Const(0.5, F32), Const(3.0, F32), Const(0.5, F32)], 11, coreml="any")
 
+# ---- padding, order, indices ---------------------------------------------------------------------------------------
+
+for mode in ("constant", "reflect", "edge"):
+    case("Pad", [data(1, 2, 4, 5)], 7, {"mode": mode, "pads": [0, 0, 1, 2, 0, 0, 2, 1]})
+    case("Pad", [data(1, 2, 4, 5), ints(0, 0, 1, 2, 0, 0, 2, 1)], (11, 13, 18, 19, 21), {"mode": mode})
+    case("Pad", [data(1, 2, 4, 5), ints(0, 0, 1, 2, 0, 0, 2, 1)], 13, {"mode": mode}, dynamic=True)
+case("Pad", [data(3, 4), ints(1, -1, 0, 2), Const(0.5, F32)], (11, 13, 19))
+case("Pad", [data(3, 4), ints(1, 2), Const(0.5, F32), ints(-1)], (18, 19))
+case("Pad", [data(3, 4, dtype=I32), ints(1, 0, 0, 2), Const(7, I32)], 13)
+case("Pad", [data(3, 4, dtype=BOOL), ints(1, 0, 0, 2), Const(True, BOOL)], 13)
+case("Pad", [data(3, 4), ints(1, 2, 2, 0)], 19, {"mode": "wrap"})
+for k, axis in ((3, -1), (1, 0)):
+    case("TopK", [data(4, 6)], 7, {"k": k, "axis": axis}, outputs=2)
+    case("TopK", [data(4, 6), ints(k)], (10, 11), {"axis": axis}, outputs=2)
+    case("TopK", [data(4, 6), ints(k)], 11, {"axis": axis, "largest": 0}, outputs=2)
+    case("TopK", [data(4, 6), np.array([k])], 11, {"axis": axis}, outputs=2, coreml="any")
+for attrs in ({}, {"exclusive": 1}, {"reverse": 1}, {"exclusive": 1, "reverse": 1}):
+    case("CumSum", [data(3, 4), Const(1, I64)], (11, 14), attrs)
+    case("CumSum", [data(3, 4, dtype=I32), Const(-2, I32)], 14, attrs)
+for axis in (-1, 0, 1):
+    case("OneHot", [Const([[0, 2], [-1, 5]], I64), Const(4, I64), Const([0.5, 2.0], F32)], (9, 11), {"axis": axis}, coreml="any")
+    case("OneHot", [np.array([[0, 2], [-1, 5]], I64), Const(4, I64), Const([0, 3], I64)], 11, {"axis": axis}, coreml="any")
+for reduction, opsets in (("none", (11, 13, 16, 18)), ("add", (16, 18)), ("mul", (16, 18)), ("max", (18,)), ("min", (18,))):
+    attrs = {} if reduction == "none" else {"reduction": reduction}
+    case("ScatterElements", [data(3, 4), Const([[1, -1, 0, 2]], I64), data(1, 4, seed=1)], opsets, attrs, coreml="any")
+    case("ScatterElements", [data(3, 4), np.array([[1, 2], [0, -1], [3, 0]], I64), data(3, 2, seed=1)], opsets, {**attrs, "axis": 1})
+    case("ScatterND", [data(4, 3), Const([[1], [-1]], I64), data(2, 3, seed=1)], opsets, attrs)
+    case("ScatterND", [data(4, 3), np.array([[0, 1], [-2, -1]], I64), data(2, seed=1)], opsets, attrs)
+case("NonZero", [np.array([[1, 0, 2], [0, 0, 3]], F32)], (9, 13), coreml="any")
+case("NonZero", [data(3, 4, dtype=BOOL)], 13, coreml="any")
+for upper in (0, 1):
+    for k in (-2, -1, 0, 1, 2):
+        case("Trilu", [data(2, 3, 4), Const(k, I64)], 14, {"upper": upper})
+    case("Trilu", [data(3, 4)], 14, {"upper": upper}, dynamic=True)
+case("DepthToSpace", [data(1, 8, 2, 3)], (7, 11, 13), {"blocksize": 2})
+case("DepthToSpace", [data(1, 8, 2, 3)], (11, 13), {"blocksize": 2, "mode": "CRD"})
+case("SpaceToDepth", [data(1, 2, 4, 6)], (7, 13), {"blocksize": 2})
+case("CastLike", [data(2, 3), data(1, dtype=I32)], (15, 19, 21))
+
 # ---- resize --------------------------------------------------------------------------------------------------------
 
 

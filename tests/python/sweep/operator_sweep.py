@@ -44,7 +44,7 @@ def build(case, opset):
     for value, known in zip(model.graph.output, inferred.graph.output):
         value.CopyFrom(known)
         if not value.type.tensor_type.elem_type:
-            value.type.tensor_type.elem_type = inputs[0].type.tensor_type.elem_type
+            value.type.tensor_type.elem_type = inputs[0].type.tensor_type.elem_type if inputs else TensorProto.FLOAT
     return model, arrays
 
 

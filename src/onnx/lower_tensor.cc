@@ -1,0 +1,278 @@
+// Padding, sorting, filling by index, and the remaining operators that move elements.
+#include <algorithm>
+
+#include "base/format.h"
+#include "onnx/lower_families.h"
+#include "onnx/patterns.h"
+
+namespace graft::onnx {
+namespace {
+
+// A one-element value as rank 0.
+Value* scalar_of(Build& b, Value* v) { return v->poison || v->rank() == 0 ? v : b.reshape(v, Dims{}); }
+
+// ---- Pad ----------------------------------------------------------------------------------------------------------
+
+// What is cut (a negative pad) and added at both ends of each dim.
+struct Pads {
+  std::vector<int64_t> before, after;
+};
+
+std::optional<Pads> read_pads(NodeView& n, const Value* x) {
+  const auto rank = static_cast<size_t>(x->rank());
+  const std::optional<std::vector<int64_t>> list =
+      n.version() < 11 ? std::optional(n.ints("pads")) : n.const_ints(1, "pads");
+  std::vector<int64_t> axes;
+  if (n.version() >= 18) axes = n.const_ints(3, "axes").value_or(std::vector<int64_t>());
+  if (!n.has(3) || n.version() < 18) {
+    for (size_t d = 0; d < rank; ++d) axes.push_back(static_cast<int64_t>(d));
+  }
+  if (!list || list->size() != 2 * axes.size()) {
+    n.refuse(Code::shape_mismatch, format("{} pads for {} axes", list ? list->size() : 0, axes.size()));
+    return std::nullopt;
+  }
+  Pads p{std::vector<int64_t>(rank, 0), std::vector<int64_t>(rank, 0)};
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto d = static_cast<size_t>(normal_axis(n, axes[i], x->rank()));
+    p.before[d] = (*list)[i];
+    p.after[d] = (*list)[axes.size() + i];
+    if (std::max(std::abs(p.before[d]), std::abs(p.after[d])) > INT32_MAX)
+      n.refuse(Code::value_out_of_range, format("pads {} and {}", p.before[d], p.after[d]));
+  }
+  return p;
+}
+
+Value* cropped(Build& b, Value* x, Pads& p) {
+  std::vector<int64_t> begin, end;
+  std::vector<bool> whole;
+  bool cuts = false;
+  for (size_t d = 0; d < p.before.size(); ++d) {
+    begin.push_back(std::max<int64_t>(0, -p.before[d]));
+    end.push_back(std::min<int64_t>(0, p.after[d]));
+    whole.push_back(end.back() == 0);
+    cuts |= begin.back() != 0 || end.back() != 0;
+    p.before[d] = std::max<int64_t>(0, p.before[d]);
+    p.after[d] = std::max<int64_t>(0, p.after[d]);
+  }
+  return cuts ? b.emit("slice_by_index", {{"x", x}, {"begin", begin}, {"end", end}, {"end_mask", whole}}) : x;
+}
+
+// x[from..to) of a dim of known size.
+Value* part(Build& b, Value* x, size_t axis, int64_t from, int64_t to) {
+  const size_t rank = x->dims().size();
+  std::vector<int64_t> begin(rank, 0), end(rank, 0);
+  std::vector<bool> whole(rank, true);
+  begin[axis] = from;
+  end[axis] = to;
+  whole[axis] = false;
+  return b.emit("slice_by_index", {{"x", x}, {"begin", begin}, {"end", end}, {"end_mask", whole}});
+}
+
+// One dim after the other, by joining blocks: for what MIL's pad does not do.
+Value* padded_by_joining(NodeView& n, Build& b, Value* x, const Pads& p, Value* fill) {
+  for (size_t d = 0; d < p.before.size(); ++d) {
+    if (x->poison) return x;
+    if (p.before[d] == 0 && p.after[d] == 0) continue;
+    if (!(fill == nullptr ? x->dims()[d].known() : ir::all_known(x->dims())))
+      return n.refuse(Code::dynamic_shape, format("padding {} in this way needs known sizes", x->type.to_string()));
+    const int64_t size = x->dims()[d].value();
+    if (fill == nullptr && (p.before[d] > size || p.after[d] > size))
+      return n.refuse(Code::value_out_of_range,
+                      format("mode wrap pads {} and {} of a dim of {}", p.before[d], p.after[d], size));
+    const auto block = [&](int64_t count, int64_t from) {
+      if (fill == nullptr) return part(b, x, d, from, from + count);
+      std::vector<int64_t> shape;
+      for (const Dim& v : x->dims()) shape.push_back(v.value());
+      shape[d] = count;
+      return b.emit("fill", {{"shape", shape}, {"value", fill}});
+    };
+    Values pieces{x};
+    if (p.before[d] > 0) pieces.insert(pieces.begin(), block(p.before[d], size - p.before[d]));
+    if (p.after[d] > 0) pieces.push_back(block(p.after[d], 0));
+    x = b.concat(pieces, static_cast<int64_t>(d));
+  }
+  return x;
+}
+
+Values pad(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  const std::string mode = n.s("mode", "constant");
+  std::optional<Pads> p = read_pads(n, x);
+  if (!p || !b.ok()) return {b.function().poison()};
+  x = cropped(b, x, *p);
+  if (x->poison) return {x};
+  const auto none = [](const std::vector<int64_t>& v) {
+    return std::all_of(v.begin(), v.end(), [](int64_t e) { return e == 0; });
+  };
+  if (none(p->before) && none(p->after)) return {x};
+  if (mode == "wrap") return {padded_by_joining(n, b, x, *p, nullptr)};
+  Value* fill = n.version() < 11 ? b.like(x, n.f("value", 0)) : n.has(2) ? scalar_of(b, n.in(2)) : b.like(x, 0);
+  // MIL pads floats only.
+  if (!n.for_host() && !is_float(x->dtype()) && mode == "constant") {
+    if (x->dtype() != DType::boolean) return {padded_by_joining(n, b, x, *p, fill)};
+    Value* y = padded_by_joining(n, b, b.cast(x, DType::i32), *p, b.cast(fill, DType::i32));
+    return {y->poison ? y : b.cast(y, DType::boolean)};
+  }
+  Ints pads;
+  for (size_t d = 0; d < p->before.size(); ++d) {
+    pads.push_back(p->before[d]);
+    pads.push_back(p->after[d]);
+  }
+  if (mode == "constant") return {b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", mode}, {"constant_val", fill}})};
+  if (mode != "reflect" && mode != "edge")
+    return {n.refuse(Code::invalid_attribute, format("mode '{}', takes constant, reflect, edge or wrap", mode))};
+  return {b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", mode == "edge" ? "replicate" : "reflect"}})};
+}
+
+// ---- order and sums -----------------------------------------------------------------------------------------------
+
+Values topk(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  const int axis = n.axis("axis", -1, x->rank());
+  Value* k = nullptr;
+  if (n.version() < 10) {
+    k = b.ints(std::vector<int64_t>{n.required_i("k")});
+  } else {
+    k = n.in(1);
+    if (!k->poison && k->dtype() != DType::i32) k = b.cast(k, DType::i32);
+  }
+  const bool largest = n.version() < 11 || n.flag("largest", true);
+  Values out = b.emit_all("topk", {{"x", x}, {"k", scalar_of(b, k)}, {"axis", axis}, {"ascending", !largest}});
+  if (out.size() != 2 || out[1]->poison) return out;
+  return {out[0], b.cast(out[1], n.mapped(DType::i64))};
+}
+
+Values cumsum(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  const std::optional<double> axis = n.const_scalar(1, "axis");
+  if (!axis) return {n.refuse(Code::invalid_model, "the axis is missing")};
+  return {b.emit("cumsum", {{"x", x},
+                            {"axis", normal_axis(n, static_cast<int64_t>(*axis), x->rank())},
+                            {"exclusive", n.flag("exclusive")},
+                            {"reverse", n.flag("reverse")}})};
+}
+
+// ---- by index -----------------------------------------------------------------------------------------------------
+
+Values one_hot(NodeView& n, Build& b) {
+  Value *indices = n.in(0), *depth = n.in(1), *values = n.in(2);
+  if (indices->poison || depth->poison || values->poison) return {b.function().poison()};
+  indices = b.cast(indices, DType::i32);
+  depth = scalar_of(b, b.cast(depth, DType::i32));
+  // Negative indices count from the end; what is outside on either side gives a row of off values.
+  if (!indices->poison && indices->range.lo < 0)
+    indices = b.select(b.binary("less", indices, b.like(indices, 0)), b.add(indices, depth), indices);
+  return {b.emit("one_hot", {{"indices", indices},
+                             {"one_hot_vector_size", depth},
+                             {"axis", n.i("axis", -1)},
+                             {"on_value", scalar_of(b, sublist(b, values, 1, 2))},
+                             {"off_value", scalar_of(b, sublist(b, values, 0, 1))}})};
+}
+
+std::string scatter_mode(NodeView& n) {
+  const std::string r = n.version() >= 16 ? n.s("reduction", "none") : "none";
+  if (r != "none" && r != "add" && r != "mul" && r != "max" && r != "min")
+    n.refuse(Code::invalid_attribute, format("reduction '{}', takes none, add, mul, max or min", r));
+  return r == "none" ? "update" : r;
+}
+
+template <class Emit>
+Values scattered(NodeView& n, Build& b, Value* x, Value* updates, Emit&& emit) {
+  if (n.for_host() || x->poison || updates->poison || x->dtype() != DType::boolean) return {emit(x, updates)};
+  Value* y = emit(b.cast(x, DType::i32), b.cast(updates, DType::i32));
+  return {y->poison ? y : b.cast(y, DType::boolean)};
+}
+
+Values scatter_elements(NodeView& n, Build& b) {
+  Value *x = n.in(0), *indices = n.in(1), *updates = n.in(2);
+  if (x->poison || indices->poison || updates->poison) return {b.function().poison()};
+  const int axis = n.axis("axis", 0, x->rank());
+  indices = wrapped_indices(n, b, indices, x, axis);
+  const std::string mode = scatter_mode(n);
+  return scattered(n, b, x, updates, [&](Value* d, Value* u) {
+    return b.emit("scatter_along_axis",
+                  {{"data", d}, {"indices", indices}, {"updates", u}, {"axis", axis}, {"mode", mode}});
+  });
+}
+
+Values scatter_nd(NodeView& n, Build& b) {
+  Value *x = n.in(0), *indices = n.in(1), *updates = n.in(2);
+  if (x->poison || indices->poison || updates->poison) return {b.function().poison()};
+  indices = wrapped_multi(n, b, indices, x, 0);
+  const std::string mode = scatter_mode(n);
+  return scattered(n, b, x, updates, [&](Value* d, Value* u) {
+    return b.emit("scatter_nd", {{"data", d}, {"indices", indices}, {"updates", u}, {"mode", mode}});
+  });
+}
+
+Values non_zero(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  Value* places = b.transpose(b.unary("non_zero", x), {1, 0});
+  return {places->poison ? places : b.cast(places, n.mapped(DType::i64))};
+}
+
+// ---- triangles, blocks --------------------------------------------------------------------------------------------
+
+// Diagonals from the k-th on (upper) or up to it. MIL's band always holds the main one: a triangle beside it is what
+// the opposite band leaves.
+Values trilu(NodeView& n, Build& b) {
+  Value* x = n.in(0);
+  if (x->poison) return {x};
+  if (x->rank() < 2)
+    return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
+  const bool upper = n.flag("upper", true);
+  const auto k = std::clamp<int64_t>(static_cast<int64_t>(n.const_scalar(1, "k").value_or(0)), -INT32_MAX, INT32_MAX);
+  const auto band = [&](Value* v, int64_t lower, int64_t higher) {
+    return b.emit("band_part", {{"x", v}, {"lower", lower}, {"upper", higher}});
+  };
+  if (upper && k <= 0) return {band(x, -k, -1)};
+  if (!upper && k >= 0) return {band(x, -1, k)};
+  Value* hints[] = {x};
+  Value* ones = b.emit("fill", {{"shape", b.dims_value(x->dims(), hints)}, {"value", b.scalar(DType::boolean, 1)}});
+  Value* rest = upper ? band(ones, -1, k - 1) : band(ones, -k - 1, -1);
+  return {b.select(rest, b.like(x, 0), x)};
+}
+
+Values depth_to_space(NodeView& n, Build& b) {
+  const std::string mode = n.version() < 11 ? "DCR" : n.s("mode", "DCR");
+  const int64_t block = n.required_i("blocksize");
+  if (mode == "DCR") return {b.emit("depth_to_space", {{"x", n.in(0)}, {"block_size", block}})};
+  if (mode == "CRD") return {b.emit("pixel_shuffle", {{"x", n.in(0)}, {"upscale_factor", block}})};
+  return {n.refuse(Code::invalid_attribute, format("mode '{}', takes DCR or CRD", mode))};
+}
+Values space_to_depth(NodeView& n, Build& b) {
+  if (n.s("mode", "DCR") != "DCR")
+    return {n.refuse(Code::unsupported_attribute, format("mode '{}', takes DCR", n.s("mode", "DCR")))};
+  return {b.emit("space_to_depth", {{"x", n.in(0)}, {"block_size", n.required_i("blocksize")}})};
+}
+
+Values cast_like(NodeView& n, Build& b) {
+  Value *x = n.in(0), *like = n.in(1);
+  if (x->poison || like->poison) return {b.function().poison()};
+  return {b.cast(x, like->dtype())};
+}
+
+constexpr Lowering kRows[] = {
+    {"", "Pad", kSince<2, 11, 13, 18, 19, 21, 23>, pad, "pads known"},
+    {"", "TopK", kSince<1, 10, 11>, topk},
+    {"", "CumSum", kSince<11, 14>, cumsum, "axis known"},
+    {"", "OneHot", kSince<9, 11>, one_hot},
+    {"", "Scatter", kSince<9>, scatter_elements},
+    {"", "ScatterElements", kSince<11, 13, 16, 18>, scatter_elements},
+    {"", "ScatterND", kSince<11, 13, 16, 18>, scatter_nd},
+    {"", "NonZero", kSince<9, 13>, non_zero},
+    {"", "Trilu", kSince<14>, trilu, "k known"},
+    {"", "DepthToSpace", kSince<1, 11, 13>, depth_to_space},
+    {"", "SpaceToDepth", kSince<1, 13>, space_to_depth},
+    {"", "CastLike", kSince<15, 19, 21, 23>, cast_like},
+};
+
+}  // namespace
+
+LoweringRows tensor_lowerings() { return kRows; }
+
+}  // namespace graft::onnx
