@@ -45,9 +45,8 @@ class FrameSink final : public Sink {
  public:
   explicit FrameSink(const Frame& frame) : frame_(frame) {}
   Result<void*> memory(size_t i, DType dtype, const Shape& shape) override {
-    const PlanValue& v = frame_.plan.values[static_cast<size_t>(frame_.step.out[i])];
-    if (v.type.is_static()) return frame_.out(i);
-    return frame_.allocate(i, dtype, shape);
+    if (frame_.sized_by_run(i)) return frame_.allocate(i, dtype, shape);
+    return frame_.out(i);
   }
 
  private:

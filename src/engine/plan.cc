@@ -43,6 +43,11 @@ void PlanCache::insert(std::vector<int64_t> key, std::shared_ptr<const Plan> pla
   entries_.push_back({std::move(key), std::move(plan), ++clock_});
 }
 
+bool Frame::sized_by_run(size_t i) const {
+  const std::vector<int>& sized = plan.boundary.sized;
+  return std::find(sized.begin(), sized.end(), step.out[i]) != sized.end();
+}
+
 Result<void*> Frame::allocate(size_t i, DType dtype, const Shape& shape) const {
   const std::vector<int>& sized = plan.boundary.sized;
   const auto at = std::find(sized.begin(), sized.end(), step.out[i]);

@@ -64,7 +64,8 @@ struct Frame {
   const T* in(size_t i) const;
   template <class T = void>
   T* out(size_t i) const;
-  // Memory for a result that the plan could not size.
+  // True for results of a step with one that the plan could not size: their memory comes from allocate().
+  bool sized_by_run(size_t i) const;
   Result<void*> allocate(size_t i, DType dtype, const Shape& shape) const;
   // As Env::parallel_for, denormals flushed in every chunk. `body` is called through a reference: nothing is allocated.
   template <class Body>

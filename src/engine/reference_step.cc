@@ -13,9 +13,21 @@ class StepOutputs final : public ir::Outputs {
       views_.push_back({v.dtype(), v.shape, nullptr});
     }
   }
-  void bind(const Frame& frame) {
+  // Results that only the kernel can size have no dtype yet: that is how kernels know.
+  Status bind(const Frame& frame) {
     frame_ = &frame;
-    for (size_t i = 0; i < views_.size(); ++i) views_[i].data = frame.out(i);
+    for (size_t i = 0; i < views_.size(); ++i) {
+      const PlanValue& v = frame.plan.values[static_cast<size_t>(frame.step.out[i])];
+      if (!v.type.is_static()) {
+        views_[i] = {};
+      } else if (frame.sized_by_run(i)) {
+        GRAFT_TRY(void* data, frame.allocate(i, v.dtype(), v.shape));
+        views_[i].data = data;
+      } else {
+        views_[i].data = frame.out(i);
+      }
+    }
+    return {};
   }
   Status allocate(int i, DType dtype, const Shape& shape) override {
     MutableTensorView& view = views_[static_cast<size_t>(i)];
@@ -73,7 +85,7 @@ class ReferenceStep final : public Step {
     for (size_t p = 0; p < counts_.size(); ++p) {
       for (ir::Operand& o : state.call.slot(static_cast<int>(p))) o.value.data = frame.in(at++);
     }
-    state.outputs.bind(frame);
+    GRAFT_CHECK(state.outputs.bind(frame));
     Status s = row_->def->reference(state.call, state.outputs);
     if (s && state.call.error()) s = fail(*state.call.error());
     return s;

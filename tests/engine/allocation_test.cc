@@ -1,0 +1,111 @@
+// A run whose shapes were seen before, into memory of the caller, allocates nothing. Counted by replacing operator new
+// for this executable: oneDNN's own library is counted too, so what it does inside a primitive is told apart.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "engine_support.h"
+
+namespace {
+thread_local long allocations = 0;
+void* counted(std::size_t n, std::size_t align) {
+  ++allocations;
+  void* p = align <= alignof(std::max_align_t) ? std::malloc(n == 0 ? 1 : n)
+                                               : std::aligned_alloc(align, (n + align - 1) / align * align);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+}  // namespace
+
+void* operator new(std::size_t n) { return counted(n, 1); }
+void* operator new[](std::size_t n) { return counted(n, 1); }
+void* operator new(std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
+void* operator new[](std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace graft::engine_test {
+namespace {
+
+// Allocations of the fifth run.
+long steady_allocations(const std::shared_ptr<const ir::Program>& program, const std::vector<Tensor>& inputs,
+                        const std::vector<Shape>& results, Options options, int threads) {
+  const auto e = load(program, options, threads);
+  std::vector<TensorView> views;
+  for (const Tensor& t : inputs) views.push_back(t.view());
+  std::vector<Tensor> memory;
+  std::vector<OutputSlot> slots(results.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    memory.emplace_back(e->outputs()[i].type.dtype, results[i]);
+    slots[i].memory = memory.back().mutable_view();
+  }
+  long before = 0;
+  for (int i = 0; i < 5; ++i) {
+    before = allocations;
+    const Status s = e->run(views, slots);
+    EXPECT_TRUE(s) << (s ? "" : render(s.error()));
+  }
+  return allocations - before;
+}
+
+std::shared_ptr<const ir::Program> sample(bool dense, bool dynamic) {
+  Net net;
+  auto& b = *net.b;
+  ir::Value* x = net.input("x", DType::f32, {ir::Dim(1), ir::Dim(8), ir::Dim(16), ir::Dim(16)});
+  ir::Value* v = b.unary("silu", b.mul(x, random_constant(net, DType::f32, {8, 1, 1}, 1)));
+  if (dense) {
+    v = b.emit("conv", {{"x", v}, {"weight", random_constant(net, DType::f32, {8, 8, 3, 3}, 2)}, {"pad_type", "same"}});
+    v = b.add(b.unary("relu", v), x);
+    v = b.emit("max_pool", {{"x", v},
+                            {"kernel_sizes", std::vector<int64_t>{2, 2}},
+                            {"strides", std::vector<int64_t>{2, 2}},
+                            {"pad_type", "valid"}});
+  }
+  v = b.reduce("reduce_mean", v, Ints{2, 3}, false);
+  if (dynamic) {
+    ir::Value* s = net.input("s", DType::i32, {ir::Dim(2)});
+    v = b.reshape(v, s);
+  }
+  v = b.emit("softmax", {{"x", v}});
+  v = b.transpose(v, Ints{1, 0});
+  ir::Value* picked = b.gather(v, b.ints(std::vector<int64_t>{1, 0}), 0);
+  return net.finish({b.concat({v, picked}, 0), b.unary("exp", v)});
+}
+
+TEST(Allocation, NoneInSteadyState) {
+  const Tensor x = random_tensor(DType::f32, {1, 8, 16, 16}, 1);
+  for (const int threads : {1, 2}) {
+    EXPECT_EQ(steady_allocations(sample(false, false), {x}, {{10, 1}, {8, 1}}, {}, threads), 0);
+    EXPECT_EQ(steady_allocations(sample(true, false), {x}, {{10, 1}, {8, 1}}, {.onednn = false}, threads), 0);
+    EXPECT_EQ(steady_allocations(sample(true, false), {x}, {{10, 1}, {8, 1}}, {.reference = true}, threads), 0);
+  }
+}
+
+TEST(Allocation, NoneWhenShapesDependOnData) {
+  const Tensor x = random_tensor(DType::f32, {1, 8, 16, 16}, 1);
+  Tensor s(DType::i32, Shape{2});
+  s.span<int32_t>()[0] = 4;
+  s.span<int32_t>()[1] = 2;
+  EXPECT_EQ(steady_allocations(sample(false, true), {x, s}, {{4, 4}, {2, 4}}, {}, 1), 0);
+}
+
+#ifdef GRAFT_HAVE_ONEDNN
+// oneDNN keeps the arguments of a primitive in a map of its own while it runs: that is its allocation, a bounded number
+// for each primitive, and none of ours.
+TEST(Allocation, OnlyOneDnnsOwnWithOneDnn) {
+  const Tensor x = random_tensor(DType::f32, {1, 8, 16, 16}, 1);
+  const long n = steady_allocations(sample(true, false), {x}, {{10, 1}, {8, 1}}, {}, 1);
+  const long primitives = 2;  // the convolution with what follows it, the pool
+  EXPECT_LE(n, primitives * 12) << "oneDNN's share has grown";
+  RecordProperty("allocations_by_onednn", static_cast<int>(n));
+}
+#endif
+
+}  // namespace
+}  // namespace graft::engine_test

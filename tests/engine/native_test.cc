@@ -1,0 +1,243 @@
+// Graft's own fast kernels against the reference kernels: over dtypes, broadcasting, layouts and odd sizes.
+#include "base/format.h"
+#include "engine_support.h"
+
+namespace graft::engine_test {
+namespace {
+
+double tolerance(DType t) { return t == DType::f16 ? 3e-3 : 1e-5; }
+ir::Dims dims(const Shape& s) { return ir::Dims(s.begin(), s.end()); }
+
+constexpr const char* kUnary[] = {"abs",  "sign",  "square",  "sqrt", "rsqrt",    "inverse", "exp",
+                                  "exp2", "log",   "tanh",    "erf",  "floor",    "ceil",    "round",
+                                  "relu", "relu6", "sigmoid", "silu", "softplus", "softsign"};
+
+TEST(Fused, EveryUnaryFunction) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const char* op : kUnary) {
+      SCOPED_TRACE(format("{} {}", op, name(dtype)));
+      const std::string_view o = op;
+      const bool positive = o == "sqrt" || o == "rsqrt" || o == "inverse" || o == "log";
+      Net net;
+      const auto program = net.finish({net.b->unary(op, net.input("x", dtype, {ir::Dim(1531)}))});
+      expect_like_reference(program, {random_tensor(dtype, {1531}, 3, positive ? 0.05 : -9, 9)}, tolerance(dtype));
+      EXPECT_EQ(provider_of(*load(program), {{1531}}, op), "native");
+    }
+  }
+}
+
+TEST(Fused, FunctionsWithParameters) {
+  struct Case {
+    const char* op;
+    double alpha, beta;
+    bool two;
+  };
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const Case& c : {Case{"clip", -0.5, 1.25, true}, Case{"leaky_relu", 0.1, 0, false}, Case{"elu", 0.7, 0, false},
+                          Case{"thresholded_relu", 0.4, 0, false}, Case{"clamped_relu", 0.2, 1.5, true},
+                          Case{"scaled_tanh", 1.7, 0.6, true}, Case{"sigmoid_hard", 0.2, 0.5, true},
+                          Case{"linear_activation", 2, -1, true}, Case{"threshold", 0.3, 0, false}}) {
+      SCOPED_TRACE(format("{} {}", c.op, name(dtype)));
+      Net net;
+      ir::Value* x = net.input("x", dtype, {ir::Dim(700)});
+      ir::Value* y = c.two ? net.b->emit(c.op, {{"x", x}, {"alpha", c.alpha}, {"beta", c.beta}})
+                           : net.b->emit(c.op, {{"x", x}, {"alpha", c.alpha}});
+      const auto program = net.finish({y});
+      expect_like_reference(program, {random_tensor(dtype, {700}, 3, -3, 3)}, tolerance(dtype));
+      EXPECT_EQ(provider_of(*load(program), {{700}}, c.op), "native");
+    }
+    for (const char* mode : {"EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"}) {
+      Net net;
+      ir::Value* x = net.input("x", dtype, {ir::Dim(700)});
+      expect_like_reference(net.finish({net.b->emit("gelu", {{"x", x}, {"mode", mode}})}),
+                            {random_tensor(dtype, {700}, 3, -7, 7)}, tolerance(dtype));
+    }
+    for (const double e : {2.0, 0.5, 3.0, -1.0, 1.0}) {
+      Net net;
+      ir::Value* x = net.input("x", dtype, {ir::Dim(70)});
+      expect_like_reference(net.finish({net.b->emit("pow", {{"x", x}, {"y", e}})}),
+                            {random_tensor(dtype, {70}, 3, 0.3, 3)}, tolerance(dtype));
+    }
+  }
+}
+
+TEST(Fused, ExtremeArguments) {
+  const float values[] = {0.0f,     -0.0f,     1e-30f, -1e-30f, 87.0f,  88.5f, 88.72f, 89.0f, 200.0f, -87.0f, -200.0f,
+                          INFINITY, -INFINITY, NAN,    3e38f,   -3e38f, 0.34f, 0.36f,  1.0f,  -1.0f,  4.3f,   -5.5f};
+  const Tensor x = Tensor::of<float>(DType::f32, {22}, std::span(values));
+  for (const char* op : {"exp", "tanh", "sigmoid", "erf", "relu", "abs", "sign", "softplus"}) {
+    SCOPED_TRACE(op);
+    Net net;
+    const auto program = net.finish({net.b->unary(op, net.input("x", DType::f32, {ir::Dim(22)}))});
+    const auto got = run(*load(program), {x}), want = run(*load(program, {.reference = true}), {x});
+    for (size_t i = 0; i < 22; ++i) {
+      const float g = (*got)[0].span<float>()[i], w = (*want)[0].span<float>()[i];
+      if (std::isnan(w)) {
+        EXPECT_TRUE(std::isnan(g)) << values[i];
+      } else if (std::isinf(w)) {
+        EXPECT_EQ(g, w) << values[i];
+      } else {
+        EXPECT_NEAR(g, w, 4e-6 * std::fabs(w) + 1e-37) << values[i];
+      }
+    }
+  }
+}
+
+TEST(Fused, BroadcastsOfBinaryOperators) {
+  const std::vector<std::pair<Shape, Shape>> shapes = {
+      {{3, 5, 7}, {3, 5, 7}},      {{3, 5, 7}, {7}}, {{3, 5, 7}, {5, 1}}, {{3, 1, 7}, {1, 5, 1}},
+      {{2, 600}, {2, 1}},          {{1}, {4, 3}},    {{}, {9}},           {{2, 3, 4, 5}, {3, 1, 1}},
+      {{2, 8, 4, 5}, {2, 8, 1, 1}}};
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const char* op : {"add", "sub", "mul", "real_div", "maximum", "minimum", "less", "equal", "greater_equal"}) {
+      for (const auto& [a, b] : shapes) {
+        SCOPED_TRACE(format("{} {} {} {}", op, name(dtype), to_string(a), to_string(b)));
+        Net net;
+        ir::Value* x = net.input("x", dtype, dims(a));
+        ir::Value* y = net.input("y", dtype, dims(b));
+        const auto program = net.finish({net.b->binary(op, x, y)});
+        expect_like_reference(program, {random_tensor(dtype, a, 1), random_tensor(dtype, b, 2, 0.5, 2)},
+                              tolerance(dtype));
+      }
+    }
+  }
+}
+
+TEST(Fused, ChainsWithSeveralUsesAndResults) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const int threads : {1, 2}) {
+      Net net;
+      auto& b = *net.b;
+      ir::Value* x = net.input("x", dtype, {ir::Dim(2), ir::Dim(40), ir::Dim(33)});
+      ir::Value* y = net.input("y", dtype, {ir::Dim(40), ir::Dim(1)});
+      ir::Value* m = b.mul(x, y);
+      ir::Value* s = b.unary("sigmoid", m);
+      ir::Value* p = b.mul(s, m);
+      ir::Value* mask = b.binary("greater", p, b.like(p, 0.1));
+      ir::Value* sel = b.select(mask, p, b.sub(x, m));
+      ir::Value* t = b.emit("layer_norm", {{"x", sel}, {"axes", std::vector<int64_t>{-1}}});
+      expect_like_reference(net.finish({b.add(t, p), s, mask}),
+                            {random_tensor(dtype, {2, 40, 33}, 1), random_tensor(dtype, {40, 1}, 2)},
+                            dtype == DType::f16 ? 2e-2 : 2e-5, threads);
+    }
+  }
+}
+
+TEST(Fused, IntegersAreExact) {
+  for (const DType dtype : {DType::i32, DType::i64}) {
+    Net net;
+    ir::Value* x = net.input("x", dtype, {ir::Dim(50)});
+    expect_like_reference(net.finish({net.b->mul(net.b->add(x, x), x)}), {random_tensor(dtype, {50}, 3, -40000, 40000)},
+                          0);
+  }
+}
+
+TEST(Fused, NormalisationsByChannel) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    Net net;
+    auto& b = *net.b;
+    ir::Value* x = net.input("x", dtype, {ir::Dim(2), ir::Dim(12), ir::Dim(5), ir::Dim(5)});
+    ir::Value* n = b.emit("batch_norm", {{"x", x},
+                                         {"mean", random_constant(net, dtype, {12}, 1)},
+                                         {"variance", random_constant(net, dtype, {12}, 2, 0.5, 2)},
+                                         {"gamma", random_constant(net, dtype, {12}, 3)},
+                                         {"beta", random_constant(net, dtype, {12}, 4)}});
+    ir::Value* p = b.emit("prelu", {{"x", n}, {"alpha", random_constant(net, dtype, {12}, 5)}});
+    const auto program = net.finish({p});
+    expect_like_reference(program, {random_tensor(dtype, {2, 12, 5, 5}, 1)}, tolerance(dtype));
+    EXPECT_EQ(provider_of(*load(program), {{2, 12, 5, 5}}, "batch_norm"), "native");
+  }
+}
+
+// A squeeze-and-excite block, concatenation and residuals: where oneDNN chooses blocked layouts they are carried on.
+TEST(Layouts, WhatFollowsAConvolutionKeepsItsLayout) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const int64_t channels : {16, 12}) {
+      SCOPED_TRACE(format("{} {}", name(dtype), channels));
+      Net net;
+      auto& b = *net.b;
+      ir::Value* x = net.input("x", dtype, {ir::Dim(2), ir::Dim(3), ir::Dim(12), ir::Dim(11)});
+      const auto conv = [&](ir::Value* v, int64_t in, int64_t out, int64_t k, uint32_t seed) {
+        return b.emit("conv", {{"x", v},
+                               {"weight", random_constant(net, dtype, {out, in, k, k}, seed, -0.4, 0.4)},
+                               {"bias", random_constant(net, dtype, {out}, seed + 1)},
+                               {"pad_type", "same"}});
+      };
+      ir::Value* a = b.unary("silu", conv(x, 3, channels, 3, 1));
+      ir::Value* g = b.reduce("reduce_mean", a, Ints{2, 3}, true);
+      ir::Value* s = b.unary("sigmoid", conv(b.unary("silu", conv(g, channels, 4, 1, 3)), 4, channels, 1, 5));
+      ir::Value* e = b.mul(a, s);
+      ir::Value* c = b.concat({conv(e, channels, 8, 1, 7), conv(e, channels, 24, 3, 9)}, 1);
+      ir::Value* r = b.reduce("reduce_max", c, Ints{2, 3}, false);
+      ir::Value* biased = b.add(c, random_constant(net, dtype, {1, 32, 1, 1}, 11));
+      ir::Value* masked = b.mul(biased, random_constant(net, dtype, {12, 11}, 12));
+      ir::Value* flat = b.reshape(masked, b.ints(std::vector<int64_t>{2, -1}));
+      expect_like_reference(net.finish({r, flat, b.transpose(c, Ints{0, 2, 3, 1})}),
+                            {random_tensor(dtype, {2, 3, 12, 11}, 3)}, dtype == DType::f16 ? 1e-2 : 2e-5, 2);
+    }
+  }
+}
+
+TEST(Rows, Reductions) {
+  struct Case {
+    Shape x;
+    Ints axes;
+  };
+  for (const DType dtype : {DType::f32, DType::f16, DType::i32}) {
+    for (const char* op : {"reduce_mean", "reduce_sum", "reduce_max"}) {
+      for (const Case& c : {Case{{3, 700}, {-1}}, Case{{3, 5, 7}, {1}}, Case{{2, 3, 5, 7}, {2, 3}}, Case{{4, 9}, {0}},
+                            Case{{2, 3, 4}, {0, 2}}, Case{{6}, {0}}, Case{{2, 3, 4}, {0, 1, 2}}}) {
+        for (const bool keep : {false, true}) {
+          SCOPED_TRACE(format("{} {} {} {}", op, name(dtype), to_string(c.x), to_string(c.axes)));
+          Net net;
+          expect_like_reference(net.finish({net.b->reduce(op, net.input("x", dtype, dims(c.x)), c.axes, keep)}),
+                                {random_tensor(dtype, c.x, 1)}, tolerance(dtype));
+        }
+      }
+    }
+  }
+}
+
+TEST(Rows, SoftmaxAndLayerNorm) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const Shape& shape : {Shape{3, 7}, Shape{2, 4, 100}, Shape{5, 1}, Shape{1, 1000}}) {
+      for (const int64_t axis : {-1, 0}) {
+        SCOPED_TRACE(format("{} {} {}", name(dtype), to_string(shape), axis));
+        Net net;
+        expect_like_reference(
+            net.finish({net.b->emit("softmax", {{"x", net.input("x", dtype, dims(shape))}, {"axis", axis}})}),
+            {random_tensor(dtype, shape, 1, -9, 9)}, tolerance(dtype));
+        Net norm;
+        const int64_t n = shape[axis == 0 ? 0 : shape.size() - 1];
+        expect_like_reference(norm.finish({norm.b->emit("layer_norm", {{"x", norm.input("x", dtype, dims(shape))},
+                                                                       {"axes", std::vector<int64_t>{axis}},
+                                                                       {"gamma", random_constant(norm, dtype, {n}, 3)},
+                                                                       {"beta", random_constant(norm, dtype, {n}, 4)},
+                                                                       {"epsilon", 1e-3}})}),
+                              {random_tensor(dtype, shape, 1, -1, 3)}, dtype == DType::f16 ? 5e-3 : 2e-5);
+      }
+    }
+  }
+}
+
+TEST(Moving, TransposesAndConcatenations) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::i64, DType::boolean}) {
+    for (const auto& [shape, perm] : std::vector<std::pair<Shape, Ints>>{{{3, 40}, {1, 0}},
+                                                                         {{2, 3, 17, 19}, {0, 2, 3, 1}},
+                                                                         {{2, 17, 19, 3}, {0, 3, 1, 2}},
+                                                                         {{4, 1, 5}, {1, 2, 0}},
+                                                                         {{2, 3, 4, 5, 6}, {4, 2, 0, 3, 1}},
+                                                                         {{5}, {0}}}) {
+      SCOPED_TRACE(format("{} {} {}", name(dtype), to_string(shape), to_string(perm)));
+      Net net;
+      ir::Value* x = net.input("x", dtype, dims(shape));
+      ir::Value* t = net.b->emit("transpose", {{"x", x}, {"perm", perm}});
+      ir::Value* c = net.b->concat({x, x}, 0);
+      ir::Value* d = net.b->concat({x, x, x}, shape.size() - 1);
+      expect_like_reference(net.finish({t, c, d}), {random_tensor(dtype, shape, 1)}, 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace graft::engine_test
