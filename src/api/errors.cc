@@ -16,6 +16,7 @@ graft_code code_of(Code code) {
     case Code::invalid_model: return GRAFT_CODE_INVALID_MODEL;
     case Code::unsupported_operator: return GRAFT_CODE_UNSUPPORTED_OPERATOR;
     case Code::invalid_attribute: return GRAFT_CODE_INVALID_ATTRIBUTE;
+    case Code::unknown_type: return GRAFT_CODE_UNKNOWN_TYPE;
     case Code::dtype_mismatch: return GRAFT_CODE_DTYPE_MISMATCH;
     case Code::shape_mismatch: return GRAFT_CODE_SHAPE_MISMATCH;
     case Code::rank_mismatch: return GRAFT_CODE_RANK_MISMATCH;
