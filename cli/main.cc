@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 #include <graft/graft.hpp>
 
+#include "help.h"
 #include "progress.h"
 #include "suggest.h"
 
@@ -28,7 +29,6 @@ struct Common {
 struct Command {
   graft::Verb verb;
   CLI::App* app = nullptr;
-  std::vector<std::string> texts;  // unused: keeps option order simple
   std::map<std::string, std::vector<std::string>> values;
   std::map<std::string, bool> switches;
 };
@@ -47,22 +47,9 @@ bool colours(const Common& common, int fd) {
 }
 
 void add_common(CLI::App& app, Common& common) {
-  app.add_flag("--json", common.json, "one JSON object on stdout, and nothing else there");
-  app.add_option("--color", common.colour, "auto, always or never; default: auto (only on a terminal)")
-      ->type_name("WHEN")
-      ->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_flag("--json", common.json);
+  app.add_option("--color", common.colour)->check(CLI::IsMember({"auto", "always", "never"}));
 }
-
-// Help as it is read: summary, usage, options, then the words and the example.
-class Help : public CLI::Formatter {
- public:
-  std::string make_footer(const CLI::App* app) const override { return "\n" + app->get_footer() + "\n"; }
-  std::string make_option_opts(const CLI::Option* option) const override {
-    if (option->get_type_size() == 0 || option->get_type_name().empty()) return "";
-    return " " + option->get_type_name();
-  }
-  std::string make_option_usage(const CLI::Option* option) const override { return option->get_type_name(); }
-};
 
 std::string names_of(const graft::VerbOption& o) {
   std::string names;
@@ -71,25 +58,19 @@ std::string names_of(const graft::VerbOption& o) {
 }
 
 void add_verb(CLI::App& app, Command& command, Common& common) {
-  command.app = app.add_subcommand(std::string(command.verb.name), std::string(command.verb.summary));
+  command.app = app.add_subcommand(std::string(command.verb.name), "");
   CLI::App& sub = *command.app;
-  sub.set_help_flag("-h,--help", "this page");
+  sub.set_help_flag("-h,--help", "");
   sub.allow_extras();
-  sub.footer(
-      std::string(command.verb.help) +
-      "\nExit codes: 0 done; 1 refused or failed, the reason is on stderr; 2 wrong usage; 3 done, but not accurate "
-      "enough.");
   for (const graft::VerbOption& o : command.verb.options) {
-    const std::string name(o.name), doc(o.doc);
+    const std::string name(o.name);
     if ((o.flags & GRAFT_OPTION_SWITCH) != 0) {
-      sub.add_flag(names_of(o), command.switches[name], doc);
+      sub.add_flag(names_of(o), command.switches[name]);
       continue;
     }
-    CLI::Option* option =
-        sub.add_option((o.flags & GRAFT_OPTION_POSITIONAL) != 0 ? name : names_of(o), command.values[name], doc);
-    option->type_name(std::string(o.value))->expected(1);
+    if ((o.flags & GRAFT_OPTION_POSITIONAL) != 0) continue;  // what is left over, in order: see take_positionals
+    CLI::Option* option = sub.add_option(names_of(o), command.values[name])->expected(1);
     if ((o.flags & GRAFT_OPTION_REPEATED) != 0) option->expected(1, 1 << 20)->type_size(1)->allow_extra_args(false);
-    if ((o.flags & GRAFT_OPTION_REQUIRED) != 0) option->required();
   }
   add_common(sub, common);
 }
@@ -104,15 +85,32 @@ int wrong_usage(const std::string& what, const std::string& hint, std::string_vi
   return kUsage;
 }
 
-// An argument that the parser could place nowhere.
-int unknown(const Command& command, const std::string& extra) {
+int unknown_option(const Command& command, const std::string& extra) {
   const std::string word = extra.substr(0, extra.find('='));
-  if (!word.starts_with("-")) return wrong_usage("'" + extra + "' is one argument too many", "", command.verb.name);
   std::vector<std::string> names = {"--json", "--help", "--color"};
   for (const graft::VerbOption& o : command.verb.options) {
     if ((o.flags & GRAFT_OPTION_POSITIONAL) == 0) names.push_back("--" + std::string(o.name));
   }
   return wrong_usage("unknown option '" + word + "'", nearest(word, names), command.verb.name);
+}
+
+// What the parser left over fills the verb's places in order. Returns an exit code when something is wrong.
+int take_positionals(Command& command) {
+  std::vector<std::string> extras = command.app->remaining();
+  for (const std::string& e : extras) {
+    if (e.size() > 1 && e.starts_with("-") && e != "--") return unknown_option(command, e);
+  }
+  std::erase(extras, "--");
+  size_t taken = 0;
+  for (const graft::VerbOption& o : command.verb.options) {
+    if ((o.flags & GRAFT_OPTION_POSITIONAL) == 0) continue;
+    if (taken < extras.size())
+      command.values[std::string(o.name)] = {extras[taken++]};
+    else if ((o.flags & GRAFT_OPTION_REQUIRED) != 0)
+      return wrong_usage(std::string(o.value) + " is missing", "", command.verb.name);
+  }
+  if (taken == extras.size()) return kDone;
+  return wrong_usage("'" + extras[taken] + "' is one argument too many", "", command.verb.name);
 }
 
 bool is_usage(graft_code code) {
@@ -161,49 +159,39 @@ int run(const Command& command, const Common& common) {
 }
 
 int parse_and_run(int argc, char** argv) {
-  CLI::App app("Runs ONNX models on Apple's Core ML, and compiles, checks and runs the same Core ML programs anywhere.",
-               "graft");
-  app.formatter(std::make_shared<Help>());
-  app.set_help_flag("-h,--help", "this page");
+  CLI::App app("", "graft");
+  app.set_help_flag("-h,--help", "");
   app.set_version_flag("--version", "graft " + std::string(graft::version()));
   app.require_subcommand(0, 1);
   app.allow_extras();
-  app.footer(
-      "Start with:\n\n  graft inspect MODEL.onnx      what Core ML would take of a model\n"
-      "  graft VERB --help             options and examples of a verb\n");
   Common common;
   std::vector<Command> commands;
-  for (graft::Verb& v : graft::verbs()) commands.push_back({std::move(v), nullptr, {}, {}, {}});
+  const std::vector<graft::Verb> verbs = graft::verbs();
+  for (const graft::Verb& v : verbs) commands.push_back({v, nullptr, {}, {}});
   for (Command& c : commands) add_verb(app, c, common);  // the vector no longer moves
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    const auto subs = app.get_subcommands();
-    print(stdout, subs.empty() ? app.help() : subs[0]->help());
-    return kDone;
+    for (const Command& c : commands) {
+      if (c.app->parsed()) return print(stdout, help_of(c.verb)), kDone;
+    }
+    return print(stdout, help_of(verbs)), kDone;
   } catch (const CLI::CallForVersion& e) {
     print(stdout, e.what());
     return kDone;
   } catch (const CLI::ParseError& e) {
     const auto subs = app.get_subcommands();
-    // A mistyped option makes others look missing: it is the mistake to name.
-    for (const Command& c : commands) {
-      if (subs.empty() || c.app != subs[0]) continue;
-      for (const std::string& extra : c.app->remaining()) {
-        if (extra.starts_with("-")) return unknown(c, extra);
-      }
-    }
     return wrong_usage(e.what(), "", subs.empty() ? "" : subs[0]->get_name());
   }
-  for (const Command& c : commands) {
+  for (Command& c : commands) {
     if (!c.app->parsed()) continue;
-    if (const auto extras = c.app->remaining(); !extras.empty()) return unknown(c, extras[0]);
-    return run(c, common);
+    const int wrong = take_positionals(c);
+    return wrong != kDone ? wrong : run(c, common);
   }
   const std::vector<std::string> extras = app.remaining();
   if (extras.empty()) {
-    print(stderr, app.help());
+    print(stderr, help_of(verbs));
     return kUsage;
   }
   std::vector<std::string> names;

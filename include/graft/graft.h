@@ -67,6 +67,7 @@ typedef enum graft_code {
   GRAFT_CODE_SHAPE_MISMATCH = 21,
   GRAFT_CODE_RANK_MISMATCH = 22,
   GRAFT_CODE_VALUE_OUT_OF_RANGE = 23,
+  GRAFT_CODE_UNKNOWN_TYPE = 24,
   /* why a node cannot be part of a Core ML program, and findings */
   GRAFT_CODE_UNSUPPORTED_DTYPE = 40,
   GRAFT_CODE_UNSUPPORTED_RANK = 41,

@@ -53,9 +53,11 @@ std::string text(const tools::RunResult& r, Style style) {
       page.line("    " + words);
     }
     for (const std::vector<tools::Ranked>& row : o.top) {
-      std::vector<std::vector<std::string>> rows;
+      const bool labelled =
+          std::any_of(row.begin(), row.end(), [](const tools::Ranked& t) { return !t.label.empty(); });
+      std::vector<std::vector<std::string>> rows = {{"index", "value", labelled ? "label" : ""}};
       for (const tools::Ranked& t : row) rows.push_back({format("{}", t.index), number(t.value), clean(t.label)});
-      page.table(rows, "    ", {0, 1});
+      page.table(rows, "    ", {0, 1}, true);
       if (&row != &o.top.back()) page.line();
     }
     if (!o.file.empty()) page.line("    " + page.faint("written to ") + clean(o.file));
