@@ -21,7 +21,6 @@ graft_code code_of(Code code) {
     case Code::shape_mismatch: return GRAFT_CODE_SHAPE_MISMATCH;
     case Code::rank_mismatch: return GRAFT_CODE_RANK_MISMATCH;
     case Code::value_out_of_range: return GRAFT_CODE_VALUE_OUT_OF_RANGE;
-    case Code::unknown_type: return GRAFT_CODE_UNKNOWN_TYPE;
     case Code::unsupported_dtype: return GRAFT_CODE_UNSUPPORTED_DTYPE;
     case Code::unsupported_rank: return GRAFT_CODE_UNSUPPORTED_RANK;
     case Code::unsupported_attribute: return GRAFT_CODE_UNSUPPORTED_ATTRIBUTE;
