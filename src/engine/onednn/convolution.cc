@@ -93,8 +93,9 @@ bool is_slow(std::string_view implementation) {
 
 // Without AVX-512 blocks of 8 channels are the fastest layout throughout (depthwise twice as fast as channels-last),
 // but oneDNN's own choice mixes three, and would pay for it in reorders. With AVX-512 its choice is good; a layout that
-// is there already is kept.
-std::vector<Choice> choices(const PlanValue& x, const PlanValue& y) {
+// is there already is kept. An observer is shown plain tensors.
+std::vector<Choice> choices(const PlanValue& x, const PlanValue& y, bool observed) {
+  if (observed) return {{Layout{}, Layout{}, false}};
   std::vector<Choice> list;
   const bool wide = dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
   const Layout eight{8};
@@ -134,7 +135,7 @@ Result<Prepared> prepare(const Selection& s, int n, bool transposed) {
     // `sum` needs its operand in the result's layout already.
     return src && dst && !(tail.sum && !(s.value(tail.added[0]).layout == *dst));
   };
-  const std::vector<Choice> list = choices(x, y);
+  const std::vector<Choice> list = choices(x, y, !s.fusing());
   const bool found = std::any_of(list.begin(), list.end(), [&](const Choice& c) {
     return attempt(c, true, true) || (tail.sum && attempt(c, true, false)) ||
            (tail.ops.len() != 0 && !c.fast_only && attempt(c, false, false));
