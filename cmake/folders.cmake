@@ -4,7 +4,7 @@
 #
 #   graft_folder(<folder> [APART] [ARROWS <folder>...] [LIBS <library>...] [PRIVATE <library>...] [OPTIONS <compile option>...])
 #
-# APART keeps a folder out of unity builds: its files are lists of rows whose private functions have the operators' names.
+# APART keeps a folder out of unity builds: its files are lists of rows, or kernels, whose private names are alike.
 # LIBS are third-party libraries that the folder's headers show to its users, PRIVATE those that stay in its sources.
 # Reference kernels and folded constants must have the same bits on every machine, so the compiler may not fuse a
 # multiply and an add in ir/ and ops/. g++ 12 at -O3 sees overlaps in std::string that are not there (GCC bug 105651). The engine's loops need the full vectoriser, which g++ 12 keeps for -O3.
@@ -15,7 +15,7 @@ graft_folder(ops APART ARROWS ir      OPTIONS -ffp-contract=off)
 graft_folder(onnx APART ARROWS ops)
 graft_folder(passes    ARROWS ops)
 graft_folder(coreml    ARROWS ops     PRIVATE nlohmann_json::nlohmann_json)
-graft_folder(engine    ARROWS passes  PRIVATE hwy::hwy graft::onednn
+graft_folder(engine APART ARROWS passes  PRIVATE hwy::hwy graft::onednn
              OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3> $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 graft_folder(partition ARROWS onnx passes coreml)
 graft_folder(cache     ARROWS base)
