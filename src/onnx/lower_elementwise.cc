@@ -47,14 +47,17 @@ Values pow(NodeView& n, Build& b) {
   if (x->dtype() == y->dtype()) return {b.binary("pow", x, y)};
   if (is_float(x->dtype())) return {b.binary("pow", x, b.cast(y, x->dtype()))};
   const DType wide = n.for_host() ? DType::f64 : DType::f32;
-  return {b.cast(b.binary("pow", b.cast(x, wide), b.cast(y, wide)), x->dtype())};
+  Value *base = b.cast(x, wide), *exponent = b.cast(y, wide);
+  return {b.cast(b.binary("pow", base, exponent), x->dtype())};
 }
 
 // Comparison of bools: MIL compares numbers only.
 Values equal(NodeView& n, Build& b) {
   Value *x = n.in(0), *y = n.in(1);
-  if (x->dtype() == DType::boolean && !n.for_host())
-    return {b.binary("equal", b.cast(x, DType::i32), b.cast(y, DType::i32))};
+  if (x->dtype() == DType::boolean && !n.for_host()) {
+    x = b.cast(x, DType::i32);
+    y = b.cast(y, DType::i32);
+  }
   return {b.binary("equal", x, y)};
 }
 

@@ -71,7 +71,8 @@ Values mean(NodeView& n, Build& b) {
 Values mod(NodeView& n, Build& b) {
   Value *x = n.in(0), *y = n.in(1);
   if (!n.flag("fmod")) return {b.binary("mod", x, y)};
-  Value* magnitude = b.binary("mod", b.unary("abs", x), b.unary("abs", y));
+  Value *dividend = b.unary("abs", x), *divisor = b.unary("abs", y);
+  Value* magnitude = b.binary("mod", dividend, divisor);
   return {b.mul(b.unary("sign", x), magnitude)};
 }
 
@@ -101,7 +102,8 @@ Values thresholded_relu(NodeView& n, Build& b) {
 Values prelu(NodeView& n, Build& b) {
   Value *x = n.in(0), *slope = n.in(1);
   if (x->poison || slope->poison) return {b.function().poison()};
-  return {b.add(b.maximum(x, b.like(x, 0)), b.mul(b.minimum(x, b.like(x, 0)), slope))};
+  Value* above = b.maximum(x, b.like(x, 0));
+  return {b.add(above, b.mul(b.minimum(x, b.like(x, 0)), slope))};
 }
 Values mish(NodeView& n, Build& b) {
   Value* x = n.in(0);

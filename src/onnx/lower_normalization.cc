@@ -8,11 +8,12 @@
 namespace graft::onnx {
 namespace {
 
-// Parameters of length C shaped to [C, 1, ...], to meet dim 1 of a tensor of this rank.
-Value* per_channel(Build& b, Value* v, int rank) {
+// x * factor[c] + shift[c], c along dim 1: the parameters are shaped to [C, 1, ...].
+Value* scaled_by_channel(Build& b, Value* x, Value* factor, Value* shift) {
   Ints axes;
-  for (int d = 1; d < rank - 1; ++d) axes.push_back(d);
-  return b.expand_dims(v, axes);
+  for (int d = 1; d < x->rank() - 1; ++d) axes.push_back(d);
+  Value* y = b.mul(x, b.expand_dims(factor, axes));
+  return b.add(y, b.expand_dims(shift, axes));
 }
 
 Values batch_norm(NodeView& n, Build& b) {
@@ -49,7 +50,7 @@ Values batch_norm(NodeView& n, Build& b) {
   }
   Value* factor = b.mul(gamma, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}}));
   Value* shift = b.sub(beta, b.mul(mean, factor));
-  return {b.add(b.mul(x, per_channel(b, factor, x->rank())), per_channel(b, shift, x->rank()))};
+  return {scaled_by_channel(b, x, factor, shift)};
 }
 
 // Statistics over the last dims, in fp32 or wider.
@@ -121,7 +122,7 @@ Values instance_norm(NodeView& n, Build& b) {
     return {b.emit("instance_norm", {{"x", x}, {"gamma", scale}, {"beta", bias}, {"epsilon", epsilon}})};
   }
   Value* y = b.emit("layer_norm", {{"x", x}, {"axes", last_axes(x, 2)}, {"epsilon", epsilon}});
-  return {b.add(b.mul(y, per_channel(b, scale, x->rank())), per_channel(b, bias, x->rank()))};
+  return {scaled_by_channel(b, y, scale, bias)};
 }
 
 // Scale and bias are per group in version 18, per channel from 21 on.
@@ -143,9 +144,10 @@ Values group_norm(NodeView& n, Build& b) {
   const auto whole = [&] { return y->poison ? y : reshape_to(b, y, x->dims(), hints); };
   if (n.version() >= 21) {
     y = whole();
-    return {b.add(b.mul(y, per_channel(b, scale, x->rank())), per_channel(b, bias, x->rank()))};
+    return {scaled_by_channel(b, y, scale, bias)};
   }
-  y = b.add(b.mul(y, b.expand_dims(scale, {1})), b.expand_dims(bias, {1}));
+  y = b.mul(y, b.expand_dims(scale, {1}));
+  y = b.add(y, b.expand_dims(bias, {1}));
   return {whole()};
 }
 

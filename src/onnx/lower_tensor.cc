@@ -111,7 +111,8 @@ Values pad(NodeView& n, Build& b) {
   // MIL pads floats only.
   if (!n.for_host() && !is_float(x->dtype()) && mode == "constant") {
     if (x->dtype() != DType::boolean) return {padded_by_joining(n, b, x, *p, fill)};
-    Value* y = padded_by_joining(n, b, b.cast(x, DType::i32), *p, b.cast(fill, DType::i32));
+    Value *number = b.cast(x, DType::i32), *with = b.cast(fill, DType::i32);
+    Value* y = padded_by_joining(n, b, number, *p, with);
     return {y->poison ? y : b.cast(y, DType::boolean)};
   }
   Ints pads;
@@ -163,8 +164,7 @@ Values one_hot(NodeView& n, Build& b) {
   indices = b.cast(indices, DType::i32);
   depth = scalar_of(b, b.cast(depth, DType::i32));
   // Negative indices count from the end; what is outside on either side gives a row of off values.
-  if (!indices->poison && indices->range.lo < 0)
-    indices = b.select(b.binary("less", indices, b.like(indices, 0)), b.add(indices, depth), indices);
+  if (!indices->poison && indices->range.lo < 0) indices = wrapped(b, indices, depth);
   return {b.emit("one_hot", {{"indices", indices},
                              {"one_hot_vector_size", depth},
                              {"axis", n.i("axis", -1)},
@@ -182,7 +182,8 @@ std::string scatter_mode(NodeView& n) {
 template <class Emit>
 Values scattered(NodeView& n, Build& b, Value* x, Value* updates, Emit&& emit) {
   if (n.for_host() || x->poison || updates->poison || x->dtype() != DType::boolean) return {emit(x, updates)};
-  Value* y = emit(b.cast(x, DType::i32), b.cast(updates, DType::i32));
+  Value *number = b.cast(x, DType::i32), *with = b.cast(updates, DType::i32);
+  Value* y = emit(number, with);
   return {y->poison ? y : b.cast(y, DType::boolean)};
 }
 

@@ -102,6 +102,11 @@ Value* broadcast_to(Build& b, Value* x, Value* shape) {
   return b.select(b.emit("fill", {{"shape", shape}, {"value", b.scalar(DType::boolean, 1)}}), y, y);
 }
 
+Value* wrapped(Build& b, Value* indices, Value* count) {
+  Value* negative = b.binary("less", indices, b.like(indices, 0));
+  return b.select(negative, b.add(indices, count), indices);
+}
+
 Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis) {
   if (indices->poison || x->poison) return b.function().poison();
   const Dim size = x->dim(axis);
@@ -127,7 +132,7 @@ Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis
   } else {
     count = b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}), indices->dtype());
   }
-  return b.select(b.binary("less", indices, b.like(indices, 0)), b.add(indices, count), indices);
+  return wrapped(b, indices, count);
 }
 
 Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims) {
@@ -150,7 +155,7 @@ Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_
     sizes.push_back(x->dim(d).known() ? Part::of(x->dim(d).value()) : Part::element(shape, d));
   }
   Value* count = b.cast(list_of(b, sizes), indices->dtype());
-  return b.select(b.binary("less", indices, b.like(indices, 0)), b.add(indices, count), indices);
+  return wrapped(b, indices, count);
 }
 
 int normal_axis(NodeView& n, int64_t axis, int rank) {

@@ -1,4 +1,7 @@
 // Emissions of more than one operator that several families share. Private to src/onnx.
+//
+// What is emitted first is written first: two emissions are never arguments of one call, whose order each compiler
+// chooses for itself, because packages must come out the same everywhere.
 #pragma once
 
 #include "onnx/node_view.h"
@@ -27,6 +30,8 @@ Value* shape_value(Build& b, const Dims& dims, Value* x, Value* shape);
 // x repeated to the dims of `shape`, numpy's rule in both directions; only as far as is needed.
 Value* broadcast_to(Build& b, Value* x, Value* shape);
 
+// indices + count where they are negative.
+Value* wrapped(Build& b, Value* indices, Value* count);
 // Indices along a dim of x, made non-negative where they are not proven to be. -n..n-1 is legal.
 Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis);
 

@@ -1,0 +1,226 @@
+#include "onnx/lower.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace graft::onnx {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+using Names = std::vector<std::string>;
+
+Node node(const std::string& op, Names in, Names out, std::vector<Attribute> attributes = {}) {
+  Node n;
+  n.op_type = op;
+  n.inputs = std::move(in);
+  n.outputs = std::move(out);
+  n.attributes = std::move(attributes);
+  return n;
+}
+
+Attribute number(const std::string& name, int64_t v) {
+  Attribute a;
+  a.name = name;
+  a.type = Attribute::Type::int_;
+  a.i = v;
+  return a;
+}
+
+Attribute body(const std::string& name, Graph g) {
+  Attribute a;
+  a.name = name;
+  a.type = Attribute::Type::graph;
+  a.g = std::make_shared<Graph>(std::move(g));
+  return a;
+}
+
+ValueInfo tensor(const std::string& name, DType dtype, std::vector<DimInfo> dims) {
+  ValueInfo v;
+  v.name = name;
+  v.type.kind = ValueType::Kind::tensor;
+  v.type.dtype = dtype;
+  v.type.has_shape = true;
+  v.type.dims = std::move(dims);
+  return v;
+}
+DimInfo dim(int64_t v) { return {v, {}}; }
+DimInfo dim(const std::string& symbol) { return {-1, symbol}; }
+
+Initializer ints(const std::string& name, std::vector<int64_t> v) { return {name, ir::Constant::ints(DType::i64, v)}; }
+
+std::shared_ptr<const Model> model(Graph graph, int opset = 17) {
+  auto m = std::make_shared<Model>();
+  m->ir_version = 8;
+  m->opsets[""] = opset;
+  m->graph = std::move(graph);
+  const Status s = prepare(*m);
+  EXPECT_TRUE(s) << (s ? "" : render(s.error()));
+  return m;
+}
+
+HostProgram lowered(std::shared_ptr<const Model> m) {
+  Result<HostProgram> host = lower_for_host(std::move(m), {});
+  EXPECT_TRUE(host) << (host ? "" : render(host.error()));
+  for (const Diag& d : host->problems) ADD_FAILURE() << render(d);
+  return std::move(*host);
+}
+
+std::vector<std::string_view> ops_of(const ir::Function& f) {
+  std::vector<std::string_view> names;
+  for (const auto& op : f.body.ops) names.push_back(op->type());
+  return names;
+}
+
+// The refusal of the only node for Core ML; empty when it is taken.
+std::string refusal(const HostProgram& host, ir::Opset newest = ir::Opset::ios18) {
+  const Result<ir::Opset> r = PieceLowerer(host, {newest}).attempt(host.model->graph.nodes.back());
+  return r ? "" : render(r.error());
+}
+
+TEST(LoweringTable, RowsAreUniqueAndTheirVersionsAscend) {
+  const Lowering* before = nullptr;
+  for (const Lowering* row : all_lowerings()) {
+    ASSERT_FALSE(row->versions.empty());
+    EXPECT_TRUE(std::is_sorted(row->versions.begin(), row->versions.end())) << row->op_type;
+    EXPECT_NE(row->lower, nullptr);
+    if (before != nullptr) {
+      EXPECT_LT(std::pair(before->domain, before->op_type), std::pair(row->domain, row->op_type));
+    }
+    EXPECT_EQ(find_lowering(row->domain, row->op_type), row);
+    before = row;
+  }
+  EXPECT_EQ(find_lowering("", "NoSuchOperator"), nullptr);
+}
+
+// The way exporters write "flatten all but the batch": every shape operator folds into the one reshape.
+TEST(Lowering, ShapeArithmeticFoldsIntoReshape) {
+  Graph g;
+  g.inputs = {tensor("x", DType::f32, {dim("batch"), dim(3), dim(4)})};
+  g.outputs = {{"y", {}}};
+  g.initializers = {ints("zero", {0}), ints("rest", {-1})};
+  g.nodes = {node("Shape", {"x"}, {"s"}), node("Gather", {"s", "zero"}, {"n"}),
+             node("Concat", {"n", "rest"}, {"to"}, {number("axis", 0)}), node("Reshape", {"x", "to"}, {"y"})};
+  const HostProgram host = lowered(model(std::move(g)));
+  const ir::Value* y = host.values.at("y");
+  EXPECT_EQ(y->type.to_string(), "tensor<fp32, [batch, 12]>");
+  const ir::Value* shape = y->producer->arg("shape");
+  ASSERT_TRUE(shape->is_constant());
+  EXPECT_EQ(element_as_int(shape->constant->view(), 0), -1);
+  EXPECT_EQ(element_as_int(shape->constant->view(), 1), 12);
+}
+
+TEST(Lowering, ReshapeWithTwoOpenDimsTakesThemFromItsInput) {
+  Graph g;
+  g.inputs = {tensor("x", DType::f32, {dim("n"), dim("t"), dim(8)})};
+  g.outputs = {{"y", {}}};
+  g.initializers = {ints("to", {0, 0, 2, -1})};
+  g.nodes = {node("Reshape", {"x", "to"}, {"y"})};
+  const HostProgram host = lowered(model(std::move(g)));
+  EXPECT_EQ(host.values.at("y")->type.to_string(), "tensor<fp32, [n, t, 2, 4]>");
+  EXPECT_THAT(refusal(host), IsEmpty());
+}
+
+TEST(Lowering, SliceEndsBeyondInt32AreTakenByCoreML) {
+  Graph g;
+  g.inputs = {tensor("x", DType::f32, {dim("n"), dim(8)})};
+  g.outputs = {{"y", {}}};
+  g.initializers = {ints("from", {1}), ints("to", {INT64_MAX}), ints("axes", {0})};
+  g.nodes = {node("Slice", {"x", "from", "to", "axes"}, {"y"})};
+  const HostProgram host = lowered(model(std::move(g)));
+  EXPECT_THAT(ops_of(host.main()), ElementsAre("slice_by_index"));
+  EXPECT_THAT(refusal(host), IsEmpty());
+}
+
+TEST(Lowering, IndicesNotProvenPositiveAreWrapped) {
+  Graph g;
+  g.inputs = {tensor("x", DType::f32, {dim(5), dim(2)}), tensor("i", DType::i64, {dim(3)})};
+  g.outputs = {{"y", {}}};
+  g.nodes = {node("Gather", {"x", "i"}, {"y"})};
+  EXPECT_THAT(ops_of(lowered(model(std::move(g))).main()), ElementsAre("less", "add", "select", "gather"));
+}
+
+TEST(Lowering, FloatToInt64IsRefusedForCoreML) {
+  Graph g;
+  g.inputs = {tensor("x", DType::f32, {dim(5)})};
+  g.outputs = {{"y", {}}};
+  g.nodes = {node("Cast", {"x"}, {"y"}, {number("to", 7)})};
+  EXPECT_THAT(refusal(lowered(model(std::move(g)))), HasSubstr("int64_range"));
+}
+
+Graph branch(const std::string& op, const std::string& input) {
+  Graph g;
+  g.name = op;
+  g.outputs = {{op + "_out", {}}};
+  g.nodes = {node(op, {input}, {op + "_out"})};
+  return g;
+}
+
+Graph conditional(Graph yes, Graph no, bool constant) {
+  Graph g;
+  g.inputs = {tensor("x", DType::f32, {dim(2), dim(3)})};
+  if (constant)
+    g.initializers = {{"c", ir::Constant::int_scalar(DType::boolean, 1)}};
+  else
+    g.inputs.push_back(tensor("c", DType::boolean, {}));
+  g.outputs = {{"y", {}}};
+  g.nodes = {node("If", {"c"}, {"y"}, {body("then_branch", std::move(yes)), body("else_branch", std::move(no))})};
+  return g;
+}
+
+TEST(LoweringIf, ConstantConditionInlinesItsBranch) {
+  const HostProgram host = lowered(model(conditional(branch("Relu", "x"), branch("Exp", "x"), true)));
+  EXPECT_THAT(ops_of(host.main()), ElementsAre("relu"));
+}
+
+TEST(LoweringIf, BranchesReturnResultsOfTheirOwn) {
+  const HostProgram host = lowered(model(conditional(branch("Relu", "x"), branch("Identity", "x"), false)));
+  ASSERT_THAT(ops_of(host.main()), ElementsAre("cond"));
+  const ir::Op& cond = *host.main().body.ops[0];
+  ASSERT_THAT(cond.blocks, SizeIs(2));
+  ASSERT_THAT(cond.blocks[1]->ops, SizeIs(1));
+  EXPECT_EQ(cond.blocks[1]->ops[0]->type(), "identity");
+  EXPECT_THAT(refusal(host), IsEmpty());
+}
+
+TEST(LoweringIf, BranchesOfDifferentShapeRunOnTheHostOnly) {
+  const HostProgram host = lowered(model(conditional(branch("Relu", "x"), branch("Transpose", "x"), false)));
+  EXPECT_EQ(host.values.at("y")->rank(), 2);
+  EXPECT_THAT(refusal(host), HasSubstr("[2, 3]"));
+}
+
+TEST(LoweringIf, RefusalsOfBothBranchesAreTold) {
+  const Result<HostProgram> host =
+      lower_for_host(model(conditional(branch("NoSuch", "x"), branch("NorThis", "x"), false)), {});
+  ASSERT_TRUE(host);
+  ASSERT_THAT(host->problems, SizeIs(1));
+  const std::string told = render(host->problems[0]);
+  EXPECT_THAT(told, HasSubstr("unsupported operator NoSuch"));
+  EXPECT_THAT(told, HasSubstr("unsupported operator NorThis"));
+}
+
+TEST(Lowering, HostOperatorsAreRefusedAsSuch) {
+  Graph g;
+  g.inputs = {tensor("x", DType::f32, {dim(5)})};
+  g.outputs = {{"y", {}}};
+  g.nodes = {node("Unique", {"x"}, {"y"})};
+  const HostProgram host = lowered(model(std::move(g)));
+  EXPECT_THAT(ops_of(host.main()), ElementsAre("host_unique"));
+  EXPECT_THAT(refusal(host), HasSubstr("host_only"));
+}
+
+TEST(Lowering, OlderVersionsThanTheFirstAreRefused) {
+  Graph g;
+  g.inputs = {tensor("x", DType::f32, {dim(5), dim(2)})};
+  g.outputs = {{"y", {}}};
+  g.nodes = {node("LayerNormalization", {"x", "x"}, {"y"})};
+  const Result<HostProgram> host = lower_for_host(model(std::move(g), 16), {});
+  ASSERT_TRUE(host);
+  ASSERT_THAT(host->problems, SizeIs(1));
+  EXPECT_THAT(host->problems[0].message, HasSubstr("older than 17"));
+}
+
+}  // namespace
+}  // namespace graft::onnx
