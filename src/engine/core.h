@@ -24,6 +24,7 @@ class Core {
   // Held while a plan is made; guards what follows.
   mutable std::mutex planning;
   mutable std::unordered_map<const ir::Op*, std::vector<ir::ConstantPtr>> folded;
+  mutable Slab weights;  // packed ones
   // Packed weights and whatever else providers share between plans, by a key of theirs.
   mutable std::map<std::string, std::shared_ptr<const void>> shared;
 };

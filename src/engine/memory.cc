@@ -30,6 +30,20 @@ Status Buffer::ensure(size_t bytes) {
   return {};
 }
 
+Result<std::byte*> Slab::take(size_t bytes) {
+  constexpr size_t kLeast = size_t{64} << 10, kMost = size_t{8} << 20;
+  if (blocks_.empty() || blocks_.back().size() - used_ < bytes) {
+    Buffer block;
+    GRAFT_CHECK(block.ensure(std::max(bytes, std::clamp(total_, kLeast, kMost))));
+    total_ += block.size();
+    used_ = 0;
+    blocks_.push_back(std::move(block));
+  }
+  std::byte* p = blocks_.back().data() + used_;
+  used_ = std::min(align_up(used_ + bytes), blocks_.back().size());
+  return p;
+}
+
 size_t place(std::span<Storage> storages) {
   std::vector<size_t> order(storages.size());
   std::iota(order.begin(), order.end(), size_t{0});

