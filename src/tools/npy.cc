@@ -200,7 +200,8 @@ Status write_npy(const std::string& path, const TensorView& tensor) {
     return problem(Code::unsupported_format, path, format("NumPy has no type for {}", graft::name(tensor.dtype)));
   std::string shape;
   for (const int64_t d : tensor.shape) shape += format("{}, ", d);
-  if (shape.size() > 1) shape.resize(shape.size() - (tensor.rank() == 1 ? 1 : 2));
+  // A tuple of one keeps its comma, longer ones lose comma and space.
+  for (int drop = tensor.rank() == 0 ? 0 : tensor.rank() == 1 ? 1 : 2; drop > 0; --drop) shape.pop_back();
   std::string header = format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}), }}",
                               item_size(tensor.dtype) == 1 ? '|' : '<', type->code, shape);
   constexpr size_t kPrefix = 10, kAlign = 64;
