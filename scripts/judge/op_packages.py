@@ -35,7 +35,7 @@ def judge(folder):
     half = meta.get("precision") == "fp16" or any(a.dtype == np.float16 for a in [*want.values(), *inputs.values()])
     try:
         # The cases' arrays have the dtypes of the test that made them; the interface has Core ML's.
-        ports = {file_name(p["name"])[:-4]: p for p in graft("inspect", package)["inputs"]}
+        ports = {file_name(p["name"])[:-4]: p for p in graft("inspect", package)["functions"][0]["inputs"]}
         feeds = {}
         for name, a in inputs.items():
             port = ports.get(file_name(name)[:-4], {"name": name, "dtype": None})

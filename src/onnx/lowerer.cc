@@ -102,10 +102,10 @@ Status Lowerer::run_row(const Node& node, Values& out) {
                 format("unsupported operator version: {} {} is older than {}, the oldest that is handled", full_name,
                        node.version, row->versions.front()));
   }
-  GRAFT_CHECK(check_ranges(node));
   NodeView view(*this, node, b_);
   out = row->lower(view, b_);
   if (b_.failure()) return fail(*b_.failure());
+  GRAFT_CHECK(check_ranges(node));
   size_t wanted = 0;
   for (size_t i = 0; i < node.outputs.size(); ++i) wanted = node.outputs[i].empty() ? wanted : i + 1;
   if (out.size() < wanted)
