@@ -107,7 +107,7 @@ def open_shapes(report):
     for p in report["inputs"]:
         if all(isinstance(d, int) for d in p["shape"]):
             continue
-        parts.append(p["name"] + ":" + "x".join(str(d) if isinstance(d, int) else "(1..512)" for d in p["shape"]))
+        parts.append(p["name"] + ":" + "x".join(str(d) if isinstance(d, int) else "(1..1024)" for d in p["shape"]))
     return ["--shapes", ",".join(parts)] if parts else []
 
 

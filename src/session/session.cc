@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/format.h"
+#include "base/half.h"
 #include "onnx/reader.h"
 #include "passes/pipeline.h"
 
@@ -42,7 +43,7 @@ struct RunState {
   std::vector<Tensor> narrowed;  // by argument of the stage being run
 };
 
-// Element by element, between the dtypes that borders convert: int64, int32, bool, fp32, fp64. False when an integer
+// Element by element, between the dtypes that borders convert: integers, bool, fp16, fp32, fp64. False when an integer
 // does not fit.
 bool convert(const TensorView& from, const MutableTensorView& to) {
   const IntRange fits = int_range(to.dtype);
@@ -51,6 +52,8 @@ bool convert(const TensorView& from, const MutableTensorView& to) {
       const double v = element_as_double(from, i);
       if (to.dtype == DType::f32)
         to.as<float>()[i] = static_cast<float>(v);
+      else if (to.dtype == DType::f16)
+        to.as<Half>()[i] = Half(v);
       else if (to.dtype == DType::f64)
         to.as<double>()[i] = v;
       else
@@ -277,7 +280,8 @@ Status Session::Impl::open_package(const std::string& path) {
     }
     if (types.is_object() && types.contains(outside.name) && types[outside.name].is_string()) {
       const DType t = dtype_from_name(types[outside.name].get<std::string>());
-      if (DTypes{DType::i64, DType::boolean, DType::f64, DType::u8, DType::i8, DType::i16, DType::u16}.has(t))
+      if (DTypes{DType::i64, DType::boolean, DType::f16, DType::f64, DType::u8, DType::i8, DType::i16, DType::u16}.has(
+              t))
         outside.type.dtype = t;
     }
     return outside;
