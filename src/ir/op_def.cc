@@ -43,6 +43,11 @@ std::vector<std::string_view> split(std::string_view s, char separator) {
 DTypes parse_dtypes(const OpDef& def, std::string_view s, char separator) {
   DTypes set;
   for (std::string_view n : split(s, separator)) {
+    if (n == "...") {  // and whatever else a run-time tensor can be
+      set = set |
+            DTypes{DType::f16, DType::f32, DType::i8, DType::u8, DType::i16, DType::u16, DType::i32, DType::boolean};
+      continue;
+    }
     const DType t = dtype_from_name(n);
     if (t == DType::invalid) bad_row(def, format("unknown type '{}'", n));
     set = set | DTypes{t};
@@ -130,7 +135,7 @@ OpTable::OpTable(std::span<const OpDef* const> rows) {
     for (const Variant& v : def->variants) row->signatures.push_back(parse(*def, v));
     for (const Signature& s : row->signatures) {
       for (const Param& p : s.params) {
-        if (row->newest().find(p.name) == nullptr)
+        if (!s.variant->read_only && row->newest().find(p.name) == nullptr)
           bad_row(*def, format("parameter '{}' is not in the newest variant", p.name));
       }
     }
@@ -289,10 +294,14 @@ tl::unexpected<Diag> bad_argument(Code code, const Call& call, std::string_view 
 
 Status check_dtype(const Call& call, const Signature& sig, const Param& p, const Operand& o, bool host,
                    std::vector<std::pair<std::string_view, DType>>& bound) {
+  if (p.kind == Param::Kind::state) {
+    if (o.type->kind == Type::Kind::state) return {};
+    return bad_argument(Code::dtype_mismatch, call, p.name, format("got {}, takes a state", o.type->to_string()));
+  }
   DTypes allowed = p.dtypes;
   const bool open = !p.letter.empty();
   if (host && (open || !call.row().def->host.empty())) allowed = allowed | call.row().def->host;
-  const Type& type = o.type->kind == Type::Kind::state ? *o.type->element : *o.type;
+  const Type& type = *o.type;
   if (!type.is_tensor())
     return bad_argument(Code::dtype_mismatch, call, p.name, format("got {}, takes a tensor", o.type->to_string()));
   if (!allowed.has(type.dtype)) {
@@ -378,6 +387,7 @@ Result<Opset> oldest_opset(const Call& call, Opset newest) {
       d.message = format("{} ({}) has no MIL form", call.row().name(), call.row().def->doc);
       return fail(std::move(d));
     }
+    if (s.variant->read_only) continue;
     Status ok = check_arguments(call, s, false);
     if (ok && s.variant->check != nullptr) ok = s.variant->check(call);
     if (ok && s.variant->since <= newest) return s.variant->since;

@@ -35,6 +35,8 @@ struct Variant {
   std::string_view inputs, domains;
   // Limits of this variant beyond its signature (a rank, a mode): the refusal says what would fit.
   Status (*check)(const Call&) = nullptr;
+  // Has parameters that the newest form lacks: readers rewrite it into the newest, and nothing is written as it.
+  bool read_only = false;
 };
 
 // Where tests draw inputs from and how close a fast path must come. Absolute tolerances are relative to the largest

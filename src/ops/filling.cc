@@ -14,31 +14,6 @@ constexpr std::string_view kAny15 = "T={fp16,fp32,int32,bool}";
 
 // ---- fill ---------------------------------------------------------------------------------------------------------
 
-// The dims that an integer list argument asks for; fresh ones when only a run can tell.
-Result<Dims> dims_of(const Call& call, std::string_view param) {
-  const Operand& o = call.in(param);
-  GRAFT_CHECK(check_index_list(call, param));
-  if (std::optional<Dims> d = call.dims(param)) {
-    for (const Dim& v : *d) {
-      if (v.range().hi < 0)
-        return bad(Code::value_out_of_range, format("'{}' {} has a negative size", param, ir::to_string(*d)));
-    }
-    return std::move(*d);
-  }
-  if (!o.dims()[0].known() || o.dims()[0].value() > kMaxRank)
-    return bad(Code::dynamic_shape,
-               format("the rank of the result cannot be told: the length of '{}' is not known", param));
-  Dims d;
-  for (int64_t i = 0; i < o.dims()[0].value(); ++i) d.push_back(call.fresh({0, INT64_MAX}));
-  return d;
-}
-
-Status check_scalar(const Call& call, std::string_view param) {
-  const Operand& o = call.in(param);
-  if (!call.has(param) || ir::product(o.dims()) == Dim(1)) return {};
-  return bad(Code::shape_mismatch, format("'{}' must be one value, got {}", param, o.type->to_string()));
-}
-
 DType value_dtype(const Call& call) { return call.has("value") ? call.in("value").dtype() : DType::f32; }
 
 Status fill_type(const Call& call, Types& out) {

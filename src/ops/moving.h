@@ -39,6 +39,10 @@ Result<Ints> normal_axes(const Ints& axes, int rank);
 Status check_index_list(const Call& call, std::string_view param);
 // An integer argument of any rank: the host's dtypes alone would let floats through.
 Status check_integers(const Call& call, std::string_view param);
+// The dims that an integer list argument asks for; fresh ones when only a run can tell.
+Result<Dims> dims_of(const Call& call, std::string_view param);
+// One value, of any rank, if it is there at all.
+Status check_scalar(const Call& call, std::string_view param);
 // The type of the elements of a tuple argument of tensors: all of one dtype and rank.
 Status check_tuple(const Call& call, std::string_view param);
 

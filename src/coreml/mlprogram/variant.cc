@@ -20,7 +20,7 @@ tl::unexpected<Diag> later(const ir::Op& op, std::string message) {
 const ir::Signature* signature_at(const ir::OpRow& row, Opset opset) {
   const ir::Signature* found = nullptr;
   for (const ir::Signature& s : row.signatures) {
-    if (s.variant->since != Opset::host && s.variant->since <= opset) found = &s;
+    if (!s.variant->read_only && s.variant->since != Opset::host && s.variant->since <= opset) found = &s;
   }
   return found;
 }
