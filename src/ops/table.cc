@@ -14,8 +14,7 @@ const ir::OpTable& table() {
                               space_depth_rows(),  scatter_gather_rows(),
                               control_flow_rows(), image_resizing_rows(),
                               host_rows(),         constexpr_rows(),
-                              quantization_rows(), random_rows(),
-                              state_rows()})
+                              quantization_rows(), random_rows()})
       rows.insert(rows.end(), family.begin(), family.end());
     return ir::OpTable(rows);
   }();

@@ -26,7 +26,6 @@ Rows host_rows();
 Rows constexpr_rows();
 Rows quantization_rows();
 Rows random_rows();
-Rows state_rows();
 Rows activation_rows();
 Rows reduction_rows();
 Rows normalization_rows();
