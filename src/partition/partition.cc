@@ -261,14 +261,16 @@ class Partitioner {
       const auto& inputs = out_.host->main().inputs;
       if (std::any_of(inputs.begin(), inputs.end(), [&](const ir::Value* v) { return v->name == name; })) return false;
       const auto& own = piece.function->inputs;
-      return std::any_of(own.begin(), own.end(), [&](const ir::Value* v) { return v->name == name && !uses.contains(v); });
+      return std::any_of(own.begin(), own.end(),
+                         [&](const ir::Value* v) { return v->name == name && !uses.contains(v); });
     };
     std::erase_if(piece.inputs, [&](const onnx::Border& b) { return unread(b.name); });
     std::erase_if(piece.function->inputs, [&](const ir::Value* v) { return unread(v->name); });
   }
 
   // After the passes: the types the function really has.
-  static void adopt_types(const ir::Function& fn, std::vector<onnx::Border>& inputs, std::vector<onnx::Border>& outputs) {
+  static void adopt_types(const ir::Function& fn, std::vector<onnx::Border>& inputs,
+                          std::vector<onnx::Border>& outputs) {
     for (onnx::Border& b : inputs) {
       for (const ir::Value* v : fn.inputs) {
         if (v->name == b.name) b.type = v->type;
