@@ -18,7 +18,9 @@ class InputTypes {
   InputTypes(const Graph& graph, const LowerOptions& options) : graph_(graph), options_(options) {}
 
   Status prepare(ir::Function& fn) {
-    for (const auto& [input, dims] : options_.shapes) {
+    for (const auto& given : options_.shapes) {
+      const std::string& input = given.first;
+      const std::vector<DimSpec>& dims = given.second;
       const auto at =
           std::find_if(graph_.inputs.begin(), graph_.inputs.end(), [&](const ValueInfo& v) { return v.name == input; });
       if (at == graph_.inputs.end()) return unknown_input(input);
