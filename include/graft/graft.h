@@ -247,8 +247,8 @@ typedef struct graft_node_info {
   const char* op;
   const char* domain;
   graft_where where;
-  int32_t partition;      /* GRAFT_WHERE_COREML: which one; else -1 */
-  graft_code reason;      /* GRAFT_WHERE_HOST: why; else, and when nothing was attempted, GRAFT_CODE_OK */
+  int32_t partition;       /* GRAFT_WHERE_COREML: which one; else -1 */
+  graft_code reason;       /* GRAFT_WHERE_HOST: why; else, and when nothing was attempted, GRAFT_CODE_OK */
   const char* reason_text; /* rendered, with remedies; empty when there is none */
 } graft_node_info;
 /* The top-level nodes of an ONNX model in the graph's order; packages have none. */
@@ -264,8 +264,8 @@ GRAFT_API const char* graft_session_finding(const graft_session* session, size_t
 /* A tensor that goes in: dense, row-major, aligned to its element type. */
 typedef struct graft_input {
   size_t struct_size;
-  const char* name;     /* NULL: the input at this place in the array */
-  graft_dtype dtype;
+  const char* name; /* NULL: the input at this place in the array */
+  int32_t dtype;    /* a graft_dtype */
   int32_t rank;
   const int64_t* shape; /* rank entries; may be NULL when rank is 0 */
   const void* data;
@@ -277,7 +277,7 @@ typedef struct graft_input {
 typedef struct graft_output {
   size_t struct_size;
   const char* name; /* NULL: the output at this place in the array */
-  graft_dtype dtype;
+  int32_t dtype;    /* a graft_dtype */
   int32_t rank;
   const int64_t* shape;
   void* data;
@@ -338,9 +338,9 @@ typedef enum graft_verb_option_flags {
 
 typedef struct graft_verb_option_info {
   size_t struct_size;
-  const char* name;  /* "target"; `--target` on a command line */
+  const char* name;   /* "target"; `--target` on a command line */
   const char* letter; /* "o" for `-o`, else empty */
-  const char* value; /* what stands for the value in help: "OUT.mlpackage"; empty for switches */
+  const char* value;  /* what stands for the value in help: "OUT.mlpackage"; empty for switches */
   const char* doc;
   int32_t flags;
 } graft_verb_option_info;
