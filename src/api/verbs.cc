@@ -14,9 +14,11 @@ class VerbArguments {
  public:
   static Result<VerbArguments> check(const Verb& verb, const NamedValues& given) {
     VerbArguments a;
-    for (const auto& [name, value] : given) {
+    for (const auto& entry : given) {
+      const auto& [name, value] = entry;
+      const std::string_view key = name;
       const auto row =
-          std::find_if(verb.options.begin(), verb.options.end(), [&](const VerbOption& o) { return name == o.name; });
+          std::find_if(verb.options.begin(), verb.options.end(), [&](const VerbOption& o) { return key == o.name; });
       if (row == verb.options.end()) {
         std::vector<std::string_view> legal;
         for (const VerbOption& o : verb.options) legal.push_back(o.name);
