@@ -1,26 +1,23 @@
-#Installs the build to a folder of its own, builds examples / against it with find_package(Graft), and runs the result.
+# Installs the build to a folder of its own, builds examples/ against it with find_package(Graft), and runs the result.
 cmake_minimum_required(VERSION 3.25)
 set(where ${BUILD}/tests/installed_example)
 file(REMOVE_RECURSE ${where})
 file(MAKE_DIRECTORY ${where})
 
 function(run)
-  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE out)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE err)
   if(NOT code EQUAL 0)
-    message(FATAL_ERROR "failed (${code}): ${ARGN}\n${out}")
+    message(FATAL_ERROR "failed (${code}): ${ARGN}\n${out}\n${err}")
   endif()
   set(output "${out}" PARENT_SCOPE)
 endfunction()
 
-run(${
-  CMAKE_COMMAND} --install ${
-  BUILD} --prefix ${where}/prefix)
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${where}/prefix)
 run(${CMAKE_COMMAND} -S ${SOURCE}/examples -B ${where}/build -DCMAKE_PREFIX_PATH=${where}/prefix
     -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror")
-run(${
-  CMAKE_COMMAND} --build ${where}/build)
+run(${CMAKE_COMMAND} --build ${where}/build)
 
-#The three images as PGM, by a few lines of Python : PNGs made here are 8 - bit grey without interlacing.
+# The three images as PGM, by a few lines of Python: PNGs made here are 8-bit grey without interlacing.
 file(WRITE ${where}/to_pgm.py [==[
 import struct, sys, zlib
 data = open(sys.argv[1], "rb").read()
@@ -45,7 +42,7 @@ for y in range(height):
 open(sys.argv[2], "wb").write(b"P5 %d %d 255\n" % (width, height) + b"".join(rows[1:]))
 ]==])
 
-#The installed tool makes the package that the example reads.
+# The installed tool makes the package that the example reads.
 run(${where}/prefix/bin/graft compile ${SOURCE}/models/digits.onnx -o ${where}/digits.mlpackage)
 foreach(pair three=3 seven=7 eight=8)
   string(REGEX MATCH "^([a-z]+)=([0-9])$" _ ${pair})
@@ -62,7 +59,7 @@ foreach(pair three=3 seven=7 eight=8)
   endforeach()
 endforeach()
 
-#A mistake is a sentence and exit code 1, not a crash.
+# A mistake is a sentence and exit code 1, not a crash.
 execute_process(COMMAND ${where}/build/classify ${where}/none.onnx ${where}/three.pgm RESULT_VARIABLE code ERROR_VARIABLE err)
 if(NOT code EQUAL 1 OR NOT err MATCHES "file_not_found")
   message(FATAL_ERROR "a missing model: exit code ${code}, ${err}")
