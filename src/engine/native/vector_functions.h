@@ -10,7 +10,8 @@ namespace graft::engine {
 inline constexpr int64_t kBlockSize = 512;
 
 // y[i] = f(a[i], b[i], c[i]); p holds up to two parameters. y may be one of the operands.
-// clang-format off: version 14 moves the list a step to the right each time
+// Version 14 moves the list a step to the right each time:
+// clang-format off
 #define GRAFT_VECTOR_FUNCTIONS(X) \
   X(copy) X(abs) X(sign) X(square) X(sqrt) X(rsqrt) X(inverse) X(exp) X(exp2) X(log) X(tanh) X(erf) X(floor) \
   X(ceil) X(round) X(relu) X(clip) X(sigmoid) X(silu) X(leaky_relu) X(elu) X(softplus) X(softsign) \
