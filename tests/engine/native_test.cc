@@ -239,5 +239,49 @@ TEST(Moving, TransposesAndConcatenations) {
   }
 }
 
+TEST(Resizes, BilinearAndNearestOverEveryGrid) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const bool behind_conv : {false, true}) {
+      const auto check = [&](const std::function<ir::Value*(Net&, ir::Value*)>& resize) {
+        Net net;
+        ir::Value* x = net.input("x", dtype, {ir::Dim(1), ir::Dim(16), ir::Dim(7), ir::Dim(9)});
+        ir::Value* v = x;
+        if (behind_conv)
+          v = net.b->emit("conv", {{"x", x}, {"weight", random_constant(net, dtype, {16, 16, 1, 1}, 2)}});
+        ir::Value* y = resize(net, v);
+        if (!net.b->ok()) return ADD_FAILURE() << render(*net.b->failure());
+        const std::string op(y->producer->type());
+        const auto program = net.finish({y});
+        expect_like_reference(program, {random_tensor(dtype, {1, 16, 7, 9}, 1)}, tolerance(dtype));
+        EXPECT_EQ(provider_of(*load(program), {{1, 16, 7, 9}}, op), "native");
+      };
+      for (const char* grid :
+           {"STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS", "UNALIGN_CORNERS"}) {
+        for (const auto& [h, w] : {std::pair{14, 20}, {5, 4}, {1, 1}, {7, 31}}) {
+          SCOPED_TRACE(format("{} {} {}x{}", grid, name(dtype), h, w));
+          check([&](Net& net, ir::Value* x) {
+            return net.b->emit(
+                "resize_bilinear",
+                {{"x", x}, {"target_size_height", h}, {"target_size_width", w}, {"sampling_mode", grid}});
+          });
+        }
+      }
+      check([&](Net& net, ir::Value* x) {
+        return net.b->emit("upsample_nearest_neighbor",
+                           {{"x", x}, {"scale_factor_height", int64_t{2}}, {"scale_factor_width", int64_t{3}}});
+      });
+      check([&](Net& net, ir::Value* x) {
+        return net.b->emit("upsample_bilinear", {{"x", x},
+                                                 {"scale_factor_height", int64_t{2}},
+                                                 {"scale_factor_width", int64_t{3}},
+                                                 {"align_corners", false}});
+      });
+      check([&](Net& net, ir::Value* x) {
+        return net.b->emit("resize_nearest_neighbor", {{"x", x}, {"target_size_height", 11}, {"target_size_width", 4}});
+      });
+    }
+  }
+}
+
 }  // namespace
 }  // namespace graft::engine_test

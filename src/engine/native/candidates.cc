@@ -4,7 +4,7 @@
 namespace graft::engine {
 namespace {
 
-constexpr Candidate kCandidates[] = {
+constexpr Candidate kNativeCandidates[] = {
     {"reduce_mean", prepare_reduce},
     {"reduce_sum", prepare_reduce},
     {"reduce_max", prepare_reduce},
@@ -12,6 +12,11 @@ constexpr Candidate kCandidates[] = {
     {"layer_norm", prepare_layer_norm},
     {"concat", prepare_concat},
     {"transpose", prepare_transpose},
+    {"resize_bilinear", prepare_resize},
+    {"resize_nearest_neighbor", prepare_resize},
+    {"upsample_bilinear", prepare_resize},
+    {"upsample_nearest_neighbor", prepare_resize},
+    {"resize", prepare_resize},
     // One loop for chains of these.
     {"abs", prepare_fused},
     {"sign", prepare_fused},
@@ -68,6 +73,6 @@ constexpr Candidate kCandidates[] = {
 
 }  // namespace
 
-std::span<const Candidate> native_candidates() { return kCandidates; }
+std::span<const Candidate> native_candidates() { return kNativeCandidates; }
 
 }  // namespace graft::engine

@@ -10,6 +10,7 @@ Result<Prepared> prepare_reduce(const Selection& s, int node);
 Result<Prepared> prepare_softmax(const Selection& s, int node);
 Result<Prepared> prepare_layer_norm(const Selection& s, int node);
 Result<Prepared> prepare_concat(const Selection& s, int node);
+Result<Prepared> prepare_resize(const Selection& s, int node);
 Result<Prepared> prepare_transpose(const Selection& s, int node);
 
 }  // namespace graft::engine

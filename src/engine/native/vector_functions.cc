@@ -27,13 +27,11 @@ HWY_INLINE V set(float v) { return hn::Set(D(), v); }
 
 // exp, exact at the ends: 0 below, infinity above, NaN kept.
 HWY_INLINE V exp_of(V x) {
-  const D d;
-  const V inside = hn::Exp(d, hn::Min(hn::Max(x, set(-88.0f)), set(88.7f)));
-  const V low = hn::IfThenZeroElse(hn::Lt(x, set(-87.33655f)), inside);
-  const V high = hn::IfThenElse(hn::Gt(x, set(88.7f)), set(INFINITY), low);
-  const V edge = hn::IfThenElse(hn::And(hn::Gt(x, set(88.7f)), hn::Le(x, set(88.72283f))),
-                                hn::Mul(hn::Exp(d, hn::Sub(x, set(1.0f))), set(2.7182818f)), high);
-  return hn::IfThenElse(hn::IsNaN(x), x, edge);
+  const V lowest = set(-87.33655f), highest = set(88.72283f);  // beyond: below the smallest normal number, infinite
+  const V inside = hn::Exp(D(), hn::Min(hn::Max(x, lowest), highest));
+  const V low = hn::IfThenZeroElse(hn::Lt(x, lowest), inside);
+  const V high = hn::IfThenElse(hn::Gt(x, highest), set(INFINITY), low);
+  return hn::IfThenElse(hn::IsNaN(x), x, high);
 }
 
 HWY_INLINE V sigmoid_of(V x) {

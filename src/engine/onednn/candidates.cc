@@ -4,7 +4,7 @@
 namespace graft::engine {
 namespace {
 
-constexpr Candidate kCandidates[] = {
+constexpr Candidate kOneDnnCandidates[] = {
     {"conv", prepare_conv},         {"conv_transpose", prepare_conv_transpose},
     {"max_pool", prepare_max_pool}, {"avg_pool", prepare_avg_pool},
     {"matmul", prepare_matmul},     {"linear", prepare_linear},
@@ -12,6 +12,6 @@ constexpr Candidate kCandidates[] = {
 
 }  // namespace
 
-std::span<const Candidate> onednn_candidates() { return kCandidates; }
+std::span<const Candidate> onednn_candidates() { return kOneDnnCandidates; }
 
 }  // namespace graft::engine

@@ -15,13 +15,9 @@ const dnnl::engine& cpu_engine(const Core& core) {
   return *static_cast<const dnnl::engine*>(slot.get());
 }
 
-namespace {
-
 memory::dims dims_of(const Shape& shape) {
   return shape.empty() ? memory::dims{1} : memory::dims(shape.begin(), shape.end());
 }
-
-}  // namespace
 
 Md md_of(const Shape& shape, Layout layout) {
   using tag = memory::format_tag;

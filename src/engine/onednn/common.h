@@ -15,6 +15,9 @@ using Md = dnnl::memory::desc;
 // One CPU engine for each executable.
 const dnnl::engine& cpu_engine(const Core& core);
 
+// What steps convert around their primitives or take as they are.
+inline bool f32_or_f16(DType t) { return t == DType::f32 || t == DType::f16; }
+dnnl::memory::dims dims_of(const Shape& shape);  // {1} for rank 0
 // fp32 in this layout. Shapes of rank 0 are one element.
 Md md_of(const Shape& shape, Layout layout);
 Md any_md(const Shape& shape);
@@ -62,7 +65,6 @@ class PrimitiveStep final : public Step {
   std::vector<Arg> args_;
   size_t ins_ = 0, outs_ = 0;
   std::optional<size_t> onto_;
-  size_t onto_bytes_ = 0;
 };
 
 // ---- what follows a convolution or product ----

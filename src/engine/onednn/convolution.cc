@@ -9,17 +9,15 @@ namespace {
 
 using dnnl::memory;
 
-struct Problem {
+struct Convolution {
   int x, y, weight, bias;  // values; bias -1: none
   memory::dims strides, dilations, before, after;
   Md weight_from;  // how the constant lies, in oneDNN's order of dims
   Md weight_any;
 };
 
-bool f32_or_f16(DType t) { return t == DType::f32 || t == DType::f16; }
-
-Result<Problem> read(const Selection& s, int n, bool transposed) {
-  Problem p{s.arg(n, "x"), s.node(n).results[0], s.arg(n, "weight"), s.arg(n, "bias"), {}, {}, {}, {}, {}, {}};
+Result<Convolution> read_convolution(const Selection& s, int n, bool transposed) {
+  Convolution p{s.arg(n, "x"), s.node(n).results[0], s.arg(n, "weight"), s.arg(n, "bias"), {}, {}, {}, {}, {}, {}};
   const PlanValue &x = s.value(p.x), &y = s.value(p.y), &w = s.value(p.weight);
   if (!f32_or_f16(x.dtype())) return decline(format("{} data", name(x.dtype())));
   if (w.where != PlanValue::Where::constant || !f32_or_f16(w.dtype()))
@@ -68,7 +66,7 @@ Result<Problem> read(const Selection& s, int n, bool transposed) {
 }
 
 template <class Primitive>
-typename Primitive::primitive_desc describe_primitive(const dnnl::engine& engine, const Problem& p, const Md& src,
+typename Primitive::primitive_desc describe_primitive(const dnnl::engine& engine, const Convolution& p, const Md& src,
                                                       const Md& bias, const Md& dst, const dnnl::post_ops& post) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -114,8 +112,8 @@ std::vector<Choice> choices(const PlanValue& x, const PlanValue& y, bool observe
 }
 
 template <class Primitive>
-Result<Prepared> prepare(const Selection& s, int n, bool transposed) {
-  GRAFT_TRY(const Problem p, read(s, n, transposed));
+Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed) {
+  GRAFT_TRY(const Convolution p, read_convolution(s, n, transposed));
   const dnnl::engine& engine = cpu_engine(s.core());
   const PlanValue &x = s.value(p.x), &y = s.value(p.y);
   const Shape bias_shape{y.shape[1]};
@@ -169,9 +167,11 @@ Result<Prepared> prepare(const Selection& s, int n, bool transposed) {
 
 }  // namespace
 
-Result<Prepared> prepare_conv(const Selection& s, int n) { return prepare<dnnl::convolution_forward>(s, n, false); }
+Result<Prepared> prepare_conv(const Selection& s, int n) {
+  return prepare_convolution<dnnl::convolution_forward>(s, n, false);
+}
 Result<Prepared> prepare_conv_transpose(const Selection& s, int n) {
-  return prepare<dnnl::deconvolution_forward>(s, n, true);
+  return prepare_convolution<dnnl::deconvolution_forward>(s, n, true);
 }
 
 }  // namespace graft::engine

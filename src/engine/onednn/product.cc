@@ -8,11 +8,7 @@ namespace {
 
 using dnnl::memory;
 
-bool f32_or_f16(DType t) { return t == DType::f32 || t == DType::f16; }
-
-memory::dims dims_of(const Shape& s) { return memory::dims(s.begin(), s.end()); }
-
-struct Problem {
+struct Product {
   int x = -1, y = -1, out = -1, bias = -1;
   Shape a, b, c;  // as oneDNN sees them: equal rank, [batch..., rows, columns]
   bool transpose_a = false, transpose_b = false;
@@ -28,7 +24,7 @@ Md stored(const Shape& shape, bool transposed) {
   return Md(dims_of(shape), memory::data_type::f32, dims_of(strides));
 }
 
-Result<Prepared> prepare(const Selection& s, int n, const Problem& p) {
+Result<Prepared> prepare_product(const Selection& s, int n, const Product& p) {
   const PlanValue &x = s.value(p.x), &y = s.value(p.y), &out = s.value(p.out);
   if (!f32_or_f16(x.dtype()) || !f32_or_f16(y.dtype()) || !f32_or_f16(out.dtype()))
     return decline(format("{} by {}", name(x.dtype()), name(y.dtype())));
@@ -108,7 +104,7 @@ Result<Prepared> prepare(const Selection& s, int n, const Problem& p) {
 }  // namespace
 
 Result<Prepared> prepare_linear(const Selection& s, int n) {
-  Problem p;
+  Product p;
   p.x = s.arg(n, "x");
   p.y = s.arg(n, "weight");
   p.bias = s.arg(n, "bias");
@@ -121,11 +117,11 @@ Result<Prepared> prepare_linear(const Selection& s, int n) {
   p.b = {w.shape[1], w.shape[0]};
   p.c = {p.a[0], w.shape[0]};
   p.transpose_b = true;
-  return prepare(s, n, p);
+  return prepare_product(s, n, p);
 }
 
 Result<Prepared> prepare_matmul(const Selection& s, int n) {
-  Problem p;
+  Product p;
   p.x = s.arg(n, "x");
   p.y = s.arg(n, "y");
   p.out = s.node(n).results[0];
@@ -142,13 +138,13 @@ Result<Prepared> prepare_matmul(const Selection& s, int n) {
   if (p.b.size() == 2 && !p.transpose_a) {  // one product of many rows
     p.a = {p.a.product(0, p.a.size() - 1), p.a.back()};
     p.c = {p.a[0], p.b[1]};
-    return prepare(s, n, p);
+    return prepare_product(s, n, p);
   }
   while (p.a.size() < p.b.size()) p.a.insert(0, 1);
   while (p.b.size() < p.a.size()) p.b.insert(0, 1);
   p.c = s.value(p.out).shape;
   if (p.c.size() != p.a.size()) return decline("ranks that oneDNN does not take");
-  return prepare(s, n, p);
+  return prepare_product(s, n, p);
 }
 
 }  // namespace graft::engine

@@ -1,0 +1,131 @@
+// Bilinear and nearest resizes of the last two dims, in the plain and in blocked layouts.
+//
+// Where an output row or column lies among the source's is the row's to say, and it is asked: its reference kernel
+// resizes a ramp, and what comes out is the position. So no sampling grid is written down twice.
+#include "base/format.h"
+#include "base/half.h"
+#include "engine/native/kernels.h"
+
+namespace graft::engine {
+namespace {
+
+struct Tap {
+  int64_t lo, hi;
+  float share;  // of hi
+};
+
+float number(float v) { return v; }
+float number(uint16_t v) { return f16_value(v); }
+void put(float* to, float v) { *to = v; }
+void put(uint16_t* to, float v) { *to = f16_bits(v); }
+
+class ResizeStep final : public Step {
+ public:
+  // x as [planes, height, width, block].
+  ResizeStep(bool half, int64_t planes, int64_t height, int64_t width, int64_t block, std::vector<Tap> rows,
+             std::vector<Tap> columns)
+      : half_(half),
+        planes_(planes),
+        height_(height),
+        width_(width),
+        block_(block),
+        rows_(std::move(rows)),
+        columns_(std::move(columns)) {
+    provider = "native";
+  }
+  Status run(const Frame& frame) const override {
+    const int64_t h = static_cast<int64_t>(rows_.size()), w = static_cast<int64_t>(columns_.size());
+    frame.parallel_for(planes_ * h, std::max<int64_t>(1, 8192 / (w * block_)), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        if (half_)
+          row<uint16_t>(frame, i / h, i % h, w);
+        else
+          row<float>(frame, i / h, i % h, w);
+      }
+    });
+    return {};
+  }
+
+ private:
+  template <class T>
+  void row(const Frame& frame, int64_t plane, int64_t y, int64_t w) const {
+    const Tap& r = rows_[static_cast<size_t>(y)];
+    const T* source = frame.in<T>(0) + plane * height_ * width_ * block_;
+    const T *top = source + r.lo * width_ * block_, *bottom = source + r.hi * width_ * block_;
+    T* to = frame.out<T>(0) + (plane * static_cast<int64_t>(rows_.size()) + y) * w * block_;
+    for (const Tap& c : columns_) {
+      const T *a = top + c.lo * block_, *b = top + c.hi * block_, *d = bottom + c.lo * block_,
+              *e = bottom + c.hi * block_;
+      for (int64_t k = 0; k < block_; ++k) {
+        // A share of 0 takes nothing, not even infinity times 0.
+        const float left = r.share == 0 ? number(a[k]) : number(a[k]) * (1 - r.share) + number(d[k]) * r.share;
+        if (c.share == 0) {
+          put(to + k, left);
+          continue;
+        }
+        const float right = r.share == 0 ? number(b[k]) : number(b[k]) * (1 - r.share) + number(e[k]) * r.share;
+        put(to + k, left * (1 - c.share) + right * c.share);
+      }
+      to += block_;
+    }
+  }
+
+  bool half_;
+  int64_t planes_, height_, width_, block_;
+  std::vector<Tap> rows_, columns_;
+};
+
+// The positions of one dim's output elements, found by resizing [1, height, width] filled with their coordinate.
+Result<std::vector<Tap>> taps(const Selection& s, int n, const Shape& in, const Shape& out, bool of_rows) {
+  ir::Call call = s.call(n);
+  Tensor ramp(DType::f64, in);
+  for (int64_t i = 0; i < ramp.count(); ++i)
+    ramp.span<double>()[static_cast<size_t>(i)] = static_cast<double>(of_rows ? i / in[2] : i % in[2]);
+  const ir::Type type = ir::Type::tensor(DType::f64, in);
+  ir::Operand x;
+  x.type = &type;
+  x.value = ramp.view();
+  call.set(call.row().param_index("x"), {x});
+  GRAFT_TRY(ir::HeapOutputs result, ir::HeapOutputs::for_types({ir::Type::tensor(DType::f64, out)}));
+  GRAFT_CHECK(call.row().def->reference(call, result));
+  const int64_t count = of_rows ? out[1] : out[2], step = of_rows ? out[2] : 1, last = (of_rows ? in[1] : in[2]) - 1;
+  std::vector<Tap> list;
+  for (int64_t i = 0; i < count; ++i) {
+    const double at = result[0].as<double>()[i * step];
+    const int64_t lo = std::clamp<int64_t>(static_cast<int64_t>(at), 0, last);
+    list.push_back({lo, std::min(lo + 1, last), static_cast<float>(at - static_cast<double>(lo))});
+  }
+  return list;
+}
+
+}  // namespace
+
+Result<Prepared> prepare_resize(const Selection& s, int n) {
+  const int xi = s.arg(n, "x"), yi = s.node(n).results[0];
+  const PlanValue &x = s.value(xi), &y = s.value(yi);
+  if (x.dtype() != DType::f32 && x.dtype() != DType::f16) return decline(format("{} data", name(x.dtype())));
+  const int rank = x.shape.size();
+  if (rank < 3 || x.shape.product() == 0 || y.shape.product() == 0) return decline("nothing to resize");
+  if (x.shape.product(0, rank - 2) != y.shape.product(0, rank - 2)) return decline("other dims change too");
+  const ir::Call call = s.call(n);
+  for (const ir::Param& p : call.row().params()) {
+    if (p.name != "x" && !call.known(p.name)) return decline(format("{} is not constant", p.name));
+  }
+  if (call.row().param_index("resized_dims") >= 0 && call.i("resized_dims") != 2) return decline("not two dims");
+  const Shape in{1, x.shape[rank - 2], x.shape[rank - 1]}, out{1, y.shape[rank - 2], y.shape[rank - 1]};
+  GRAFT_TRY(std::vector<Tap> rows, taps(s, n, in, out, true));
+  GRAFT_TRY(std::vector<Tap> columns, taps(s, n, in, out, false));
+  Layout layout;
+  if (rank == 4 && !x.layout.padded(x.shape)) layout = x.layout;
+  Prepared made;
+  auto step = std::make_unique<ResizeStep>(x.dtype() == DType::f16, x.shape.product(0, rank - 2) / layout.block, in[1],
+                                           in[2], layout.block, std::move(rows), std::move(columns));
+  step->label = std::string(s.node(n).op->type());
+  made.in = {{xi, layout}};
+  made.out = {{yi, layout}};
+  made.nodes = {n};
+  made.step = std::move(step);
+  return made;
+}
+
+}  // namespace graft::engine
