@@ -72,7 +72,7 @@ void refusals_text(Page& page, const tools::Inspection& r) {
     page.line();
     page.line("  " + page.bad("unsupported operators") + page.faint("  (the model can be inspected, not run)"));
     std::vector<std::vector<std::string>> rows;
-    for (const tools::MissingOperator& m : r.missing) {
+    for (const onnx::MissingOperator& m : r.missing) {
       std::string names;
       constexpr size_t kShown = 4;
       for (size_t i = 0; i < std::min(kShown, m.nodes.size()); ++i) names += (i == 0 ? "" : ", ") + clean(m.nodes[i]);
@@ -86,8 +86,8 @@ void refusals_text(Page& page, const tools::Inspection& r) {
   for (const Diag& d : r.refusals) {
     if (r.unusable) break;
     if (d.code == Code::unsupported_operator && !r.missing.empty()) {
-      const bool listed = std::any_of(r.missing.begin(), r.missing.end(),
-                                      [&](const tools::MissingOperator& m) { return m.op == d.op; });
+      const bool listed =
+          std::any_of(r.missing.begin(), r.missing.end(), [&](const onnx::MissingOperator& m) { return m.op == d.op; });
       if (listed && d.inner.empty()) continue;
     }
     const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& g) {

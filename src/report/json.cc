@@ -89,7 +89,7 @@ void add_verdict(Json& j, const tools::Inspection& r) {
                 {"inputs", borders(p.inputs)},
                 {"outputs", borders(p.outputs)}};
   });
-  j["missing"] = list(r.missing, [](const tools::MissingOperator& m) {
+  j["missing"] = list(r.missing, [](const onnx::MissingOperator& m) {
     return Json{
         {"domain", m.domain}, {"op", m.op}, {"count", m.nodes.size()}, {"message", m.message}, {"nodes", m.nodes}};
   });

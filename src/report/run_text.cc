@@ -169,7 +169,7 @@ std::string reason(const tools::Compilation& r) {
     d.message = v.pieces.empty() ? "nothing is left to compute in Core ML: every output is a constant or an input"
                                  : "the graph does not fit one Core ML program, so nothing was written";
   if (!v.pieces.empty()) d.remedies.push_back("--allow-partial -o DIR writes one package for each partition");
-  if (!v.missing.empty()) d.inner.push_back(tools::describe_missing(v.missing));
+  if (!v.missing.empty()) d.inner.push_back(onnx::describe_missing(v.missing));
   for (const Diag& i : v.refusals) {
     d.inner.push_back(i);
     d.inner.back().file.clear();
@@ -186,7 +186,7 @@ std::string reason(const tools::Verification& r) {
     d.code = Code::not_delegated;
     d.file = r.verdict.path;
     d.message = "no node can be part of a Core ML program, so there is nothing to verify";
-    if (!r.verdict.missing.empty()) d.inner.push_back(tools::describe_missing(r.verdict.missing));
+    if (!r.verdict.missing.empty()) d.inner.push_back(onnx::describe_missing(r.verdict.missing));
     for (const Diag& i : r.verdict.refusals) {
       d.inner.push_back(i);
       d.inner.back().file.clear();

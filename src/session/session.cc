@@ -11,6 +11,7 @@
 
 #include "base/format.h"
 #include "base/half.h"
+#include "onnx/missing.h"
 #include "onnx/reader.h"
 #include "passes/pipeline.h"
 
@@ -197,13 +198,22 @@ Status Session::Impl::plan_pieces() {
 
 namespace {
 
-Diag cannot_run(const std::string& path, const std::vector<Diag>& problems) {
+// Every operator without a row, and whatever else is wrong with nodes.
+Diag cannot_run(const onnx::Model& model, const std::vector<Diag>& problems) {
+  const std::vector<onnx::MissingOperator> missing = onnx::missing_operators(model);
   Diag d;
-  d.code = problems[0].code;
-  d.file = path;
-  d.message = format("the model cannot run: {} of its nodes have no meaning here", problems.size());
-  d.inner = problems;
-  for (Diag& i : d.inner) i.file.clear();
+  if (missing.empty()) {
+    d.code = problems[0].code;
+    d.message = format("the model cannot run: {} of its nodes have no meaning here", problems.size());
+  } else {
+    d = onnx::describe_missing(missing);
+  }
+  d.file = model.path;
+  for (const Diag& p : problems) {
+    if (!missing.empty() && p.code == Code::unsupported_operator) continue;
+    d.inner.push_back(p);
+    d.inner.back().file.clear();
+  }
   return d;
 }
 
@@ -213,7 +223,7 @@ Status Session::Impl::open_onnx(std::shared_ptr<const onnx::Model> model) {
   GRAFT_TRY(onnx::HostProgram lowered, onnx::lower_for_host(model, options.lowering));
   host = std::make_shared<const onnx::HostProgram>(std::move(lowered));
   metadata = model->metadata;
-  if (!host->problems.empty()) return fail(cannot_run(model->path, host->problems));
+  if (!host->problems.empty()) return fail(cannot_run(*model, host->problems));
   const ir::Function& main = host->main();
   for (const ir::Value* v : main.inputs) inputs.push_back({v->name, v->type});
   for (size_t i = 0; i < main.body.outputs.size(); ++i)

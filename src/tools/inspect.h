@@ -9,6 +9,7 @@
 
 #include "base/env.h"
 #include "coreml/package.h"
+#include "onnx/missing.h"
 #include "partition/partition.h"
 #include "session/options.h"
 
@@ -33,12 +34,6 @@ struct OperatorCount {
   int count = 0;
 };
 
-// An operator that has no lowering, with every node that uses it.
-struct MissingOperator {
-  std::string domain, op, message;
-  std::vector<std::string> nodes;
-};
-
 struct PieceInfo {
   int nodes = 0, operators = 0;  // ONNX nodes; MIL operators after the passes
   double flops = 0;
@@ -53,8 +48,8 @@ struct Inspection {
   std::string producer;
   std::map<std::string, std::string> metadata;
   std::vector<PortInfo> inputs, outputs;
-  std::vector<OperatorCount> operators;  // most frequent first
-  std::vector<MissingOperator> missing;  // sorted by domain and name
+  std::vector<OperatorCount> operators;        // most frequent first
+  std::vector<onnx::MissingOperator> missing;  // sorted by domain and name
 
   std::optional<Diag> unusable;  // no verdict on nodes was possible: why
   int total = 0, claimed = 0, folded = 0, host = 0;
@@ -102,8 +97,5 @@ struct Examined {
   std::optional<Partitioned> parts;  // unset: verdict.unusable says why
 };
 Result<Examined> examine(const std::string& path, const Env& env, const session::Options& options);
-std::vector<MissingOperator> missing_operators(const onnx::Model& model);
-// One error that names every missing operator with its nodes.
-Diag describe_missing(const std::vector<MissingOperator>& missing);
 
 }  // namespace graft::tools

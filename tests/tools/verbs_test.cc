@@ -57,13 +57,13 @@ TEST_F(Verbs, InspectNamesEveryMissingOperatorAtOnce) {
   ASSERT_TRUE(r) << render(r.error());
   ASSERT_FALSE(r->missing.empty());
   size_t nodes = 0;
-  for (const MissingOperator& m : r->missing) {
+  for (const onnx::MissingOperator& m : r->missing) {
     EXPECT_NE(m.message.find("unsupported operator"), std::string::npos);
     nodes += m.nodes.size();
   }
-  const Diag d = describe_missing(r->missing);
+  const Diag d = onnx::describe_missing(r->missing);
   EXPECT_NE(d.message.find("unsupported operator"), std::string::npos);
-  for (const MissingOperator& m : r->missing) EXPECT_NE(render(d).find(m.op), std::string::npos);
+  for (const onnx::MissingOperator& m : r->missing) EXPECT_NE(render(d).find(m.op), std::string::npos);
   EXPECT_GE(r->host, 1);
   EXPECT_GE(nodes, 1u);
 }
