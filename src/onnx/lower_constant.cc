@@ -67,7 +67,10 @@ Values constant_of_shape(NodeView& n, Build& b) {
   return {b.emit("fill", {{"shape", shape}, {"value", value}})};
 }
 
-Values expand(NodeView& n, Build& b) { return {broadcast_to(b, n.in(0), n.in(1))}; }
+Values expand(NodeView& n, Build& b) {
+  Value *x = n.in(0), *shape = n.in(1);
+  return {broadcast_to(b, x, shape)};
+}
 
 Values tile(NodeView& n, Build& b) {
   Value *x = n.in(0), *reps = n.in(1);

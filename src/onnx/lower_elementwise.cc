@@ -14,7 +14,8 @@ Values same_unary(NodeView& n, Build& b) {
 }
 template <const char* const& op>
 Values same_binary(NodeView& n, Build& b) {
-  return {b.binary(op, n.in(0), n.in(1))};
+  Value *x = n.in(0), *y = n.in(1);  // one after the other: arguments of one call have no order
+  return {b.binary(op, x, y)};
 }
 
 constexpr const char* kAdd = "add";

@@ -71,8 +71,8 @@ Values split(NodeView& n, Build& b) {
   if (!sizes && n.version() >= 18) {
     // Where the last part is smaller cannot be told: each is cut at multiples of the size rounded up.
     Value* length = sublist(b, b.shape(x), axis, axis + 1);
-    Value* each = b.binary("floor_div", b.add(length, b.like(length, static_cast<double>(count - 1))),
-                           b.like(length, static_cast<double>(count)));
+    Value* above = b.add(length, b.like(length, static_cast<double>(count - 1)));
+    Value* each = b.binary("floor_div", above, b.like(length, static_cast<double>(count)));
     Values out;
     for (int64_t i = 0; i < count; ++i) {
       std::vector<Part> begin(x->dims().size(), Part::of(0)), end = begin;

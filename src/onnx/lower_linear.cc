@@ -5,7 +5,10 @@
 namespace graft::onnx {
 namespace {
 
-Values matmul(NodeView& n, Build& b) { return {b.matmul(n.in(0), n.in(1))}; }
+Values matmul(NodeView& n, Build& b) {
+  Value *x = n.in(0), *y = n.in(1);
+  return {b.matmul(x, y)};
+}
 
 // A number times x; integers take whole factors only.
 Value* scaled(NodeView& n, Build& b, Value* x, double factor, std::string_view what) {

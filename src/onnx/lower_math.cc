@@ -12,7 +12,8 @@ Values same_unary(NodeView& n, Build& b) {
 }
 template <const char* const& op>
 Values same_binary(NodeView& n, Build& b) {
-  return {b.binary(op, n.in(0), n.in(1))};
+  Value *x = n.in(0), *y = n.in(1);  // one after the other: arguments of one call have no order
+  return {b.binary(op, x, y)};
 }
 
 constexpr const char* kAbs = "abs";
@@ -97,7 +98,8 @@ Values celu(NodeView& n, Build& b) {
 // MIL's thresholded_relu keeps x where it equals alpha, ONNX's does not.
 Values thresholded_relu(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  return {b.select(b.binary("greater", x, b.like(x, n.f("alpha", 1))), x, b.like(x, 0))};
+  Value* above = b.binary("greater", x, b.like(x, n.f("alpha", 1)));
+  return {b.select(above, x, b.like(x, 0))};
 }
 Values prelu(NodeView& n, Build& b) {
   Value *x = n.in(0), *slope = n.in(1);
