@@ -17,7 +17,9 @@ Value* Lowerer::value(const std::string& name) {
     if (const auto at = scope->values.find(name); at != scope->values.end()) return at->second;
     if (scope->graph == nullptr) continue;
     if (const Initializer* init = scope->graph->find_initializer(name)) {
-      return scope->values[name] = constant(init->value, name, false);
+      Value* v = constant(init->value, name, false);
+      if (!v->poison) scope->values[name] = v;
+      return v;
     }
   }
   Value* v = resolve_ ? resolve_(name) : nullptr;
@@ -55,6 +57,13 @@ Value* Lowerer::constant(const ir::ConstantPtr& c, const std::string& name, bool
         static_cast<int32_t>(std::clamp(element_as_int(view, i), i32.lo, i32.hi));
   }
   return plain(ir::Constant::of(std::move(t)));
+}
+
+bool Lowerer::refused(const std::string& name) const {
+  for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
+    if (const auto at = scope->values.find(name); at != scope->values.end()) return at->second->poison;
+  }
+  return false;
 }
 
 ir::ConstantPtr Lowerer::constant_of(const std::string& name) {
@@ -151,10 +160,7 @@ Values Lowerer::lower_body(const Graph& body, std::span<Value* const> inputs) {
   std::vector<Diag> refusals;
   for (const Node& n : body.nodes) {
     // One refusal may not hide another: what comes after is lowered as far as its inputs are known.
-    const bool known = std::all_of(n.inputs.begin(), n.inputs.end(),
-                                   [&](const std::string& name) { return name.empty() || !value(name)->poison; });
-    b_.clear_failure();
-    if (!known) {
+    if (std::any_of(n.inputs.begin(), n.inputs.end(), [&](const std::string& name) { return refused(name); })) {
       for (const std::string& o : n.outputs) define(o, b_.function().poison());
       continue;
     }
@@ -163,8 +169,14 @@ Values Lowerer::lower_body(const Graph& body, std::span<Value* const> inputs) {
       for (const std::string& o : n.outputs) define(o, b_.function().poison());
     }
   }
+  b_.clear_failure();
   Values out;
-  for (const ValueInfo& o : body.outputs) out.push_back(refusals.empty() ? value(o.name) : b_.function().poison());
+  for (const ValueInfo& o : body.outputs) {
+    out.push_back(refusals.empty() ? value(o.name) : b_.function().poison());
+    // Nothing in here was refused, but something around it that this body returns.
+    if (refusals.empty() && b_.ok() && out.back()->poison)
+      b_.refuse(Code::unknown_type, format("'{}' is not known behind a node that cannot be taken", o.name));
+  }
   scopes_.pop_back();
   --depth_;
   if (!refusals.empty()) {

@@ -19,6 +19,8 @@ class Lowerer {
   Value* value(const std::string& name);
   void define(const std::string& name, Value* v) { scopes_.back().values[name] = v; }
   Value* constant(const ir::ConstantPtr& c, const std::string& name, bool saturate);
+  // Whether a name belongs to a node that was refused; asks nothing of anybody else.
+  bool refused(const std::string& name) const;
   // What a name holds when that is a constant, in ONNX's own dtype; null otherwise. Refuses nothing.
   ir::ConstantPtr constant_of(const std::string& name);
   // The ONNX dtype of a name, where it differs from its value's; invalid where it is the same or not known.

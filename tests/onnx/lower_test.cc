@@ -201,6 +201,29 @@ TEST(LoweringIf, RefusalsOfBothBranchesAreTold) {
   EXPECT_THAT(told, HasSubstr("unsupported operator NorThis"));
 }
 
+// What a lowering reads as a number (here with saturation) is not asked for as a value first.
+TEST(LoweringIf, EndsBeyondInt32AreFineInBodies) {
+  Graph yes;
+  yes.name = "yes";
+  yes.outputs = {{"s", {}}};
+  yes.initializers = {ints("starts", {1}), ints("ends", {INT64_MAX}), ints("axes", {1})};
+  yes.nodes = {node("Slice", {"x", "starts", "ends", "axes"}, {"s0"}),
+               node("Slice", {"s0", "starts", "ends", "axes"}, {"s"})};
+  Graph no = yes;
+  no.name = "no";
+  EXPECT_THAT(refusal(lowered(model(conditional(std::move(yes), std::move(no), false)))), IsEmpty());
+}
+
+// What stands behind a refused node is not blamed for it.
+TEST(LoweringIf, BodiesOfUnknownValuesAreNotBlamed) {
+  Graph g = conditional(branch("Identity", "z"), branch("Exp", "x"), false);
+  g.nodes.insert(g.nodes.begin(), node("NoSuch", {"x"}, {"z"}));
+  const Result<HostProgram> host = lower_for_host(model(std::move(g)), {});
+  ASSERT_TRUE(host);
+  ASSERT_THAT(host->problems, SizeIs(1));
+  EXPECT_EQ(host->problems[0].op, "NoSuch");
+}
+
 TEST(Lowering, HostOperatorsAreRefusedAsSuch) {
   Graph g;
   g.inputs = {tensor("x", DType::f32, {dim(5)})};
