@@ -66,12 +66,19 @@ class Interface {
     if (!v->type.is_tensor()) return {};
     const DType from = v->dtype(), to = port_dtype(from, fp16_io_);
     if (to == DType::invalid) return refuse(*v, "input", v->name);
-    if (to == from) return {};
-    if (!exists_at_run_time(from) && !only_cast(v, rest)) return refuse(*v, "input", v->name);
-    v->type.dtype = to;
-    v->range = {std::max(v->range.lo, int_range(to).lo), std::min(v->range.hi, int_range(to).hi)};
-    if (exists_at_run_time(from)) inside[v] = build_.cast(v, from);
-    changes_.push_back({true, v->name, from, to});
+    if (to != from) {
+      if (!exists_at_run_time(from) && !only_cast(v, rest)) return refuse(*v, "input", v->name);
+      v->type.dtype = to;
+      v->range = {std::max(v->range.lo, int_range(to).lo), std::min(v->range.hi, int_range(to).hi)};
+      changes_.push_back({true, v->name, from, to});
+    }
+    Value* inner = v;
+    if (v->rank() == 0) {
+      v->type.dims = {ir::Dim(1)};
+      inner = build_.emit("squeeze", {{"x", v}, {"axes", std::vector<int64_t>{0}}});
+    }
+    if (to != from && exists_at_run_time(from)) inner = build_.cast(inner, from);
+    if (inner != v) inside[v] = inner;
     return {};
   }
 

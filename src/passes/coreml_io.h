@@ -19,7 +19,9 @@ struct InterfaceChange {
 
 // Casts inside keep what the function computes. int64 and fp64 do not exist in Core ML: such a port is accepted where
 // only casts touch it (an input) or a cast made it (an output), else refused as unsupported_dtype.
-// fp16_io makes fp32 ports fp16; refused as needs_later_target before iOS16.
+// An input of rank 0 becomes one of shape [1], since Core ML's arrays have a rank and Apple's tools refuse programs
+// whose inputs have none; outputs of rank 0 are fine. fp16_io makes fp32 ports fp16; refused as needs_later_target
+// before iOS16.
 Result<std::vector<InterfaceChange>> coreml_io(ir::Function& function, PassContext& context, bool fp16_io);
 
 // An identity for every output that is an input, a constant or another output, and for every input that no operator

@@ -280,7 +280,7 @@ Status Session::Impl::open_package(const std::string& path) {
   Stage stage;
   stage.coreml = true;
   GRAFT_TRY(stage.model, backend::load_on_host(model.program, main->name, env, options.engine));
-  // The dtypes that the ONNX model had, where the package had to narrow them.
+  // The types that the ONNX model had, where the package could not keep them.
   const nlohmann::json types = nlohmann::json::parse(
       metadata.contains(std::string(kOnnxTypesKey)) ? metadata.at(std::string(kOnnxTypesKey)) : "{}", nullptr, false);
   const auto port = [&](const engine::Port& p, const std::vector<coreml::Feature>& features) {
@@ -289,7 +289,12 @@ Status Session::Impl::open_package(const std::string& path) {
       if (f.file_name == p.name || f.name == p.name) outside.name = f.name;
     }
     if (types.is_object() && types.contains(outside.name) && types[outside.name].is_string()) {
-      const DType t = dtype_from_name(types[outside.name].get<std::string>());
+      std::string type = types[outside.name].get<std::string>();
+      if (type.ends_with("[]")) {
+        type.resize(type.size() - 2);
+        if (p.type.rank() == 1 && p.type.dims[0] == ir::Dim(1)) outside.type.dims.clear();
+      }
+      const DType t = dtype_from_name(type);
       if (DTypes{DType::i64, DType::boolean, DType::f16, DType::f64, DType::u8, DType::i8, DType::i16, DType::u16}.has(
               t))
         outside.type.dtype = t;
@@ -338,7 +343,10 @@ Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span
   s.in.resize(in_ports.size());
   if (s.narrowed.size() < in_ports.size()) s.narrowed.resize(in_ports.size());
   for (size_t i = 0; i < in_ports.size(); ++i) {
-    s.in[i] = s.values[static_cast<size_t>(stage.inputs[i])];
+    const size_t from = static_cast<size_t>(stage.inputs[i]);
+    s.in[i] = s.values[from];
+    // Core ML's inputs have a rank: a scalar goes in as one element.
+    if (slots[from].type.rank() == 0 && in_ports[i].type.rank() == 1 && s.in[i].shape.empty()) s.in[i].shape = Shape{1};
     const DType want = in_ports[i].type.dtype;
     if (s.in[i].dtype == want || s.in[i].dtype != stage.outside_in[i]) continue;
     GRAFT_TRY(s.narrowed[i], reuse(std::move(s.narrowed[i]), want, s.in[i].shape));

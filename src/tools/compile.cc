@@ -26,14 +26,16 @@ std::string json_string(std::string_view s) {
   return out + '"';
 }
 
-// {"tokens": "int64"}: the interface values whose ONNX type the package had to narrow. Sessions read it back.
+// {"tokens": "int64", "rate": "fp32[]"}: the interface values whose ONNX type the package could not keep, "[]" where
+// that is a scalar. Sessions read it back.
 std::string onnx_types(const partition::Segment& s) {
   std::string json;
   for (const auto* borders : {&s.inputs, &s.outputs}) {
     for (const onnx::Border& b : *borders) {
-      if (b.onnx_type.dtype == b.type.dtype) continue;
+      const bool scalar = b.onnx_type.rank() == 0 && b.type.rank() != 0;
+      if (b.onnx_type.dtype == b.type.dtype && !scalar) continue;
       json += format("{}{}: {}", json.empty() ? "{" : ", ", json_string(b.name),
-                     json_string(graft::name(b.onnx_type.dtype)));
+                     json_string(format("{}{}", graft::name(b.onnx_type.dtype), scalar ? "[]" : "")));
     }
   }
   return json.empty() ? json : json + "}";

@@ -58,6 +58,20 @@ TEST(CoremlIo, Int64OnlyWhereACastMeetsIt) {
   EXPECT_FALSE(coreml_io(bad.f, c, false));
 }
 
+TEST(CoremlIo, ScalarInputsComeAsOneElement) {
+  Draft d({Opset::ios15});
+  Value *x = d.input("x", {}), *flag = d.input("flag", {}, DType::boolean);
+  d.output(d.b.add(d.b.unary("exp", x), d.number(1)), "y");
+  d.output(d.b.unary("logical_not", flag), "not");
+  PassContext c = target(Opset::ios15);
+  ASSERT_TRUE(coreml_io(d.f, c, false));
+  expect_sound(d.f);
+  for (const Value* v : d.f.inputs) EXPECT_EQ(v->type.to_string().find("[]"), std::string::npos) << v->type.to_string();
+  EXPECT_EQ(x->type.shape(), (Shape{1}));
+  EXPECT_EQ(flag->type.shape(), (Shape{1}));
+  for (const Value* v : d.f.body.outputs) EXPECT_EQ(v->rank(), 0);
+}
+
 TEST(CoremlIo, OutputsAreValuesOfTheirOwn) {
   Draft d({Opset::ios15});
   Value* x = d.input("x", {2});

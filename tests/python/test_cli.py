@@ -316,6 +316,22 @@ def test_run_random_inputs_have_a_seed(tmp_path):
     assert report("run", DIGITS)["inputs"][0]["source"] == "random"
 
 
+def test_scalars_go_through_a_package(tmp_path):
+    nodes = [helper.make_node("Mul", ["x", "gain"], ["a"]), helper.make_node("Cast", ["count"], ["c"], to=TensorProto.FLOAT), helper.make_node("Add", ["a", "c"], ["y"])]
+    inputs = [value("x", TensorProto.FLOAT, [3]), value("gain", TensorProto.FLOAT, []), value("count", TensorProto.INT64, [])]
+    model = save(tmp_path / "scalars.onnx", nodes, inputs, [value("y", TensorProto.FLOAT, [3])])
+    graft("compile", model, "-o", tmp_path / "s.mlpackage", "--precision", "float32")
+    given = {"x": np.float32([1, 2, 3]), "gain": np.float32(2), "count": np.int64(7)}
+    flags = []
+    for name, a in given.items():
+        np.save(tmp_path / f"{name}.npy", a)
+        flags += ["--input", f"{name}={tmp_path / name}.npy"]
+    for path in (model, tmp_path / "s.mlpackage"):
+        j = report("run", path, *flags, "--output", tmp_path / "out")
+        assert [(i["dtype"], i["shape"]) for i in j["inputs"]] == [("fp32", [3]), ("fp32", []), ("int64", [])]
+        assert np.load(tmp_path / "out" / "y.npy").tolist() == [9, 11, 13]
+
+
 def test_run_takes_npy_in_any_order_of_memory(tmp_path):
     x = np.random.default_rng(0).random((1, 1, 32, 32), dtype=np.float32)
     results = []
