@@ -257,7 +257,8 @@ TEST(Resizes, BilinearAndNearestOverEveryGrid) {
       };
       for (const char* grid :
            {"STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS", "UNALIGN_CORNERS"}) {
-        for (const auto& [h, w] : {std::pair{14, 20}, {5, 4}, {1, 1}, {7, 31}}) {
+        for (const auto& size : {std::pair{14, 20}, {5, 4}, {1, 1}, {7, 31}}) {
+          const int h = size.first, w = size.second;  // Clang 14 cannot capture structured bindings
           SCOPED_TRACE(format("{} {} {}x{}", grid, name(dtype), h, w));
           check([&](Net& net, ir::Value* x) {
             return net.b->emit(
