@@ -302,8 +302,8 @@ class Partitioner {
     for (const Node* n : nodes) {
       Diag d;
       d.code = Code::not_worth_it;
-      d.message = format("a piece of {} nodes would cost {:.0f} us more than it saves ({})", nodes.size(), -gain,
-                         options_.cost.to_string());
+      d.message = format("a piece of {} node{} would cost {:.0f} us more than it saves ({})", nodes.size(),
+                         nodes.size() == 1 ? "" : "s", -gain, options_.cost.to_string());
       to_host(*n, std::move(d));
     }
     return true;

@@ -81,17 +81,23 @@ void refusals_text(Page& page, const tools::Inspection& r) {
     }
     page.table(rows, "    ", {1});
   }
-  // Many nodes are refused for one reason: shown once, with the nodes it holds for.
+  // Many nodes are refused for one reason: shown once, with the nodes it holds for. What stands behind an unsupported
+  // operator is refused for that operator's sake: it only hides the other reasons, so it gets one line.
   std::vector<std::pair<const Diag*, std::vector<std::string>>> groups;
+  std::vector<const Diag*> behind;
   for (const Diag& d : r.refusals) {
     if (r.unusable) break;
+    if (d.code == Code::unknown_type && !r.missing.empty()) {
+      behind.push_back(&d);
+      continue;
+    }
     if (d.code == Code::unsupported_operator && !r.missing.empty()) {
       const bool listed =
           std::any_of(r.missing.begin(), r.missing.end(), [&](const onnx::MissingOperator& m) { return m.op == d.op; });
       if (listed && d.inner.empty()) continue;
     }
     const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& g) {
-      return g.first->code == d.code && g.first->message == d.message && g.first->op == d.op && d.inner.empty() &&
+      return g.first->code == d.code && g.first->message == d.message && d.inner.empty() &&
              g.first->remedies == d.remedies;
     });
     if (same != groups.end())
@@ -99,7 +105,7 @@ void refusals_text(Page& page, const tools::Inspection& r) {
     else
       groups.push_back({&d, {d.node}});
   }
-  if (groups.empty()) return;
+  if (groups.empty() && behind.empty()) return;
   page.line();
   page.line("  " + page.warn(format("left on the host: {}", plural(r.host, "node"))));
   constexpr size_t kShown = 40;
@@ -113,6 +119,11 @@ void refusals_text(Page& page, const tools::Inspection& r) {
     for (const std::string& remedy : d->remedies) page.line("      " + page.good("remedy: " + clean(remedy)));
   }
   if (groups.size() > kShown) page.line(format("    and {} more reasons (--json has all)", groups.size() - kShown));
+  if (!behind.empty()) {
+    page.line(format("    {} behind an unsupported operator, first {}", plural(behind.size(), "node"),
+                     clean(behind[0]->node)));
+    page.block(format("no type is known for the inputs [{}]", info(Code::unknown_type).name), "      ");
+  }
 }
 
 void findings_text(Page& page, const std::vector<Diag>& findings) {
