@@ -1,8 +1,9 @@
 #include "engine/memory.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <new>
 #include <numeric>
+#include <utility>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -12,7 +13,8 @@
 
 namespace graft::engine {
 
-void Buffer::Free::operator()(std::byte* p) const { std::free(p); }
+// By operator new as all other memory is, so that whoever replaces it sees (and limits) everything.
+void AlignedFree::operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{align}); }
 
 Status Buffer::ensure(size_t bytes) {
   if (bytes <= size_) return {};
@@ -20,12 +22,12 @@ Status Buffer::ensure(size_t bytes) {
   if (bytes > SIZE_MAX - kHuge) return fail(Code::out_of_memory, format("no memory for {} bytes", bytes));
   const size_t align = bytes >= 2 * kHuge ? kHuge : kArenaAlign;
   const size_t size = align_up(bytes, align);
-  auto* p = static_cast<std::byte*>(std::aligned_alloc(align, size));
+  auto* p = static_cast<std::byte*>(::operator new (size, std::align_val_t{align}, std::nothrow));
   if (p == nullptr) return fail(Code::out_of_memory, format("no memory for {} bytes", bytes));
 #if defined(__linux__)
   if (align == kHuge) (void)madvise(p, size, MADV_HUGEPAGE);  // advice: 10 to 20 % of bandwidth where it is taken
 #endif
-  data_.reset(p);
+  data_ = {p, AlignedFree{align}};
   size_ = size;
   return {};
 }
@@ -34,7 +36,8 @@ Result<std::byte*> Slab::take(size_t bytes) {
   constexpr size_t kLeast = size_t{64} << 10, kMost = size_t{8} << 20;
   if (blocks_.empty() || blocks_.back().size() - used_ < bytes) {
     Buffer block;
-    GRAFT_CHECK(block.ensure(std::max(bytes, std::clamp(total_, kLeast, kMost))));
+    const size_t want = std::max(bytes, std::clamp(total_, kLeast, kMost)), expected = std::exchange(expected_, 0);
+    if (expected <= want || !block.ensure(expected)) GRAFT_CHECK(block.ensure(want));
     total_ += block.size();
     used_ = 0;
     blocks_.push_back(std::move(block));

@@ -10,6 +10,11 @@
 
 namespace graft::engine {
 
+struct AlignedFree {
+  size_t align = 0;
+  void operator()(std::byte* p) const;
+};
+
 // 64-byte aligned, huge pages asked for where it is large. Grows only.
 class Buffer {
  public:
@@ -18,10 +23,7 @@ class Buffer {
   size_t size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
-  std::unique_ptr<std::byte[], Free> data_;
+  std::unique_ptr<std::byte[], AlignedFree> data_;
   size_t size_ = 0;
 };
 
@@ -29,11 +31,15 @@ class Buffer {
 // aligned. Not safe for concurrent use.
 class Slab {
  public:
+  bool empty() const { return blocks_.empty(); }
+  // About this much will be taken in all: the next block is as large, if there is memory. Pages never touched cost
+  // nothing.
+  void expect(size_t bytes) { expected_ = bytes; }
   Result<std::byte*> take(size_t bytes);
 
  private:
   std::vector<Buffer> blocks_;
-  size_t used_ = 0, total_ = 0;
+  size_t used_ = 0, total_ = 0, expected_ = 0;
 };
 
 // Lives from step `first` to step `last`, both included.

@@ -87,17 +87,7 @@ Result<std::unique_ptr<Context>> Plan::make_context() const {
     const size_t root = static_cast<size_t>(values[v].root);
     if (offsets[root] != SIZE_MAX) c->pointers[v] = c->arena.data() + offsets[root];
   }
-  for (size_t v = 0; v < values.size(); ++v) {
-    const PlanValue& r = values[static_cast<size_t>(values[v].root)];
-    // Kernels of ours take any alignment that suits the element type.
-    if (r.constant != nullptr && r.where == PlanValue::Where::constant) {
-      const size_t size = std::max<size_t>(item_size(r.dtype()), 1);
-      TensorView view = r.constant->view();
-      if (r.dtype() != DType::string && reinterpret_cast<uintptr_t>(view.data) % size != 0)
-        view = r.constant->aligned_view();
-      c->pointers[v] = const_cast<void*>(view.data);
-    }
-  }
+  for (const auto& [v, data] : constants) c->pointers[static_cast<size_t>(v)] = const_cast<void*>(data);
   c->grown.resize(boundary.sized.size());
   c->tail_feeds.reserve(tail_values.size());
   c->key.reserve(16 * (boundary.asked.size() + boundary.sized.size()) + 1);

@@ -161,6 +161,8 @@ class Plan {
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<PlanResult> results;  // of a plan without a boundary
   std::vector<size_t> offsets;      // in the arena, by value; SIZE_MAX: not there
+  // Where the constants that steps and results read lie, by value; aligned for their element type.
+  std::vector<std::pair<int, const void*>> constants;
   size_t arena_bytes = 0;
   bool has_boundary = false;
   Boundary boundary;

@@ -120,6 +120,7 @@ class Planner {
     drop_dead();
     GRAFT_CHECK(select());
     finish_results();
+    place_constants();
     place_memory();
     return std::shared_ptr<const Plan>(plan_);
   }
@@ -492,6 +493,25 @@ class Planner {
       const int plain = in_layout(t, Layout{});
       values()[plain].kept = true;
       t = plain;
+    }
+  }
+
+  // Only what is read: most constants are packed weights by now, and reading those again would copy them, as files do
+  // not align them.
+  void place_constants() {
+    std::vector<bool> read(plan_->values.size(), false);
+    const auto mark = [&](int v) { read[root_of(v)] = read[static_cast<size_t>(v)] = true; };
+    for (const auto& step : plan_->steps) std::for_each(step->in.begin(), step->in.end(), mark);
+    for (const PlanResult& r : plan_->results) mark(r.value);
+    std::for_each(plan_->tail_values.begin(), plan_->tail_values.end(), mark);
+    for (size_t i = 0; i < read.size(); ++i) {
+      const PlanValue &v = plan_->values[i], &r = plan_->values[root_of(static_cast<int>(i))];
+      if (!read[i] || r.where != PlanValue::Where::constant) continue;
+      const size_t size = std::max<size_t>(item_size(v.dtype()), 1);
+      const void* data = r.constant->view().data;
+      if (v.dtype() != DType::string && reinterpret_cast<uintptr_t>(data) % size != 0)
+        data = r.constant->aligned_view().data;
+      plan_->constants.emplace_back(static_cast<int>(i), data);
     }
   }
 

@@ -28,7 +28,6 @@ std::optional<Layout> layout_of(const Md& md, const Shape& shape);
 // constant's elements lie.
 struct Packed {
   ir::ConstantPtr source;  // keeps the key's address in use
-  Buffer converted;        // where the elements had to be converted and need no packing
   const void* data = nullptr;
 };
 Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantPtr& constant, const Md& from,
