@@ -72,7 +72,7 @@ class Partitioner {
     while (group()) {
     }
     settle_host_nodes();
-    build_host_segments();
+    if (options_.claim) build_host_segments();
     count_flops();
     if (options_.remedies) find_remedies(*out_.host, options_, newest(), out_.nodes);
     return std::move(out_);

@@ -18,7 +18,8 @@ using passes::Precision;
 struct Options {
   std::optional<ir::Opset> target;  // unset: the lowest that the claimed nodes need
   Precision precision = Precision::float16;
-  bool claim = true;              // false: everything stays on the host (device cpu)
+  // false: everything stays on the host (device cpu), which runs host->program: the segment gets no program of its own
+  bool claim = true;
   bool drop_unprofitable = true;  // pieces that the cost model says do not pay
   bool remedies = true;           // look for what would change each refusal (costs further attempts)
   CostModel cost;
