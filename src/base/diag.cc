@@ -40,7 +40,7 @@ void render_into(const Diag& d, const std::string& indent, std::string& out) {
   out += " [";
   out += info(d.code).name;
   out += ']';
-  for (const std::string& r : d.remedies) out += "\n" + indent + "  remedy: " + r;
+  for (const std::string& r : d.remedies) out.append("\n").append(indent).append("  remedy: ").append(r);
   for (const Diag& i : d.inner) {
     out += '\n';
     render_into(i, indent + "  ", out);

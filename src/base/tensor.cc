@@ -55,17 +55,18 @@ double small_float(uint32_t v, int exp_bits, int man_bits, int bias, DType t) {
 Tensor::Tensor(DType dtype, const Shape& shape) : dtype_(dtype), shape_(shape) {
   const size_t n = static_cast<size_t>(shape.product());
   if (dtype == DType::string) {
-    data_ = std::shared_ptr<void>(new std::string[std::max<size_t>(n, 1)],
-                                  [](void* p) { delete[] static_cast<std::string*>(p); });
+    if (auto* p = new (std::nothrow) std::string[std::max<size_t>(n, 1)])
+      data_ = std::shared_ptr<void>(p, [](void* q) { delete[] static_cast<std::string*>(q); });
   } else {
     data_ = aligned_block(byte_size(dtype, static_cast<int64_t>(n)));
   }
 }
 
 Result<Tensor> Tensor::allocate(DType dtype, const Shape& shape) {
-  // 2^46 bytes is beyond any machine this runs on; the allocator refuses the rest.
+  // A terabyte is beyond any machine this runs on; the allocator refuses the rest.
+  constexpr int64_t kMost = int64_t{1} << 40;
   const int64_t n = checked_count(shape);
-  if (n < 0 || n > (int64_t{1} << 46) / std::max(1, bits(dtype) / 8)) {
+  if (n < 0 || n > kMost / static_cast<int64_t>(std::max<size_t>(1, item_size(dtype)))) {
     return fail(Code::out_of_memory, format("a tensor {} is too large", describe(dtype, shape)));
   }
   Tensor t(dtype, shape);
@@ -144,6 +145,10 @@ int64_t element_as_int(const TensorView& t, int64_t i) {
       return static_cast<int64_t>(d);
     }
   }
+}
+
+uint64_t element_as_bits(const TensorView& t, int64_t i) {
+  return t.dtype == DType::u64 ? load<uint64_t>(t, i) : static_cast<uint64_t>(element_as_int(t, i));
 }
 
 std::string describe(DType dtype, std::span<const int64_t> dims) {

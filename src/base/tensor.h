@@ -91,7 +91,9 @@ class Tensor {
 // Element i as a wide value, for any real dtype, bool included; unaligned data is fine; sub-byte types are unpacked.
 // For printing, reading parameters and tests: slow. Not for strings and complex types.
 double element_as_double(const TensorView& t, int64_t i);
-int64_t element_as_int(const TensorView& t, int64_t i);  // floats truncate towards zero, saturating; NaN gives 0
+int64_t element_as_int(const TensorView& t, int64_t i);  // floats truncate towards zero; all saturate; NaN gives 0
+// Modulo 2^64, for arithmetic that wraps: of uint64 all bits, of anything else element_as_int.
+uint64_t element_as_bits(const TensorView& t, int64_t i);
 // `type[dims]`, e.g. "fp32[1, 3, 224, 224]".
 std::string describe(DType dtype, std::span<const int64_t> dims);
 
