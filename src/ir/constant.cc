@@ -46,10 +46,9 @@ void cast_elements(const TensorView& src, int64_t from, int64_t count, DType dty
   const char* s = static_cast<const char*>(src.data);
   if (src.dtype == DType::f32 && dtype == DType::f16) return f32_to_f16(s + 4 * from, dst, count);
   if (src.dtype == DType::f16 && dtype == DType::f32) return f16_to_f32(s + 2 * from, dst, count);
-  const bool from_float = is_float(src.dtype);
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t v = element_as_int(src, from + i);
-    store(dtype, dst, i, from_float ? element_as_double(src, from + i) : static_cast<double>(v), v);
+    const auto v = static_cast<int64_t>(element_as_bits(src, from + i));
+    store(dtype, dst, i, element_as_double(src, from + i), v);
   }
 }
 
@@ -89,7 +88,7 @@ ConstantPtr Constant::borrow(const TensorView& view, std::shared_ptr<const void>
   return c;
 }
 
-ConstantPtr Constant::of(Tensor tensor) { return borrow(tensor.view(), tensor.storage()); }
+ConstantPtr Constant::of(const Tensor& tensor) { return borrow(tensor.view(), tensor.storage()); }
 
 ConstantPtr Constant::scalar(DType dtype, double value) {
   Tensor t(dtype, Shape{});

@@ -18,7 +18,7 @@ class Constant {
   // `owner` keeps `data` alive (a mapped file, a Tensor's storage); null means the caller promises it outlives
   // everything. Data may be unaligned.
   static ConstantPtr borrow(const TensorView& view, std::shared_ptr<const void> owner);
-  static ConstantPtr of(Tensor tensor);
+  static ConstantPtr of(const Tensor& tensor);
   static ConstantPtr scalar(DType dtype, double value);  // rank 0, any real dtype
   static ConstantPtr int_scalar(DType dtype, int64_t value);
   static ConstantPtr ints(DType dtype, std::span<const int64_t> values);  // rank 1, an integer dtype or bool

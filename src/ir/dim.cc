@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 
+#include "base/file.h"
 #include "base/format.h"
 
 namespace graft::ir {
@@ -13,9 +15,14 @@ struct Dim::Term {
   std::string name;  // symbol only
   IntRange range;
   std::vector<Dim> args;  // two, but for a symbol
+  int size = 1;           // terms in it, itself included; at most kMaxTerms
 };
 
 namespace {
+
+// Beyond this, a dim is a size that only a run can tell: expressions that are built from expressions double at every
+// step, and everything here takes time in proportion to them.
+constexpr int kMaxTerms = 256;
 
 // Saturating arithmetic: bounds only, never a dim's own value.
 int64_t sat_add(int64_t a, int64_t b) {
@@ -26,6 +33,7 @@ int64_t sat_mul(int64_t a, int64_t b) {
   int64_t r;
   return __builtin_mul_overflow(a, b, &r) ? ((a > 0) == (b > 0) ? INT64_MAX : INT64_MIN) : r;
 }
+uint64_t magnitude(int64_t v) { return v < 0 ? 0 - static_cast<uint64_t>(v) : static_cast<uint64_t>(v); }
 IntRange range_mul(IntRange a, IntRange b) {
   const int64_t v[] = {sat_mul(a.lo, b.lo), sat_mul(a.lo, b.hi), sat_mul(a.hi, b.lo), sat_mul(a.hi, b.hi)};
   return {*std::min_element(v, v + 4), *std::max_element(v, v + 4)};
@@ -65,6 +73,16 @@ Dim Dim::symbol(std::string_view name, IntRange range) {
 }
 
 Dim Dim::of_term(Term term) {
+  size_t size = 1;
+  for (const Dim& a : term.args) {
+    for (const auto& [t, c] : a.terms_) size += static_cast<size_t>(t->size);
+  }
+  if (size > kMaxTerms) {  // what is built the same way gets the same name, and stays equal
+    std::string text = std::to_string(static_cast<int>(term.kind));
+    for (const Dim& a : term.args) text += '|' + a.to_string();
+    return symbol('?' + hash128_hex(std::as_bytes(std::span(text))), term.range);
+  }
+  term.size = static_cast<int>(size);
   Dim d;
   d.terms_.emplace_back(std::make_shared<const Term>(std::move(term)), 1);
   return d;
@@ -139,7 +157,16 @@ struct Dim::Factors {
 
 Dim::Factors Dim::factors() const {
   if (known()) return {constant_, {}};
-  if (constant_ != 0 || terms_.size() != 1) return {1, {*this}};
+  if (constant_ != 0 || terms_.size() != 1) {  // 2*h - 2 is 2 * (h - 1)
+    uint64_t common = magnitude(constant_);
+    for (const auto& [term, c] : terms_) common = std::gcd(common, magnitude(c));
+    if (common > INT64_MAX) return {1, {*this}};
+    const int64_t by = terms_[0].second < 0 ? -static_cast<int64_t>(common) : static_cast<int64_t>(common);
+    if (by == 1) return {1, {*this}};
+    Dim rest(floor_div_value(constant_, by));
+    for (const auto& [term, c] : terms_) rest.terms_.emplace_back(term, floor_div_value(c, by));
+    return {by, {std::move(rest)}};
+  }
   Factors f{terms_[0].second, {}};
   const Term& t = *terms_[0].first;
   if (t.kind == Term::Kind::product) {
@@ -172,6 +199,7 @@ Dim floor_div(const Dim& a, const Dim& b) {
   if (b.known() && b.constant_ != 0) {
     const int64_t k = b.constant_;
     if (a.known()) return Dim(floor_div_value(a.constant_, k));
+    if (k == -1) return a * b;  // INT64_MIN % -1 is no number
     // Split off what divides evenly: (4*h + 6) floordiv 2 = 2*h + 3; (4*h + x) floordiv 2 = 2*h + (x floordiv 2).
     Dim whole, rest;
     for (const auto& [term, c] : a.terms_) (c % k == 0 ? whole : rest).add(term, c % k == 0 ? c / k : c);
@@ -320,25 +348,40 @@ Dim::Operation Dim::operation() const { return terms_[0].first->kind; }
 std::pair<Dim, Dim> Dim::operands() const { return {terms_[0].first->args[0], terms_[0].first->args[1]}; }
 
 std::string Dim::to_string() const {
+  return to_string([](std::string_view name) { return std::string(name); });
+}
+
+std::string Dim::to_string(const std::function<std::string(std::string_view)>& name_of) const {
+  const auto sum = [&](const Dim& d) {  // an operand that may be a product, as in 2*h floordiv 3
+    const bool one = d.terms_.size() + (d.constant_ != 0 ? 1 : 0) <= 1;
+    return one ? d.to_string(name_of) : format("({})", d.to_string(name_of));
+  };
+  const auto factor = [&](const Dim& d) {
+    return d.known() && d.constant_ >= 0 ? d.to_string(name_of) : format("({})", d.to_string(name_of));
+  };
+  const auto divisor = [&](const Dim& d) { return d.symbol_name().empty() ? factor(d) : d.to_string(name_of); };
   std::string s;
   for (const auto& [term, c] : terms_) {
-    if (!s.empty())
+    if (!s.empty()) {
       s += c < 0 ? " - " : " + ";
-    else if (c < 0)
+    } else if (c < 0) {
       s += "-";
-    if (c != 1 && c != -1) s += format("{}*", c < 0 ? -c : c);
+    }
+    if (c != 1 && c != -1) s += format("{}*", magnitude(c));
     switch (term->kind) {
-      case Term::Kind::symbol: s += term->name; break;
-      case Term::Kind::floor_div:
-        s += format("({} floordiv {})", term->args[0].to_string(), term->args[1].to_string());
+      case Term::Kind::symbol: s += name_of(term->name); break;
+      case Term::Kind::floor_div: s += format("({} floordiv {})", sum(term->args[0]), divisor(term->args[1])); break;
+      case Term::Kind::min:
+        s += format("min({}, {})", term->args[0].to_string(name_of), term->args[1].to_string(name_of));
         break;
-      case Term::Kind::min: s += format("min({}, {})", term->args[0].to_string(), term->args[1].to_string()); break;
-      case Term::Kind::max: s += format("max({}, {})", term->args[0].to_string(), term->args[1].to_string()); break;
-      case Term::Kind::product: s += format("({})*({})", term->args[0].to_string(), term->args[1].to_string()); break;
+      case Term::Kind::max:
+        s += format("max({}, {})", term->args[0].to_string(name_of), term->args[1].to_string(name_of));
+        break;
+      case Term::Kind::product: s += format("{}*{}", factor(term->args[0]), factor(term->args[1])); break;
     }
   }
   if (s.empty()) return std::to_string(constant_);
-  if (constant_ != 0) s += format(" {} {}", constant_ < 0 ? '-' : '+', constant_ < 0 ? -constant_ : constant_);
+  if (constant_ != 0) s += format(" {} {}", constant_ < 0 ? '-' : '+', magnitude(constant_));
   return s;
 }
 

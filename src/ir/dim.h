@@ -48,7 +48,9 @@ class Dim {
   friend Dim operator-(const Dim& a, const Dim& b);
   friend Dim operator*(const Dim& a, const Dim& b);
   friend bool operator==(const Dim& a, const Dim& b);
-  std::string to_string() const;  // "2*height + 1", "(width floordiv 2)"
+  // "2*height + 1", "((width + 1) floordiv 2)": bracketed such that text_parse.cc reads the same dim again.
+  std::string to_string() const;
+  std::string to_string(const std::function<std::string(std::string_view)>& name_of) const;
 
   struct Term;
 

@@ -28,6 +28,8 @@ void Lexer::advance() {
   const size_t start = at_;
   const char c = source_[at_];
   const char next = at_ + 1 < source_.size() ? source_[at_ + 1] : '\0';
+  const std::string_view rest = source_.substr(at_);
+  const bool infinity = rest.starts_with("-inf") && (rest.size() == 4 || !word_char(rest[4]));
   if (c == '"') {
     for (++at_; at_ < source_.size() && source_[at_] != '"'; ++at_) at_ += source_[at_] == '\\' ? 1 : 0;
     const bool closed = at_ < source_.size();
@@ -36,13 +38,10 @@ void Lexer::advance() {
     at_ = std::min(at_ + 1, source_.size());
     return;
   }
-  if (c == '-' && next == '>') {
+  if ((c == '-' && next == '>') || (c == '.' && next == '.')) {
     at_ += 2;
     token_.kind = Token::Kind::symbol;
-  } else if (c == '.' && next == '.') {
-    at_ += 2;
-    token_.kind = Token::Kind::symbol;
-  } else if (digit(c) || (c == '-' && (digit(next) || source_.substr(at_).starts_with("-inf")))) {
+  } else if (digit(c) || (c == '-' && (digit(next) || infinity))) {
     token_.kind = Token::Kind::number;
     for (++at_; at_ < source_.size(); ++at_) {
       const char d = source_[at_], before = source_[at_ - 1];

@@ -12,16 +12,14 @@ namespace graft::ir {
 namespace {
 
 constexpr int kMaxDepth = 32;
+constexpr int kMaxFactors = 256;  // numbers and symbols in one dim
 constexpr int64_t kMaxElements = int64_t{1} << 40;
 
-std::optional<int64_t> integer(std::string_view s) {
-  int64_t v = 0;
+template <class T = int64_t>
+std::optional<T> integer(std::string_view s) {
+  T v = 0;
   const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v);
-  if (error == std::errc() && end == s.data() + s.size()) return v;
-  uint64_t u = 0;  // the upper half of uint64
-  const auto [uend, uerror] = std::from_chars(s.data(), s.data() + s.size(), u);
-  if (uerror == std::errc() && uend == s.data() + s.size()) return static_cast<int64_t>(u);
-  return std::nullopt;
+  return error == std::errc() && end == s.data() + s.size() ? std::optional<T>(v) : std::nullopt;
 }
 
 std::optional<double> real(std::string_view s) {
@@ -60,10 +58,15 @@ bool append_element(std::string& bytes, DType dtype, const Token& t) {
       default: return false;
     }
   }
+  if (dtype == DType::u64) {
+    const std::optional<uint64_t> v = integer<uint64_t>(t.text);
+    if (v) append(bytes, *v);
+    return v.has_value();
+  }
   const std::optional<int64_t> v = integer(t.text);
   const size_t size = item_size(dtype);
   if (!v || !is_int(dtype) || size == 0) return false;
-  if (dtype != DType::u64 && (*v < int_range(dtype).lo || *v > int_range(dtype).hi)) return false;
+  if (*v < int_range(dtype).lo || *v > int_range(dtype).hi) return false;
   bytes.append(reinterpret_cast<const char*>(&*v), size);
   return true;
 }
@@ -86,6 +89,8 @@ class Parser {
     GRAFT_CHECK(lex_.expect("}"));
     if (lex_.peek().kind != Token::Kind::end) return lex_.error("the end");
     if (program_->functions.empty()) return fail(Code::invalid_model, "the program has no functions");
+    if (program_->main() == nullptr)
+      return fail(Code::invalid_model, format("there is no default function '{}'", program_->default_function));
     return program_;
   }
 
@@ -159,10 +164,13 @@ class Parser {
     }
     if (range.hi < range.lo) return lex_.error("an upper bound not below the lower one");
     if (lex_.accept("=")) {
-      GRAFT_TRY(builder_->function().default_dims[name], size());
+      if (builder_ == nullptr) return lex_.error("no default size outside of functions");
+      GRAFT_TRY(const int64_t by_default, size());
+      if (by_default < range.lo || by_default > range.hi) return lex_.error("a default in the range before this");
+      builder_->function().default_dims[name] = by_default;
     }
-    const Dim d = Dim::symbol(name, range);
-    symbols_[name] = d;
+    const Dim d = symbols_.emplace(name, Dim::symbol(name, range)).first->second;
+    if (d.range() != range) return fail(Code::invalid_model, format("the symbol '{}' has two ranges", name));
     return d;
   }
 
@@ -174,6 +182,7 @@ class Parser {
   }
 
   Result<Dim> dim_factor() {
+    if (++factors_ > kMaxFactors) return lex_.error(format("at most {} factors in a dim", kMaxFactors));
     if (lex_.accept("?")) return Dim::symbol(builder_ != nullptr ? builder_->function().fresh_symbol() : "?");
     if (lex_.peek().kind == Token::Kind::number) {
       const std::optional<int64_t> v = integer(lex_.peek().text);
@@ -225,6 +234,11 @@ class Parser {
     return d;
   }
 
+  Result<Dim> whole_dim() {
+    factors_ = 0;
+    return dim();
+  }
+
   Result<Type> tensor_type() {
     GRAFT_CHECK(lex_.expect("<"));
     GRAFT_TRY(const DType dtype, element_type());
@@ -233,7 +247,7 @@ class Parser {
     Dims dims;
     Shape known;
     while (!lex_.is("]")) {
-      GRAFT_TRY(Dim d, dim());
+      GRAFT_TRY(Dim d, whole_dim());
       if (dims.size() == kMaxRank) return lex_.error(format("at most {} dims", kMaxRank));
       if (d.known() && (d.value() < 0 || d.value() > kMaxElements)) return lex_.error("a size before this");
       known.push_back(d.known() ? d.value() : 1);
@@ -267,7 +281,7 @@ class Parser {
       } else {
         GRAFT_CHECK(lex_.expect(","));
         if (kind == "list") {
-          GRAFT_TRY(Dim length, dim());
+          GRAFT_TRY(Dim length, whole_dim());
           made = Type::list(std::move(first), std::move(length));
         } else {
           GRAFT_TRY(Type second, type());
@@ -545,6 +559,9 @@ class Parser {
     GRAFT_CHECK(lex_.expect("<"));
     GRAFT_CHECK(word());
     GRAFT_CHECK(lex_.expect(">"));
+    for (const auto& other : program_->functions) {
+      if (other->name == name) return fail(Code::invalid_model, format("two functions are named '{}'", name));
+    }
     auto f = std::make_unique<Function>(std::string(name));
     Builder builder(*f, table_, {Opset::host});
     builder_ = &builder;
@@ -564,6 +581,7 @@ class Parser {
       GRAFT_TRY(Type t, type());
       GRAFT_TRY(const std::string_view name, word());
       GRAFT_TRY(std::string wanted, interface_name(name));
+      for (const Value* other : f.inputs) GRAFT_CHECK(distinct(other->name, wanted));
       GRAFT_CHECK(define(name, f.add_input(std::move(t), std::move(wanted))));
       if (!lex_.accept(",")) break;
     }
@@ -575,6 +593,7 @@ class Parser {
       const std::string_view name = lex_.peek().text;
       GRAFT_TRY(Value * v, lookup());
       GRAFT_TRY(std::string wanted, interface_name(name));
+      for (const std::string& other : f.output_names) GRAFT_CHECK(distinct(other, wanted));
       f.body.outputs.push_back(v);
       f.output_names.push_back(std::move(wanted));
       if (!lex_.accept(",")) break;
@@ -586,7 +605,12 @@ class Parser {
   // `x = "input.1"`: a value known outside under another name.
   Result<std::string> interface_name(std::string_view name) {
     if (!lex_.accept("=")) return std::string(name);
-    return text();
+    GRAFT_TRY(std::string wanted, text());
+    if (wanted.empty()) return lex_.error("a name before this");
+    return wanted;
+  }
+  static Status distinct(std::string_view a, std::string_view b) {
+    return a != b ? Status() : Status(fail(Code::invalid_model, format("two values are named '{}' outside", a)));
   }
 
   Lexer lex_;
@@ -598,6 +622,7 @@ class Parser {
   std::vector<std::string_view> defined_;  // in order, to forget a block's
   std::unordered_map<std::string, Dim> symbols_;
   int depth_ = 0;
+  int factors_ = 0;  // of the dim being read, so far
 };
 
 }  // namespace

@@ -98,26 +98,29 @@ class Printer {
 
   const std::string& named(const Value* v, std::string_view hint) { return names_[v] = pool_.take(hint); }
 
-  std::string symbol_text(std::string_view name) const {
-    return legal_name(name) == name ? std::string(name) : quote(name);
+  static std::string symbol_text(std::string_view name) {
+    return legal_name(name) == name && name != "inf" ? std::string(name) : quote(name);  // -inf would be a number
+  }
+
+  // With the range where a symbol is met first.
+  std::string symbol_text(std::string_view symbol, IntRange range) {
+    std::string text = symbol_text(symbol);
+    if (!symbols_.emplace(symbol).second) return text;
+    text += format(": {}..", range.lo);
+    if (range.hi != INT64_MAX) text += format("{}", range.hi);
+    const auto size = function_->default_dims.find(std::string(symbol));
+    return size == function_->default_dims.end() ? text : text + format(" = {}", size->second);
   }
 
   std::string dim_text(const Dim& d, bool declare) {
     bool unnamed = false;
-    d.visit_symbols([&](std::string_view s, IntRange) { unnamed |= s.starts_with('?'); });
+    std::unordered_map<std::string_view, IntRange> ranges;
+    d.visit_symbols([&](std::string_view s, IntRange range) {
+      unnamed |= s.starts_with('?');
+      ranges[s] = range;
+    });
     if (unnamed) return "?";
-    if (const std::string_view s = d.symbol_name(); declare && !s.empty() && symbols_.emplace(s).second) {
-      const IntRange r = d.range();
-      std::string text = format("{}: {}..", symbol_text(s), r.lo);
-      if (r.hi != INT64_MAX) text += format("{}", r.hi);
-      const auto size = function_->default_dims.find(std::string(s));
-      return size == function_->default_dims.end() ? text : text + format(" = {}", size->second);
-    }
-    return d
-        .substitute([&](std::string_view s) -> std::optional<Dim> {
-          return Dim::symbol(symbol_text(s), {0, INT64_MAX});
-        })
-        .to_string();
+    return d.to_string([&](std::string_view s) { return declare ? symbol_text(s, ranges[s]) : symbol_text(s); });
   }
 
   std::string type_text(const Type& t, bool declare = false) {
@@ -214,7 +217,8 @@ class Printer {
     for (size_t i = 0; i < block.inputs.size(); ++i) {
       const Value* v = block.inputs[i];
       scope.push_back(v);
-      out_ += format("{}{} {}", i == 0 ? "" : ", ", type_text(v->type), named(v, v->name.empty() ? "input" : v->name));
+      out_ += format("{}{} {}", i == 0 ? "" : ", ", type_text(v->type, true),
+                     named(v, v->name.empty() ? "input" : v->name));
     }
     out_ += ") {\n";
     statements(block, scope, indent + 2);
