@@ -1,34 +1,7 @@
-// A run whose shapes were seen before, into memory of the caller, allocates nothing. Counted by replacing operator new
-// for this executable: oneDNN's own library is counted too, so what it does inside a primitive is told apart.
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
+// A run whose shapes were seen before, into memory of the caller, allocates nothing. oneDNN's own library is counted
+// too, so what it does inside a primitive is told apart.
 #include "engine_support.h"
-
-namespace {
-thread_local long allocations = 0;
-void* counted(std::size_t n, std::size_t align) {
-  ++allocations;
-  void* p = align <= alignof(std::max_align_t) ? std::malloc(n == 0 ? 1 : n)
-                                               : std::aligned_alloc(align, (n + align - 1) / align * align);
-  if (p == nullptr) throw std::bad_alloc();
-  return p;
-}
-}  // namespace
-
-void* operator new(std::size_t n) { return counted(n, 1); }
-void* operator new[](std::size_t n) { return counted(n, 1); }
-void* operator new(std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
-void* operator new[](std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+#include "support/allocations.h"
 
 namespace graft::engine_test {
 namespace {
@@ -47,11 +20,11 @@ long steady_allocations(const std::shared_ptr<const ir::Program>& program, const
   }
   long before = 0;
   for (int i = 0; i < 5; ++i) {
-    before = allocations;
+    before = test::allocations_of_this_thread();
     const Status s = e->run(views, slots);
     EXPECT_TRUE(s) << (s ? "" : render(s.error()));
   }
-  return allocations - before;
+  return test::allocations_of_this_thread() - before;
 }
 
 std::shared_ptr<const ir::Program> sample(bool dense, bool dynamic) {

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "onnx/allocations.h"
 #include "onnx/reader.h"
+#include "support/allocations.h"
 
 namespace graft::onnx {
 namespace {

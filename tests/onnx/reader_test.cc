@@ -11,9 +11,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include "onnx/allocations.h"
 #include "onnx/messages.h"
 #include "onnx/wire.h"
+#include "support/allocations.h"
 
 namespace fs = std::filesystem;
 

@@ -53,11 +53,11 @@ TEST(Activation, Gelu) {
 TEST(Activation, NaNStaysAndLargeInputsDoNotOverflow) {
   const auto nan = [](std::string_view op) { return OpCall(op).run_time("x", f32({2}, {NAN, 1})); };
   for (const char* op : {"relu", "relu6", "sigmoid", "silu", "softplus", "softsign", "gelu"})
-    EXPECT_TRUE(std::isnan(nan(op).run()->span<float>()[0])) << op;
+    EXPECT_TRUE(std::isnan(nan(op).result()->span<float>()[0])) << op;
   for (const char* op : {"leaky_relu", "elu", "thresholded_relu"})
-    EXPECT_TRUE(std::isnan(nan(op).f("alpha", 0.5).run()->span<float>()[0])) << op;
+    EXPECT_TRUE(std::isnan(nan(op).f("alpha", 0.5).result()->span<float>()[0])) << op;
   for (const char* op : {"clamped_relu", "linear_activation", "scaled_tanh", "sigmoid_hard"})
-    EXPECT_TRUE(std::isnan(nan(op).f("alpha", 0.5).f("beta", 1).run()->span<float>()[0])) << op;
+    EXPECT_TRUE(std::isnan(nan(op).f("alpha", 0.5).f("beta", 1).result()->span<float>()[0])) << op;
   const Tensor big = f32({2}, {-1000, 1000});
   expect_result(OpCall("softplus").run_time("x", big), {2}, {0, 1000});
   expect_result(OpCall("sigmoid").run_time("x", big), {2}, {0, 1});
@@ -122,7 +122,7 @@ TEST(Activation, Softmax) {
   expect_refused(OpCall("softmax").run_time("x", x).i("axis", 2), Code::value_out_of_range, "axis 2 is outside -2..1");
   // Longer than one block, in the middle of three dims: every column sums to 1.
   const OpCall wide = OpCall("softmax").run_time("x", iota(DType::f64, {2, 1000, 3}, 0, 1e-3)).i("axis", -2);
-  const std::vector<double> v = values_of(wide.run()->view());
+  const std::vector<double> v = values_of(wide.result()->view());
   for (size_t n : {0u, 1u}) {
     for (size_t c : {0u, 1u, 2u}) {
       double sum = 0;
@@ -134,7 +134,7 @@ TEST(Activation, Softmax) {
 }
 
 TEST(Activation, SymbolicDimsPassThrough) {
-  expect_type(OpCall("relu").symbolic("x", DType::f32, {1, ir::Dim::symbol("height")}), "tensor<fp32, [1, height]>");
+  expect_type(OpCall("relu").typed("x", DType::f32, {1, ir::Dim::symbol("height")}), "tensor<fp32, [1, height]>");
 }
 
 }  // namespace

@@ -89,9 +89,7 @@ TEST(Conv, RunTimeWeightOnlyWithoutDilation) {
 TEST(Conv, SymbolicDims) {
   const Dim h = Dim::symbol("height", {1, 4096}), n = Dim::symbol("batch", {1, 8});
   const auto call = [&](int64_t kernel) {
-    return OpCall("conv")
-        .symbolic("x", DType::f32, {n, 3, h, 224})
-        .in("weight", iota(DType::f32, {4, 3, kernel, kernel}));
+    return OpCall("conv").typed("x", DType::f32, {n, 3, h, 224}).in("weight", iota(DType::f32, {4, 3, kernel, kernel}));
   };
   const Result<ir::Types> down =
       call(3).ints("strides", {2, 2}).text("pad_type", "custom").ints("pad", {1, 1, 1, 1}).infer();
@@ -178,7 +176,7 @@ TEST(ConvTranspose, SymbolicDimsAndRefusals) {
   const Dim h = Dim::symbol("height", {1, 4096});
   const auto call = [&] {
     return OpCall("conv_transpose")
-        .symbolic("x", DType::f32, {1, 2, h})
+        .typed("x", DType::f32, {1, 2, h})
         .in("weight", iota(DType::f32, {2, 3, 4}))
         .ints("strides", {2});
   };

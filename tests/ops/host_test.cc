@@ -1,5 +1,5 @@
 // Expected values are onnxruntime's.
-#include "op_case.h"
+#include "ops/op_call.h"
 
 namespace graft::ops::test {
 namespace {
@@ -9,15 +9,15 @@ using V = std::vector<double>;
 
 class HostResize : public ::testing::Test {
  protected:
-  static OpCase resize(const char* mode, const char* coordinates = "half_pixel") {
+  static OpCall resize(const char* mode, const char* coordinates = "half_pixel") {
     std::vector<double> v;
     for (int i = 1; i <= 16; ++i) v.push_back(i);
-    return OpCase("host_resize")
+    return OpCall("host_resize")
         .in("x", f32({1, 1, 4, 4}, v))
         .in("mode", text(mode))
         .in("coordinate_transformation_mode", text(coordinates));
   }
-  static void near(const OpCase& c, const V& expected) {
+  static void near(const OpCall& c, const V& expected) {
     const V got = c.numbers();
     ASSERT_EQ(got.size(), expected.size());
     for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 2e-5) << i;
@@ -58,7 +58,7 @@ TEST_F(HostResize, Coordinates) {
 
 TEST_F(HostResize, NearestModes) {
   const auto c = [](const char* nearest, const char* coordinates) {
-    return OpCase("host_resize")
+    return OpCall("host_resize")
         .in("x", f32({5}, {1, 2, 3, 4, 5}))
         .in("sizes", i64({1}, {8}))
         .in("nearest_mode", text(nearest))
@@ -76,9 +76,9 @@ TEST_F(HostResize, NearestModes) {
 
 TEST_F(HostResize, TypesAndErrors) {
   const Dim h = Dim::symbol("h");
-  EXPECT_EQ(OpCase("host_resize").typed("x", DType::f32, {Dim(1), h}).in("scales", f32({2}, {1, 2})).type(),
+  EXPECT_EQ(OpCall("host_resize").typed("x", DType::f32, {Dim(1), h}).in("scales", f32({2}, {1, 2})).type(),
             "tensor<fp32, [1, 2*h]>");
-  EXPECT_EQ(OpCase("host_resize").typed("x", DType::f32, {Dim(1), h}).in("scales", f32({2}, {1, .3})).type(),
+  EXPECT_EQ(OpCall("host_resize").typed("x", DType::f32, {Dim(1), h}).in("scales", f32({2}, {1, .3})).type(),
             "tensor<fp32, [1, ?0]>");
   EXPECT_EQ(resize("area").in("sizes", i64({4}, {1, 1, 2, 2})).error(), "mode 'area', takes nearest, linear, cubic");
   EXPECT_EQ(resize("linear").error(), "needs sizes or scales");
@@ -86,46 +86,46 @@ TEST_F(HostResize, TypesAndErrors) {
   EXPECT_EQ(resize("linear", "tf_crop_and_resize").in("sizes", i64({4}, {1, 1, 2, 2})).error(),
             "tf_crop_and_resize needs roi");
   EXPECT_EQ(resize("linear").in("scales", f32({4}, {1, 1, -1, 1})).error(), "scale -1 of dim 2");
-  EXPECT_FALSE(resize("linear").in("sizes", i64({4}, {1, 1, 2, 2})).since());
+  EXPECT_FALSE(resize("linear").in("sizes", i64({4}, {1, 1, 2, 2})).oldest());
 }
 
 TEST(HostUnique, FlatAndAlongAxis) {
-  OpCase rows("host_unique");
+  OpCall rows("host_unique");
   rows.in("x", f32({3, 3}, {2, 1, 1, 2, 1, 1, 0, 5, 5})).in("axis", scalar(0));
   EXPECT_EQ(rows.numbers(0), (V{0, 5, 5, 2, 1, 1}));
   EXPECT_EQ(rows.numbers(1), (V{2, 0}));
   EXPECT_EQ(rows.numbers(2), (V{1, 1, 0}));
   EXPECT_EQ(rows.numbers(3), (V{1, 2}));
-  OpCase unsorted("host_unique");
+  OpCall unsorted("host_unique");
   unsorted.in("x", f32({6}, {2, 1, 1, 3, 4, 3})).in("sorted", bools({}, {0}));
   EXPECT_EQ(unsorted.numbers(0), (V{2, 1, 3, 4}));
   EXPECT_EQ(unsorted.numbers(1), (V{0, 1, 3, 4}));
   EXPECT_EQ(unsorted.numbers(2), (V{0, 1, 1, 2, 3, 2}));
   EXPECT_EQ(unsorted.numbers(3), (V{1, 2, 2, 1}));
-  EXPECT_EQ(OpCase("host_unique").in("x", strings({3}, {"b", "a", "b"})).described(), "string[2]");
-  EXPECT_EQ(OpCase("host_unique").in("x", f32({0}, {})).described(1), "int64[0]");
+  EXPECT_EQ(OpCall("host_unique").in("x", strings({3}, {"b", "a", "b"})).described(), "string[2]");
+  EXPECT_EQ(OpCall("host_unique").in("x", f32({0}, {})).described(1), "int64[0]");
 }
 
 TEST(HostNonMaxSuppression, KeepsTheBest) {
   const Tensor boxes =
       f32({1, 6, 4}, {0, 0, 1, 1, 0, .1, 1, 1.1, 0, -.1, 1, .9, 0, 10, 1, 11, 0, 10.1, 1, 11.1, 0, 100, 1, 101});
   const Tensor scores = f32({1, 2, 6}, {.9, .75, .6, .95, .5, .3, .1, .2, .9, .3, .3, .8});
-  OpCase c("host_non_max_suppression");
+  OpCall c("host_non_max_suppression");
   c.in("boxes", boxes)
       .in("scores", scores)
       .in("max_output_boxes_per_class", i64({1}, {2}))
       .in("iou_threshold", f32({1}, {.5}))
       .in("score_threshold", f32({1}, {.1}));
   EXPECT_EQ(c.numbers(), (V{0, 0, 3, 0, 0, 0, 0, 1, 2, 0, 1, 5}));
-  OpCase center("host_non_max_suppression");
+  OpCall center("host_non_max_suppression");
   center.in("boxes", boxes)
       .in("scores", scores)
       .in("max_output_boxes_per_class", i64({1}, {9}))
       .in("iou_threshold", f32({1}, {0}))
       .in("center_point_box", scalar(1));
   EXPECT_EQ(center.numbers(), (V{0, 0, 3, 0, 0, 0, 0, 0, 5, 0, 1, 2, 0, 1, 5, 0, 1, 3}));
-  EXPECT_EQ(OpCase("host_non_max_suppression").in("boxes", boxes).in("scores", scores).described(), "int64[0, 3]");
-  EXPECT_EQ(OpCase("host_non_max_suppression").in("boxes", f32({1, 1, 3}, {1, 2, 3})).in("scores", scores).error(),
+  EXPECT_EQ(OpCall("host_non_max_suppression").in("boxes", boxes).in("scores", scores).described(), "int64[0, 3]");
+  EXPECT_EQ(OpCall("host_non_max_suppression").in("boxes", f32({1, 1, 3}, {1, 2, 3})).in("scores", scores).error(),
             "takes boxes [n, boxes, 4] and scores [n, classes, boxes], got tensor<fp32, [1, 1, 3]> and tensor<fp32, "
             "[1, 2, 6]>");
 }

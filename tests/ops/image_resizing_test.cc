@@ -1,4 +1,4 @@
-#include "op_case.h"
+#include "ops/op_call.h"
 
 namespace graft::ops::test {
 namespace {
@@ -14,7 +14,7 @@ void near(const V& got, const V& expected) {
 
 TEST(ResizeBilinear, FiveGrids) {
   const auto c = [](const char* grid, double w) {
-    return OpCase("resize_bilinear")
+    return OpCall("resize_bilinear")
         .in("x", line({0, 1, 2, 3}))
         .in("target_size_height", scalar(1))
         .in("target_size_width", scalar(w))
@@ -28,28 +28,28 @@ TEST(ResizeBilinear, FiveGrids) {
   near(c("OFFSET_CORNERS", 2), {0.75, 2.25});
   near(c("UNALIGN_CORNERS", 8), {0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3});
   EXPECT_EQ(
-      OpCase("resize_bilinear").in("x", line({1})).in("sampling_mode", text("CORNERS")).error(),
+      OpCall("resize_bilinear").in("x", line({1})).in("sampling_mode", text("CORNERS")).error(),
       "sampling_mode 'CORNERS', takes STRICT_ALIGN_CORNERS, ALIGN_CORNERS, DEFAULT, OFFSET_CORNERS or UNALIGN_CORNERS");
-  EXPECT_EQ(OpCase("resize_bilinear").in("x", line({1})).in("target_size_height", scalar(0)).error(),
+  EXPECT_EQ(OpCall("resize_bilinear").in("x", line({1})).in("target_size_height", scalar(0)).error(),
             "the target size is 0 x 1");
 }
 
 TEST(ResizeNearestNeighbor, FloorsTheIndex) {
-  OpCase c("resize_nearest_neighbor");
+  OpCall c("resize_nearest_neighbor");
   c.in("x", f32({1, 2, 2}, {1, 2, 3, 4})).in("target_size_height", scalar(3)).in("target_size_width", scalar(4));
   EXPECT_EQ(c.numbers(), (V{1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4}));
 }
 
 TEST(Upsample, Factors) {
   const Tensor x = f32({1, 1, 1, 3}, {0, 1, 2});
-  EXPECT_EQ(OpCase("upsample_nearest_neighbor")
+  EXPECT_EQ(OpCall("upsample_nearest_neighbor")
                 .in("x", x)
                 .in("scale_factor_width", real(0.67))
                 .in("scale_factor_height", real(1))
                 .numbers(),
             (V{0, 1}));
   const auto c = [&](double align, double half) {
-    return OpCase("upsample_bilinear")
+    return OpCall("upsample_bilinear")
         .in("x", line({0, 1}))
         .in("scale_factor_width", scalar(2))
         .in("align_corners", bools({}, {align}))
@@ -60,19 +60,19 @@ TEST(Upsample, Factors) {
   near(c(0, 1), {0, 0.25, 0.75, 1});
   near(c(0, 0), {0, 0.5, 1, 1});
   const Dim h = Dim::symbol("h");
-  EXPECT_EQ(OpCase("upsample_bilinear")
+  EXPECT_EQ(OpCall("upsample_bilinear")
                 .typed("x", DType::f32, {Dim(1), Dim(1), h, h})
                 .in("scale_factor_height", real(2))
                 .in("scale_factor_width", real(0.5))
                 .type(),
             "tensor<fp32, [1, 1, 2*h, (h floordiv 2)]>");
-  EXPECT_EQ(OpCase("upsample_bilinear").in("x", x).in("scale_factor_width", real(-1)).error(),
+  EXPECT_EQ(OpCall("upsample_bilinear").in("x", x).in("scale_factor_width", real(-1)).error(),
             "scale_factor_width is -1");
 }
 
 TEST(Resize, ShapeAndModes) {
   const auto c = [](const char* mode, const char* grid, const V& shape) {
-    return OpCase("resize")
+    return OpCall("resize")
         .in("x", f32({1, 2}, {5, 7}))
         .in("shape", ints(shape))
         .in("resized_dims", scalar(static_cast<double>(shape.size())))
@@ -88,17 +88,17 @@ TEST(Resize, ShapeAndModes) {
 }
 
 TEST(Crop, CutsTheLastDims) {
-  OpCase c("crop");
+  OpCall c("crop");
   c.in("x", iota(DType::f32, {1, 3, 4})).in("crop_height", ints({1, 0})).in("crop_width", ints({1, 2}));
   EXPECT_EQ(c.numbers(), (V{5, 9}));
-  OpCase much("crop");
+  OpCall much("crop");
   much.in("x", iota(DType::f32, {1, 3, 4})).in("crop_height", ints({2, 2})).in("crop_width", ints({0, 0}));
   EXPECT_EQ(much.error(), "crop_height [2, 2] leaves nothing");
 }
 
-OpCase resample(const char* sampling, const char* padding, const V& points, const char* coordinates = "unnormalized",
+OpCall resample(const char* sampling, const char* padding, const V& points, const char* coordinates = "unnormalized",
                 double align = 1) {
-  return OpCase("resample")
+  return OpCall("resample")
       .in("x", f32({1, 1, 2, 3}, {1, 2, 3, 4, 5, 6}))
       .in("coordinates", f32({1, 1, static_cast<int64_t>(points.size() / 2), 2}, points))
       .in("sampling_mode", text(sampling))
@@ -121,7 +121,7 @@ TEST(Resample, SamplesAtPoints) {
 
 TEST(Affine, IdentityAndShift) {
   const auto c = [](const V& m) {
-    return OpCase("affine")
+    return OpCall("affine")
         .in("x", f32({1, 1, 2, 3}, {1, 2, 3, 4, 5, 6}))
         .in("transform_matrix", f32({1, 6}, m))
         .in("output_height", scalar(2))
@@ -134,7 +134,7 @@ TEST(Affine, IdentityAndShift) {
   };
   near(c({1, 0, 0, 0, 1, 0}).numbers(), {1, 2, 3, 4, 5, 6});
   near(c({1, 0, 1, 0, 1, 0}).numbers(), {2, 3, 0, 5, 6, 0});
-  EXPECT_TRUE(c({1, 0, 0, 0, 1, 0}).since());
+  EXPECT_TRUE(c({1, 0, 0, 0, 1, 0}).oldest());
 }
 
 }  // namespace

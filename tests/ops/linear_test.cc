@@ -16,7 +16,7 @@ OpCall matmul(Tensor x, Tensor y, bool transpose_x = false, bool transpose_y = f
       .flag("transpose_y", transpose_y);
 }
 OpCall symbolic_matmul(ir::Dims x, ir::Dims y) {
-  return OpCall("matmul").symbolic("x", DType::f32, std::move(x)).symbolic("y", DType::f32, std::move(y));
+  return OpCall("matmul").typed("x", DType::f32, std::move(x)).typed("y", DType::f32, std::move(y));
 }
 
 const Tensor& a() {
@@ -111,7 +111,7 @@ TEST(Linear, ShapesDoNotFit) {
                  "got weight of rank 1");
   expect_refused(OpCall("linear").run_time("x", a()).in("weight", f32({1, 3}, {1, 2, 3})).in("bias", f32({2}, {1, 2})),
                  Code::shape_mismatch, "got bias of shape [2], takes [1]");
-  expect_type(OpCall("linear").symbolic("x", DType::f32, {Dim::symbol("n"), 3}).in("weight", f32({1, 3}, {1, 2, 3})),
+  expect_type(OpCall("linear").typed("x", DType::f32, {Dim::symbol("n"), 3}).in("weight", f32({1, 3}, {1, 2, 3})),
               "tensor<fp32, [n, 1]>");
 }
 

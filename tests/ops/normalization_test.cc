@@ -73,14 +73,14 @@ TEST(Normalization, LayerNorm) {
                  Code::shape_mismatch, "got gamma of shape [2], takes [3]");
   expect_refused(OpCall("layer_norm").run_time("x", x).ints("axes", {2, -1}), Code::value_out_of_range, "twice");
   expect_refused(OpCall("layer_norm").run_time("x", x).ints("axes", {3}), Code::value_out_of_range, "axis 3");
-  expect_type(OpCall("layer_norm").symbolic("x", DType::f16, {1, ir::Dim::symbol("tokens"), 8}).ints("axes", {2}),
+  expect_type(OpCall("layer_norm").typed("x", DType::f16, {1, ir::Dim::symbol("tokens"), 8}).ints("axes", {2}),
               "tensor<fp16, [1, tokens, 8]>");
 }
 
 TEST(Normalization, GroupsLargerThanABlock) {
   // 600 elements -299.5 .. 299.5: variance (n^2 - 1) / 12.
   const OpCall op = OpCall("layer_norm").run_time("x", iota(DType::f64, {600}, 1000)).f("epsilon", 0);
-  const std::vector<double> v = values_of(op.run()->view());
+  const std::vector<double> v = values_of(op.result()->view());
   const double deviation = std::sqrt((600.0 * 600 - 1) / 12);
   EXPECT_NEAR(v[0], -299.5 / deviation, 1e-12);
   EXPECT_NEAR(v[599], 299.5 / deviation, 1e-12);
@@ -112,6 +112,10 @@ TEST(Normalization, LocalResponseNorm) {
       lrn(4, 0.5, 0.6, 2), s,
       {0.1776945, 0.3358751, 0.4707511, 0.5809709, 0.6685801, 0.7369368, 0.9511197, 1.007344, 1.281533, 1.33716});
   expect_refused(lrn(0, 1, 1, 1), Code::value_out_of_range, "size 0");
+  // Apple's converters write it at rank 5 too.
+  EXPECT_TRUE(OpCall("local_response_norm").run_time("x", iota(DType::f32, {1, 2, 3, 2, 2})).i("size", 2).oldest());
+  expect_illegal(OpCall("local_response_norm").run_time("x", iota(DType::f32, {1, 1, 2, 3, 2, 2})).i("size", 2),
+                 ir::Opset::ios18, Code::unsupported_rank, "rank");
   // A window beyond all channels is all channels; its size still divides alpha.
   expect_result(lrn(INT32_MAX, 1, 1, 1), s, {0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.4, 2.7, 3}, 1e-6);
 }

@@ -2,12 +2,13 @@
 
 #include <cmath>
 
+#include "base/format.h"
 #include "base/half.h"
 #include "ops/kernel.h"
 
 namespace graft::ops::test {
 
-Tensor tensor(DType dtype, const Shape& shape, std::span<const double> values) {
+Tensor tensor(DType dtype, const Shape& shape, const std::vector<double>& values) {
   Tensor t(dtype, shape);
   EXPECT_EQ(t.count(), static_cast<int64_t>(values.size()));
   visit_dtype(dtype, [&](auto tag) {
@@ -15,6 +16,10 @@ Tensor tensor(DType dtype, const Shape& shape, std::span<const double> values) {
     for (size_t i = 0; i < static_cast<size_t>(t.count()); ++i) t.span<T>()[i] = narrow<T>(values[i]);
   });
   return t;
+}
+
+Tensor strings(const Shape& shape, const std::vector<std::string>& values) {
+  return Tensor::of<std::string>(DType::string, shape, values);
 }
 
 Tensor iota(DType dtype, const Shape& shape, double first, double step) {
@@ -30,7 +35,7 @@ std::vector<double> values_of(const TensorView& t) {
 }
 
 OpCall::OpCall(std::string_view op) : call_(*table().find(op)) {
-  call_.make_fresh = [](IntRange r) { return ir::Dim::symbol("fresh", r); };
+  call_.make_fresh = [n = 0](IntRange r) mutable { return ir::Dim::symbol(format("?{}", n++), r); };
 }
 
 ir::Operand OpCall::operand(Tensor t, bool constant) {
@@ -41,39 +46,40 @@ ir::Operand OpCall::operand(Tensor t, bool constant) {
   return {&store_->types.back(), store_->tensors.back().view(), nullptr, constant, range};
 }
 
-void OpCall::set(std::string_view param, std::vector<ir::Operand> operands) {
+OpCall& OpCall::set(std::string_view param, std::vector<ir::Operand> operands) {
   const int i = call_.row().param_index(param);
-  ASSERT_GE(i, 0) << call_.row().name() << " has no parameter " << param;
-  call_.set(i, std::move(operands));
-}
-
-OpCall& OpCall::in(std::string_view param, Tensor t) {
-  set(param, {operand(std::move(t), true)});
+  EXPECT_GE(i, 0) << call_.row().name() << " has no parameter " << param;
+  if (i < 0) return *this;
+  std::vector<ir::Operand>& slot = call_.slot(i);
+  if (call_.row().params()[static_cast<size_t>(i)].kind != ir::Param::Kind::tuple) slot.clear();
+  slot.insert(slot.end(), operands.begin(), operands.end());
   return *this;
 }
+
+OpCall& OpCall::in(std::string_view param, Tensor t) { return set(param, {operand(std::move(t), true)}); }
 
 OpCall& OpCall::in(std::string_view param, std::initializer_list<Tensor> tuple) {
   std::vector<ir::Operand> list;
   for (const Tensor& t : tuple) list.push_back(operand(t, false));
-  set(param, std::move(list));
-  return *this;
+  return set(param, std::move(list));
 }
 
-OpCall& OpCall::run_time(std::string_view param, Tensor t) {
-  set(param, {operand(std::move(t), false)});
-  return *this;
-}
+OpCall& OpCall::run_time(std::string_view param, Tensor t) { return set(param, {operand(std::move(t), false)}); }
 
-OpCall& OpCall::symbolic(std::string_view param, DType dtype, ir::Dims dims) {
+OpCall& OpCall::typed(std::string_view param, DType dtype, ir::Dims dims) {
   store_->types.push_back(ir::Type::tensor(dtype, std::move(dims)));
-  set(param, {{&store_->types.back(), {}, nullptr, false, {}}});
-  return *this;
+  return set(param, {{&store_->types.back(), {}, nullptr, false, is_float(dtype) ? IntRange{} : int_range(dtype)}});
 }
 
-OpCall& OpCall::content(std::string_view param, ir::Dims content) {
-  store_->types.push_back(ir::Type::tensor(DType::i32, Shape{static_cast<int64_t>(content.size())}));
+OpCall& OpCall::content(std::string_view param, ir::Dims content, DType dtype) {
+  store_->types.push_back(ir::Type::tensor(dtype, Shape{static_cast<int64_t>(content.size())}));
   store_->contents.push_back(std::move(content));
-  set(param, {{&store_->types.back(), {}, &store_->contents.back(), false, {}}});
+  return set(param, {{&store_->types.back(), {}, &store_->contents.back(), false, {}}});
+}
+
+OpCall& OpCall::scalar_content(std::string_view param, const ir::Dim& d, DType dtype) {
+  content(param, {d}, dtype);
+  store_->types.back().dims.clear();
   return *this;
 }
 
@@ -92,9 +98,7 @@ OpCall& OpCall::flag(std::string_view param, bool value) {
   return in(param, tensor(DType::boolean, {}, {value ? 1.0 : 0.0}));
 }
 
-OpCall& OpCall::text(std::string_view param, std::string value) {
-  return in(param, Tensor::of<std::string>(DType::string, {}, std::span<const std::string>(&value, 1)));
-}
+OpCall& OpCall::text(std::string_view param, std::string value) { return in(param, strings({}, {std::move(value)})); }
 
 Result<ir::Types> OpCall::infer() const {
   GRAFT_CHECK(ir::check_arguments(call_, call_.row().newest(), true));
@@ -103,15 +107,60 @@ Result<ir::Types> OpCall::infer() const {
   return types;
 }
 
-Result<Tensor> OpCall::run() const {
+std::string OpCall::type(size_t result) const {
+  const Result<ir::Types> t = infer();
+  return t ? (*t)[result].to_string() : t.error().message;
+}
+
+Result<std::vector<Tensor>> OpCall::run() const {
   GRAFT_TRY(const ir::Types types, infer());
   GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types));
   GRAFT_CHECK(call_.row().def->reference(call_, out));
-  return out.take(0);
+  std::vector<Tensor> results;
+  for (int i = 0; i < out.size(); ++i) {
+    results.push_back(out.take(i));
+    if (types[static_cast<size_t>(i)].is_static()) {
+      EXPECT_EQ(results.back().shape(), types[static_cast<size_t>(i)].shape());
+    }
+    EXPECT_EQ(results.back().dtype(), types[static_cast<size_t>(i)].dtype);
+  }
+  return results;
 }
 
-void expect_result(const OpCall& op, const Shape& shape, std::span<const double> values, double tolerance) {
-  const Result<Tensor> got = op.run();
+Result<Tensor> OpCall::result() const {
+  GRAFT_TRY(const std::vector<Tensor> all, run());
+  return all[0];
+}
+
+std::vector<double> OpCall::numbers(size_t i) const {
+  const Result<std::vector<Tensor>> r = run();
+  if (!r) ADD_FAILURE() << render(r.error());
+  return r && i < r->size() ? values_of((*r)[i].view()) : std::vector<double>{};
+}
+
+std::string OpCall::described(size_t i) const {
+  const Result<std::vector<Tensor>> r = run();
+  return r ? describe((*r)[i].dtype(), (*r)[i].shape()) : r.error().message;
+}
+
+std::string OpCall::error() const {
+  const Result<std::vector<Tensor>> r = run();
+  return r ? "no error" : r.error().message;
+}
+
+Code OpCall::code() const {
+  const Result<std::vector<Tensor>> r = run();
+  return r ? Code::cancelled : r.error().code;
+}
+
+std::string OpCall::symbolic() const {
+  ir::Dims content;
+  const ir::OpDef& def = *call_.row().def;
+  return def.symbolic != nullptr && def.symbolic(call_, content) ? ir::to_string(content) : "none";
+}
+
+void expect_result(const OpCall& op, const Shape& shape, const std::vector<double>& values, double tolerance) {
+  const Result<Tensor> got = op.result();
   ASSERT_TRUE(got) << render(got.error());
   EXPECT_EQ(to_string(got->shape()), to_string(shape));
   const std::vector<double> v = values_of(got->view());

@@ -123,7 +123,7 @@ TEST(Pool, SymbolicDims) {
   const Dim h = Dim::symbol("height", {8, 4096});
   const auto call = [&](const char* pad_type) {
     return OpCall("max_pool")
-        .symbolic("x", DType::f32, {1, 3, h})
+        .typed("x", DType::f32, {1, 3, h})
         .ints("kernel_sizes", {3})
         .ints("strides", {2})
         .text("pad_type", pad_type);

@@ -1,4 +1,4 @@
-#include "op_case.h"
+#include "ops/op_call.h"
 
 namespace graft::ops::test {
 namespace {
@@ -6,30 +6,30 @@ namespace {
 using V = std::vector<double>;
 
 TEST(Quantize, RoundsHalfToEvenAndSaturates) {
-  OpCase c("quantize");
+  OpCall c("quantize");
   c.in("input", f32({6}, {0.25, 0.75, 1.25, -300, 300, 1})).in("scale", real(0.5)).in("output_dtype", text("int8"));
   EXPECT_EQ(c.numbers(), (V{0, 2, 2, -128, 127, 2}));
-  OpCase axis("quantize");
+  OpCall axis("quantize");
   axis.in("input", f32({2, 2}, {1, 2, 3, 4}))
       .in("scale", f32({2}, {1, 2}))
-      .in("zero_point", numbers(DType::u8, {2}, {10, 20}));
+      .in("zero_point", tensor(DType::u8, {2}, {10, 20}));
   axis.in("axis", scalar(1)).in("output_dtype", text("uint8"));
   EXPECT_EQ(axis.numbers(), (V{11, 21, 13, 22}));
   EXPECT_EQ(
-      OpCase("quantize").in("input", f32({1}, {NAN})).in("scale", real(1)).in("output_dtype", text("int8")).numbers(),
+      OpCall("quantize").in("input", f32({1}, {NAN})).in("scale", real(1)).in("output_dtype", text("int8")).numbers(),
       (V{0}));
 }
 
 TEST(Quantize, Errors) {
-  EXPECT_EQ(OpCase("quantize").in("input", f32({1}, {1})).in("scale", real(1)).in("output_dtype", text("int4")).error(),
+  EXPECT_EQ(OpCall("quantize").in("input", f32({1}, {1})).in("scale", real(1)).in("output_dtype", text("int4")).error(),
             "output_dtype 'int4', takes int8 or uint8");
-  EXPECT_EQ(OpCase("quantize")
+  EXPECT_EQ(OpCall("quantize")
                 .in("input", f32({2}, {1, 2}))
                 .in("scale", f32({2}, {1, 2}))
                 .in("output_dtype", text("int8"))
                 .error(),
             "a scale for each channel needs an axis");
-  EXPECT_EQ(OpCase("quantize")
+  EXPECT_EQ(OpCall("quantize")
                 .in("input", f32({3}, {1, 2, 3}))
                 .in("scale", f32({2}, {1, 2}))
                 .in("axis", scalar(0))
@@ -39,10 +39,10 @@ TEST(Quantize, Errors) {
 }
 
 TEST(Dequantize, InvertsQuantize) {
-  OpCase c("dequantize");
-  c.in("input", numbers(DType::i8, {2, 2}, {-128, 0, 1, 127}))
+  OpCall c("dequantize");
+  c.in("input", tensor(DType::i8, {2, 2}, {-128, 0, 1, 127}))
       .in("scale", f32({2}, {0.5, 2}))
-      .in("zero_point", numbers(DType::i8, {2}, {0, 1}))
+      .in("zero_point", tensor(DType::i8, {2}, {0, 1}))
       .in("axis", scalar(0));
   EXPECT_EQ(c.numbers(), (V{-64, 0, 0, 252}));
 }

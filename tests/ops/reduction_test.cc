@@ -101,13 +101,13 @@ TEST(Reduction, Integers) {
   Tensor wide(DType::i64, {2});
   wide.span<int64_t>()[0] = INT64_MAX;
   wide.span<int64_t>()[1] = 2;
-  EXPECT_EQ(OpCall("reduce_sum").run_time("x", wide).run()->span<int64_t>()[0], INT64_MIN + 1);  // wraps
-  EXPECT_EQ(OpCall("reduce_max").run_time("x", wide).run()->span<int64_t>()[0], INT64_MAX);      // no detour by double
+  EXPECT_EQ(OpCall("reduce_sum").run_time("x", wide).result()->span<int64_t>()[0], INT64_MIN + 1);  // wraps
+  EXPECT_EQ(OpCall("reduce_max").run_time("x", wide).result()->span<int64_t>()[0], INT64_MAX);  // no detour by double
   Tensor unsigned_wide(DType::u64, {2});
   unsigned_wide.span<uint64_t>()[0] = UINT64_MAX;
   unsigned_wide.span<uint64_t>()[1] = 1;
-  EXPECT_EQ(OpCall("reduce_max").run_time("x", unsigned_wide).run()->span<uint64_t>()[0], UINT64_MAX);
-  EXPECT_EQ(OpCall("reduce_argmin").run_time("x", unsigned_wide).run()->span<int32_t>()[0], 1);
+  EXPECT_EQ(OpCall("reduce_max").run_time("x", unsigned_wide).result()->span<uint64_t>()[0], UINT64_MAX);
+  EXPECT_EQ(OpCall("reduce_argmin").run_time("x", unsigned_wide).result()->span<int32_t>()[0], 1);
 }
 
 TEST(Reduction, HalfSumsAreRoundedOnce) {
@@ -131,9 +131,9 @@ TEST(Reduction, ArgmaxArgmin) {
 
 TEST(Reduction, SymbolicDims) {
   const Dim h = Dim::symbol("height", {1, 100});
-  expect_type(OpCall("reduce_mean").symbolic("x", DType::f32, {1, 3, h, 7}).ints("axes", {1, 3}),
+  expect_type(OpCall("reduce_mean").typed("x", DType::f32, {1, 3, h, 7}).ints("axes", {1, 3}),
               "tensor<fp32, [1, height]>");
-  expect_type(OpCall("reduce_mean").symbolic("x", DType::f32, {1, 3, h}).ints("axes", {2}).flag("keep_dims", true),
+  expect_type(OpCall("reduce_mean").typed("x", DType::f32, {1, 3, h}).ints("axes", {2}).flag("keep_dims", true),
               "tensor<fp32, [1, 3, 1]>");
 }
 
@@ -152,7 +152,7 @@ TEST(Reduction, SymbolicContentOfAShape) {
 }
 
 TEST(Reduction, Ranges) {
-  const OpCall arg = OpCall("reduce_argmax").symbolic("x", DType::f32, {2, Dim::symbol("n", {1, 50})});
+  const OpCall arg = OpCall("reduce_argmax").typed("x", DType::f32, {2, Dim::symbol("n", {1, 50})});
   EXPECT_EQ(arg.call().row().def->range(arg.call()), (IntRange{0, 49}));
   const OpCall max = OpCall("reduce_max").run_time("x", tensor(DType::u8, {3}, {1, 2, 3}));
   EXPECT_EQ(max.call().row().def->range(max.call()), (IntRange{0, 255}));

@@ -1,4 +1,4 @@
-#include "op_case.h"
+#include "ops/op_call.h"
 
 namespace graft::ops::test {
 namespace {
@@ -8,8 +8,8 @@ using V = std::vector<double>;
 
 const Dim kH = Dim::symbol("h", {1, 4096});
 
-OpCase gather(Tensor x, Tensor indices, double axis = 0, double batch = 0) {
-  return OpCase("gather")
+OpCall gather(Tensor x, Tensor indices, double axis = 0, double batch = 0) {
+  return OpCall("gather")
       .in("x", std::move(x))
       .in("indices", std::move(indices))
       .in("axis", scalar(axis))
@@ -33,15 +33,15 @@ TEST(Gather, Errors) {
             "the batch part of indices is [3], must be [2]");
 }
 TEST(Gather, Symbols) {
-  EXPECT_EQ(OpCase("gather").typed("x", DType::f32, {Dim(7), kH}).typed("indices", DType::i32, {kH, Dim(2)}).type(),
+  EXPECT_EQ(OpCall("gather").typed("x", DType::f32, {Dim(7), kH}).typed("indices", DType::i32, {kH, Dim(2)}).type(),
             "tensor<fp32, [h, 2, h]>");
-  EXPECT_EQ(OpCase("gather").content("x", {Dim(3), kH}).in("indices", scalar(-1)).symbolic(), "[h]");
-  EXPECT_EQ(OpCase("gather").content("x", {Dim(3), kH}).in("indices", scalar(5)).symbolic(), "none");
+  EXPECT_EQ(OpCall("gather").content("x", {Dim(3), kH}).in("indices", scalar(-1)).symbolic(), "[h]");
+  EXPECT_EQ(OpCall("gather").content("x", {Dim(3), kH}).in("indices", scalar(5)).symbolic(), "none");
 }
 
 TEST(GatherAlongAxis, TakeAlongAxis) {
   const auto c = [](Tensor indices, double axis) {
-    return OpCase("gather_along_axis")
+    return OpCall("gather_along_axis")
         .in("x", iota(DType::f32, {2, 3}))
         .in("indices", std::move(indices))
         .in("axis", scalar(axis));
@@ -50,29 +50,29 @@ TEST(GatherAlongAxis, TakeAlongAxis) {
   EXPECT_EQ(c(i32({1, 3}, {1, 0, 1}), 0).numbers(), (V{3, 1, 5}));
   EXPECT_EQ(c(i32({1, 1}, {3}), 1).error(), "index 3 is outside a dim of 3");
   EXPECT_EQ(c(i32({3, 1}, {0, 0, 0}), 1).error(), "indices [3, 1] reach beyond [2, 3]");
-  EXPECT_TRUE(c(i32({2, 1}, {0, 0}), 1).since());
-  EXPECT_FALSE(c(i32({1, 1}, {0}), 1).since());
+  EXPECT_TRUE(c(i32({2, 1}, {0, 0}), 1).oldest());
+  EXPECT_FALSE(c(i32({1, 1}, {0}), 1).oldest());
 }
 
 TEST(GatherNd, MultiIndices) {
-  EXPECT_EQ(OpCase("gather_nd").in("x", iota(DType::f32, {2, 3})).in("indices", i32({2, 2}, {0, 2, 1, -2})).numbers(),
+  EXPECT_EQ(OpCall("gather_nd").in("x", iota(DType::f32, {2, 3})).in("indices", i32({2, 2}, {0, 2, 1, -2})).numbers(),
             (V{2, 4}));
-  EXPECT_EQ(OpCase("gather_nd").in("x", iota(DType::f32, {2, 3})).in("indices", i32({1, 1}, {1})).numbers(),
+  EXPECT_EQ(OpCall("gather_nd").in("x", iota(DType::f32, {2, 3})).in("indices", i32({1, 1}, {1})).numbers(),
             (V{3, 4, 5}));
-  EXPECT_EQ(OpCase("gather_nd")
+  EXPECT_EQ(OpCall("gather_nd")
                 .in("x", iota(DType::f32, {2, 3}))
                 .in("indices", i32({2, 1}, {0, 2}))
                 .in("batch_dims", scalar(1))
                 .numbers(),
             (V{0, 5}));
-  EXPECT_EQ(OpCase("gather_nd").in("x", iota(DType::f32, {2})).in("indices", i32({1, 2}, {0, 0})).error(),
+  EXPECT_EQ(OpCall("gather_nd").in("x", iota(DType::f32, {2})).in("indices", i32({1, 2}, {0, 0})).error(),
             "indices [1, 2] with 0 batch dims address x of rank 1");
-  EXPECT_EQ(OpCase("gather_nd").in("x", iota(DType::f32, {2})).in("indices", i32({1, 1}, {2})).error(),
+  EXPECT_EQ(OpCall("gather_nd").in("x", iota(DType::f32, {2})).in("indices", i32({1, 1}, {2})).error(),
             "index 2 is outside a dim of 2");
 }
 
-OpCase scatter_case(const char* op, Tensor data, Tensor indices, Tensor updates, const char* mode) {
-  return OpCase(op)
+OpCall scatter_case(const char* op, Tensor data, Tensor indices, Tensor updates, const char* mode) {
+  return OpCall(op)
       .in("data", std::move(data))
       .in("indices", std::move(indices))
       .in("updates", std::move(updates))

@@ -93,7 +93,7 @@ TEST(Sweep, HalfPrecisionFollowsSingle) {
     for (uint32_t seed : {1u, 2u, 3u}) {
       OpCall half(row->name()), single(row->name());
       if (!make_call(*row, DType::f16, seed, half) || !make_call(*row, DType::f32, seed, single)) break;
-      const Result<Tensor> h = half.run(), s = single.run();
+      const Result<Tensor> h = half.result(), s = single.result();
       ASSERT_TRUE(h) << render(h.error());
       ASSERT_TRUE(s) << render(s.error());
       EXPECT_TRUE(half.oldest()) << render(half.oldest().error());

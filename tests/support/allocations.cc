@@ -1,15 +1,18 @@
-#include "onnx/allocations.h"
+#include "support/allocations.h"
 
 #include <malloc.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
 namespace {
 
 std::atomic<long> alive{0}, base{0}, peak{0}, largest{0};
+std::atomic<size_t> limit{SIZE_MAX};
+thread_local long count = 0;
 
 void raise_to(std::atomic<long>& figure, long value) {
   for (long now = figure; value > now && !figure.compare_exchange_weak(now, value);) {
@@ -17,6 +20,7 @@ void raise_to(std::atomic<long>& figure, long value) {
 }
 
 void* note(void* p, size_t size) {
+  ++count;
   if (p == nullptr) return nullptr;
   raise_to(largest, static_cast<long>(size));
   const long mine = static_cast<long>(malloc_usable_size(p));
@@ -26,6 +30,7 @@ void* note(void* p, size_t size) {
 
 void* take(size_t size, size_t alignment) {
   size = std::max<size_t>(size, 1);
+  if (size > limit) return nullptr;
   if (alignment <= alignof(std::max_align_t)) return note(std::malloc(size), size);
   return note(std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment), size);
 }
@@ -75,7 +80,10 @@ void watch_allocations() {
   peak = 0;
   largest = 0;
 }
+AllocationLimit::AllocationLimit(size_t bytes) { limit = bytes; }
+AllocationLimit::~AllocationLimit() { limit = SIZE_MAX; }
 size_t largest_allocation() { return static_cast<size_t>(largest.load()); }
+long allocations_of_this_thread() { return count; }
 size_t peak_allocated() { return static_cast<size_t>(peak.load()); }
 
 }  // namespace graft::test
