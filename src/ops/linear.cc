@@ -280,7 +280,7 @@ Status einsum_reference(const Call& call, Outputs& out) {
       if (real)
         sum += element_as_double(x, xi) * element_as_double(y, yi);
       else
-        wrapped += static_cast<uint64_t>(element_as_int(x, xi)) * static_cast<uint64_t>(element_as_int(y, yi));
+        wrapped += element_as_bits(x, xi) * element_as_bits(y, yi);
     }
     if (real)
       store(out[0], i, 1, 1, &sum);

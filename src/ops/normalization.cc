@@ -291,9 +291,9 @@ Status local_response_norm_reference(const Call& call, Outputs& out) {
 
 constexpr Variant kLocalResponseNorm[] = {
     {Opset::ios15, "x:T; size:const int32; alpha?:const T=0.0001; beta?:const T=0.75; k?:const T=1.0", "T={fp16,fp32}",
-     rank_limits<3, 4>},
+     rank_limits<3, 5>},
     {Opset::ios17, "x:T; size:const int32; alpha?:const U=0.0001; beta?:const U=0.75; k?:const U=1.0",
-     "T={fp16,fp32}; U={fp16,fp32}", rank_limits<3, 4>},
+     "T={fp16,fp32}; U={fp16,fp32}", rank_limits<3, 5>},
 };
 constexpr OpDef local_response_norm = row(
     "local_response_norm",

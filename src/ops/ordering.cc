@@ -71,6 +71,13 @@ Status one_hot_reference(const Call& call, Outputs& out) {
   });
   return ok ? Status{} : no_kernel(call, y.dtype);
 }
+
+IntRange one_hot_range(const Call& call) {
+  if (!is_int(one_hot_dtype(call))) return {};
+  const int64_t on = call.i("on_value"), off = call.i("off_value");
+  return {std::min(on, off), std::max(on, off)};
+}
+
 constexpr Variant kOneHot[] = {{Opset::ios15,
                                 "indices:int32; one_hot_vector_size:int32; axis?:const int32=-1; on_value?:const T=1; "
                                 "off_value?:const T=0",
@@ -81,7 +88,8 @@ constexpr OpDef one_hot = {.name = "one_hot",
                            .variants = kOneHot,
                            .host = kNumbersAndBool,
                            .infer = one_hot_type,
-                           .reference = one_hot_reference};
+                           .reference = one_hot_reference,
+                           .range = one_hot_range};
 
 // ---- band_part ----------------------------------------------------------------------------------------------------
 
