@@ -19,10 +19,10 @@ struct Nested {
 
 // Adds the block's captured values to `captured` (shared by the step's blocks), whose first is step input `base`.
 Result<Nested> nested(const ir::Block& block, std::span<const External> inputs, const Outer& outer, size_t base,
-                      std::vector<const ir::Value*>& captured, bool observed) {
+                      std::vector<const ir::Value*>& captured, Manner manner) {
   Nested n;
   n.request.block = &block;
-  n.request.observed = observed;
+  n.request.manner = manner;
   for (size_t i = 0; i < block.inputs.size(); ++i)
     n.request.externals.push_back({block.inputs[i], inputs[i].dtype, inputs[i].shape, nullptr});
   for (const ir::Value* v : free_values(block, 0)) {
@@ -82,7 +82,7 @@ class CondStep final : public Step {
 };
 
 Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External& pred, const Outer& outer,
-                              bool observed) {
+                              Manner manner) {
   if (op.blocks.size() != 2) return fail(Code::invalid_model, format("cond has {} blocks, takes 2", op.blocks.size()));
   auto step = std::make_unique<CondStep>();
   ControlFlow made;
@@ -95,7 +95,7 @@ Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External
     if (op.blocks[b]->outputs.size() != op.results.size())
       return fail(Code::invalid_model, format("a branch returns {} values, the operator {}",
                                               op.blocks[b]->outputs.size(), op.results.size()));
-    GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, made.captured, observed));
+    GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, made.captured, manner));
     GRAFT_TRY(step->plans[b], make_plan(core, step->branch[b].request));
     const Plan& plan = *step->plans[b];
     sized &= !plan.has_boundary;
@@ -198,7 +198,7 @@ class WhileStep final : public Step {
   }
 
   static Result<ControlFlow> make(const Core& core, const ir::Op& op, std::span<const External> vars,
-                                  const Outer& outer, bool observed) {
+                                  const Outer& outer, Manner manner) {
     if (op.blocks.size() != 2 || op.blocks[0]->inputs.size() != vars.size() ||
         op.blocks[1]->inputs.size() != vars.size() || op.blocks[1]->outputs.size() != vars.size() ||
         op.blocks[0]->outputs.size() != 1 || op.results.size() != vars.size()) {
@@ -208,8 +208,8 @@ class WhileStep final : public Step {
     ControlFlow made;
     step->count_ = vars.size();
     for (const External& e : vars) step->dtypes_.push_back(e.dtype);
-    GRAFT_TRY(step->cond_, nested(*op.blocks[0], vars, outer, vars.size(), made.captured, observed));
-    GRAFT_TRY(step->body_, nested(*op.blocks[1], vars, outer, vars.size(), made.captured, observed));
+    GRAFT_TRY(step->cond_, nested(*op.blocks[0], vars, outer, vars.size(), made.captured, manner));
+    GRAFT_TRY(step->body_, nested(*op.blocks[1], vars, outer, vars.size(), made.captured, manner));
     std::vector<int64_t> key;
     for (const External& e : vars) {
       key.push_back(e.shape.size());
@@ -273,10 +273,10 @@ class WhileStep final : public Step {
 }  // namespace
 
 Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const External> arguments,
-                                 const Outer& outer, bool observed) {
-  if (op.type() == "while_loop") return WhileStep::make(core, op, arguments, outer, observed);
+                                 const Outer& outer, Manner manner) {
+  if (op.type() == "while_loop") return WhileStep::make(core, op, arguments, outer, manner);
   if (arguments.empty()) return fail(Code::invalid_model, "cond has no predicate");
-  return make_cond(core, op, arguments[0], outer, observed);
+  return make_cond(core, op, arguments[0], outer, manner);
 }
 
 }  // namespace graft::engine

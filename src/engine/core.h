@@ -40,7 +40,7 @@ struct PlanRequest {
   const ir::Block* block = nullptr;
   size_t first = 0;
   std::vector<External> externals;
-  bool observed = false;
+  Manner manner = Manner::fast;
 };
 
 // core.planning must be held.

@@ -15,12 +15,12 @@ struct Executable::Impl {
   Core core;
   std::vector<Port> inputs, outputs;
   std::vector<std::string_view> symbols;  // of the inputs' dims
-  PlanCache plans, observed_plans;
+  PlanCache plans[3];                     // by manner
 
   Status check_input(size_t i, const TensorView& view, std::span<std::optional<int64_t>> bound) const;
   Status check_shape(size_t i, const Shape& shape, std::span<std::optional<int64_t>> bound) const;
   template <class ShapeOf>
-  Result<std::shared_ptr<const Plan>> plan(const ShapeOf& shape_of, bool observed) const;
+  Result<std::shared_ptr<const Plan>> plan(const ShapeOf& shape_of, Manner manner) const;
 };
 
 namespace {
@@ -140,8 +140,8 @@ Status Executable::Impl::check_input(size_t i, const TensorView& view, std::span
 }
 
 template <class ShapeOf>
-Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_of, bool observed) const {
-  const PlanCache& cache = observed ? observed_plans : plans;
+Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_of, Manner manner) const {
+  const PlanCache& cache = plans[static_cast<size_t>(manner)];
   const auto same = [&](const std::vector<int64_t>& key) {  // ranks are fixed: dims alone tell
     size_t at = 0;
     for (size_t i = 0; i < inputs.size(); ++i) {
@@ -160,7 +160,7 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
 #endif
   PlanRequest request;
   request.block = &core.function->body;
-  request.observed = observed;
+  request.manner = manner;
   std::vector<int64_t> key;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Shape& shape = shape_of(i);
@@ -173,6 +173,24 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
 }
 
 namespace {
+
+// NaN or infinity, in fp32 or fp16. Written so that compilers use vectors.
+bool not_all_finite(const TensorView& t) {
+  const auto any = [&](auto exponent) {
+    using T = decltype(exponent);
+    const T* bits = static_cast<const T*>(t.data);
+    constexpr int64_t kPiece = 4096;
+    for (int64_t i = 0, count = t.count(); i < count; i += kPiece) {
+      T found = 0;
+      for (int64_t k = i; k < std::min(i + kPiece, count); ++k) found |= (bits[k] & exponent) == exponent ? T{1} : T{0};
+      if (found != 0) return true;
+    }
+    return false;
+  };
+  if (t.dtype == DType::f32) return any(uint32_t{0x7f800000});
+  if (t.dtype == DType::f16) return any(uint16_t{0x7c00});
+  return false;
+}
 
 // The caller's memory, or tensors made for the caller.
 class CallerSink final : public Sink {
@@ -226,9 +244,12 @@ Status Executable::run(std::span<const TensorView> inputs, std::span<OutputSlot>
     GRAFT_CHECK(impl.check_input(i, inputs[i], bound));
     feeds[i] = inputs[i].data;
   }
-  const bool observed = static_cast<bool>(options.observe);
-  GRAFT_TRY(const std::shared_ptr<const Plan> plan,
-            impl.plan([&](size_t i) -> const Shape& { return inputs[i].shape; }, observed));
+  const auto shape_of = [&](size_t i) -> const Shape& { return inputs[i].shape; };
+  GRAFT_TRY(std::shared_ptr<const Plan> plan, impl.plan(shape_of, options.observe ? Manner::observed : Manner::fast));
+  if ((plan->drops_nan || plan->has_boundary) && plan->manner == Manner::fast &&
+      std::any_of(inputs.begin(), inputs.end(), not_all_finite)) {
+    GRAFT_TRY(plan, impl.plan(shape_of, Manner::careful));
+  }
   // The witness keeps IEEE arithmetic; fast kernels would be slowed down many times by denormals.
   const FlushDenormals flush(!impl.core.options.reference);
 #ifdef GRAFT_HAVE_ONEDNN
@@ -249,7 +270,7 @@ Result<std::vector<Placement>> Executable::explain(std::span<const Shape> shapes
   std::vector<std::optional<int64_t>> bound(impl_->symbols.size());
   for (size_t i = 0; i < shapes.size(); ++i) GRAFT_CHECK(impl_->check_shape(i, shapes[i], bound));
   GRAFT_TRY(const std::shared_ptr<const Plan> plan,
-            impl_->plan([&](size_t i) -> const Shape& { return shapes[i]; }, false));
+            impl_->plan([&](size_t i) -> const Shape& { return shapes[i]; }, Manner::fast));
   std::vector<Placement> list;
   const auto name_of = [](const ir::Op& op) { return op.results.empty() ? op.name : op.results[0]->name; };
   for (const auto& [op, why] : plan->no_work) list.push_back({std::string(op->type()), name_of(*op), why, "", {}});

@@ -55,6 +55,8 @@ struct Placement {
 // Memory: a run whose outputs are all given and whose shapes were seen before allocates nothing. Outputs must not
 // overlap inputs or each other. Denormals are flushed to zero inside runs; the caller's floating point mode is
 // restored.
+// NaN: where an input holds NaN or infinity, NaN goes as far as the reference kernels let it. A NaN that the run itself
+// makes of finite inputs may become a bound in a relu or clip that is fused into a convolution or product.
 class Executable {
  public:
   // The program must not change while the executable lives. Errors: unsupported_operator for a row without a kernel,

@@ -120,7 +120,7 @@ Status Plan::run_steps(Context& c, const RunOptions& options) const {
       s = step.run(frame);
     }
     if (!s) return fail(at_step(std::move(s).error(), step));
-    if (!observed || step.ops.empty()) continue;
+    if (manner != Manner::observed || step.ops.empty()) continue;
     for (size_t k = 0; k < step.out.size(); ++k) {
       const PlanValue& v = values[static_cast<size_t>(step.out[k])];
       if (v.value == nullptr || !v.layout.plain()) continue;
@@ -202,7 +202,7 @@ Result<std::shared_ptr<const Plan>> Plan::make_tail(const Context& c) const {
   PlanRequest request;
   request.block = block;
   request.first = boundary.next_op;
-  request.observed = observed;
+  request.manner = manner;
   for (size_t k = 0; k < tail_values.size(); ++k) {
     const int i = tail_values[k];
     const PlanValue& v = values[static_cast<size_t>(i)];

@@ -24,6 +24,13 @@ class Plan;
 class Step;
 struct Context;
 
+// What a plan may do.
+enum class Manner : uint8_t {
+  fast,
+  careful,   // NaN survives wherever the reference kernels keep it: nothing fused that drops it
+  observed,  // every result lies in memory at its time: nothing is fused or done in place
+};
+
 // A value as a plan sees it.
 struct PlanValue {
   enum class Where : uint8_t { constant, external, computed };
@@ -155,7 +162,8 @@ class Plan {
  public:
   const Core* core = nullptr;
   const ir::Block* block = nullptr;
-  bool observed = false;
+  Manner manner = Manner::fast;
+  bool drops_nan = false;  // a step may turn NaN into a number: inputs that hold one want a careful plan
   std::vector<PlanValue> values;
   std::vector<int> externals;  // fed by the caller, in this order
   std::vector<std::unique_ptr<Step>> steps;

@@ -99,7 +99,7 @@ class Planner {
       : core_(core), request_(request), plan_(std::make_shared<Plan>()) {
     plan_->core = &core;
     plan_->block = request.block;
-    plan_->observed = request.observed;
+    plan_->manner = request.manner;
     s_.core_ = &core;
     s_.plan_ = plan_.get();
   }
@@ -322,7 +322,8 @@ class Planner {
     }
     GRAFT_TRY(ControlFlow made,
               control_flow(
-                  core_, op, arguments, [this](const ir::Value* v) { return external_of(v); }, request_.observed));
+                  core_, op, arguments, [this](const ir::Value* v) { return external_of(v); }, request_.manner));
+    plan_->drops_nan = request_.manner == Manner::fast;  // not known before the blocks are planned
     std::vector<int> in;
     for (const auto& arg : node(n).args) in.insert(in.end(), arg.begin(), arg.end());
     for (const ir::Value* v : made.captured) {
@@ -367,7 +368,7 @@ class Planner {
     for (int n = s_.node_count() - 1; n >= 0; --n) {
       Node& at = node(n);
       if (at.folded) continue;
-      bool live = at.op->row->def->effects != ir::Effects::none || request_.observed;
+      bool live = at.op->row->def->effects != ir::Effects::none || request_.manner == Manner::observed;
       for (int r : at.results) {
         live |= values()[r].kept || !values()[r].consumers.empty();
         const std::vector<int>& sized = plan_->boundary.sized;
@@ -449,7 +450,7 @@ class Planner {
   void view(int n) {
     const int from = in_layout(node(n).args[0][0], Layout{});
     const int to = node(n).results[0];
-    if (request_.observed) {  // the observer is shown every result: steps are what it hears of
+    if (request_.manner == Manner::observed) {  // the observer is shown every result: steps are what it hears of
       commit_plain(reference_step(s_, n), n);
       return;
     }

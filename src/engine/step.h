@@ -56,7 +56,13 @@ class Selection {
   bool available(int value) const { return this->value(value).ready; }
   // The one operator that uses the value, -1 when there are more or it is needed beyond this plan.
   int sole_consumer(int value) const;
-  bool fusing() const { return !plan_->observed; }
+  bool fusing() const { return plan_->manner != Manner::observed; }
+  // May the step being prepared turn NaN into a number? Not in a careful plan; else the plan remembers that it did.
+  bool may_drop_nan() const {
+    if (plan_->manner == Manner::careful) return false;
+    plan_->drops_nan = true;
+    return true;
+  }
 
  private:
   friend class Planner;
@@ -77,7 +83,7 @@ struct ControlFlow {
   std::vector<const ir::Value*> captured;
 };
 Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const External> arguments,
-                                 const std::function<External(const ir::Value*)>& outer, bool observed);
+                                 const std::function<External(const ir::Value*)>& outer, Manner manner);
 
 // Tables of the providers.
 std::span<const Candidate> native_candidates();

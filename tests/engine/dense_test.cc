@@ -1,5 +1,7 @@
 // Convolutions, pools and products against the reference kernels, over shapes, parameters and dtypes, with what the
 // plan fuses behind them.
+#include <cstring>
+
 #include "base/format.h"
 #include "engine_support.h"
 
@@ -61,6 +63,110 @@ TEST(Dense, Conv) {
         expect_like_reference(program, {random_tensor(dtype, c.x, 1)}, tolerance(dtype));
         EXPECT_EQ(provider_of(*load(program), {c.x}, "conv"), kOneDnn ? "onednn" : "reference");
       }
+    }
+  }
+}
+
+// The same elements at an address that suits no type, as most weights in files lie.
+ir::Value* unaligned_constant(Net& net, DType dtype, const Shape& shape, uint32_t seed) {
+  const Tensor t = random_tensor(dtype, shape, seed, -1, 1);
+  const auto bytes = std::make_shared<std::vector<std::byte>>(t.view().bytes() + 1);
+  std::memcpy(bytes->data() + 1, t.view().data, t.view().bytes());
+  return net.b->constant(ir::Constant::borrow({dtype, shape, bytes->data() + 1}, bytes));
+}
+
+TEST(Dense, WeightsAtAnyAddressInAnyNumberOfChannels) {
+  struct Case {
+    Shape x, w;
+    int64_t groups;
+  };
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const Case& c : std::vector<Case>{{{1, 16, 6, 6}, {24, 16, 3, 3}, 1},
+                                           {{1, 20, 6, 6}, {24, 20, 1, 1}, 1},
+                                           {{1, 24, 6, 6}, {20, 24, 3, 3}, 1},
+                                           {{1, 3, 9, 9}, {16, 3, 5, 5}, 1},
+                                           {{1, 1, 9, 9}, {9, 1, 3, 3}, 1},
+                                           {{1, 20, 6, 6}, {20, 1, 3, 3}, 20},
+                                           {{1, 32, 6, 6}, {48, 16, 3, 3}, 2},
+                                           {{1, 32, 6}, {40, 32, 3}, 1},
+                                           {{1, 16, 4, 5, 6}, {16, 16, 1, 3, 3}, 1},
+                                           {{1, 64, 5, 5}, {128, 64, 2, 2}, 1}}) {
+      SCOPED_TRACE(format("{} {} by {}", name(dtype), to_string(c.x), to_string(c.w)));
+      Net net;
+      ir::Value* x = net.input("x", dtype, dims(c.x));
+      ir::Value* y = net.b->emit("conv", {{"x", x},
+                                          {"weight", unaligned_constant(net, dtype, c.w, 1)},
+                                          {"bias", unaligned_constant(net, dtype, {c.w[0]}, 2)},
+                                          {"pad_type", "same"},
+                                          {"groups", c.groups}});
+      expect_like_reference(net.finish({y}), {random_tensor(dtype, c.x, 3)}, tolerance(dtype), 2);
+    }
+    Net net;
+    ir::Value* x = net.input("x", dtype, {ir::Dim(3), ir::Dim(150)});
+    ir::Value* y = net.b->emit("linear", {{"x", x},
+                                          {"weight", unaligned_constant(net, dtype, {201, 150}, 4)},
+                                          {"bias", unaligned_constant(net, dtype, {201}, 5)}});
+    ir::Value* z = net.b->emit("matmul", {{"x", y}, {"y", unaligned_constant(net, dtype, {201, 130}, 6)}});
+    ir::Value* g =
+        net.b->gather(unaligned_constant(net, dtype, {7, 130}, 7),
+                      net.b->emit("cast", {{"x", net.input("i", DType::i32, {ir::Dim(3)})}, {"dtype", "int32"}}), 0);
+    Tensor i(DType::i32, Shape{3});
+    for (int32_t k = 0; k < 3; ++k) i.span<int32_t>()[static_cast<size_t>(k)] = 2 * k;
+    expect_like_reference(net.finish({net.b->add(z, g)}), {random_tensor(dtype, {3, 150}, 8), i}, tolerance(dtype) * 2);
+  }
+}
+
+// NaN and infinity through what is fused behind a convolution or product.
+TEST(Dense, NotANumberGoesThroughWhatFollows) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const std::string_view op :
+         {"relu", "relu6", "clip", "sigmoid", "silu", "tanh", "leaky_relu", "gelu", "sigmoid_hard"}) {
+      for (const bool linear : {false, true}) {
+        SCOPED_TRACE(format("{} {} {}", name(dtype), op, linear ? "linear" : "conv"));
+        Net net;
+        auto& b = *net.b;
+        const Shape shape = linear ? Shape{6, 16} : Shape{1, 16, 5, 5};
+        ir::Value* v = net.input("x", dtype, dims(shape));
+        if (linear)
+          v = b.emit("linear", {{"x", v}, {"weight", random_constant(net, dtype, {16, 16}, 1)}});
+        else
+          v = b.emit("conv", {{"x", v}, {"weight", random_constant(net, dtype, {16, 16, 1, 1}, 1)}});
+        if (op == "clip")
+          v = b.emit("clip", {{"x", v}, {"alpha", -1.0}, {"beta", 1.0}});
+        else if (op == "leaky_relu")
+          v = b.emit("leaky_relu", {{"x", v}, {"alpha", 0.1}});
+        else if (op == "sigmoid_hard")
+          v = b.emit("sigmoid_hard", {{"x", v}, {"alpha", 0.2}, {"beta", 0.5}});
+        else
+          v = b.emit(op, {{"x", v}});
+        Tensor x = random_tensor(dtype, shape, 3);
+        if (dtype == DType::f16) {
+          x.span<Half>()[3] = Half(NAN);
+          x.span<Half>()[41] = Half(INFINITY);
+        } else {
+          x.span<float>()[3] = NAN;
+          x.span<float>()[41] = INFINITY;
+        }
+        expect_like_reference(net.finish({v}), {x}, tolerance(dtype));
+      }
+    }
+    for (const char* op : {"max_pool", "avg_pool"}) {
+      SCOPED_TRACE(format("{} {}", name(dtype), op));
+      Net net;
+      ir::Value* x = net.input("x", dtype, {ir::Dim(1), ir::Dim(8), ir::Dim(6), ir::Dim(6)});
+      ir::Value* y = net.b->emit(op, {{"x", x},
+                                      {"kernel_sizes", std::vector<int64_t>{3, 3}},
+                                      {"strides", std::vector<int64_t>{1, 1}},
+                                      {"pad_type", "same"}});
+      Tensor with = random_tensor(dtype, {1, 8, 6, 6}, 3);
+      if (dtype == DType::f16) {
+        with.span<Half>()[40] = Half(NAN);
+        with.span<Half>()[100] = Half(-INFINITY);
+      } else {
+        with.span<float>()[40] = NAN;
+        with.span<float>()[100] = -INFINITY;
+      }
+      expect_like_reference(net.finish({y}), {with}, tolerance(dtype));
     }
   }
 }

@@ -239,6 +239,37 @@ TEST(Moving, TransposesAndConcatenations) {
   }
 }
 
+TEST(Rows, NotANumberStays) {
+  for (const size_t at : {size_t{0}, size_t{21}, size_t{39}, size_t{40}}) {
+    Net net;
+    ir::Value* x = net.input("x", DType::f32, {ir::Dim(3), ir::Dim(41)});
+    const auto program =
+        net.finish({net.b->reduce("reduce_max", x, Ints{1}, false), net.b->reduce("reduce_sum", x, Ints{1}, false),
+                    net.b->emit("softmax", {{"x", x}, {"axis", int64_t{1}}})});
+    Tensor with = random_tensor(DType::f32, {3, 41}, 1);
+    with.span<float>()[41 + at] = NAN;
+    expect_like_reference(program, {with}, 2e-5);
+  }
+}
+
+// Rows longer than what is blended at once, wider and narrower.
+TEST(Resizes, LongRows) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const int64_t width : {int64_t{4501}, int64_t{7}}) {
+      SCOPED_TRACE(format("{} to {}", name(dtype), width));
+      Net net;
+      ir::Value* x = net.input("x", dtype, {ir::Dim(1), ir::Dim(2), ir::Dim(3), ir::Dim(5000)});
+      ir::Value* y = net.b->emit("resize_bilinear", {{"x", x},
+                                                     {"target_size_height", int64_t{5}},
+                                                     {"target_size_width", width},
+                                                     {"sampling_mode", "UNALIGN_CORNERS"}});
+      ir::Value* z = net.b->emit("resize_nearest_neighbor",
+                                 {{"x", x}, {"target_size_height", int64_t{4}}, {"target_size_width", width}});
+      expect_like_reference(net.finish({y, z}), {random_tensor(dtype, {1, 2, 3, 5000}, 1)}, tolerance(dtype), 2);
+    }
+  }
+}
+
 TEST(Resizes, BilinearAndNearestOverEveryGrid) {
   for (const DType dtype : {DType::f32, DType::f16}) {
     for (const bool behind_conv : {false, true}) {

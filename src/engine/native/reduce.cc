@@ -70,9 +70,13 @@ class ReduceStep final : public Step {
     for (int64_t c = 0; c < inner_; c += kPiece) {
       const int64_t n = std::min(kPiece, inner_ - c);
       std::fill_n(acc, n, kind_ == Kind::max ? -INFINITY : 0.0f);
-      bool done = false;
-      if constexpr (std::is_same_v<T, float>) {
-        done = kind_ != Kind::max && n == inner_ && row.sum_rows(x, reduced_, inner_, acc);
+      // As many whole rows at a time as fit a piece.
+      const bool whole = kind_ != Kind::max && n == inner_;
+      const int64_t rows = std::is_same_v<T, float> ? reduced_ : kPiece / n;
+      bool done = whole;
+      for (int64_t r = 0; r < reduced_ && done; r += rows) {
+        const int64_t some = std::min(rows, reduced_ - r);
+        done = row.sum_rows(floats(x + r * inner_, some * inner_), some, inner_, acc);
       }
       for (int64_t r = 0; r < reduced_ && !done; ++r) {
         const float* at = floats(x + r * inner_ + c, n);

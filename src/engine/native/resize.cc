@@ -14,14 +14,34 @@ struct Tap {
   float share;  // of hi
 };
 
-float number(float v) { return v; }
-float number(uint16_t v) { return f16_value(v); }
-void put(float* to, float v) { *to = v; }
-void put(uint16_t* to, float v) { *to = f16_bits(v); }
+// Output columns [begin, end) and the source columns [first, last] that they read.
+struct Segment {
+  int64_t begin, end, first, last;
+};
+
+constexpr int64_t kPiece = 2048;  // floats of a segment: three of these stay in the first cache
+
+std::vector<Segment> segments(const std::vector<Tap>& columns, int64_t block) {
+  std::vector<Segment> list;
+  for (size_t c = 0; c < columns.size(); ++c) {
+    const auto at = static_cast<int64_t>(c);
+    const int64_t lo = columns[c].lo, hi = columns[c].hi;
+    if (!list.empty()) {
+      Segment& s = list.back();
+      const int64_t first = std::min(s.first, lo), last = std::max(s.last, hi);
+      if ((last - first + 1) * block <= kPiece && (at + 1 - s.begin) * block <= kPiece) {
+        s = {s.begin, at + 1, first, last};
+        continue;
+      }
+    }
+    list.push_back({at, at + 1, lo, hi});
+  }
+  return list;
+}
 
 class ResizeStep final : public Step {
  public:
-  // x as [planes, height, width, block].
+  // x as [planes, height, width, block]; two columns of a block fit a piece.
   ResizeStep(bool half, int64_t planes, int64_t height, int64_t width, int64_t block, std::vector<Tap> rows,
              std::vector<Tap> columns)
       : half_(half),
@@ -30,8 +50,11 @@ class ResizeStep final : public Step {
         width_(width),
         block_(block),
         rows_(std::move(rows)),
-        columns_(std::move(columns)) {
+        columns_(std::move(columns)),
+        segments_(segments(columns_, block)) {
     provider = "native";
+    const auto whole = [](const Tap& t) { return t.share == 0; };
+    picks_ = std::all_of(rows_.begin(), rows_.end(), whole) && std::all_of(columns_.begin(), columns_.end(), whole);
   }
   Status run(const Frame& frame) const override {
     const int64_t h = static_cast<int64_t>(rows_.size()), w = static_cast<int64_t>(columns_.size());
@@ -51,28 +74,56 @@ class ResizeStep final : public Step {
   void row(const Frame& frame, int64_t plane, int64_t y, int64_t w) const {
     const Tap& r = rows_[static_cast<size_t>(y)];
     const T* source = frame.in<T>(0) + plane * height_ * width_ * block_;
-    const T *top = source + r.lo * width_ * block_, *bottom = source + r.hi * width_ * block_;
     T* to = frame.out<T>(0) + (plane * static_cast<int64_t>(rows_.size()) + y) * w * block_;
-    for (const Tap& c : columns_) {
-      const T *a = top + c.lo * block_, *b = top + c.hi * block_, *d = bottom + c.lo * block_,
-              *e = bottom + c.hi * block_;
-      for (int64_t k = 0; k < block_; ++k) {
-        // A share of 0 takes nothing, not even infinity times 0.
-        const float left = r.share == 0 ? number(a[k]) : number(a[k]) * (1 - r.share) + number(d[k]) * r.share;
-        if (c.share == 0) {
-          put(to + k, left);
-          continue;
-        }
-        const float right = r.share == 0 ? number(b[k]) : number(b[k]) * (1 - r.share) + number(e[k]) * r.share;
-        put(to + k, left * (1 - c.share) + right * c.share);
+    const T *top = source + r.lo * width_ * block_, *bottom = source + r.hi * width_ * block_;
+    if (picks_) {
+      for (const Tap& c : columns_) to = std::copy_n(top + c.lo * block_, block_, to);
+      return;
+    }
+    alignas(64) float upper[kPiece], lower[kPiece], made[kPiece];
+    for (const Segment& s : segments_) {
+      const int64_t count = (s.last - s.first + 1) * block_, first = s.first * block_;
+      const float* between = floats(top + first, count, upper);
+      if (r.share != 0) {  // a share of 0 takes nothing, not even infinity times 0
+        const float* below = floats(bottom + first, count, lower);
+        for (int64_t i = 0; i < count; ++i) upper[i] = between[i] * (1 - r.share) + below[i] * r.share;
+        between = upper;
       }
-      to += block_;
+      if constexpr (std::is_same_v<T, float>) {
+        across(between, s, to + s.begin * block_);
+      } else {
+        across(between, s, made);
+        f32_to_f16(made, to + s.begin * block_, (s.end - s.begin) * block_);
+      }
     }
   }
 
-  bool half_;
+  static const float* floats(const float* from, int64_t, float*) { return from; }
+  static const float* floats(const uint16_t* from, int64_t count, float* into) {
+    f16_to_f32(from, into, count);
+    return into;
+  }
+
+  // `from` holds the segment's source columns.
+  void across(const float* from, const Segment& s, float* to) const {
+    for (int64_t x = s.begin; x < s.end; ++x, to += block_) {
+      const Tap& c = columns_[static_cast<size_t>(x)];
+      const float *a = from + (c.lo - s.first) * block_, *b = from + (c.hi - s.first) * block_;
+      if (block_ == 1) {
+        const float mixed = *a * (1 - c.share) + *b * c.share;
+        *to = c.share == 0 ? *a : mixed;
+      } else if (c.share == 0) {
+        std::copy_n(a, block_, to);
+      } else {
+        for (int64_t k = 0; k < block_; ++k) to[k] = a[k] * (1 - c.share) + b[k] * c.share;
+      }
+    }
+  }
+
+  bool half_, picks_ = false;
   int64_t planes_, height_, width_, block_;
   std::vector<Tap> rows_, columns_;
+  std::vector<Segment> segments_;
 };
 
 // The positions of one dim's output elements, found by resizing [1, height, width] filled with their coordinate.
@@ -116,7 +167,7 @@ Result<Prepared> prepare_resize(const Selection& s, int n) {
   GRAFT_TRY(std::vector<Tap> rows, taps(s, n, in, out, true));
   GRAFT_TRY(std::vector<Tap> columns, taps(s, n, in, out, false));
   Layout layout;
-  if (rank == 4 && !x.layout.padded(x.shape)) layout = x.layout;
+  if (rank == 4 && !x.layout.padded(x.shape) && x.layout.block <= kPiece / 2) layout = x.layout;
   Prepared made;
   auto step = std::make_unique<ResizeStep>(x.dtype() == DType::f16, x.shape.product(0, rank - 2) / layout.block, in[1],
                                            in[2], layout.block, std::move(rows), std::move(columns));

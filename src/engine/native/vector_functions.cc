@@ -95,6 +95,13 @@ HWY_INLINE V gelu_of(V x) {
   return hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Lt(a, set(1.0f)), near, far));
 }
 
+// Highway's own says nothing about zero, negative numbers and infinity.
+HWY_INLINE V log_of(V x) {
+  const V zero = hn::IfThenElse(hn::Eq(x, set(0.0f)), set(-INFINITY), hn::Log(D(), x));
+  const V y = hn::IfThenElse(hn::Lt(x, set(0.0f)), set(NAN), zero);
+  return hn::IfThenElse(hn::Or(hn::IsNaN(x), hn::Eq(x, set(INFINITY))), x, y);
+}
+
 HWY_INLINE V log_one_plus_exp(V x) {
   const D d;
   const V e = exp_of(hn::Neg(hn::Abs(x)));
@@ -109,7 +116,7 @@ HWY_INLINE void map(float* y, const F& f) {
 }
 HWY_INLINE V at(const float* x, size_t i) { return hn::LoadU(D(), x + i); }
 HWY_INLINE V one_if(hn::Mask<D> m) { return hn::IfThenElseZero(m, set(1.0f)); }
-HWY_INLINE hn::Mask<D> is(V v) { return hn::Ne(v, set(0.0f)); }
+HWY_INLINE hn::Mask<D> is(V v) { return hn::Not(hn::Eq(v, set(0.0f))); }
 
 #define GRAFT_KERNEL(name, expression)                                                     \
   void name(const float* pa, const float* pb, const float* pc, float* y, const float* p) { \
@@ -133,7 +140,7 @@ GRAFT_KERNEL(rsqrt, hn::Div(set(1.0f), hn::Sqrt(hn::Add(a, set(p0)))))
 GRAFT_KERNEL(inverse, hn::Div(set(1.0f), hn::Add(a, set(p0))))
 GRAFT_KERNEL(exp, exp_of(a))
 GRAFT_KERNEL(exp2, exp_of(hn::Mul(a, set(0.69314718055994531f))))
-GRAFT_KERNEL(log, hn::Log(D(), hn::Add(a, set(p0))))
+GRAFT_KERNEL(log, log_of(hn::Add(a, set(p0))))
 GRAFT_KERNEL(tanh, tanh_of(a))
 GRAFT_KERNEL(erf, erf_of(a))
 GRAFT_KERNEL(floor, hn::Floor(a))
@@ -178,7 +185,7 @@ GRAFT_KERNEL(minimum, [&]() HWY_ATTR {
   return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::Lt(a, b), a, b));
 }())
 GRAFT_KERNEL(equal, one_if(hn::Eq(a, GRAFT_B)))
-GRAFT_KERNEL(not_equal, one_if(hn::Ne(a, GRAFT_B)))
+GRAFT_KERNEL(not_equal, one_if(hn::Not(hn::Eq(a, GRAFT_B))))  // hn::Ne is false for NaN
 GRAFT_KERNEL(less, one_if(hn::Lt(a, GRAFT_B)))
 GRAFT_KERNEL(less_equal, one_if(hn::Le(a, GRAFT_B)))
 GRAFT_KERNEL(greater, one_if(hn::Gt(a, GRAFT_B)))
@@ -213,7 +220,13 @@ float row_maximum(const float* x, int64_t n) {
   int64_t i = 0;
   if (n >= lanes) {
     V v = hn::LoadU(d, x);
-    for (i = lanes; i + lanes <= n; i += lanes) v = hn::Max(v, hn::LoadU(d, x + i));
+    hn::Mask<D> nan = hn::IsNaN(v);
+    for (i = lanes; i + lanes <= n; i += lanes) {
+      const V next = hn::LoadU(d, x + i);
+      nan = hn::Or(nan, hn::IsNaN(next));
+      v = hn::Max(v, next);
+    }
+    if (!hn::AllFalse(d, nan)) return NAN;
     m = hn::GetLane(hn::MaxOfLanes(d, v));
   }
   for (; i < n; ++i) m = std::isnan(x[i]) || x[i] > m ? x[i] : m;

@@ -56,6 +56,7 @@ Result<Prepared> prepare_pool(const Selection& s, int n, dnnl::algorithm algorit
 }  // namespace
 
 Result<Prepared> prepare_max_pool(const Selection& s, int n) {
+  if (!s.may_drop_nan()) return decline("an input holds NaN or infinity: oneDNN's maximum drops NaN");
   return prepare_pool(s, n, dnnl::algorithm::pooling_max, false);
 }
 
