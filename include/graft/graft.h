@@ -296,7 +296,9 @@ typedef struct graft_run_options {
 } graft_run_options;
 
 /* Runs the model once. Any number of threads may run one session at once; none waits for another.
- * Every input must be given, in any order when named; only the outputs that are wanted need to be. An input with
+ * Every input must be given, in any order when named; only the outputs that are wanted need to be. An initializer that
+ * the ONNX file (IR 4 and later) also lists as a graph input is not counted among the inputs, but may be given by its
+ * name; such a run is made on the host. An input with
  * another size than last time is fine where the model's dim is open. The first run of a shape plans; later ones with
  * all outputs in the caller's memory allocate nothing but what pieces on the host need.
  * options: NULL for none. On an error no `tensor` is set, and the caller's output memory may be written in part.

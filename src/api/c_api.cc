@@ -134,15 +134,15 @@ class Run {
   explicit Run(const session::Session& session)
       : session_(session),
         pool_(stack_.data(), stack_.size()),
-        in_(session.inputs().size(), &pool_),
-        given_(session.inputs().size(), 0, &pool_),
+        in_(session.all_inputs().size(), &pool_),
+        given_(session.all_inputs().size(), 0, &pool_),
         out_(session.outputs().size(), &pool_),
         wanted_(session.outputs().size(), nullptr, &pool_) {}
 
   Status take_input(const graft_input* element, size_t position) {
     GRAFT_TRY(const graft_input in, read_struct(element, "an input"));
-    GRAFT_TRY(const size_t at, place_of(session_.inputs(), in.name, position, "input"));
-    const engine::Port& port = session_.inputs()[at];
+    GRAFT_TRY(const size_t at, place_of(session_.all_inputs(), in.name, position, "input"));
+    const engine::Port& port = session_.all_inputs()[at];
     if (given_[at] != 0) return invalid(format("input '{}' is given twice", port.name));
     given_[at] = 1;
     GRAFT_TRY(const Shape shape, shape_of(in.rank, in.shape, port.name));
@@ -175,7 +175,7 @@ class Run {
   }
 
   Status go(const CancelToken* cancel) {
-    for (size_t i = 0; i < given_.size(); ++i) {
+    for (size_t i = 0; i < session_.inputs().size(); ++i) {
       if (given_[i] == 0) return invalid(format("input '{}' is missing", session_.inputs()[i].name));
     }
     engine::RunOptions options;
@@ -210,7 +210,8 @@ class Run {
     GRAFT_TRY(Tensor t, Tensor::allocate(DType::string, shape));
     size_t i = 0;
     for (std::string& s : t.span<std::string>()) {
-      if (data[i] == nullptr) return invalid(format("input '{}': string {} is null", session_.inputs()[at].name, i));
+      if (data[i] == nullptr)
+        return invalid(format("input '{}': string {} is null", session_.all_inputs()[at].name, i));
       s = data[i++];
     }
     in_[at].data = t.view().data;

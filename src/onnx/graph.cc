@@ -244,6 +244,24 @@ Status check_outputs(const Graph& graph) {
 
 }  // namespace
 
+Model with_inputs(const Model& model, const std::vector<std::string>& names) {
+  Model fed = model;
+  for (const std::string& name : names) {
+    const ir::Constant& value = *fed.graph.find_initializer(name)->value;
+    ValueInfo input;
+    input.name = name;
+    input.type.kind = ValueType::Kind::tensor;
+    input.type.dtype = value.dtype();
+    input.type.has_shape = true;
+    for (const int64_t d : value.shape()) input.type.dims.push_back({d, {}});
+    fed.graph.inputs.push_back(std::move(input));
+    std::erase(fed.overridable, name);
+    std::erase_if(fed.graph.initializers, [&](const Initializer& i) { return i.name == name; });
+    fed.graph.index_initializers();
+  }
+  return fed;
+}
+
 Status prepare(Model& model, const Limits& limits) {
   GRAFT_CHECK(fix_opsets(model));
   GRAFT_CHECK(inline_functions(model, limits));

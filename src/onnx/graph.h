@@ -146,6 +146,10 @@ struct Model {
   std::shared_ptr<const void> keeps;  // the mapped file or the memory's owner
 };
 
+// A prepared model in which some of its overridable initializers are graph inputs like any other, after the others:
+// what runs when a caller feeds them. Weights and bodies are shared. Every name must be one of `overridable`.
+Model with_inputs(const Model& model, const std::vector<std::string>& names);
+
 // What a model may cost, so that a small file cannot ask for a large machine.
 struct Limits {
   int depth = 64;                   // of bodies in bodies and of calls in calls, each

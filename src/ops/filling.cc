@@ -1,5 +1,5 @@
-// The part of MIL's tensor_operation family that makes elements rather than only moving them: fill, fill_like, tile, pad,
-// range_1d.
+// The part of MIL's tensor_operation family that makes elements rather than only moving them: fill, fill_like, tile,
+// pad, range_1d.
 #include <algorithm>
 
 #include "ops/moving.h"

@@ -90,6 +90,7 @@ struct Session::Impl {
   Options options;
   std::shared_ptr<const Env> env;
   std::vector<engine::Port> inputs, outputs;
+  std::vector<engine::Port> all_inputs;  // the inputs, then the overridable initializers
   Placement placement;
   std::vector<Diag> findings;
   std::map<std::string, std::string> metadata;
@@ -105,13 +106,16 @@ struct Session::Impl {
   mutable std::mutex fallback_mutex;
   mutable std::shared_ptr<const backend::Model> fallback;
   mutable std::atomic<bool> use_fallback{false};
+  // The whole model on the host with some overridable initializers as inputs, by their names; under fallback_mutex.
+  mutable std::map<std::vector<std::string>, std::shared_ptr<const backend::Model>> overridden;
 
   mutable std::mutex pool_mutex;
   mutable std::vector<std::unique_ptr<RunState>> pool;
 
   Status open_onnx(std::shared_ptr<const onnx::Model> model);
   Status open_package(const std::string& path);
-  Result<std::shared_ptr<const backend::Model>> load_host_program() const;
+  Result<std::shared_ptr<const backend::Model>> load_host_program(const onnx::HostProgram& program) const;
+  Result<std::shared_ptr<const backend::Model>> load_overridden(const std::vector<std::string>& names) const;
   Status plan_pieces();
   Status wire(const partition::Segment& segment);
   int slot(const std::string& name, const ir::Type& type);
@@ -119,6 +123,8 @@ struct Session::Impl {
 
   Status run(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
              const engine::RunOptions& run_options) const;
+  Status run_overridden(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
+                        const engine::RunOptions& run_options) const;
   Status run_fallback(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
                       const engine::RunOptions& run_options) const;
   Result<bool> run_stages(RunState& s, std::span<const TensorView> in, std::span<engine::OutputSlot> out,
@@ -146,10 +152,10 @@ void Session::Impl::add_ports() {
     slots[static_cast<size_t>(slot(outputs[i].name, outputs[i].type))].output = static_cast<int>(i);
 }
 
-Result<std::shared_ptr<const backend::Model>> Session::Impl::load_host_program() const {
+Result<std::shared_ptr<const backend::Model>> Session::Impl::load_host_program(const onnx::HostProgram& from) const {
   auto program = std::make_shared<ir::Program>();
-  program->metadata = host->program->metadata;
-  program->functions.push_back(ir::clone(host->main()));
+  program->metadata = from.program->metadata;
+  program->functions.push_back(ir::clone(from.main()));
   passes::PassContext context;
   GRAFT_CHECK(passes::run_host_pipeline(*program->functions[0], context));
   return backend::load_on_host(program, "main", env, options.engine);
@@ -228,13 +234,16 @@ Status Session::Impl::open_onnx(std::shared_ptr<const onnx::Model> model) {
   for (const ir::Value* v : main.inputs) inputs.push_back({v->name, v->type});
   for (size_t i = 0; i < main.body.outputs.size(); ++i)
     outputs.push_back({main.output_names[i], main.body.outputs[i]->type});
+  all_inputs = inputs;
   add_ports();
   for (const std::string& name : model->overridable) {
     Diag d;
     d.code = Code::overridable_initializer;
     d.tensor = name;
-    d.message = "an initializer that is also a graph input: its default is used";
+    d.message = "an initializer that is also a graph input: its default is baked in, a run that feeds it uses the host";
     findings.push_back(std::move(d));
+    const ir::Constant& value = *model->graph.find_initializer(name)->value;
+    all_inputs.push_back({name, ir::Type::tensor(value.dtype(), value.shape())});
   }
   const bool coreml =
       options.device != Device::cpu && (options.device != Device::automatic || backend::coreml_available());
@@ -257,7 +266,7 @@ Status Session::Impl::open_onnx(std::shared_ptr<const onnx::Model> model) {
   none.claim = false;
   GRAFT_TRY(partition, partition::partition(host, none));
   Stage stage;
-  GRAFT_TRY(stage.model, load_host_program());
+  GRAFT_TRY(stage.model, load_host_program(*host));
   for (const engine::Port& p : inputs) {
     stage.inputs.push_back(slot(p.name, p.type));
     stage.outside_in.push_back(p.type.dtype);
@@ -303,6 +312,7 @@ Status Session::Impl::open_package(const std::string& path) {
   };
   for (const engine::Port& p : stage.model->inputs()) inputs.push_back(port(p, main->inputs));
   for (const engine::Port& p : stage.model->outputs()) outputs.push_back(port(p, main->outputs));
+  all_inputs = inputs;
   for (const engine::Port& p : inputs) {
     stage.inputs.push_back(slot(p.name, p.type));
     stage.outside_in.push_back(p.type.dtype);
@@ -417,15 +427,55 @@ Status Session::Impl::run_fallback(std::span<const TensorView> in, std::span<eng
   {
     std::lock_guard lock(fallback_mutex);
     if (fallback == nullptr) {
-      GRAFT_TRY(fallback, load_host_program());
+      GRAFT_TRY(fallback, load_host_program(*host));
     }
     model = fallback;
   }
   return model->predict(in, out, run_options);
 }
 
+Result<std::shared_ptr<const backend::Model>> Session::Impl::load_overridden(
+    const std::vector<std::string>& names) const {
+  auto fed = std::make_shared<const onnx::Model>(onnx::with_inputs(*host->model, names));
+  GRAFT_TRY(const onnx::HostProgram lowered, onnx::lower_for_host(fed, options.lowering));
+  if (lowered.problems.empty()) return load_host_program(lowered);
+  Diag d;
+  d.code = Code::invalid_argument;
+  d.tensor = names[0];
+  d.message = "an initializer that the graph cannot do without while it is compiled: no other value can be fed";
+  d.inner = lowered.problems;
+  return fail(std::move(d));
+}
+
+Status Session::Impl::run_overridden(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
+                                     const engine::RunOptions& run_options) const {
+  std::vector<std::string> names;
+  std::vector<TensorView> fed(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(inputs.size()));
+  for (size_t i = inputs.size(); i < in.size(); ++i) {
+    if (in[i].dtype == DType::invalid) continue;
+    names.push_back(all_inputs[i].name);
+    fed.push_back(in[i]);
+  }
+  std::shared_ptr<const backend::Model> model;
+  {
+    std::lock_guard lock(fallback_mutex);
+    auto& have = overridden[names];
+    if (have == nullptr) {
+      GRAFT_TRY(have, load_overridden(names));
+    }
+    model = have;
+  }
+  return model->predict(fed, out, run_options);
+}
+
 Status Session::Impl::run(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
                           const engine::RunOptions& run_options) const {
+  if (in.size() == all_inputs.size() && in.size() > inputs.size() && out.size() == outputs.size()) {
+    const auto extra = in.subspan(inputs.size());
+    if (std::any_of(extra.begin(), extra.end(), [](const TensorView& v) { return v.dtype != DType::invalid; }))
+      return run_overridden(in, out, run_options);
+    in = in.first(inputs.size());
+  }
   if (in.size() != inputs.size() || out.size() != outputs.size()) {
     return fail(Code::invalid_argument, format("the model has {} inputs and {} outputs, got {} and {}", inputs.size(),
                                                outputs.size(), in.size(), out.size()));
@@ -510,6 +560,7 @@ Result<std::shared_ptr<const Session>> Session::open_memory(Bytes bytes, std::sh
 }
 
 std::span<const engine::Port> Session::inputs() const { return impl_->inputs; }
+std::span<const engine::Port> Session::all_inputs() const { return impl_->all_inputs; }
 std::span<const engine::Port> Session::outputs() const { return impl_->outputs; }
 
 namespace {
@@ -521,7 +572,7 @@ int index_of(std::span<const engine::Port> ports, std::string_view name) {
 }
 }  // namespace
 
-int Session::input_index(std::string_view name) const { return index_of(impl_->inputs, name); }
+int Session::input_index(std::string_view name) const { return index_of(impl_->all_inputs, name); }
 int Session::output_index(std::string_view name) const { return index_of(impl_->outputs, name); }
 
 Status Session::run(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,

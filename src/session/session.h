@@ -39,11 +39,16 @@ class Session {
   // where the package knows them, else its own).
   std::span<const engine::Port> inputs() const;
   std::span<const engine::Port> outputs() const;
-  int input_index(std::string_view name) const;  // -1 if there is none
+  // The inputs, and after them the initializers that the ONNX file (IR 4 and later) also lists as graph inputs: they
+  // have defaults, which are baked in, and need not be fed.
+  std::span<const engine::Port> all_inputs() const;
+  int input_index(std::string_view name) const;  // among all_inputs(); -1 if there is none
   int output_index(std::string_view name) const;
 
-  // In the order of inputs() and outputs(). An int64 value outside int32 at a Core ML border sends that run to the
-  // host.
+  // In the order of outputs() and of inputs(), or of all_inputs(), where a view without an element type stands for a
+  // default. A run that is fed such an initializer is made on the host: invalid_argument when the graph cannot do
+  // without its default (a weight that decides shapes, say). An int64 value outside int32 at a Core ML border sends
+  // that run to the host.
   Status run(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
              const engine::RunOptions& options = {}) const;
 

@@ -55,6 +55,7 @@ Result<BenchResult> bench(const std::string& path, std::shared_ptr<const Env> en
   GRAFT_TRY(r.inputs, make_inputs(*session, options.inputs));
   std::vector<TensorView> in;
   for (const InputTensor& i : r.inputs) in.push_back(i.tensor.view());
+  std::erase_if(r.inputs, [](const InputTensor& i) { return !i.tensor.valid(); });
   std::vector<engine::OutputSlot> out(session->outputs().size());
   start = Clock::now();
   GRAFT_CHECK(session->run(in, out));

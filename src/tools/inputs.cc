@@ -69,7 +69,7 @@ Result<Tensor> random_tensor(const std::string& name, DType dtype, const Shape& 
 class Maker {
  public:
   Maker(const session::Session& session, const InputOptions& options)
-      : session_(session), options_(options), made_(session.inputs().size()) {
+      : session_(session), options_(options), made_(session.all_inputs().size()) {
     if (session.partition() != nullptr && session.partition()->host != nullptr)
       defaults_ = session.partition()->host->main().default_dims;
   }
@@ -82,16 +82,21 @@ class Maker {
     for (const auto& [name, dims] : options_.shapes.shapes) {
       if (session_.input_index(name) < 0) return fail(Code::invalid_option, no_input("--shapes", name));
     }
-    for (size_t i = 0; i < made_.size(); ++i) {
+    const size_t needed = session_.inputs().size();
+    for (size_t i = 0; i < needed; ++i) {
       if (!made_[i].tensor.valid()) GRAFT_CHECK(invent(i));
     }
+    // An initializer that nobody feeds keeps its default.
+    if (std::none_of(made_.begin() + static_cast<std::ptrdiff_t>(needed), made_.end(),
+                     [](const InputTensor& t) { return t.tensor.valid(); }))
+      made_.resize(needed);
     return std::move(made_);
   }
 
  private:
   std::string no_input(std::string_view option, std::string_view name) const {
     std::vector<std::string> names;
-    for (const engine::Port& p : session_.inputs()) names.push_back(p.name);
+    for (const engine::Port& p : session_.all_inputs()) names.push_back(p.name);
     return format("{}: the model has no input '{}'; its inputs are {}", option, name, join(names, ", "));
   }
 
@@ -118,7 +123,7 @@ class Maker {
     std::string path;
     if (index >= 0) {
       path = text.substr(equals + 1);
-    } else if (text.find('=') == std::string::npos && made_.size() == 1) {
+    } else if (text.find('=') == std::string::npos && session_.inputs().size() == 1) {
       index = 0;
       path = text;
     } else if (text.find('=') == std::string::npos) {
@@ -126,7 +131,7 @@ class Maker {
     } else {
       return fail(Code::invalid_option, no_input("--input", text.substr(0, text.find('='))));
     }
-    const engine::Port& port = session_.inputs()[static_cast<size_t>(index)];
+    const engine::Port& port = session_.all_inputs()[static_cast<size_t>(index)];
     InputTensor& in = made_[static_cast<size_t>(index)];
     if (in.tensor.valid()) return fail(Code::invalid_option, format("--input: '{}' is given twice", port.name));
     in.name = port.name;
@@ -152,7 +157,7 @@ class Maker {
 
   // Learns the sizes of symbols from a tensor that was given.
   Status bind(size_t i, const Shape& shape) {
-    const engine::Port& port = session_.inputs()[i];
+    const engine::Port& port = session_.all_inputs()[i];
     const auto misfit = [&] {
       Diag d;
       d.code = Code::invalid_argument;

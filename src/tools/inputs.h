@@ -22,7 +22,8 @@ struct InputTensor {
   std::string source;  // the file, or "random"
 };
 
-// In the order of the session's inputs. Random floats are uniform in -1..1 (0..255 for image features of packages),
+// In the order of the session's inputs; of all_inputs() when an initializer is given a value, with invalid tensors for
+// those that keep their defaults. Random floats are uniform in -1..1 (0..255 for image features of packages),
 // random integers and bools 0 or 1 (indices into any table stay inside it); the same seed gives the same numbers on
 // every machine. Open dims of random inputs: `shapes`, then what the other inputs' files say about the same symbol,
 // then the model's default size, else the smallest that is legal, at least 1. Errors: invalid_option (unknown name,

@@ -128,6 +128,7 @@ Result<RunResult> run_model(const std::string& path, std::shared_ptr<const Env> 
   if (env->progress) env->progress("running", -1);
   start = Clock::now();
   GRAFT_TRY(std::vector<Tensor> tensors, run_once(*session, result.inputs));
+  std::erase_if(result.inputs, [](const InputTensor& i) { return !i.tensor.valid(); });
   result.run_ms = ms_since(start);
   const std::vector<std::string> labels = labels_of(*session);
   for (size_t i = 0; i < tensors.size(); ++i) {

@@ -177,6 +177,9 @@ Result<Verification> verify(const std::string& path, std::shared_ptr<const Env> 
   {
     GRAFT_TRY(const auto session, session::Session::open(path, env, host));
     GRAFT_TRY(out.inputs, make_inputs(*session, options.inputs));
+    if (out.inputs.size() > session->inputs().size())
+      return fail(Code::invalid_option,
+                  "--input: the program has an initializer's default baked in, so no other value can be verified");
     engine::RunOptions run;
     if (options.layers) run.observe = [&](const ir::Value& v, TensorView t) { intermediates.keep(v, t); };
     GRAFT_TRY(expected, run_once(*session, out.inputs, run));

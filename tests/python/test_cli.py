@@ -332,6 +332,24 @@ def test_scalars_go_through_a_package(tmp_path):
         assert np.load(tmp_path / "out" / "y.npy").tolist() == [9, 11, 13]
 
 
+def test_initializers_listed_as_inputs_can_be_fed(tmp_path):
+    weights = [helper.make_tensor("gain", TensorProto.FLOAT, (2,), [2, 3]), helper.make_tensor("to", TensorProto.INT64, (1,), [2])]
+    nodes = [helper.make_node("Reshape", ["x", "to"], ["a"]), helper.make_node("Mul", ["a", "gain"], ["y"])]
+    inputs = [value("x", TensorProto.FLOAT, [1, 2]), value("gain", TensorProto.FLOAT, [2]), value("to", TensorProto.INT64, [1])]
+    model = save(tmp_path / "m.onnx", nodes, inputs, [value("y", TensorProto.FLOAT, [2])], weights)
+    for name, a in {"x": np.float32([[1, 10]]), "gain": np.float32([5, 7]), "wrong": np.float32([5, 7, 9])}.items():
+        np.save(tmp_path / f"{name}.npy", a)
+    given = ["--input", f"x={tmp_path}/x.npy", "--output", tmp_path / "out"]
+    for more, want in ([[], [2, 30]], [["--input", f"gain={tmp_path}/gain.npy"], [5, 70]]):
+        for device in ("cpu", "coreml"):
+            j = report("run", model, *given, *more, "--device", device)
+            assert np.load(tmp_path / "out" / "y.npy").tolist() == want
+            assert [i["name"] for i in j["inputs"]] == ["x", "gain"][: 1 + len(more) // 2]
+            assert any(f["code"] == "overridable_initializer" and f["tensor"] == "gain" for f in j["findings"])
+    assert "gain" in graft("run", model, *given, "--input", f"gain={tmp_path}/wrong.npy", code=FAILED).stderr
+    assert "baked" in graft("verify", model, "--input", f"gain={tmp_path}/gain.npy", code=USAGE).stderr
+
+
 def test_run_takes_npy_in_any_order_of_memory(tmp_path):
     x = np.random.default_rng(0).random((1, 1, 32, 32), dtype=np.float32)
     results = []

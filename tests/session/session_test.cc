@@ -150,6 +150,27 @@ TEST(Session, OverridableInitializersAreAFinding) {
   EXPECT_EQ(findings[0].code, Code::overridable_initializer);
 }
 
+// y = relu(x * scale + bias), scale an initializer that is listed as an input too.
+TEST(Session, OverridableInitializersCanBeFed) {
+  for (const char* device : {"cpu", "coreml"}) {
+    const auto s = open(model("small/overridable_ir8.onnx"), {{"device", device}});
+    ASSERT_TRUE(s) << render(s.error());
+    ASSERT_EQ((*s)->inputs().size(), 1U);
+    ASSERT_EQ((*s)->all_inputs().size(), 2U);
+    const std::vector<Tensor> x = random_inputs(**s, 2, 1);
+    const auto baked = run(**s, x);
+    ASSERT_TRUE(baked) << render(baked.error());
+    Tensor zero(DType::f32, (*s)->all_inputs()[1].type.shape());
+    std::fill_n(zero.span<float>().data(), zero.count(), 0.0F);
+    const auto fed = run(**s, {x[0], zero});
+    ASSERT_TRUE(fed) << render(fed.error());
+    EXPECT_GT(largest_difference((*baked)[0], (*fed)[0]), 0);
+    const auto again = run(**s, {x[0], Tensor()});
+    ASSERT_TRUE(again) << render(again.error());
+    EXPECT_EQ(largest_difference((*baked)[0], (*again)[0]), 0);
+  }
+}
+
 TEST(Session, WrongInputsAreExplained) {
   const auto s = open(model("digits.onnx"), {{"device", "cpu"}});
   ASSERT_TRUE(s);
