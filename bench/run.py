@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Graft against onnxruntime, fp32 on the CPU, in the same run.
 
-    bench/run.py [--threads 1] [--rounds 5] [--runs 40] [--models NAME,NAME] [--compile]
+    bench/run.py [--threads 1] [--rounds 5] [--runs 40] [--models NAME,NAME] [--compile] [--half]
 
 Each round runs both contenders, one fresh process after the other, so that a noisy machine hits both; a round's ratio is
 Graft's median time over onnxruntime's. Printed: the median of the rounds' medians, the best, and the ratio's median and
-range. Below 1 Graft is faster. `load` is opening the model (and, for Graft, planning in the first run is `first`).
+range. Below 1 Graft is faster. `load` is opening the model, planning and packing of weights included; `first` is the
+first run after it.
 --compile times `graft compile` of resnet18 as a whole process, with its peak memory beyond the mapped file.
+--half times each model's fp16 package against the model itself in fp32, both in Graft.
 """
 
 import argparse
@@ -24,7 +26,8 @@ ZOO = os.path.join(os.path.dirname(ROOT), "shared", "models", "zoo")
 
 
 def graft_side(model, a):
-    out = subprocess.run([GRAFT, "bench", model, "--device", "cpu", "--threads", str(a.threads), "--runs", str(a.runs),
+    device = [] if model.endswith(".mlpackage") else ["--device", "cpu"]
+    out = subprocess.run([GRAFT, "bench", model, *device, "--threads", str(a.threads), "--runs", str(a.runs),
                           "--warmup", str(a.warmup), "--json"], capture_output=True, text=True, check=True).stdout
     return json.loads(out)
 
@@ -57,6 +60,20 @@ def compile_side(a):
           f"{(min(peaks) - size) / 1e6:.0f} MB beyond the mapped file of {size / 1e6:.0f} MB")
 
 
+def half_side(names, a):
+    for name in names:
+        model = os.path.join(ZOO, name + ".onnx")
+        with tempfile.TemporaryDirectory() as d:
+            package = os.path.join(d, name + ".mlpackage")
+            subprocess.run([GRAFT, "compile", model, "-o", package, "--precision", "float16"], capture_output=True, check=True)
+            full, half = [], []
+            for _ in range(a.rounds):
+                full.append(graft_side(model, a)["run_ms"]["median"])
+                half.append(graft_side(package, a)["run_ms"]["median"])
+        print(f"{name:18} fp16 package {statistics.median(half):8.2f}  fp32 model {statistics.median(full):8.2f}  "
+              f"{spread([x / y for x, y in zip(half, full)])}", flush=True)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--threads", type=int, default=1)
@@ -65,6 +82,7 @@ def main():
     p.add_argument("--warmup", type=int, default=5)
     p.add_argument("--models", default="resnet18,mobilenet_v2,squeezenet1_1,efficientnet_b0")
     p.add_argument("--compile", action="store_true")
+    p.add_argument("--half", action="store_true")
     a = p.parse_args()
     if not os.path.isdir(ZOO):
         print("skipped: ../shared/models/zoo is not here")
@@ -86,6 +104,8 @@ def main():
         print(f"{name:18} {statistics.median(g):8.2f} {min(r['run_ms']['min'] for r in ours):8.2f} {statistics.median(o):8.2f} "
               f"{min(r['run_ms']['min'] for r in theirs):8.2f}  {spread([x / y for x, y in zip(g, o)]):22} {statistics.median(gl):7.1f} "
               f"{statistics.median(ol):7.1f}  {spread([x / y for x, y in zip(gl, ol)])}   first {statistics.median([r['first_ms'] for r in ours]):.1f}", flush=True)
+    if a.half:
+        half_side(a.models.split(","), a)
     if a.compile:
         compile_side(a)
 

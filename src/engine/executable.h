@@ -52,9 +52,9 @@ struct Placement {
 //
 // Threads: own kernels use env->parallel_for only. oneDNN as it ships here is built for OpenMP: each run sets the
 // calling thread's OpenMP team to env->threads(), so that one thread means one thread, and restores it afterwards.
-// Memory: a run whose outputs are all given and whose shapes were seen before allocates nothing. Outputs must not
-// overlap inputs or each other. Denormals are flushed to zero inside runs; the caller's floating point mode is
-// restored.
+// Memory: a run whose outputs are all given and whose shapes were seen before allocates nothing, but for what oneDNN
+// does inside: a few small blocks for each primitive. Outputs must not overlap inputs or each other. Denormals are
+// flushed to zero inside runs; the caller's floating point mode is restored.
 // NaN: where an input holds NaN or infinity, NaN goes as far as the reference kernels let it. A NaN that the run itself
 // makes of finite inputs may become a bound in a relu or clip that is fused into a convolution or product.
 class Executable {

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 namespace {
 
 std::atomic<long> alive{0}, base{0}, peak{0}, largest{0};
 std::atomic<size_t> limit{SIZE_MAX};
 thread_local long count = 0;
+thread_local void (*hook)() = nullptr;
 
 void raise_to(std::atomic<long>& figure, long value) {
   for (long now = figure; value > now && !figure.compare_exchange_weak(now, value);) {
@@ -21,6 +23,13 @@ void raise_to(std::atomic<long>& figure, long value) {
 
 void* note(void* p, size_t size) {
   ++count;
+  if (hook != nullptr) {
+    const long now = count;
+    auto* const call = std::exchange(hook, nullptr);
+    call();
+    hook = call;
+    count = now;
+  }
   if (p == nullptr) return nullptr;
   raise_to(largest, static_cast<long>(size));
   const long mine = static_cast<long>(malloc_usable_size(p));
@@ -84,6 +93,7 @@ AllocationLimit::AllocationLimit(size_t bytes) { limit = bytes; }
 AllocationLimit::~AllocationLimit() { limit = SIZE_MAX; }
 size_t largest_allocation() { return static_cast<size_t>(largest.load()); }
 long allocations_of_this_thread() { return count; }
+void on_allocation(void (*h)()) { hook = h; }
 size_t peak_allocated() { return static_cast<size_t>(peak.load()); }
 
 }  // namespace graft::test

@@ -12,6 +12,9 @@ size_t largest_allocation();        // bytes, since watch_allocations()
 size_t peak_allocated();            // bytes alive at once above those alive at watch_allocations()
 long allocations_of_this_thread();  // since the thread began
 
+// Called on this thread at every request while it is set; what the hook itself asks for is not counted. Null: none.
+void on_allocation(void (*hook)());
+
 // While it lives, a request for more than `bytes` at once finds no memory. Code that asks without looking for failure
 // ends the test program: by std::bad_alloc, not by taking the machine's memory.
 class AllocationLimit {
