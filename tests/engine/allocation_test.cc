@@ -87,9 +87,9 @@ void attribute() {
   ++by_others;
 }
 
-// dnnl_primitive_execute() of oneDNN 3.2 copies the arguments that it is given into a map of its own (buckets and a node
-// for each), and kernels with binary post-ops list the operands of those: no caller can change that. It is bounded for
-// each primitive, and nothing else in a run allocates.
+// dnnl_primitive_execute() of oneDNN 3.2 copies the arguments that it is given into a map of its own (buckets and a
+// node for each), and kernels with binary post-ops list the operands of those: no caller can change that. It is bounded
+// for each primitive, and nothing else in a run allocates.
 TEST(Allocation, OnlyOneDnnsOwnWithOneDnn) {
   const Tensor x = random_tensor(DType::f32, {1, 8, 16, 16}, 1);
   const auto e = load(sample(true, false));
