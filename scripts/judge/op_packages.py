@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Runs the one-operator ML Programs that Apple's own operator tests make (../shared/op_packages.tar.gz).
 
-    scripts/judge/op_packages.py [--only SUBSTRING] [--verbose]
+    scripts/judge/op_packages.py [--only SUBSTRING] [--verbose] [--rewrite]
 
 Prints pass / unsupported / wrong. Tolerance: the case's own atol and rtol; for cases with fp16 inside (compiled for it, or
 with fp16 data), 1 % of the expected range (../shared/README.md says why). Random operators are judged by shape and by their mean and deviation. Cases known to
-be wrong in themselves are listed in EXCEPTIONS with the reason. Exit status 1 if one is wrong.
+be wrong in themselves are listed in EXCEPTIONS with the reason. With --rewrite every package is also written again by
+Graft (tests/rewrite_packages of the build), for the opset that it was made for, and the copies of those that pass are
+judged in the same way: what Apple's tools write is legal, so all of it must be written again. Exit status 1 if one is
+wrong.
 """
 
 import argparse
@@ -14,13 +17,14 @@ import concurrent.futures
 import glob
 import json
 import os
+import subprocess
 import sys
 import tarfile
 import tempfile
 
 import numpy as np
 
-from common import SHARED, Failed, file_name, graft, range_error, run
+from common import GRAFT, SHARED, Failed, file_name, graft, range_error, run
 
 # Substring of the case's name: why the expectation is wrong in itself.
 EXCEPTIONS = {}
@@ -29,9 +33,17 @@ GAPS = {"TestFill.test_builder_to_backend_symbolic.0": "the length of `shape` is
 NUMPY = {"fp32": np.float32, "fp16": np.float16, "int32": np.int32, "int8": np.int8}
 
 
-def judge(folder):
+def rewrite(folders):
+    """Writes model.mlpackage of each folder again as again.mlpackage; returns what became of each."""
+    pairs = [(os.path.join(f, "model.mlpackage"), os.path.join(f, "again.mlpackage")) for f in folders]
+    driver = os.path.join(os.path.dirname(os.path.abspath(GRAFT)), "tests", "rewrite_packages")
+    p = subprocess.run([driver], input="".join(f"{a}\t{b}\n" for a, b in pairs), capture_output=True, text=True, check=True)
+    return dict(zip(folders, p.stdout.splitlines(), strict=True))
+
+
+def judge(folder, package="model.mlpackage"):
     meta = json.load(open(os.path.join(folder, "meta.json")))
-    package = os.path.join(folder, "model.mlpackage")
+    package = os.path.join(folder, package)
     load = lambda kind: {os.path.basename(f)[len(kind) + 1:-4]: np.load(f, allow_pickle=False) for f in glob.glob(os.path.join(glob.escape(folder), kind + ".*.npy"))}
     want, inputs = load("out"), load("in")
     half = meta.get("precision") == "fp16" or any(a.dtype == np.float16 for a in [*want.values(), *inputs.values()])
@@ -77,12 +89,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--rewrite", action="store_true")
     args = parser.parse_args()
     archive = os.path.join(SHARED, "op_packages.tar.gz")
     if not os.path.exists(archive):
         print("skipped: ../shared/op_packages.tar.gz is not here")
         return 0
-    counts, by_op, bad = collections.Counter(), collections.defaultdict(collections.Counter), []
+    counts, by_op, bad, passed = collections.Counter(), collections.defaultdict(collections.Counter), [], []
     with tempfile.TemporaryDirectory() as scratch:
         with tarfile.open(archive) as t:
             t.extractall(scratch, filter="data") if hasattr(tarfile, "data_filter") else t.extractall(scratch)
@@ -96,6 +109,7 @@ def main():
                 if verdict in ("wrong", "error") and (excused or gap):
                     verdict, why = ("excused", excused) if excused else ("gap", gap)
                     print(f"{verdict.upper()} {name}: {why}")
+                passed += [folder] * (verdict == "pass")
                 counts[verdict] += 1
                 if verdict in ("wrong", "error"):
                     bad.append((name, verdict, why))
@@ -103,11 +117,19 @@ def main():
                     by_op[why][verdict] += 1
                 if args.verbose:
                     print(f"{verdict:12s} {name} {why}")
+            if args.rewrite:
+                answers = rewrite(passed)
+                again = [f for f in passed if answers[f] == "ok"]
+                bad += [(os.path.basename(f), "not written again", a) for f, a in answers.items() if a != "ok"]
+                for folder, (verdict, why) in zip(again, pool.map(lambda f: judge(f, "again.mlpackage"), again)):
+                    counts["pass when written again"] += verdict == "pass"
+                    if verdict != "pass":
+                        bad.append((os.path.basename(folder), f"{verdict} when written again", why))
     for name, verdict, why in bad:
         print(f"{verdict.upper()} {name}: {why}")
     for why, c in sorted(by_op.items(), key=lambda x: -sum(x[1].values()))[:40]:
         print(f"unsupported x{sum(c.values())}: {why}")
-    print(", ".join(f"{n} {v}" for v, n in counts.most_common()), f"of {sum(counts.values())} ML Programs")
+    print(", ".join(f"{n} {v}" for v, n in counts.most_common()), f"of {len(folders)} ML Programs")
     return 1 if bad else 0
 
 

@@ -1,0 +1,33 @@
+// rewrite_packages: reads lines "FROM<tab>TO" and writes each package FROM again at TO, for the opset that it was read
+// with. A line of text an answer: "ok", or "refused" or "unread" and why. For scripts/judge/op_packages.py --rewrite.
+#include <iostream>
+
+#include "coreml/package.h"
+#include "ops/table.h"
+
+namespace graft::coreml {
+namespace {
+
+std::string first_line(const Diag& d) {
+  const std::string text = render(d);
+  return text.substr(0, text.find('\n'));
+}
+
+std::string rewrite(const std::string& from, const std::string& to) {
+  const Result<Model> model = read_package(from, ops::table());
+  if (!model) return "unread " + first_line(model.error());
+  const Status s =
+      write_package(*model->program, to, {.opset = model->opset, .overwrite = true, .metadata = model->metadata});
+  return s ? "ok" : "refused " + first_line(s.error());
+}
+
+}  // namespace
+}  // namespace graft::coreml
+
+int main() {
+  for (std::string line; std::getline(std::cin, line);) {
+    const size_t tab = line.find('\t');
+    if (tab == std::string::npos) return 2;
+    std::cout << graft::coreml::rewrite(line.substr(0, tab), line.substr(tab + 1)) << std::endl;
+  }
+}

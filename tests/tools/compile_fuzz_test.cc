@@ -1,0 +1,156 @@
+// Damaged ONNX models all the way: read, lowered, claimed, written as packages, read back, and run on the host and from
+// the packages. Whatever can still be read ends in a clear error or a result, in little time and memory.
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <gtest/gtest.h>
+
+#include "ir/text.h"
+#include "onnx/reader.h"
+#include "ops/table.h"
+#include "support/allocations.h"
+#include "support/mutate.h"
+#include "tools/compile.h"
+#include "tools/run_model.h"
+
+namespace graft::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kRounds = 1000;
+constexpr size_t kAtOnce = size_t{32} << 20, kMemory = size_t{256} << 20;
+constexpr std::chrono::seconds kTime{20};  // sanitizers and busy machines included
+
+struct Case {
+  const char* file;
+  const char* open_input;  // given a size here
+  std::vector<onnx::DimSpec> dims;
+};
+void PrintTo(const Case& c, std::ostream* os) { *os << c.file; }
+
+std::string load(const std::string& name) {
+  std::ifstream in(GRAFT_SOURCE_DIR "/models/small/" + name, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class CompileFuzz : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / ("graft_fuzz_" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    random_sizes_.shapes[GetParam().open_input] = GetParam().dims;
+    if (GetParam().dims.empty()) random_sizes_.shapes.clear();
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void expect_clear(const Diag& d, const std::string& what) {
+    ++errors_;
+    EXPECT_FALSE(d.message.empty()) << what;
+    EXPECT_NE(d.code, Code::internal) << what << ": " << render(d);
+  }
+
+  RunModelOptions run_options(const char* device) const {
+    RunModelOptions o;
+    o.session = *session::parse_options(std::vector<session::NamedOption>{{"device", device}});
+    o.inputs.shapes = random_sizes_;
+    return o;
+  }
+
+  bool run(const std::string& path, const std::string& what) {
+    const Result<RunResult> r = run_model(path, env_, run_options("cpu"));
+    if (!r) expect_clear(r.error(), what);
+    runs_ += r ? 1 : 0;
+    return r.has_value();
+  }
+
+  void all_the_way(const std::string& bytes, const std::string& what) {
+    const std::string model = (folder_ / "model.onnx").string(), out = (folder_ / "out").string();
+    std::ofstream(model, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    const bool runs = run(model, what + " on the host");
+    CompileOptions options;
+    options.session = *session::parse_options({});
+    options.allow_partial = true;
+    options.overwrite = true;
+    const Result<Compilation> c =
+        compile(model, out, *env_, options, [](const Compilation&) { return std::string("{}\n"); });
+    if (!c) return expect_clear(c.error(), what + " compiled");
+    for (const Diag& d : c->verdict.refusals) EXPECT_NE(d.code, Code::internal) << what << ": " << render(d);
+    for (const WrittenPackage& p : c->packages) {
+      const std::string package = (fs::path(out) / p.path).string();
+      ++packages_;
+      const Result<coreml::Model> m = coreml::read_package(package, ops::table());
+      if (!m) {  // only what contradicts itself for every size that a package takes, and those are never 0
+        expect_clear(m.error(), what + " read back");
+        EXPECT_FALSE(runs) << what << ": " << render(m.error());
+        continue;
+      }
+      expect_text_reads_back(*m->program, what);
+      if (c->packages.size() == 1) run(package, what + " as a package");
+    }
+  }
+
+  void expect_text_reads_back(const ir::Program& program, const std::string& what) {
+    const std::string text = ir::to_text(program);
+    const auto again = ir::parse_text(text, ops::table());
+    ASSERT_TRUE(again) << what << ": " << render(again.error()) << "\n" << text;
+    EXPECT_EQ(ir::to_text(**again), text) << what;
+  }
+
+  std::shared_ptr<const Env> env_ = std::make_shared<const Env>(1);
+  onnx::LowerOptions random_sizes_;
+  fs::path folder_;
+  int errors_ = 0, runs_ = 0, packages_ = 0;
+};
+
+TEST_P(CompileFuzz, EndsInAnErrorOrAResult) {
+  const std::string good = load(GetParam().file), other = load("fp16_traps.onnx");
+  ASSERT_FALSE(good.empty());
+  all_the_way(good, "as it is");
+  ASSERT_EQ(errors_, 0);
+  ASSERT_EQ(runs_, 2);
+  test::Random random(20240302);
+  for (int round = 0; round < kRounds && !HasFailure(); ++round) {
+    const int kind = round % test::kByteMutations;
+    const std::string bad = test::mutated(kind, good, other, random);
+    const std::string what = "round " + std::to_string(round) + ", kind " + std::to_string(kind);
+    RecordProperty("last", what);
+    if (!onnx::read_memory(Bytes(reinterpret_cast<const std::byte*>(bad.data()), bad.size()), "")) {
+      ++errors_;  // tests/onnx/mutate_test.cc looks at these
+      continue;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    test::watch_allocations();
+    {
+      const test::AllocationLimit limit(kAtOnce);
+      all_the_way(bad, what);
+    }
+    EXPECT_LT(test::peak_allocated(), kMemory) << what;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, kTime) << what;
+    if (HasFailure()) {
+      const char* keep = std::getenv("GRAFT_TEST_KEEP");  // a file for the model that failed
+      if (keep != nullptr) std::ofstream(keep, std::ios::binary) << bad;
+    }
+  }
+  EXPECT_GT(errors_, 100);
+  EXPECT_GT(runs_, 20);
+  EXPECT_GT(packages_, 10);
+  RecordProperty("errors", errors_);
+  RecordProperty("runs", runs_);
+  RecordProperty("packages", packages_);
+}
+
+INSTANTIATE_TEST_SUITE_P(SmallModels, CompileFuzz,
+                         testing::Values(Case{"conv_relu_pool.onnx", "", {}}, Case{"if_branches.onnx", "", {}},
+                                         Case{"dynamic_heads.onnx", "x", {{2, 2, {}}, {5, 5, {}}, {8, 8, {}}}}),
+                         [](const auto& info) {
+                           const std::string file = info.param.file;
+                           return file.substr(0, file.find('.'));
+                         });
+
+}  // namespace
+}  // namespace graft::tools
