@@ -90,8 +90,11 @@ HWY_INLINE V gelu_of(V x) {
   const V z = hn::Mul(x, set(0.70710678118654752f)), a = hn::Abs(z);
   const V half = hn::Mul(set(0.5f), x);
   const V near = hn::MulAdd(half, erf_small(z), half);
-  const V c = erfc_large(hn::Min(hn::Max(a, set(1.0f)), set(9.0f)));  // of |z|
-  const V far = hn::IfThenElse(hn::Lt(x, set(0.0f)), hn::Mul(half, c), hn::NegMulAdd(half, c, x));
+  // Of |z|; beyond 9 it is 0 here, and what is right of it is x, infinity too.
+  const hn::Mask<D> beyond = hn::Gt(a, set(9.0f));
+  const V c = hn::IfThenZeroElse(beyond, erfc_large(hn::Min(hn::Max(a, set(1.0f)), set(9.0f))));
+  const V right = hn::IfThenElse(beyond, x, hn::NegMulAdd(half, c, x));
+  const V far = hn::IfThenElse(hn::Lt(x, set(0.0f)), hn::Mul(half, c), right);
   return hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Lt(a, set(1.0f)), near, far));
 }
 
