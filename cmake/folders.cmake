@@ -20,7 +20,8 @@ graft_folder(engine APART ARROWS passes  PRIVATE hwy::hwy graft::onednn
 graft_folder(partition ARROWS onnx passes coreml)
 graft_folder(cache     ARROWS base)
 graft_folder(backend   ARROWS engine coreml)
-graft_folder(session APART ARROWS base ir ops onnx passes coreml engine partition cache backend)
+graft_folder(session APART ARROWS base ir ops onnx passes coreml engine partition cache backend
+             PRIVATE nlohmann_json::nlohmann_json)
 graft_folder(tools APART   ARROWS session PRIVATE graft::stb)
 graft_folder(report    ARROWS tools   PRIVATE nlohmann_json::nlohmann_json)
 graft_folder(api       ARROWS report  PRIVATE graft::headers)

@@ -92,7 +92,9 @@ ConstantPtr Constant::of(const Tensor& tensor) { return borrow(tensor.view(), te
 
 ConstantPtr Constant::scalar(DType dtype, double value) {
   Tensor t(dtype, Shape{});
-  store(dtype, t.mutable_view().data, 0, value, static_cast<int64_t>(value));
+  // As an integer only where one is asked for: NaN and 1e30 have none.
+  const int64_t whole = is_float(dtype) ? 0 : element_as_int({DType::f64, Shape{}, &value}, 0);
+  store(dtype, t.mutable_view().data, 0, value, whole);
   return of(std::move(t));
 }
 

@@ -6,40 +6,12 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "onnx/reader.h"
+#include "session/onnx_types.h"
 
 namespace graft::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-// JSON text of a name: quotes, backslashes and control characters escaped. Names are UTF-8 already.
-std::string json_string(std::string_view s) {
-  std::string out = "\"";
-  for (const char c : s) {
-    if (c == '"' || c == '\\')
-      out += '\\', out += c;
-    else if (static_cast<unsigned char>(c) < 0x20)
-      out += format("\\u{:04x}", static_cast<int>(c));
-    else
-      out += c;
-  }
-  return out + '"';
-}
-
-// {"tokens": "int64", "rate": "fp32[]"}: the interface values whose ONNX type the package could not keep, "[]" where
-// that is a scalar. Sessions read it back.
-std::string onnx_types(const partition::Segment& s) {
-  std::string json;
-  for (const auto* borders : {&s.inputs, &s.outputs}) {
-    for (const onnx::Border& b : *borders) {
-      const bool scalar = b.onnx_type.rank() == 0 && b.type.rank() != 0;
-      if (b.onnx_type.dtype == b.type.dtype && !scalar) continue;
-      json += format("{}{}: {}", json.empty() ? "{" : ", ", json_string(b.name),
-                     json_string(format("{}{}", graft::name(b.onnx_type.dtype), scalar ? "[]" : "")));
-    }
-  }
-  return json.empty() ? json : json + "}";
-}
 
 WrittenPackage written(const partition::Segment& s, std::string shown, const std::string& real) {
   WrittenPackage w;
@@ -91,7 +63,7 @@ Status write_segment(const partition::Segment& segment, const std::string& path,
   coreml::WriteOptions write;
   write.opset = segment.opset;
   write.overwrite = overwrite;
-  if (std::string types = onnx_types(segment); !types.empty()) write.metadata["com.graft.onnx.types"] = types;
+  session::add_onnx_types(segment, write.metadata);
   return coreml::write_package(*segment.program, path, write);
 }
 

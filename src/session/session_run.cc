@@ -1,0 +1,219 @@
+// One run: the stages in order, values converted where a Core ML program's types are narrower than ONNX's, and the host
+// in place of all stages where a value does not fit or a piece fails. What a run needs beside the caller's memory is
+// pooled, so that steady-state runs of one-piece models allocate nothing.
+#include <algorithm>
+
+#include "base/format.h"
+#include "base/half.h"
+#include "session/impl.h"
+
+namespace graft::session {
+namespace {
+
+// Element by element, between the dtypes that borders convert: integers, bool, fp16, fp32, fp64. False when an integer
+// does not fit.
+bool convert(const TensorView& from, const MutableTensorView& to) {
+  const IntRange fits = int_range(to.dtype);
+  for (int64_t i = 0, n = from.count(); i < n; ++i) {
+    if (is_float(from.dtype)) {
+      const double v = element_as_double(from, i);
+      if (to.dtype == DType::f32)
+        to.as<float>()[i] = static_cast<float>(v);
+      else if (to.dtype == DType::f16)
+        to.as<Half>()[i] = Half(v);
+      else if (to.dtype == DType::f64)
+        to.as<double>()[i] = v;
+      else
+        return false;
+      continue;
+    }
+    const int64_t v = element_as_int(from, i);
+    if (v < fits.lo || v > fits.hi) return false;
+    switch (to.dtype) {
+      case DType::i64: to.as<int64_t>()[i] = v; break;
+      case DType::i32: to.as<int32_t>()[i] = static_cast<int32_t>(v); break;
+      case DType::boolean: to.as<bool>()[i] = v != 0; break;
+      case DType::u8: to.as<uint8_t>()[i] = static_cast<uint8_t>(v); break;
+      case DType::i8: to.as<int8_t>()[i] = static_cast<int8_t>(v); break;
+      case DType::i16: to.as<int16_t>()[i] = static_cast<int16_t>(v); break;
+      case DType::u16: to.as<uint16_t>()[i] = static_cast<uint16_t>(v); break;
+      case DType::f32: to.as<float>()[i] = static_cast<float>(v); break;
+      default: return false;
+    }
+  }
+  return true;
+}
+
+// A tensor of that type, reusing `have` when it fits and nobody else holds it.
+Result<Tensor> reuse(Tensor have, DType dtype, const Shape& shape) {
+  if (have.valid() && have.dtype() == dtype && have.shape() == shape && have.storage().use_count() == 1) return have;
+  return Tensor::allocate(dtype, shape);
+}
+
+}  // namespace
+
+std::unique_ptr<RunState> Session::Impl::take_state() const {
+  std::lock_guard lock(pool_mutex);
+  if (pool.empty()) return std::make_unique<RunState>();
+  std::unique_ptr<RunState> s = std::move(pool.back());
+  pool.pop_back();
+  return s;
+}
+
+void Session::Impl::give_back(std::unique_ptr<RunState> state) const {
+  for (engine::OutputSlot& o : state->out) o.owned = Tensor();
+  std::lock_guard lock(pool_mutex);
+  pool.push_back(std::move(state));
+}
+
+// False: an integer left int32 on its way into a Core ML piece; the run has to be made on the host.
+Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span<engine::OutputSlot> out,
+                                      const engine::RunOptions& run_options) const {
+  const std::span<const engine::Port> in_ports = stage.model->inputs(), out_ports = stage.model->outputs();
+  s.in.resize(in_ports.size());
+  if (s.narrowed.size() < in_ports.size()) s.narrowed.resize(in_ports.size());
+  for (size_t i = 0; i < in_ports.size(); ++i) {
+    const size_t from = static_cast<size_t>(stage.inputs[i]);
+    s.in[i] = s.values[from];
+    // Core ML's inputs have a rank: a scalar goes in as one element.
+    if (slots[from].type.rank() == 0 && in_ports[i].type.rank() == 1 && s.in[i].shape.empty()) s.in[i].shape = Shape{1};
+    const DType want = in_ports[i].type.dtype;
+    if (s.in[i].dtype == want || s.in[i].dtype != stage.outside_in[i]) continue;
+    GRAFT_TRY(s.narrowed[i], reuse(std::move(s.narrowed[i]), want, s.in[i].shape));
+    if (!convert(s.in[i], s.narrowed[i].mutable_view())) return false;
+    s.in[i] = s.narrowed[i].view();
+  }
+  s.out.clear();
+  s.out.resize(out_ports.size());
+  for (size_t i = 0; i < out_ports.size(); ++i) {
+    const int port = slots[static_cast<size_t>(stage.outputs[i])].output;
+    if (port >= 0 && out_ports[i].type.dtype == stage.outside_out[i])
+      s.out[i].memory = out[static_cast<size_t>(port)].memory;
+  }
+  GRAFT_CHECK(stage.model->predict(s.in, s.out, run_options));
+  for (size_t i = 0; i < out_ports.size(); ++i) {
+    const size_t at = static_cast<size_t>(stage.outputs[i]);
+    Tensor made = std::move(s.out[i].owned);
+    if (made.valid() && made.dtype() != stage.outside_out[i]) {
+      GRAFT_TRY(Tensor wide, Tensor::allocate(stage.outside_out[i], made.shape()));
+      if (!convert(made.view(), wide.mutable_view()))
+        return fail(Code::internal, "a result does not fit its ONNX type");
+      made = std::move(wide);
+    }
+    if (!made.valid()) {
+      s.values[at] = s.out[i].memory;
+      continue;
+    }
+    s.values[at] = made.view();
+    s.owned[at] = std::move(made);
+  }
+  return true;
+}
+
+Result<bool> Session::Impl::run_stages(RunState& s, std::span<const TensorView> in, std::span<engine::OutputSlot> out,
+                                       const engine::RunOptions& run_options) const {
+  s.values.resize(slots.size());
+  s.owned.resize(slots.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (slots[i].input >= 0) s.values[i] = in[static_cast<size_t>(slots[i].input)];
+  }
+  for (const Stage& stage : stages) {
+    GRAFT_TRY(const bool done, run_stage(stage, s, out, run_options));
+    if (!done) return false;
+  }
+  // Results that are not in the caller's memory yet: handed over, or copied when the stage could not write there.
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (slots[i].output < 0) continue;
+    engine::OutputSlot& o = out[static_cast<size_t>(slots[i].output)];
+    const TensorView v = s.values[i];
+    if (o.memory.data == nullptr) {
+      o.owned = s.owned[i].valid() ? s.owned[i] : Tensor::copy_of(v);
+    } else if (o.memory.data != v.data) {
+      if (o.memory.dtype != v.dtype || !(o.memory.shape == v.shape)) {
+        return fail(Code::invalid_argument,
+                    format("output '{}' is {}, the memory given is for {}", slots[i].name, describe(v.dtype, v.shape),
+                           describe(o.memory.dtype, o.memory.shape)));
+      }
+      std::memcpy(o.memory.data, v.data, v.bytes());
+    }
+    s.owned[i] = Tensor();
+  }
+  return true;
+}
+
+Status Session::Impl::run_fallback(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
+                                   const engine::RunOptions& run_options) const {
+  std::shared_ptr<const backend::Model> model;
+  {
+    std::lock_guard lock(fallback_mutex);
+    if (fallback == nullptr) {
+      GRAFT_TRY(fallback, load_host_program(*host));
+    }
+    model = fallback;
+  }
+  return model->predict(in, out, run_options);
+}
+
+Status Session::Impl::run_overridden(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
+                                     const engine::RunOptions& run_options) const {
+  std::vector<std::string> names;
+  std::vector<TensorView> fed(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(inputs.size()));
+  for (size_t i = inputs.size(); i < in.size(); ++i) {
+    if (in[i].dtype == DType::invalid) continue;
+    names.push_back(all_inputs[i].name);
+    fed.push_back(in[i]);
+  }
+  std::shared_ptr<const backend::Model> model;
+  {
+    std::lock_guard lock(fallback_mutex);
+    auto& have = overridden[names];
+    if (have == nullptr) {
+      GRAFT_TRY(have, load_overridden(names));
+    }
+    model = have;
+  }
+  return model->predict(fed, out, run_options);
+}
+
+Status Session::Impl::run(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
+                          const engine::RunOptions& run_options) const {
+  if (in.size() == all_inputs.size() && in.size() > inputs.size() && out.size() == outputs.size()) {
+    const auto extra = in.subspan(inputs.size());
+    if (std::any_of(extra.begin(), extra.end(), [](const TensorView& v) { return v.dtype != DType::invalid; }))
+      return run_overridden(in, out, run_options);
+    in = in.first(inputs.size());
+  }
+  if (in.size() != inputs.size() || out.size() != outputs.size()) {
+    return fail(Code::invalid_argument, format("the model has {} inputs and {} outputs, got {} and {}", inputs.size(),
+                                               outputs.size(), in.size(), out.size()));
+  }
+  if (use_fallback.load(std::memory_order_relaxed)) return run_fallback(in, out, run_options);
+  for (size_t i = 0; i < checked_inputs.size(); ++i) {
+    if (!checked_inputs[i] || in[i].dtype != DType::i64) continue;
+    const IntRange fits = int_range(DType::i32);
+    for (int64_t v : in[i].span<int64_t>()) {
+      if (v < fits.lo || v > fits.hi) return run_fallback(in, out, run_options);
+    }
+  }
+  std::unique_ptr<RunState> state = take_state();
+  Result<bool> done = run_stages(*state, in, out, run_options);
+  give_back(std::move(state));
+  if (done && *done) return {};
+  if (host == nullptr) {
+    if (!done) return fail(std::move(done).error());
+    return fail(Code::value_out_of_range, "an input has integers outside int32, the widest that the package takes");
+  }
+  // A caller's mistake stays one; anything else that a Core ML piece trips over is run on the host from now on.
+  const bool has_coreml = std::any_of(stages.begin(), stages.end(), [](const Stage& s) { return s.coreml; });
+  if (!done) {
+    const Code code = done.error().code;
+    if (!has_coreml || code == Code::cancelled || code == Code::invalid_argument) return fail(std::move(done).error());
+    if (env->log)
+      env->log(LogLevel::warning,
+               format("a Core ML piece failed, the model runs on the host from now on: {}", render(done.error())));
+    use_fallback.store(true, std::memory_order_relaxed);
+  }
+  return run_fallback(in, out, run_options);
+}
+
+}  // namespace graft::session
