@@ -108,13 +108,24 @@ void replace_uses(Block& block, const std::unordered_map<Value*, Value*>& replac
   for (Value*& v : block.outputs) v = final_of(v);
 }
 
+namespace {
+
+// Aligned to the element's own size, for kernels that load typed elements; copied only where the storage is not.
+TensorView element_aligned_view(const Constant& c) {
+  const TensorView v = c.view();
+  const size_t size = std::max<size_t>(item_size(v.dtype), 1);
+  return v.dtype == DType::string || reinterpret_cast<uintptr_t>(v.data) % size == 0 ? v : c.aligned_view();
+}
+
+}  // namespace
+
 Operand operand_of(const Value& value) {
   Operand o;
   o.type = &value.type;
   o.range = value.range;
   if (value.constant != nullptr) {
     o.constant = true;
-    o.value = value.constant->view();
+    o.value = element_aligned_view(*value.constant);
   }
   if (value.content) o.content = &*value.content;
   return o;
