@@ -267,6 +267,7 @@ class Outside {
   Outside(const HostProgram& host, Build& b, ir::Function& fn) : host_(host), b_(b), fn_(fn) {}
   Lowerer* lowerer = nullptr;
   std::vector<Border> inputs;
+  ir::Opset needed = ir::Opset::ios15;  // by the inputs alone
 
   Value* operator()(const std::string& name) {
     const auto at = host_.values.find(name);
@@ -292,6 +293,7 @@ class Outside {
       if (type.dtype == DType::i64) type.dtype = DType::i32;
       if (Status s = ir::coreml_type_ok(type); !s && s.error().code != Code::unsupported_dtype)
         return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
+      if (Status s = cross(type.dtype); !s) return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
     }
     Value* v = fn_.add_input(type, name);
     v->content = fact.content;
@@ -304,10 +306,40 @@ class Outside {
     return v;
   }
 
+  // A piece has ports of fp32 and int32; 8 and 16 bit integers are cast there, as the target allows.
+  Status cross(DType t) {
+    if (!DTypes{DType::i8, DType::u8, DType::i16, DType::u16}.has(t)) return {};
+    ir::Function port("port");
+    Build b(port, b_.target());
+    b.cast(port.add_input(ir::Type::tensor(t, Dims{}), "x"), DType::i32);
+    if (b.failure()) return fail(*b.failure());
+    needed = std::max(needed, b.needed());
+    return {};
+  }
+
   const HostProgram& host_;
   Build& b_;
   ir::Function& fn_;
 };
+
+// A node that hands on what it gets emits nothing, so no row has looked at the type.
+Status check_outputs(const Node& node, const Values& out) {
+  for (size_t i = 0; i < node.outputs.size() && i < out.size(); ++i) {
+    if (node.outputs[i].empty() || out[i]->is_constant()) continue;
+    Diag d;
+    if (Status s = ir::coreml_type_ok(out[i]->type); !s) {
+      d = std::move(std::move(s).error()).at_tensor(node.outputs[i]);
+    } else if (out[i]->dtype() == DType::string) {
+      d.code = Code::unsupported_dtype;
+      d.tensor = node.outputs[i];
+      d.message = "Core ML has no string tensors at inputs and outputs";
+    } else {
+      continue;
+    }
+    return fail(std::move(d).at_node(node.name, node.op_type));
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -321,8 +353,9 @@ Result<ir::Opset> PieceLowerer::attempt(const Node& node) const {
   outside.lowerer = &lowerer;
   connect(lowerer, host_);
   lowerer.facts = target_.host() ? nullptr : &host_.nodes;
-  if (Result<Values> r = lowerer.lower(node); !r) return fail(std::move(r).error());
-  return b.needed();
+  GRAFT_TRY(const Values out, lowerer.lower(node));
+  if (!target_.host()) GRAFT_CHECK(check_outputs(node, out));
+  return std::max(b.needed(), outside.needed);
 }
 
 Result<Piece> PieceLowerer::build(std::string name, std::span<const Node* const> nodes,
@@ -350,7 +383,7 @@ Result<Piece> PieceLowerer::build(std::string name, std::span<const Node* const>
     piece.outputs.push_back({o, host_.values.at(o)->type, v->type});
   }
   piece.inputs = std::move(outside.inputs);
-  piece.needed = b.needed();
+  piece.needed = std::max(b.needed(), outside.needed);
   return piece;
 }
 

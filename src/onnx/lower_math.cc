@@ -92,8 +92,13 @@ Values celu(NodeView& n, Build& b) {
   const double alpha = n.f("alpha", 1);
   Value* x = n.in(0);
   if (x->poison || alpha == 1) return {b.emit("elu", {{"x", x}, {"alpha", 1.0}})};
-  Value* y = b.emit("elu", {{"x", b.div(x, b.like(x, alpha))}, {"alpha", 1.0}});
-  return {y->poison ? y : b.scale(y, alpha)};
+  // Large x divided by a small alpha would be infinite: what is above zero goes its own way then.
+  const bool apart = alpha < 1;
+  Value* low = apart ? b.minimum(x, b.like(x, 0)) : x;
+  Value* y = b.emit("elu", {{"x", b.div(low, b.like(x, alpha))}, {"alpha", 1.0}});
+  if (y->poison) return {y};
+  y = b.scale(y, alpha);
+  return {apart ? b.add(b.unary("relu", x), y) : y};
 }
 // MIL's thresholded_relu keeps x where it equals alpha, ONNX's does not.
 Values thresholded_relu(NodeView& n, Build& b) {
