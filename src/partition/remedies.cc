@@ -1,5 +1,8 @@
 #include "partition/remedies.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "base/format.h"
 
 namespace graft::partition {
@@ -7,8 +10,7 @@ namespace {
 
 bool may_find(const NodePlan& n, const onnx::HostProgram& host) {
   if (n.where != Where::host || !n.refusal) return false;
-  const Code c = n.refusal->code;
-  return c != Code::not_worth_it && c != Code::host_only && !host.nodes[static_cast<size_t>(n.node->id)].failure;
+  return n.refusal->code != Code::not_worth_it && !host.nodes[static_cast<size_t>(n.node->id)].failure;
 }
 
 void try_later_targets(const onnx::HostProgram& host, ir::Opset newest, std::vector<NodePlan>& nodes) {
@@ -22,48 +24,67 @@ void try_later_targets(const onnx::HostProgram& host, ir::Opset newest, std::vec
   }
 }
 
-bool is_open(const onnx::HostProgram& host) {
-  for (const ir::Value* v : host.main().inputs) {
-    if (!ir::all_known(v->dims())) return true;
-  }
-  return false;
+// As a shell takes it in one word.
+std::string quoted(const std::string& word) {
+  constexpr std::string_view kPlain = "._-:/,@%+=";
+  const auto plain = [&](unsigned char c) {
+    return std::isalnum(c) != 0 || kPlain.find(static_cast<char>(c)) != kPlain.npos;
+  };
+  if (std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out + "'";
 }
 
-// Every open dim of every input fixed to `size` (or to its default), as --shapes takes it, and as options.
-std::string fixed_shapes(const onnx::HostProgram& host, int64_t size, onnx::LowerOptions& options) {
+// Every open dim of every input fixed to `size` (or to its default), as --shapes takes it, and as options. Dims
+// that the caller has given already are listed too: the text stands for all of --shapes.
+std::optional<std::string> fixed_shapes(const onnx::HostProgram& host, int64_t size, onnx::LowerOptions& options) {
   std::string text;
-  for (const ir::Value* v : host.main().inputs) {
-    if (ir::all_known(v->dims())) continue;
+  bool open = false;
+  for (const onnx::ValueInfo& input : host.model->graph.inputs) {
+    const std::vector<onnx::DimInfo>& declared = input.type.dims;
+    const bool fixed = input.type.has_shape &&
+                       std::all_of(declared.begin(), declared.end(), [](const onnx::DimInfo& d) { return d.known(); });
+    if (fixed) continue;
     std::vector<onnx::DimSpec> specs;
     std::string shape;
-    for (const ir::Dim& d : v->dims()) {
+    for (const ir::Dim& d : host.values.at(input.name)->dims()) {
       int64_t n = d.known() ? d.value() : size;
       if (!d.known()) {
+        open = true;
         const auto at = host.main().default_dims.find(std::string(d.symbol_name()));
         n = at != host.main().default_dims.end() ? at->second : std::min(std::max(n, d.range().lo), d.range().hi);
       }
       specs.push_back({n, n, std::nullopt});
       shape += (shape.empty() ? "" : "x") + std::to_string(n);
     }
-    options.shapes[v->name] = std::move(specs);
-    text += format("{}--shapes {}:{}", text.empty() ? "" : " ", v->name, shape);
+    if (specs.empty()) shape = "scalar";
+    if (input.name.find(',') != std::string::npos) return std::nullopt;  // --shapes cannot say it
+    options.shapes[input.name] = std::move(specs);
+    text += format("{}{}:{}", text.empty() ? "" : ",", input.name, shape);
   }
-  return text;
+  if (!open) return std::nullopt;
+  return quoted(text);
 }
 
 void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, std::vector<NodePlan>& nodes) {
-  if (!is_open(host)) return;
+  std::vector<NodePlan*> left;
+  for (NodePlan& n : nodes) {
+    if (may_find(n, host)) left.push_back(&n);
+  }
   // A size that the model takes at all: small ones first, then what image models expect.
   for (int64_t size : {int64_t{1}, int64_t{16}, int64_t{64}, int64_t{224}}) {
     onnx::LowerOptions options;
-    const std::string text = fixed_shapes(host, size, options);
-    Result<onnx::HostProgram> fixed = onnx::lower_for_host(host.model, options);
+    const std::optional<std::string> text = left.empty() ? std::nullopt : fixed_shapes(host, size, options);
+    if (!text) return;
+    const Result<onnx::HostProgram> fixed = onnx::lower_for_host(host.model, options);
     if (!fixed || fixed->problems.size() != host.problems.size()) continue;
     const onnx::PieceLowerer lowerer(*fixed, ir::BuildTarget{newest});
-    for (NodePlan& n : nodes) {
-      if (may_find(n, host) && lowerer.attempt(*n.node)) n.refusal->remedies.push_back(text);
-    }
-    return;
+    std::erase_if(left, [&](NodePlan* n) {
+      if (!lowerer.attempt(*n->node)) return false;
+      n->refusal->remedies.push_back("--shapes " + *text);
+      return true;
+    });
   }
 }
 

@@ -168,7 +168,7 @@ std::string reason(const tools::Compilation& r) {
   if (v.host == 0)
     d.message = v.pieces.empty() ? "nothing is left to compute in Core ML: every output is a constant or an input"
                                  : "the graph does not fit one Core ML program, so nothing was written";
-  if (!v.pieces.empty()) d.remedies.push_back("--allow-partial -o DIR writes one package for each partition");
+  if (!v.pieces.empty()) d.remedies.push_back("--allow-partial -o DIR (a package for each partition)");
   if (!v.missing.empty()) d.inner.push_back(onnx::describe_missing(v.missing));
   for (const Diag& i : v.refusals) {
     d.inner.push_back(i);

@@ -1,0 +1,196 @@
+"""A printed remedy works: every one that a refusal carries is applied as it is printed, and the refusal must be gone."""
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sweep import driver, operator_sweep  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+GRAFT = os.environ.get("GRAFT", str(ROOT / "build" / "graft"))
+# The sources' own texts that print a remedy, as regular expressions for what is printed. A new one needs a line here
+# and a test below that meets it.
+PRINTED = {
+    '"--target {}"': r"--target \S+",
+    '"--shapes "': r"--shapes .+",
+    '"--force"': r"--force",
+    '"--allow-partial -o DIR (a package for each partition)"': r"--allow-partial -o DIR \(.*\)",
+}
+
+
+def run(argv):
+    return subprocess.run([GRAFT, *map(str, argv)], capture_output=True, text=True, timeout=300)
+
+
+def report(argv):
+    p = run([*argv, "--json"])
+    assert p.returncode == 0, p.stderr
+    return json.loads(p.stdout)
+
+
+def printed(stderr):
+    return re.findall(r"^ *remedy: (.*)$", stderr, re.MULTILINE)
+
+
+def apply(argv, remedy, folder):
+    """The command line with the remedy in it. What follows in brackets is prose; DIR is any folder."""
+    assert any(re.fullmatch(pattern, remedy) for pattern in PRINTED.values()), f"a remedy that no test knows: {remedy}"
+    words = [str(folder) if w == "DIR" else w for w in shlex.split(re.sub(r" \(.*\)$", "", remedy))]
+    argv = list(map(str, argv))
+    while words:
+        option = words.pop(0)
+        assert option.startswith("-"), remedy
+        value = [words.pop(0)] if words and not words[0].startswith("-") else []
+        if value and option in argv:  # the remedy stands for all of the option
+            del argv[argv.index(option) : argv.index(option) + 2]
+        argv += [option, *value]
+    return argv
+
+
+def refusals(argv):
+    """{node: refusal}"""
+    return {r["node"]: r for r in report(argv)["refusals"]}
+
+
+def check_inspect(argv, folder="."):
+    """Applies every remedy of every refusal that `graft inspect` prints; returns the remedies."""
+    found = []
+    for node, refusal in refusals(argv).items():
+        for remedy in refusal["remedies"]:
+            found.append(remedy)
+            still = refusals(apply(argv, remedy, folder)).get(node)
+            # Alone, one node rarely pays for its way into Core ML: that is another matter.
+            assert still is None or still["code"] == "not_worth_it", f"{argv}: {remedy}: {refusal['message']}: {still}"
+    return found
+
+
+def save(path, nodes, inputs, outputs, initializers=(), opset=17):
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()]
+    results = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()]
+    graph = helper.make_graph(nodes, "g", values, results, [numpy_helper.from_array(a, n) for n, a in initializers])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+    return path
+
+
+def pools_in_3d(names):
+    """ceil_mode in 3-D has no MIL form, but it says nothing where the windows fit exactly."""
+    nodes = [helper.make_node("MaxPool", [n], [f"p{i}"], name=f"pool{i}", kernel_shape=[2, 2, 2], strides=[2, 2, 2], ceil_mode=1) for i, n in enumerate(names)]
+    return [*nodes, helper.make_node("Sum", [f"p{i}" for i in range(len(names))], ["y"], name="sum")]
+
+
+# ---- graft inspect -------------------------------------------------------------------------------------------------
+
+
+def test_a_later_target(tmp_path):
+    model = save(tmp_path / "m.onnx", [helper.make_node("GatherND", ["x", "i"], ["y"], name="pick", batch_dims=1)],
+                 {"x": [2, 4, 3]}, {"y": [2, 3]}, [("i", np.array([[1], [-1]]))])
+    assert check_inspect(["inspect", model, "--target", "iOS15"]) == ["--target iOS16"]
+
+
+@pytest.mark.parametrize("names", (["x"], ["x", "mask"], ["in:0", "left side"], ["it's", "$HOME"]))
+def test_fixed_shapes(tmp_path, names):
+    model = save(tmp_path / "m.onnx", pools_in_3d(names), {n: ["n", 3, "d", "h", "w"] for n in names}, {"y": None})
+    found = check_inspect(["inspect", model])
+    assert len(found) == len(names) and all(f.startswith("--shapes ") for f in found)
+
+
+def test_fixed_shapes_stand_beside_those_given(tmp_path):
+    inputs = {"a": [1, 3, "d", 4, 4], "b": [1, 3, "e", 4, 4]}
+    nodes = pools_in_3d(["a", "b"])
+    model = save(tmp_path / "m.onnx", nodes, inputs, {"y": None})
+    assert check_inspect(["inspect", model, "--shapes", "a:1x3x6x4x4"])
+    assert check_inspect(["inspect", model, "--shapes", "a:1x3x(4..16)x4x4,b:1x3x(2..9=4)x4x4"])
+
+
+def test_an_exact_form_for_fixed_sizes(tmp_path):
+    nodes = [helper.make_node("Resize", ["x", "", "s"], ["y"], name="grow", mode="linear", coordinate_transformation_mode="align_corners")]
+    model = save(tmp_path / "m.onnx", nodes, {"x": [1, 3, "h", "w"]}, {"y": None}, [("s", np.array([1, 1, 2.5, 2.5], np.float32))])
+    check_inspect(["inspect", model])
+
+
+@pytest.mark.skipif(driver.find_driver() is None, reason="run_models is not built")
+def test_the_remedies_of_the_operator_sweep(tmp_path):
+    models = {}
+    for _, case, opset in operator_sweep.turns():
+        folder = tmp_path / case.name  # the last opset of each
+        if not folder.exists():
+            folder.mkdir()
+        (folder / "model.onnx").write_bytes(operator_sweep.build(case, opset)[0].SerializeToString())
+        models[str(folder)] = None
+    found = []
+    for target in ("iOS15", "iOS16", "auto"):
+        answers = driver.run_all({folder: [f"inspect:{target}"] for folder in models}, tmp_path)
+        for folder, answer in answers.items():
+            assert answer.get("inspect", {}).get("status") == "refused", (folder, answer)
+            if any(r["remedies"] for r in answer["inspect"]["reasons"]):
+                found += check_inspect(["inspect", f"{folder}/model.onnx", "--target", target])
+    assert {"--target iOS16", "--target iOS17"} < set(found)
+    assert any(f.startswith("--shapes") for f in found)
+
+
+# ---- graft compile -------------------------------------------------------------------------------------------------
+
+
+def relu(path):
+    return save(path, [helper.make_node("Relu", ["x"], ["y"], name="r")], {"x": [2, 3]}, {"y": [2, 3]})
+
+
+def check_compile(argv, folder, code):
+    """Applies every remedy that a refused compile prints on its own behalf; returns them."""
+    p = run(argv)
+    assert p.returncode == 1 and f"[{code}]" in p.stderr, p.stderr
+    found = printed(p.stderr)
+    for remedy in found:
+        again = run(apply(argv, remedy, folder))
+        assert again.returncode == 0, f"{remedy}: {again.stderr}"
+    return found
+
+
+def test_force_replaces_what_is_not_a_package(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious.txt").write_text("mine")
+    argv = ["compile", relu(tmp_path / "m.onnx"), "-o", tmp_path / "out"]
+    assert check_compile(argv, tmp_path, "would_overwrite") == ["--force"]
+
+
+def test_force_replaces_a_foreign_folder_in_partial_compiles(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious.txt").write_text("mine")
+    argv = ["compile", big_then_host(tmp_path / "m.onnx"), "--allow-partial", "-o", tmp_path / "out"]
+    assert check_compile(argv, tmp_path, "would_overwrite") == ["--force"]
+
+
+def big_then_host(path):
+    """A convolution that pays for its crossing, then an operator that Core ML does not have."""
+    weights = np.zeros((64, 64, 3, 3), np.float32)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["a"], name="conv", pads=[1, 1, 1, 1]),
+             helper.make_node("Resize", ["a", "", "s"], ["y"], name="cubic", mode="cubic")]
+    return save(path, nodes, {"x": [1, 64, 56, 56]}, {"y": None}, [("w", weights), ("s", np.array([1, 1, 2, 2], np.float32))])
+
+
+def test_a_package_for_each_partition(tmp_path):
+    argv = ["compile", big_then_host(tmp_path / "m.onnx"), "-o", tmp_path / "out.mlpackage"]
+    found = check_compile(argv, tmp_path / "parts", "not_delegated")
+    assert found == ["--allow-partial -o DIR (a package for each partition)"]
+    assert (tmp_path / "parts" / "report.json").is_file()
+
+
+# ---- nothing is left out -------------------------------------------------------------------------------------------
+
+
+def test_every_text_that_the_sources_print_is_known():
+    texts = set()
+    for path in [*ROOT.glob("src/**/*.cc"), *ROOT.glob("src/**/*.h")]:
+        for line in path.read_text().splitlines():
+            if re.search(r"remedies\.(push_back|emplace_back|insert|assign)\(|\.remedies\s*=[^=]", line):
+                texts.update(re.findall(r'"(?:[^"\\]|\\.)*"', line) or [f"{path.relative_to(ROOT)}: {line.strip()}"])
+    assert texts == set(PRINTED)
