@@ -1,4 +1,14 @@
-"""Runs many small ONNX models through the test driver (tests/onnx/driver) in one process."""
+"""Runs many small ONNX models through the test driver (tests/tools/driver) in one process, and judges what came out.
+
+Each case has up to three columns: `host`, the ONNX program on the host engine in its own dtypes; `float32` and
+`float16`, the compiled package read back from disk. A verdict is one line that starts with one of these words:
+
+    pass       as the judge says, dtype and shape included
+    refused    no package, for the reasons named
+    constant   no package, because no operator is left to compute
+    unjudged   it ran, but no judge knows the answer
+    wrong      all else: wrong results, errors, crashes
+"""
 import json
 import os
 import pathlib
@@ -7,6 +17,9 @@ import subprocess
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+COLUMNS = ("host", "float32", "float16")
+# A package is written for the lowest target that is enough, or for a later one, where operators have other variants.
+TARGETS = ("auto", "iOS18", "iOS16", "iOS17")
 
 
 def find_driver():
@@ -26,12 +39,21 @@ def write_case(folder, model, inputs):
         np.save(folder / f"in.{i}.npy", np.require(np.asarray(x), requirements="C"))
 
 
-def run_all(folders, scratch):
-    """{folder: the driver's answer}. A case that brings the process down is {"crashed": exit status}."""
-    driver, left, answers = find_driver(), [str(f) for f in folders], {}
+def columns(turn, half):
+    """The columns to judge of the case whose number is `turn`: targets take turns. `half`: also as an fp16 package."""
+    made = {"host": "host", "float32": f"float32:{TARGETS[turn % 4]}"}
+    if half:
+        made["float16"] = f"float16:{TARGETS[(turn + 2) % 4]}"
+    return made
+
+
+def run_all(cases, scratch):
+    """{folder: the driver's answer} of {folder: columns, as the driver takes them}. A case that brings the process down
+    is {"crashed": status}; with many of those it is the driver that is broken."""
+    driver, left, answers = find_driver(), {f: " ".join(c) for f, c in cases.items()}, {}
     while left:
         listing = pathlib.Path(scratch) / "list.txt"
-        listing.write_text("\n".join(left) + "\n")
+        listing.write_text("".join(f"{folder} {columns}\n" for folder, columns in left.items()))
         run = subprocess.run([driver, str(listing)], capture_output=True, text=True, errors="replace")
         for line in run.stdout.splitlines():
             try:
@@ -39,19 +61,39 @@ def run_all(folders, scratch):
             except json.JSONDecodeError:
                 continue
             answers[answer["case"]] = answer
-        left = [f for f in left if f not in answers]
+        left = {f: c for f, c in left.items() if f not in answers}
         if left:
-            answers[left[0]] = {"crashed": run.returncode, "stderr": run.stderr[-2000:]}
-            left = left[1:]
+            assert sum("crashed" in a for a in answers.values()) < 20, f"{driver}: {run.stderr[-2000:]}"
+            folder = next(iter(left))
+            answers[folder] = {"crashed": run.returncode, "stderr": run.stderr[-2000:]}
+            del left[folder]
     return answers
 
 
-def outputs(folder, kind, count):
-    return [np.load(pathlib.Path(folder) / f"{kind}.{i}.npy") for i in range(count)]
+def verdict(folder, answer, column, want, tolerance):
+    """One column of one case. `want`: the outputs, or None when unknown; `tolerance(column, want)`: (rtol, atol)."""
+    if "crashed" in answer:
+        return f"wrong: crashed {answer['crashed']} {answer['stderr'][-300:]}"
+    part = answer[column]
+    reasons = "; ".join(r["message"] for r in part.get("reasons", ()))
+    if part["status"] == "failed":
+        return "wrong: " + reasons
+    if part["status"] != "ok":
+        broken = any(r["code"] in ("internal", "malformed", "claimed_late_refusal") for r in part["reasons"])
+        return f"{'wrong' if broken else part['status']}: {reasons}"
+    if want is None:
+        return "unjudged"
+    for i, w in enumerate(want):
+        why = difference(np.load(pathlib.Path(folder) / f"{column}.{i}.npy"), w, *tolerance(column, w))
+        if why:
+            return f"wrong: {part.get('target', '')} output {i}: {why}"
+    return "pass"
 
 
 def difference(got, want, rtol, atol):
     """None when they agree, else one line that says how they differ."""
+    if got.dtype != want.dtype:
+        return f"{got.dtype}, expected {want.dtype}"
     if got.shape != want.shape:
         return f"shape {got.shape}, expected {want.shape}"
     if want.size == 0:

@@ -1,0 +1,221 @@
+// run_models LIST: runs many small ONNX models as users get them, in one process; for the operator sweep, ONNX's own
+// conformance cases and the remedies' test (tests/python). LIST has a line a case, "FOLDER COLUMN...". A folder holds
+// model.onnx and in.<i>.npy, the graph's inputs in order. Columns are:
+//
+//   host                 a session on the host engine; gives host.<i>.npy
+//   float32:TARGET, float16:TARGET
+//                        a package: compiled by the verb's own function, read back from disk and run; gives
+//                        <precision>.<i>.npy. The column host comes first.
+//   inspect:TARGET       only the refusals
+//
+// A line of JSON a case tells what became of each: "ok", "refused" (every reason), "constant" (nothing is left to
+// compute, so no package is made), or "failed" (an error of a session, of writing or of reading, or a value that is not
+// what was inferred for it).
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "base/format.h"
+#include "onnx/missing.h"
+#include "session/session.h"
+#include "tools/compile.h"
+#include "tools/npy.h"
+
+namespace graft::test {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+using SessionPtr = std::shared_ptr<const session::Session>;
+
+json told(const Diag& d) {
+  return {{"code", info(d.code).name}, {"node", d.node}, {"message", render(d)}, {"remedies", d.remedies}};
+}
+json failed(const Diag& d) { return {{"status", "failed"}, {"reasons", {told(d)}}}; }
+
+Result<session::Options> options_of(std::vector<session::NamedOption> named) { return session::parse_options(named); }
+
+// What was inferred while building must hold for what comes out.
+Status check_facts(const ir::Value& v, const TensorView& t) {
+  const ir::Type& type = v.type;
+  if (!type.is_tensor()) return {};
+  bool fits = type.dtype == t.dtype && type.rank() == t.shape.size();
+  for (int d = 0; fits && d < type.rank(); ++d) {
+    const ir::Dim& dim = type.dims[static_cast<size_t>(d)];
+    fits = t.shape[d] >= dim.range().lo && t.shape[d] <= dim.range().hi;
+  }
+  const auto wrong = [&](std::string message) { return fail(Code::internal, format("'{}': {}", v.name, message)); };
+  if (!fits) return wrong(format("inferred {}, got {}", type.to_string(), describe(t.dtype, t.shape)));
+  if (!is_int(t.dtype)) return {};
+  for (int64_t i = 0; i < t.count(); ++i) {
+    const int64_t e = element_as_int(t, i);
+    if (e < v.range.lo || e > v.range.hi)
+      return wrong(format("{} is outside the proven range {}..{}", e, v.range.lo, v.range.hi));
+  }
+  return {};
+}
+
+bool too_early(const Diag& d) {
+  return d.code == Code::needs_later_target || std::any_of(d.inner.begin(), d.inner.end(), too_early);
+}
+
+struct Named {
+  std::string name;
+  Tensor tensor;
+};
+
+// Runs once for the results and once more with every intermediate looked at, which takes other paths in the engine.
+Result<std::vector<Tensor>> run(const session::Session& s, const std::vector<Named>& given) {
+  std::vector<TensorView> in;
+  for (const engine::Port& p : s.inputs()) {
+    const auto at = std::find_if(given.begin(), given.end(), [&](const Named& n) { return n.name == p.name; });
+    if (at == given.end()) return fail(Code::internal, format("an input '{}' that the model does not have", p.name));
+    in.push_back(at->tensor.view());
+  }
+  std::vector<engine::OutputSlot> out(s.outputs().size()), observed(s.outputs().size());
+  GRAFT_CHECK(s.run(in, out));
+  Status facts;
+  engine::RunOptions look;
+  look.observe = [&](const ir::Value& v, TensorView t) {
+    if (facts) facts = check_facts(v, t);
+  };
+  GRAFT_CHECK(s.run(in, observed, look));
+  GRAFT_CHECK(facts);
+  std::vector<Tensor> results;
+  for (engine::OutputSlot& o : out) results.push_back(std::move(o.owned));
+  return results;
+}
+
+// By the model's own output names: a package that lost or renamed one is wrong.
+Status save(const std::string& prefix, const session::Session& s, const std::vector<Tensor>& out,
+            const std::vector<std::string>& names) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    const int at = s.output_index(names[i]);
+    if (at < 0) return fail(Code::internal, format("output '{}' is missing", names[i]));
+    GRAFT_CHECK(tools::write_npy(format("{}.{}.npy", prefix, i), out[static_cast<size_t>(at)].view()));
+  }
+  return {};
+}
+
+class Case {
+ public:
+  Case(std::string folder, std::shared_ptr<const Env> env)
+      : folder_(std::move(folder)), model_(folder_ + "/model.onnx"), env_(std::move(env)) {}
+
+  json host() {
+    json out{{"status", "ok"}};
+    if (const Status s = run_host(out); !s) out.update(failed(s.error()));
+    return out;
+  }
+
+  // The refusals for that target, with what would change each.
+  json inspect(const std::string& target) {
+    json out{{"status", "refused"}, {"reasons", json::array()}};
+    const auto look = [&]() -> Status {
+      GRAFT_TRY(const session::Options options, options_of({{"target", target}}));
+      GRAFT_TRY(const tools::Inspection v, tools::inspect(model_, *env_, options));
+      for (const Diag& d : v.refusals) out["reasons"].push_back(told(d));
+      return {};
+    };
+    if (const Status s = look(); !s) out.update(failed(s.error()));
+    return out;
+  }
+
+  json package(const std::string& precision, const std::string& target) {
+    const std::string path = folder_ + "/" + precision + ".mlpackage";
+    json out{{"status", "ok"}};
+    if (const Status s = run_package(precision, target, path, out); !s) out.update(failed(s.error()));
+    std::error_code ec;
+    fs::remove_all(path, ec);
+    return out;
+  }
+
+ private:
+  Status run_host(json& out) {
+    GRAFT_TRY(const session::Options options, options_of({{"device", "cpu"}}));
+    const Result<SessionPtr> opened = session::Session::open(model_, env_, options);
+    if (!opened) {
+      out = {{"status", "refused"}, {"reasons", {told(opened.error())}}};
+      return {};
+    }
+    const SessionPtr& s = *opened;
+    for (size_t i = 0; i < s->inputs().size(); ++i) {
+      GRAFT_TRY(Tensor t, tools::read_npy(format("{}/in.{}.npy", folder_, i)));
+      inputs_.push_back({s->inputs()[i].name, std::move(t)});
+    }
+    for (const engine::Port& p : s->outputs()) outputs_.push_back(p.name);
+    GRAFT_TRY(const std::vector<Tensor> results, run(*s, inputs_));
+    return save(folder_ + "/host", *s, results, outputs_);
+  }
+
+  Result<tools::Compilation> compile(const std::string& precision, const std::string& target, const std::string& path) {
+    tools::CompileOptions options;
+    GRAFT_TRY(options.session, options_of({{"precision", precision}, {"target", target}}));
+    options.session.partition.remedies = false;  // they have a test of their own
+    return tools::compile(model_, path, *env_, options, nullptr);
+  }
+
+  // A target that is too early for the case says nothing about it: the lowest that is enough is taken then.
+  Status run_package(const std::string& precision, const std::string& target, const std::string& path, json& out) {
+    GRAFT_TRY(tools::Compilation c, compile(precision, target, path));
+    const auto& reasons = c.verdict.refusals;
+    if (!c.done && std::any_of(reasons.begin(), reasons.end(), too_early)) {
+      GRAFT_TRY(c, compile(precision, "auto", path));
+    }
+    if (!c.done) {
+      const tools::Inspection& v = c.verdict;
+      out["status"] = v.refusals.empty() && v.pieces.empty() ? "constant" : "refused";
+      out["reasons"] = json::array();
+      for (const Diag& d : v.refusals) out["reasons"].push_back(told(d));
+      return {};
+    }
+    out["target"] = c.packages.at(0).target;
+    GRAFT_TRY(const SessionPtr s, session::Session::open(path, env_, {}));
+    GRAFT_TRY(const std::vector<Tensor> results, run(*s, inputs_));
+    return save(folder_ + "/" + precision, *s, results, outputs_);
+  }
+
+  std::string folder_, model_;
+  std::shared_ptr<const Env> env_;
+  std::vector<Named> inputs_;
+  std::vector<std::string> outputs_;
+};
+
+json run_case(const std::string& line, const std::shared_ptr<const Env>& env) {
+  std::istringstream words(line);
+  std::string folder, column;
+  words >> folder;
+  Case c(folder, env);
+  json out{{"case", folder}};
+  while (words >> column) {
+    const size_t colon = std::min(column.find(':'), column.size() - 1);
+    const std::string what = column.substr(0, colon), target = column.substr(colon + 1);
+    if (column == "host")
+      out["host"] = c.host();
+    else
+      out[what] = what == "inspect" ? c.inspect(target) : c.package(what, target);
+  }
+  return out;
+}
+
+}  // namespace
+}  // namespace graft::test
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: run_models LIST\n";
+    return 2;
+  }
+  const auto env = std::make_shared<const graft::Env>(1);  // the parallelism is the tests'
+  std::ifstream list(argv[1]);
+  for (std::string line; std::getline(list, line);) {
+    using nlohmann::json;
+    // Messages quote names of the file, which need not be UTF-8.
+    std::cout << graft::test::run_case(line, env).dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
+  }
+  return 0;
+}
