@@ -7,7 +7,7 @@
 help:
 	@echo "make build   the tool at build/graft, the Python environment with the judges at .venv"
 	@echo "make demo    build, then the main job on a model that ships here"
-	@echo "make test    build, then every test: check, unit, python"
+	@echo "make test    build, then every test: check, unit, python, asan"
 	@echo ""
 	@echo "make check   formatting and structure only      make unit    C++ tests only (release build)"
 	@echo "make python  Python tests and judges only       make asan    unit tests under ASan and UBSan, by Clang"
@@ -24,8 +24,8 @@ build: setup
 demo: build
 	@scripts/demo.sh
 
-# Not part of it yet: asan, tsan and plain, whose whole runs have not been seen green on two cores.
-test: build check unit python
+# tsan and plain are runs of their own: each is one more build of everything.
+test: build check unit python asan
 
 check: setup
 	@scripts/format.sh --check
