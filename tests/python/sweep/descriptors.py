@@ -6,6 +6,7 @@ import dataclasses
 import zlib
 
 import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 
 F32, F16, F64, I64, I32, BOOL = np.float32, np.float16, np.float64, np.int64, np.int32, np.bool_
 
@@ -229,6 +230,7 @@ case("InstanceNormalization", [data(2, 3, 4, 5), Const(data(3)), Const(data(3, s
 case("InstanceNormalization", [data(2, 3, 4), data(3), data(3, seed=1)], (7, 22))
 case("InstanceNormalization", [data(2, 3, 2, 4, 3), Const(data(3)), Const(data(3, seed=1))], 7)
 case("GroupNormalization", [data(2, 4, 3, 5), Const(data(4)), Const(data(4, seed=1))], 21, {"num_groups": 2})
+case("SimplifiedLayerNormalization", [data(2, 3, 4), Const(data(4))], 17, {"axis": -1, "epsilon": 1e-5})
 case("RMSNormalization", [data(2, 3, 4), Const(data(4))], 23, {"axis": -1})
 for op in ("Softmax", "LogSoftmax"):
     for axis in (0, 1, 2, -1):
@@ -356,6 +358,23 @@ case("Range", [Const(1, I64), np.array(7, I64), Const(2, I64)], 11)
 case("Range", [Const(0.5, F32), np.array(3.0, F32), Const(0.5, F32)], 11)
 case("Range", [Const(0.5, F32), Const(3.0, F32), Const(0.5, F32)], 11, coreml="constant")
 
+for value in (data(2, 3), data(3, dtype=I64), data(2, dtype=BOOL), data(3, dtype=F64)):
+    case("Constant", [], (9, 13, 23), {"value": numpy_helper.from_array(value)}, coreml="constant")
+case("Constant", [], (12, 13), {"value_floats": [1.5, -2.0]}, coreml="constant")
+
+
+def body(*nodes):
+    """A branch of If; it makes y and reads what is around it."""
+    return helper.make_graph(list(nodes), "body", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+
+
+for flag in (False, True):
+    branches = {name: body(helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.array([number, -number], F32))),
+                           helper.make_node("Exp", ["c"], ["y"]))
+                for name, number in (("then_branch", 1.0), ("else_branch", 2.0))}
+    case("If", [np.array(flag)], (11, 13, 16, 19, 21, 23), branches)
+    case("If", [Const(flag, BOOL)], (11, 23), branches, coreml="constant")
+
 # ---- padding, order, indices ---------------------------------------------------------------------------------------
 
 for mode in ("constant", "reflect", "edge"):
@@ -383,6 +402,8 @@ for reduction, opsets in (("none", (11, 13, 16, 18)), ("add", (16, 18)), ("mul",
     attrs = {} if reduction == "none" else {"reduction": reduction}
     case("ScatterElements", [data(3, 4), Const([[1, -1, 0, 2]], I64), data(1, 4, seed=1)], opsets, attrs)
     case("ScatterElements", [data(3, 4), np.array([[1, 2], [0, -1], [3, 0]], I64), data(3, 2, seed=1)], opsets, {**attrs, "axis": 1})
+    if reduction == "none":
+        case("Scatter", [data(3, 4), Const([[1, -1, 0, 2]], I64), data(1, 4, seed=1)], 9)
     case("ScatterND", [data(4, 3), Const([[1], [-1]], I64), data(2, 3, seed=1)], opsets, attrs)
     case("ScatterND", [data(4, 3), np.array([[0, 1], [-2, -1]], I64), data(2, seed=1)], opsets, attrs)
 case("NonZero", [np.array([[1, 0, 2], [0, 0, 3]], F32)], (9, 13))
