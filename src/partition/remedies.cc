@@ -25,7 +25,7 @@ void try_later_targets(const onnx::HostProgram& host, ir::Opset newest, std::vec
 }
 
 // As a shell takes it in one word.
-std::string quoted(const std::string& word) {
+std::string shell_word(const std::string& word) {
   constexpr std::string_view kPlain = "._-:/,@%+=";
   const auto plain = [&](unsigned char c) {
     return std::isalnum(c) != 0 || kPlain.find(static_cast<char>(c)) != kPlain.npos;
@@ -64,7 +64,7 @@ std::optional<std::string> fixed_shapes(const onnx::HostProgram& host, int64_t s
     text += format("{}{}:{}", text.empty() ? "" : ",", input.name, shape);
   }
   if (!open) return std::nullopt;
-  return quoted(text);
+  return shell_word(text);
 }
 
 void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, std::vector<NodePlan>& nodes) {
