@@ -68,6 +68,7 @@ struct WriteOptions {
 //   unsupported_dtype, empty_tensor, unsupported_rank: a type that Core ML does not take there. At the interface only
 //     fp32 and int32 (fp16 from iOS16, int8 from iOS26) are written: whoever builds the program inserts the casts.
 //   dynamic_shape: an input dim without an upper bound.
+//   What read_package finds wrong with it: every package is read back before it is published.
 //   would_overwrite: something other than a package is at `path`.
 // A name that MIL does not allow is replaced by a legal one; at the interface the original one is kept in the metadata,
 // where read_package finds it.

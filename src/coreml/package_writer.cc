@@ -7,6 +7,7 @@
 #include "coreml/interface_names.h"
 #include "coreml/mlprogram/writer.h"
 #include "coreml/package.h"
+#include "ops/table.h"
 
 namespace graft::coreml {
 namespace {
@@ -81,6 +82,17 @@ Result<Interface> derive_interface(const ir::Program& program, ir::Opset opset) 
   return interface;
 }
 
+// A package's sizes are 1 and more, an ONNX graph's 0 and more: a program can be sound for a size of 0 alone. Reading
+// infers everything again, so that whatever does not hold is found before anybody gets the package.
+Status reads_back(const std::string& path) {
+  Result<Model> model = read_package(path, ops::table());
+  if (model) return {};
+  Diag d = std::move(model).error();
+  d.file.clear();
+  d.message = "the package would not read back, so it was not written: " + d.message;
+  return fail(std::move(d));
+}
+
 }  // namespace
 
 Status write_package(const ir::Program& program, const std::string& path, const WriteOptions& options) {
@@ -115,6 +127,7 @@ Status write_package(const ir::Program& program, const std::string& path, const 
     digest += format("{:016x}", content);
   }
   GRAFT_CHECK(write_file(fs::path(staging.path()) / "Manifest.json", manifest(digest)));
+  GRAFT_CHECK(reads_back(staging.path()));
   return staging.commit();
 }
 
