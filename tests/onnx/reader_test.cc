@@ -501,6 +501,49 @@ TEST(Reader, DepthIsBounded) {
   EXPECT_EQ(error_of(test::model(test::graph({{}, {}, {v}, {}}))).code, Code::limit_exceeded);
 }
 
+// Over 2 GB, where protobuf itself gives up. The files are holes but for their ends, and mapped: no memory is taken.
+
+void append(std::string& s, uint64_t varint) { protozero::add_varint_to_buffer(&s, varint); }
+
+TEST(Large, WeightsInsideAFileOfOver4GB) {
+  Folder folder;
+  constexpr uint64_t kBytes = (uint64_t{1} << 32) + 8;
+  std::string tensor = test::tensor("t", 2, {static_cast<int64_t>(kBytes)}, [](Writer&) {});  // 2: uint8
+  tensor += static_cast<char>(9 << 3 | 2);                                                    // raw_data
+  append(tensor, kBytes);
+  std::string graph = test::graph({{}, {}, {}, {test::value("t")}});
+  graph += static_cast<char>(5 << 3 | 2);  // initializer
+  append(graph, tensor.size() + kBytes);
+  graph += tensor;
+  std::string model = test::message([&](Writer& w) { w.add_int64(1, 8), w.add_message(8, test::opset("", 17)); });
+  model += static_cast<char>(7 << 3 | 2);  // graph
+  append(model, graph.size() + kBytes);
+  folder.write("m.onnx", model + graph);
+  const uint64_t start = fs::file_size(folder / "m.onnx");
+  fs::resize_file(folder / "m.onnx", start + kBytes);
+  std::fstream(folder / "m.onnx", std::ios::binary | std::ios::in | std::ios::out).seekp(-1, std::ios::end).put(7);
+
+  test::watch_allocations();
+  const auto m = read_file(folder / "m.onnx");
+  ASSERT_TRUE(m) << render(m.error());
+  EXPECT_LT(test::peak_allocated(), size_t{1} << 20);
+  const Initializer* t = (*m)->graph.find_initializer("t");
+  ASSERT_NE(t, nullptr);
+  EXPECT_EQ(t->value->count(), static_cast<int64_t>(kBytes));
+  EXPECT_EQ(element_as_int(t->value->view(), t->value->count() - 1), 7);
+  EXPECT_EQ(element_as_int(t->value->view(), 0), 0);
+}
+
+TEST(Large, ExternalDataBeyond4GB) {
+  Folder folder;
+  folder.write("w.bin", "");
+  constexpr uint64_t kOffset = (uint64_t{1} << 32) + 4096;
+  fs::resize_file(folder / "w.bin", kOffset);
+  std::ofstream(folder / "w.bin", std::ios::binary | std::ios::app) << std::string("\0\0\x80\x3f", 4);
+  const auto t = test::external_tensor("t", {1}, {{"location", "w.bin"}, {"offset", std::to_string(kOffset)}});
+  EXPECT_THAT(doubles(constant(test::model_of(t), folder.path())), ElementsAre(1));
+}
+
 // External data
 
 TEST(ExternalData, OffsetsLengthsAndSharing) {

@@ -37,3 +37,13 @@ def test_apple_operator_cases():
 @pytest.mark.parametrize("letters", ["abcdefghijklm", "nopqrstuvwxyz"])
 def test_modern_exports(letters):
     assert "inspected" in judge("modern.py", "--letters", letters)
+
+
+def test_verify_against_onnxruntime(tmp_path):
+    command = [sys.executable, os.path.join(ROOT, "scripts", "judge", "verify.py")]
+    p = subprocess.run([*command, os.path.join(ROOT, "models", "digits.onnx"), "--against", "onnxruntime"], capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
+    assert "host = ONNX, by onnxruntime: yes" in p.stdout
+    wrong = subprocess.run([*command, os.path.join(ROOT, "models", "digits.onnx"), "--input", "picture=x.npy"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "picture" in wrong.stderr
+    assert subprocess.run([*command, str(tmp_path / "none.onnx")], capture_output=True).returncode == 1
