@@ -7,28 +7,6 @@
 namespace graft::onnx {
 namespace {
 
-// One input, one output, the same function: the MIL operator's name is all there is.
-template <const char* const& op>
-Values same_unary(NodeView& n, Build& b) {
-  return {b.unary(op, n.in(0))};
-}
-template <const char* const& op>
-Values same_binary(NodeView& n, Build& b) {
-  Value *x = n.in(0), *y = n.in(1);  // one after the other: arguments of one call have no order
-  return {b.binary(op, x, y)};
-}
-
-constexpr const char* kAdd = "add";
-constexpr const char* kSub = "sub";
-constexpr const char* kMul = "mul";
-constexpr const char* kExp = "exp";
-constexpr const char* kErf = "erf";
-constexpr const char* kSqrt = "sqrt";
-constexpr const char* kRelu = "relu";
-constexpr const char* kSigmoid = "sigmoid";
-constexpr const char* kTanh = "tanh";
-constexpr const char* kNot = "logical_not";
-
 // Integers truncate towards zero in ONNX. Core ML's real_div on int32 is not documented, floor_div is: the two agree
 // when neither operand is negative.
 Values div(NodeView& n, Build& b) {
@@ -127,22 +105,22 @@ Values dropout(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Add", kSince<7, 13, 14>, same_binary<kAdd>},
-    {"", "Sub", kSince<7, 13, 14>, same_binary<kSub>},
-    {"", "Mul", kSince<7, 13, 14>, same_binary<kMul>},
+    {"", "Add", kSince<7, 13, 14>, same_binary<"add">},
+    {"", "Sub", kSince<7, 13, 14>, same_binary<"sub">},
+    {"", "Mul", kSince<7, 13, 14>, same_binary<"mul">},
     {"", "Div", kSince<7, 13, 14>, div, "integers in Core ML only when proven not to be negative"},
     {"", "Pow", kSince<7, 12, 13, 15>, pow},
-    {"", "Sqrt", kSince<6, 13>, same_unary<kSqrt>},
-    {"", "Exp", kSince<6, 13>, same_unary<kExp>},
-    {"", "Erf", kSince<9, 13>, same_unary<kErf>},
-    {"", "Relu", kSince<6, 13, 14>, same_unary<kRelu>},
-    {"", "Sigmoid", kSince<6, 13>, same_unary<kSigmoid>},
-    {"", "Tanh", kSince<6, 13>, same_unary<kTanh>},
+    {"", "Sqrt", kSince<6, 13>, same_unary<"sqrt">},
+    {"", "Exp", kSince<6, 13>, same_unary<"exp">},
+    {"", "Erf", kSince<9, 13>, same_unary<"erf">},
+    {"", "Relu", kSince<6, 13, 14>, same_unary<"relu">},
+    {"", "Sigmoid", kSince<6, 13>, same_unary<"sigmoid">},
+    {"", "Tanh", kSince<6, 13>, same_unary<"tanh">},
     {"", "HardSigmoid", kSince<6, 22>, hard_sigmoid},
     {"", "HardSwish", kSince<14, 22>, hard_swish},
     {"", "Clip", kSince<6, 11, 12, 13>, clip},
     {"", "Equal", kSince<7, 11, 13, 19>, equal},
-    {"", "Not", kSince<1>, same_unary<kNot>},
+    {"", "Not", kSince<1>, same_unary<"logical_not">},
     {"", "Where", kSince<9, 16>, where},
     {"", "Cast", kSince<6, 9, 13, 19, 21, 23>, cast},
     {"", "Identity", kSince<1, 13, 14, 16, 19, 21, 23>, identity},

@@ -23,4 +23,25 @@ LoweringRows tensor_lowerings();
 template <int... versions>
 inline constexpr int kSince[] = {versions...};
 
+// A MIL operator's name as a template argument.
+struct OpName {
+  char text[32] = {};
+  template <size_t n>
+  constexpr OpName(const char (&name)[n]) {  // implicit: rows write same_unary<"exp">
+    static_assert(n <= sizeof text);
+    for (size_t i = 0; i < n; ++i) text[i] = name[i];
+  }
+};
+
+// Operators that mean the same in both languages: the MIL operator's name is all there is.
+template <OpName op>
+Values same_unary(NodeView& n, Build& b) {
+  return {b.unary(op.text, n.in(0))};
+}
+template <OpName op>
+Values same_binary(NodeView& n, Build& b) {
+  Value *x = n.in(0), *y = n.in(1);  // one after the other: arguments of one call have no order
+  return {b.binary(op.text, x, y)};
+}
+
 }  // namespace graft::onnx

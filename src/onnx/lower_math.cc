@@ -6,43 +6,6 @@
 namespace graft::onnx {
 namespace {
 
-template <const char* const& op>
-Values same_unary(NodeView& n, Build& b) {
-  return {b.unary(op, n.in(0))};
-}
-template <const char* const& op>
-Values same_binary(NodeView& n, Build& b) {
-  Value *x = n.in(0), *y = n.in(1);  // one after the other: arguments of one call have no order
-  return {b.binary(op, x, y)};
-}
-
-constexpr const char* kAbs = "abs";
-constexpr const char* kAcos = "acos";
-constexpr const char* kAsin = "asin";
-constexpr const char* kAtan = "atan";
-constexpr const char* kAtanh = "atanh";
-constexpr const char* kCeil = "ceil";
-constexpr const char* kCos = "cos";
-constexpr const char* kCosh = "cosh";
-constexpr const char* kFloor = "floor";
-constexpr const char* kRound = "round";
-constexpr const char* kSign = "sign";
-constexpr const char* kSin = "sin";
-constexpr const char* kSinh = "sinh";
-constexpr const char* kSoftplus = "softplus";
-constexpr const char* kSoftsign = "softsign";
-constexpr const char* kTan = "tan";
-constexpr const char* kLess = "less";
-constexpr const char* kLessEqual = "less_equal";
-constexpr const char* kGreater = "greater";
-constexpr const char* kGreaterEqual = "greater_equal";
-constexpr const char* kAnd = "logical_and";
-constexpr const char* kOr = "logical_or";
-constexpr const char* kXor = "logical_xor";
-constexpr const char* kAdd = "add";
-constexpr const char* kMaximum = "maximum";
-constexpr const char* kMinimum = "minimum";
-
 Values neg(NodeView& n, Build& b) { return {b.scale(n.in(0), -1)}; }
 // MIL's inverse and log add an epsilon of their own to x.
 Values reciprocal(NodeView& n, Build& b) {
@@ -55,16 +18,16 @@ Values is_nan(NodeView& n, Build& b) {
   return {b.binary("not_equal", x, x)};
 }
 
-template <const char* const& op>
+template <OpName op>
 Values variadic(NodeView& n, Build& b) {
   const Values all = n.all();
   if (all.empty()) return {n.refuse(Code::invalid_model, "takes one input or more")};
   Value* y = all[0];
-  for (size_t i = 1; i < all.size(); ++i) y = b.binary(op, y, all[i]);
+  for (size_t i = 1; i < all.size(); ++i) y = b.binary(op.text, y, all[i]);
   return {y};
 }
 Values mean(NodeView& n, Build& b) {
-  Value* sum = variadic<kAdd>(n, b)[0];
+  Value* sum = variadic<"add">(n, b)[0];
   return {sum->poison || n.inputs() == 1 ? sum : b.div(sum, b.like(sum, n.inputs()))};
 }
 
@@ -87,7 +50,7 @@ Values selu(NodeView& n, Build& b) {
   Value* y = b.emit("elu", {{"x", n.in(0)}, {"alpha", n.f("alpha", 1.67326319217681884765625)}});
   return {y->poison ? y : b.scale(y, n.f("gamma", 1.05070102214813232421875))};
 }
-// alpha * (e^(x / alpha) - 1) below zero
+// alpha * (e^(x / alpha) - 1) below zero; with an alpha below zero that is no elu.
 Values celu(NodeView& n, Build& b) {
   const double alpha = n.f("alpha", 1);
   Value* x = n.in(0);
@@ -95,7 +58,9 @@ Values celu(NodeView& n, Build& b) {
   // Large x divided by a small alpha would be infinite: what is above zero goes its own way then.
   const bool apart = alpha < 1;
   Value* low = apart ? b.minimum(x, b.like(x, 0)) : x;
-  Value* y = b.emit("elu", {{"x", b.div(low, b.like(x, alpha))}, {"alpha", 1.0}});
+  Value* z = b.div(low, b.like(x, alpha));
+  Value* y = alpha < 0 ? b.unary("exp", z) : b.emit("elu", {{"x", z}, {"alpha", 1.0}});
+  if (alpha < 0 && !y->poison) y = b.sub(y, b.like(y, 1));
   if (y->poison) return {y};
   y = b.scale(y, alpha);
   return {apart ? b.add(b.unary("relu", x), y) : y};
@@ -136,36 +101,36 @@ Values quick_gelu(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Abs", kSince<6, 13>, same_unary<kAbs>},
-    {"", "Acos", kSince<7, 22>, same_unary<kAcos>},
-    {"", "Asin", kSince<7, 22>, same_unary<kAsin>},
-    {"", "Atan", kSince<7, 22>, same_unary<kAtan>},
-    {"", "Atanh", kSince<9, 22>, same_unary<kAtanh>},
-    {"", "Ceil", kSince<6, 13>, same_unary<kCeil>},
-    {"", "Cos", kSince<7, 22>, same_unary<kCos>},
-    {"", "Cosh", kSince<9, 22>, same_unary<kCosh>},
-    {"", "Floor", kSince<6, 13>, same_unary<kFloor>},
-    {"", "Round", kSince<11, 22>, same_unary<kRound>},
-    {"", "Sign", kSince<9, 13>, same_unary<kSign>},
-    {"", "Sin", kSince<7, 22>, same_unary<kSin>},
-    {"", "Sinh", kSince<9, 22>, same_unary<kSinh>},
-    {"", "Softplus", kSince<1, 22>, same_unary<kSoftplus>},
-    {"", "Softsign", kSince<1, 22>, same_unary<kSoftsign>},
-    {"", "Tan", kSince<7, 22>, same_unary<kTan>},
+    {"", "Abs", kSince<6, 13>, same_unary<"abs">},
+    {"", "Acos", kSince<7, 22>, same_unary<"acos">},
+    {"", "Asin", kSince<7, 22>, same_unary<"asin">},
+    {"", "Atan", kSince<7, 22>, same_unary<"atan">},
+    {"", "Atanh", kSince<9, 22>, same_unary<"atanh">},
+    {"", "Ceil", kSince<6, 13>, same_unary<"ceil">},
+    {"", "Cos", kSince<7, 22>, same_unary<"cos">},
+    {"", "Cosh", kSince<9, 22>, same_unary<"cosh">},
+    {"", "Floor", kSince<6, 13>, same_unary<"floor">},
+    {"", "Round", kSince<11, 22>, same_unary<"round">},
+    {"", "Sign", kSince<9, 13>, same_unary<"sign">},
+    {"", "Sin", kSince<7, 22>, same_unary<"sin">},
+    {"", "Sinh", kSince<9, 22>, same_unary<"sinh">},
+    {"", "Softplus", kSince<1, 22>, same_unary<"softplus">},
+    {"", "Softsign", kSince<1, 22>, same_unary<"softsign">},
+    {"", "Tan", kSince<7, 22>, same_unary<"tan">},
     {"", "Neg", kSince<6, 13>, neg},
     {"", "Reciprocal", kSince<6, 13>, reciprocal},
     {"", "Log", kSince<6, 13>, log},
     {"", "IsNaN", kSince<9, 13, 20>, is_nan},
-    {"", "Less", kSince<7, 9, 13>, same_binary<kLess>},
-    {"", "LessOrEqual", kSince<12, 16>, same_binary<kLessEqual>},
-    {"", "Greater", kSince<7, 9, 13>, same_binary<kGreater>},
-    {"", "GreaterOrEqual", kSince<12, 16>, same_binary<kGreaterEqual>},
-    {"", "And", kSince<7>, same_binary<kAnd>},
-    {"", "Or", kSince<7>, same_binary<kOr>},
-    {"", "Xor", kSince<7>, same_binary<kXor>},
-    {"", "Max", kSince<6, 8, 12, 13>, variadic<kMaximum>},
-    {"", "Min", kSince<6, 8, 12, 13>, variadic<kMinimum>},
-    {"", "Sum", kSince<6, 8, 13>, variadic<kAdd>},
+    {"", "Less", kSince<7, 9, 13>, same_binary<"less">},
+    {"", "LessOrEqual", kSince<12, 16>, same_binary<"less_equal">},
+    {"", "Greater", kSince<7, 9, 13>, same_binary<"greater">},
+    {"", "GreaterOrEqual", kSince<12, 16>, same_binary<"greater_equal">},
+    {"", "And", kSince<7>, same_binary<"logical_and">},
+    {"", "Or", kSince<7>, same_binary<"logical_or">},
+    {"", "Xor", kSince<7>, same_binary<"logical_xor">},
+    {"", "Max", kSince<6, 8, 12, 13>, variadic<"maximum">},
+    {"", "Min", kSince<6, 8, 12, 13>, variadic<"minimum">},
+    {"", "Sum", kSince<6, 8, 13>, variadic<"add">},
     {"", "Mean", kSince<6, 8, 13>, mean},
     {"", "Mod", kSince<10, 13>, mod},
     {"", "LeakyRelu", kSince<6, 16>, leaky_relu},

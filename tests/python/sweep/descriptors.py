@@ -103,7 +103,7 @@ for op, lo, hi, opsets in (("Sqrt", 0, 4, (6, 13)), ("Exp", -2, 2, (6, 13)), ("E
     case(op, [data(2, 3, lo=lo, hi=hi)], opsets[-1], dynamic=True)
 case("HardSigmoid", [data(9, lo=-4, hi=4)], (7, 22), {"alpha": 0.3, "beta": 0.4})
 for op, attrs, opsets in (("LeakyRelu", {"alpha": 0.3}, (7, 16)), ("Elu", {"alpha": 0.7}, (7, 22)), ("Selu", {}, (7, 22)),
-                          ("Celu", {"alpha": 0.6}, (12,)), ("ThresholdedRelu", {"alpha": 0.5}, (10, 22)),
+                          ("Celu", {"alpha": 0.6}, (12,)), ("Celu", {"alpha": -0.7}, (12,)), ("ThresholdedRelu", {"alpha": 0.5}, (10, 22)),
                           ("Gelu", {}, (20,)), ("Gelu", {"approximate": "tanh"}, (20,))):
     case(op, [data(3, 5, lo=-3, hi=3)], opsets, attrs)
     case(op, [SPECIAL], opsets[-1], attrs, half=False)
