@@ -262,6 +262,14 @@ Model with_inputs(const Model& model, const std::vector<std::string>& names) {
   return fed;
 }
 
+Model with_constant(const Model& model, const std::string& input, ir::ConstantPtr value) {
+  Model m = model;
+  std::erase_if(m.graph.inputs, [&](const ValueInfo& v) { return v.name == input; });
+  m.graph.initializers.push_back({input, std::move(value)});
+  m.graph.index_initializers();
+  return m;
+}
+
 Status prepare(Model& model, const Limits& limits) {
   GRAFT_CHECK(fix_opsets(model));
   GRAFT_CHECK(inline_functions(model, limits));

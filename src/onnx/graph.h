@@ -150,6 +150,9 @@ struct Model {
 // what runs when a caller feeds them. Weights and bodies are shared. Every name must be one of `overridable`.
 Model with_inputs(const Model& model, const std::vector<std::string>& names);
 
+// The other way round: a prepared model in which a graph input is an initializer with this value.
+Model with_constant(const Model& model, const std::string& input, ir::ConstantPtr value);
+
 // What a model may cost, so that a small file cannot ask for a large machine.
 struct Limits {
   int depth = 64;                   // of bodies in bodies and of calls in calls, each

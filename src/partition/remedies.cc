@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 
 #include "base/format.h"
 
@@ -88,6 +89,49 @@ void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, std::vect
   }
 }
 
+ir::ConstantPtr filled(DType dtype, const Shape& shape, double with) {
+  Tensor t(dtype, shape);
+  const ir::ConstantPtr one = ir::Constant::scalar(dtype, with);
+  const size_t size = item_size(dtype);
+  for (size_t i = 0; i < static_cast<size_t>(t.count()); ++i)
+    std::memcpy(t.mutable_view().as<std::byte>() + i * size, one->view().data, size);
+  return ir::Constant::of(t);
+}
+
+// MIL wants many parameters as constants that ONNX lets be inputs: would a node be taken if one of the graph's inputs
+// were an initializer? Which value is not known here: all zeros are tried, and all ones (a count of zero may be
+// illegal).
+void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, std::vector<NodePlan>& nodes) {
+  std::vector<NodePlan*> left;  // the host may want the constant as well
+  for (NodePlan& n : nodes) {
+    if (n.where == Where::host && n.refusal && n.refusal->code == Code::needs_constant) left.push_back(&n);
+  }
+  constexpr int64_t kLargest = 64;  // elements: parameters are small
+  int inputs_left = 16;             // each is a lowering of the whole graph, twice
+  for (const onnx::ValueInfo& input : host.model->graph.inputs) {
+    const auto reads = [&](const NodePlan* n) {
+      return std::find(n->node->inputs.begin(), n->node->inputs.end(), input.name) != n->node->inputs.end();
+    };
+    const ir::Type& type = host.values.at(input.name)->type;
+    if (std::none_of(left.begin(), left.end(), reads) || !type.is_static() || type.dtype == DType::string ||
+        checked_count(type.shape()) > kLargest)
+      continue;
+    if (inputs_left-- == 0) return;
+    for (const double value : {0.0, 1.0}) {
+      const auto model = std::make_shared<const onnx::Model>(
+          onnx::with_constant(*host.model, input.name, filled(type.dtype, type.shape(), value)));
+      const Result<onnx::HostProgram> fixed = onnx::lower_for_host(model, {});
+      if (!fixed || fixed->problems.size() > host.problems.size()) continue;
+      const onnx::PieceLowerer lowerer(*fixed, ir::BuildTarget{newest});
+      std::erase_if(left, [&](NodePlan* n) {
+        if (!reads(n) || !lowerer.attempt(*n->node)) return false;
+        n->refusal->remedies.push_back(format("make the input '{}' an initializer", input.name));
+        return true;
+      });
+    }
+  }
+}
+
 }  // namespace
 
 void find_remedies(const onnx::HostProgram& host, const Options& options, ir::Opset newest,
@@ -95,6 +139,7 @@ void find_remedies(const onnx::HostProgram& host, const Options& options, ir::Op
   if (!options.claim) return;
   try_later_targets(host, newest, nodes);
   try_fixed_shapes(host, newest, nodes);
+  try_constant_inputs(host, newest, nodes);
 }
 
 }  // namespace graft::partition

@@ -60,7 +60,7 @@ struct Session::Impl {
   mutable std::mutex pool_mutex;
   mutable std::vector<std::unique_ptr<RunState>> pool;
 
-  Status open_onnx(std::shared_ptr<const onnx::Model> model);
+  Status open_onnx(const std::shared_ptr<const onnx::Model>& model);
   Status open_package(const std::string& path);
   Result<std::shared_ptr<const backend::Model>> load_host_program(const onnx::HostProgram& program) const;
   Result<std::shared_ptr<const backend::Model>> load_overridden(const std::vector<std::string>& names) const;

@@ -38,7 +38,7 @@ Result<std::shared_ptr<const Session>> Session::open(const std::string& path, st
     s = impl->open_package(path);
   } else {
     GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_file(path));
-    s = impl->open_onnx(std::move(model));
+    s = impl->open_onnx(model);
   }
   if (!s) return fail(std::move(std::move(s).error()).in_file(path));
   return std::shared_ptr<const Session>(new Session(std::move(impl)));
@@ -52,7 +52,7 @@ Result<std::shared_ptr<const Session>> Session::open_memory(Bytes bytes, std::sh
   impl->options = options;
   impl->env = std::move(env);
   GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_memory(bytes, folder, std::move(owner)));
-  GRAFT_CHECK(impl->open_onnx(std::move(model)));
+  GRAFT_CHECK(impl->open_onnx(model));
   return std::shared_ptr<const Session>(new Session(std::move(impl)));
 }
 

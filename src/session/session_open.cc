@@ -110,7 +110,7 @@ Diag cannot_run(const onnx::Model& model, const std::vector<Diag>& problems) {
 
 }  // namespace
 
-Status Session::Impl::open_onnx(std::shared_ptr<const onnx::Model> model) {
+Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model) {
   GRAFT_TRY(onnx::HostProgram lowered, onnx::lower_for_host(model, options.lowering));
   host = std::make_shared<const onnx::HostProgram>(std::move(lowered));
   metadata = model->metadata;

@@ -22,6 +22,7 @@ GRAFT = os.environ.get("GRAFT", str(ROOT / "build" / "graft"))
 PRINTED = {
     '"--target {}"': r"--target \S+",
     '"--shapes "': r"--shapes .+",
+    '"make the input \'{}\' an initializer"': r"make the input '.+' an initializer",
     '"--force"': r"--force",
     '"--allow-partial -o DIR (a package for each partition)"': r"--allow-partial -o DIR \(.*\)",
 }
@@ -67,10 +68,31 @@ def check_inspect(argv, folder="."):
     for node, refusal in refusals(argv).items():
         for remedy in refusal["remedies"]:
             found.append(remedy)
+            if remedy.startswith("make the input"):
+                check_constant(argv, remedy, node, folder)
+                continue
             still = refusals(apply(argv, remedy, folder)).get(node)
             # Alone, one node rarely pays for its way into Core ML: that is another matter.
             assert still is None or still["code"] == "not_worth_it", f"{argv}: {remedy}: {refusal['message']}: {still}"
     return found
+
+
+def check_constant(argv, remedy, node, folder):
+    """The model with that input as an initializer of zeros, or of ones, is taken at that node."""
+    name = re.fullmatch(r"make the input '(.+)' an initializer", remedy).group(1)
+    left = []
+    for fill in (0, 1):
+        model = onnx.load(argv[1])
+        value = next(v for v in model.graph.input if v.name == name)
+        model.graph.input.remove(value)
+        tensor = value.type.tensor_type
+        shape = [d.dim_value for d in tensor.shape.dim]
+        model.graph.initializer.append(numpy_helper.from_array(np.full(shape, fill, helper.tensor_dtype_to_np_dtype(tensor.elem_type)), name))
+        path = Path(folder) / f"constant_{fill}.onnx"
+        onnx.save(model, path)
+        still = refusals([argv[0], path, *argv[2:]]).get(node)
+        left.append(still is not None and still["code"] != "not_worth_it")
+    assert not all(left), remedy
 
 
 def save(path, nodes, inputs, outputs, initializers=(), opset=17):
@@ -103,6 +125,15 @@ def test_fixed_shapes(tmp_path, names):
     assert len(found) == len(names) and all(f.startswith("--shapes ") for f in found)
 
 
+@pytest.mark.parametrize("op, shape", [("TopK", [1]), ("Pad", [4]), ("Trilu", []), ("CumSum", [])])
+def test_a_constant_input(tmp_path, op, shape):
+    nodes = [helper.make_node(op, ["x", "k"], ["y", "i"][: 2 if op == "TopK" else 1], name="n")]
+    model = onnx.load(save(tmp_path / "m.onnx", nodes, {"x": [3, 4], "k": shape}, {"y": None}))
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
+    onnx.save(model, tmp_path / "m.onnx")
+    assert check_inspect(["inspect", tmp_path / "m.onnx"], tmp_path) == ["make the input 'k' an initializer"]
+
+
 def test_fixed_shapes_stand_beside_those_given(tmp_path):
     inputs = {"a": [1, 3, "d", 4, 4], "b": [1, 3, "e", 4, 4]}
     nodes = pools_in_3d(["a", "b"])
@@ -132,7 +163,7 @@ def test_the_remedies_of_the_operator_sweep(tmp_path):
         for folder, answer in answers.items():
             assert answer.get("inspect", {}).get("status") == "refused", (folder, answer)
             if any(r["remedies"] for r in answer["inspect"]["reasons"]):
-                found += check_inspect(["inspect", f"{folder}/model.onnx", "--target", target])
+                found += check_inspect(["inspect", f"{folder}/model.onnx", "--target", target], tmp_path)
     assert {"--target iOS16", "--target iOS17"} < set(found)
     assert any(f.startswith("--shapes") for f in found)
 
