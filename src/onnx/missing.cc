@@ -5,20 +5,9 @@
 
 #include "base/format.h"
 #include "onnx/lower.h"
+#include "onnx/visit.h"
 
 namespace graft::onnx {
-namespace {
-
-template <class Visit>
-void visit_nodes(const Graph& graph, const Visit& visit) {
-  for (const Node& n : graph.nodes) {
-    visit(n);
-    for (const Graph* body : n.bodies()) visit_nodes(*body, visit);
-  }
-}
-
-}  // namespace
-
 std::vector<MissingOperator> missing_operators(const Model& model) {
   std::map<std::pair<std::string, std::string>, MissingOperator> found;
   visit_nodes(model.graph, [&](const Node& n) {

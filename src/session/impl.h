@@ -66,6 +66,7 @@ struct Session::Impl {
   Result<std::shared_ptr<const backend::Model>> load_overridden(const std::vector<std::string>& names) const;
   Status plan_pieces();
   Status wire(const partition::Segment& segment);
+  void add_whole(Stage stage);  // a stage that is the whole model: its ports are the session's
   int slot(const std::string& name, const ir::Type& type);
   void add_ports();
 

@@ -71,6 +71,18 @@ Status Session::Impl::wire(const partition::Segment& segment) {
   return {};
 }
 
+void Session::Impl::add_whole(Stage stage) {
+  for (const engine::Port& p : inputs) {
+    stage.inputs.push_back(slot(p.name, p.type));
+    stage.outside_in.push_back(p.type.dtype);
+  }
+  for (const engine::Port& p : outputs) {
+    stage.outputs.push_back(slot(p.name, p.type));
+    stage.outside_out.push_back(p.type.dtype);
+  }
+  stages.push_back(std::move(stage));
+}
+
 Status Session::Impl::plan_pieces() {
   GRAFT_TRY(partition::Partition p, partition::partition(host, options.partition));
   if (options.require_full_delegation && !p.whole()) {
@@ -152,15 +164,7 @@ Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model)
   GRAFT_TRY(partition, partition::partition(host, none));
   Stage stage;
   GRAFT_TRY(stage.model, load_host_program(*host));
-  for (const engine::Port& p : inputs) {
-    stage.inputs.push_back(slot(p.name, p.type));
-    stage.outside_in.push_back(p.type.dtype);
-  }
-  for (const engine::Port& p : outputs) {
-    stage.outputs.push_back(slot(p.name, p.type));
-    stage.outside_out.push_back(p.type.dtype);
-  }
-  stages.push_back(std::move(stage));
+  add_whole(std::move(stage));
   placement.allowed = options.device == Device::cpu ? "the host engine" : "the host engine: no Core ML on this machine";
   placement.planned = "the ONNX program in its own dtypes on the host engine";
   return {};
@@ -186,16 +190,8 @@ Status Session::Impl::open_package(const std::string& path) {
   for (const engine::Port& p : stage.model->inputs()) inputs.push_back(port(p, main->inputs));
   for (const engine::Port& p : stage.model->outputs()) outputs.push_back(port(p, main->outputs));
   all_inputs = inputs;
-  for (const engine::Port& p : inputs) {
-    stage.inputs.push_back(slot(p.name, p.type));
-    stage.outside_in.push_back(p.type.dtype);
-  }
-  for (const engine::Port& p : outputs) {
-    stage.outputs.push_back(slot(p.name, p.type));
-    stage.outside_out.push_back(p.type.dtype);
-  }
   add_ports();
-  stages.push_back(std::move(stage));
+  add_whole(std::move(stage));
   placement.requested = std::string(name(options.device));
   placement.allowed = "the host engine: no Core ML on this machine";
   placement.planned = "the whole package on the host engine";

@@ -5,6 +5,7 @@
 
 #include "base/format.h"
 #include "onnx/reader.h"
+#include "onnx/visit.h"
 
 namespace graft::tools {
 namespace {
@@ -43,14 +44,6 @@ PortInfo declared_port(const onnx::ValueInfo& v) {
   return p;
 }
 
-template <class Visit>
-void visit_nodes(const onnx::Graph& graph, const Visit& visit) {
-  for (const onnx::Node& n : graph.nodes) {
-    visit(n);
-    for (const onnx::Graph* body : n.bodies()) visit_nodes(*body, visit);
-  }
-}
-
 int64_t weight_bytes(const onnx::Graph& graph) {
   int64_t bytes = 0;
   for (const onnx::Initializer& i : graph.initializers) bytes += static_cast<int64_t>(i.value->bytes());
@@ -71,7 +64,7 @@ std::vector<OperatorCount> most_frequent_first(const std::map<Key, int>& counts,
 
 std::vector<OperatorCount> count_operators(const onnx::Graph& graph) {
   std::map<std::pair<std::string, std::string>, int> counts;
-  visit_nodes(graph, [&](const onnx::Node& n) { ++counts[{n.domain, n.op_type}]; });
+  onnx::visit_nodes(graph, [&](const onnx::Node& n) { ++counts[{n.domain, n.op_type}]; });
   return most_frequent_first(counts, [](const auto& key, int count) {
     return OperatorCount{key.first, key.second, count};
   });
