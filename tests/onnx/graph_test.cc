@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "onnx/nodes.h"
 #include "onnx/reader.h"
 #include "support/allocations.h"
 
@@ -12,38 +13,17 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
-using Names = std::vector<std::string>;
 
 // Models are filled here as a front door other than the reader would.
 
-Node node(const std::string& op, Names in, Names out, const std::string& domain = {}) {
-  Node n;
-  n.op_type = op;
-  n.inputs = std::move(in);
-  n.outputs = std::move(out);
+Node in_domain(const std::string& domain, Node n) {
   n.domain = domain;
   return n;
-}
-
-Attribute int_attribute(const std::string& name, int64_t value) {
-  Attribute a;
-  a.name = name;
-  a.type = Attribute::Type::int_;
-  a.i = value;
-  return a;
 }
 
 Attribute ref_attribute(const std::string& name, const std::string& ref) {
   Attribute a = int_attribute(name, 0);
   a.ref_attr_name = ref;
-  return a;
-}
-
-Attribute graph_attribute(const std::string& name, Graph graph) {
-  Attribute a;
-  a.name = name;
-  a.type = Attribute::Type::graph;
-  a.g = std::make_shared<Graph>(std::move(graph));
   return a;
 }
 
@@ -226,10 +206,11 @@ TEST(Prepare, AttributeNamesAreUnique) {
 TEST(Functions, AreInlinedWithTheirOwnOpsets) {
   Function f = function("Twice", {"a"}, {node("Add", {"a", "a"}, {"t"}), node("Relu", {"t"}, {"b"})}, {"b"});
   f.opsets = {{"", 11}};
-  Model m = model(
-      graph({"x"}, {node("Twice", {"x"}, {"t"}, "f"), node("Twice", {"t"}, {"y"}, "f"), node("Neg", {"y"}, {"z"})},
-            {"z"}),
-      {f});
+  Model m = model(graph({"x"},
+                        {in_domain("f", node("Twice", {"x"}, {"t"})), in_domain("f", node("Twice", {"t"}, {"y"})),
+                         node("Neg", {"y"}, {"z"})},
+                        {"z"}),
+                  {f});
   expect_ok(m);
   EXPECT_TRUE(m.functions.empty());
   ASSERT_THAT(ops(m.graph), ElementsAre("Add", "Relu", "Add", "Relu", "Neg"));
@@ -243,7 +224,7 @@ TEST(Functions, AreInlinedWithTheirOwnOpsets) {
 }
 
 TEST(Functions, InnerNamesNeverMeetOthers) {
-  Node call = node("F", {"x"}, {"y"}, "f"), again = node("F", {"y"}, {"z"}, "f");
+  Node call = in_domain("f", node("F", {"x"}, {"y"})), again = in_domain("f", node("F", {"y"}, {"z"}));
   call.name = again.name = "c";  // names of nodes need not be unique
   Model m = model(graph({"x", "c/t"}, {call, again, node("Add", {"z", "c/t"}, {"out"})}, {"out"}),
                   {function("F", {"a"}, {node("Neg", {"a"}, {"t"}), node("Abs", {"t"}, {"b"})}, {"b"})});
@@ -259,8 +240,10 @@ TEST(Functions, AttributesAreHandedOn) {
                         {"b"});
   f.attributes = {"p", "r"};
   f.defaults = {int_attribute("q", 5)};
-  Function outer = function("G", {"a"}, {with(node("F", {"a"}, {"b"}, "f"), {ref_attribute("p", "pp")})}, {"b"});
-  Model m = model(graph({"x"}, {with(node("G", {"x"}, {"y"}, "f"), {int_attribute("pp", 3)})}, {"y"}), {f, outer});
+  Function outer =
+      function("G", {"a"}, {with(in_domain("f", node("F", {"a"}, {"b"})), {ref_attribute("p", "pp")})}, {"b"});
+  Model m =
+      model(graph({"x"}, {with(in_domain("f", node("G", {"x"}, {"y"})), {int_attribute("pp", 3)})}, {"y"}), {f, outer});
   expect_ok(m);
   const Node& n = m.graph.nodes.at(0);
   EXPECT_EQ(n.name, "G_0/F_1/Op_2");
@@ -271,12 +254,13 @@ TEST(Functions, AttributesAreHandedOn) {
 }
 
 TEST(Functions, BodiesInsideAreRenamedAndInlined) {
-  const Graph body = graph({}, {node("H", {"a"}, {"u"}, "f"), node("Add", {"u", "t"}, {"v"})}, {"v"}, {"w"});
+  const Graph body = graph({}, {in_domain("f", node("H", {"a"}, {"u"})), node("Add", {"u", "t"}, {"v"})}, {"v"}, {"w"});
   Function f = function(
       "F", {"a"}, {node("Neg", {"a"}, {"t"}), with(node("If", {"a"}, {"b"}), {graph_attribute("then_branch", body)})},
       {"b"});
   Function h = function("H", {"i"}, {node("Abs", {"i"}, {"o"})}, {"o"});
-  Model m = model(graph({"x"}, {node("F", {"x"}, {"y"}, "f"), node("F", {"y"}, {"z"}, "f")}, {"z"}), {f, h});
+  Model m = model(
+      graph({"x"}, {in_domain("f", node("F", {"x"}, {"y"})), in_domain("f", node("F", {"y"}, {"z"}))}, {"z"}), {f, h});
   expect_ok(m);
   ASSERT_THAT(ops(m.graph), ElementsAre("Neg", "If", "Neg", "If"));
   const Graph& first = *m.graph.nodes[1].bodies().at(0);
@@ -294,11 +278,11 @@ TEST(Functions, AGraphGivenByTheCallerKeepsItsScope) {
   Function f = function("F", {"c"}, {node("Neg", {"c"}, {"t"}), with(node("If", {"c"}, {"b"}), {hole})}, {"b"});
   f.opsets = {{"", 11}};
   f.attributes = {"g"};
-  Model m = model(
-      graph({"x", "t"},
-            {with(node("F", {"x"}, {"y"}, "f"), {graph_attribute("g", graph({}, {node("Abs", {"t"}, {"u"})}, {"u"}))})},
-            {"y"}),
-      {f});
+  Model m = model(graph({"x", "t"},
+                        {with(in_domain("f", node("F", {"x"}, {"y"})),
+                              {graph_attribute("g", graph({}, {node("Abs", {"t"}, {"u"})}, {"u"}))})},
+                        {"y"}),
+                  {f});
   expect_ok(m);
   const Graph& body = *m.graph.nodes.at(1).bodies().at(0);
   EXPECT_THAT(body.captures, ElementsAre("t"));  // the caller's t
@@ -308,7 +292,9 @@ TEST(Functions, AGraphGivenByTheCallerKeepsItsScope) {
 
 TEST(Functions, OptionalInputsAndOutputs) {
   Function f = function("F", {"a", "b"}, {node("Op", {"a", "b"}, {"p", "q"})}, {"p", "q"});
-  Model m = model(graph({"x"}, {node("F", {"x"}, {"", "y"}, "f"), node("F", {"x", "y"}, {"z"}, "f")}, {"z"}), {f});
+  Model m = model(
+      graph({"x"}, {in_domain("f", node("F", {"x"}, {"", "y"})), in_domain("f", node("F", {"x", "y"}, {"z"}))}, {"z"}),
+      {f});
   expect_ok(m);
   EXPECT_THAT(m.graph.nodes[0].inputs, ElementsAre("x", ""));
   EXPECT_THAT(m.graph.nodes[0].outputs, ElementsAre("F_0/p", "y"));
@@ -317,7 +303,7 @@ TEST(Functions, OptionalInputsAndOutputs) {
 
 TEST(Functions, OutputsThatAreInputsGetANode) {
   Function f = function("F", {"a"}, {node("Neg", {"a"}, {"n"})}, {"a", "n", "n"});
-  Model m = model(graph({"x"}, {node("F", {"x"}, {"p", "q", "r"}, "f")}, {"p", "q", "r"}), {f});
+  Model m = model(graph({"x"}, {in_domain("f", node("F", {"x"}, {"p", "q", "r"}))}, {"p", "q", "r"}), {f});
   expect_ok(m);
   ASSERT_THAT(ops(m.graph), ElementsAre("Neg", "Identity", "Identity"));
   EXPECT_THAT(m.graph.nodes[1].inputs, ElementsAre("x"));
@@ -330,7 +316,7 @@ TEST(Functions, OverloadsAreTold) {
   Function one = function("F", {"a"}, {node("Neg", {"a"}, {"b"})}, {"b"}),
            two = function("F", {"a"}, {node("Abs", {"a"}, {"b"})}, {"b"});
   two.overload = "2";
-  Node call = node("F", {"x"}, {"y"}, "f");
+  Node call = in_domain("f", node("F", {"x"}, {"y"}));
   call.overload = "2";
   Model m = model(graph({"x"}, {call}, {"y"}), {one, two});
   expect_ok(m);
@@ -339,9 +325,9 @@ TEST(Functions, OverloadsAreTold) {
 }
 
 TEST(Functions, Errors) {
-  const Graph main = graph({"x"}, {node("F", {"x"}, {"y"}, "f")}, {"y"});
+  const Graph main = graph({"x"}, {in_domain("f", node("F", {"x"}, {"y"}))}, {"y"});
   const auto with_function = [&](Function f) { return error_of(model(main, {std::move(f)})); };
-  EXPECT_THAT(with_function(function("F", {"a"}, {node("F", {"a"}, {"b"}, "f")}, {"b"})).message,
+  EXPECT_THAT(with_function(function("F", {"a"}, {in_domain("f", node("F", {"a"}, {"b"}))}, {"b"})).message,
               HasSubstr("calls itself"));
   EXPECT_THAT(with_function(function("F", {}, {}, {"b"})).message, HasSubstr("takes 0 inputs"));
   EXPECT_THAT(with_function(function("F", {"a"}, {}, {})).message, HasSubstr("gives 0 outputs"));
@@ -363,12 +349,13 @@ Model doubling(int levels, bool empty_leaf) {
   for (int i = 0; i < levels; ++i) {
     const std::string next = "F" + std::to_string(i + 1);
     all.push_back(function("F" + std::to_string(i), {"a"},
-                           {node(next, {"a"}, {"t"}, "f"), node(next, {"t"}, {"b"}, "f")}, {"b"}));
+                           {in_domain("f", node(next, {"a"}, {"t"})), in_domain("f", node(next, {"t"}, {"b"}))},
+                           {"b"}));
   }
   all.push_back(function("F" + std::to_string(levels), {"a"},
                          empty_leaf ? std::vector<Node>{} : std::vector{node("Neg", {"a"}, {"b"})},
                          {empty_leaf ? "a" : "b"}));
-  return model(graph({"x"}, {node("F0", {"x"}, {"y"}, "f")}, {"y"}), std::move(all));
+  return model(graph({"x"}, {in_domain("f", node("F0", {"x"}, {"y"}))}, {"y"}), std::move(all));
 }
 
 TEST(Functions, ExpansionIsBounded) {
@@ -387,10 +374,11 @@ TEST(Functions, ExpansionIsBounded) {
   EXPECT_THAT(error_of(doubling(40, false), limits).message, HasSubstr("1000 nodes"));
   std::vector<Function> chain;
   for (int i = 0; i < 100; ++i) {
-    chain.push_back(
-        function("C" + std::to_string(i), {"a"}, {node("C" + std::to_string(i + 1), {"a"}, {"b"}, "f")}, {"b"}));
+    chain.push_back(function("C" + std::to_string(i), {"a"},
+                             {in_domain("f", node("C" + std::to_string(i + 1), {"a"}, {"b"}))}, {"b"}));
   }
-  EXPECT_EQ(error_of(model(graph({"x"}, {node("C0", {"x"}, {"y"}, "f")}, {"y"}), chain)).code, Code::limit_exceeded);
+  EXPECT_EQ(error_of(model(graph({"x"}, {in_domain("f", node("C0", {"x"}, {"y"}))}, {"y"}), chain)).code,
+            Code::limit_exceeded);
 }
 
 TEST(Functions, InARealFile) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "onnx/nodes.h"
+
 namespace graft::onnx {
 namespace {
 
@@ -10,32 +12,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
-using Names = std::vector<std::string>;
-
-Node node(const std::string& op, Names in, Names out, std::vector<Attribute> attributes = {}) {
-  Node n;
-  n.op_type = op;
-  n.inputs = std::move(in);
-  n.outputs = std::move(out);
-  n.attributes = std::move(attributes);
-  return n;
-}
-
-Attribute number(const std::string& name, int64_t v) {
-  Attribute a;
-  a.name = name;
-  a.type = Attribute::Type::int_;
-  a.i = v;
-  return a;
-}
-
-Attribute body(const std::string& name, Graph g) {
-  Attribute a;
-  a.name = name;
-  a.type = Attribute::Type::graph;
-  a.g = std::make_shared<Graph>(std::move(g));
-  return a;
-}
 
 ValueInfo tensor(const std::string& name, DType dtype, std::vector<DimInfo> dims) {
   ValueInfo v;
@@ -102,7 +78,7 @@ TEST(Lowering, ShapeArithmeticFoldsIntoReshape) {
   g.outputs = {{"y", {}}};
   g.initializers = {ints("zero", {0}), ints("rest", {-1})};
   g.nodes = {node("Shape", {"x"}, {"s"}), node("Gather", {"s", "zero"}, {"n"}),
-             node("Concat", {"n", "rest"}, {"to"}, {number("axis", 0)}), node("Reshape", {"x", "to"}, {"y"})};
+             node("Concat", {"n", "rest"}, {"to"}, {int_attribute("axis", 0)}), node("Reshape", {"x", "to"}, {"y"})};
   const HostProgram host = lowered(model(std::move(g)));
   const ir::Value* y = host.values.at("y");
   EXPECT_EQ(y->type.to_string(), "tensor<fp32, [batch, 12]>");
@@ -146,7 +122,7 @@ TEST(Lowering, FloatToInt64IsRefusedForCoreML) {
   Graph g;
   g.inputs = {tensor("x", DType::f32, {dim(5)})};
   g.outputs = {{"y", {}}};
-  g.nodes = {node("Cast", {"x"}, {"y"}, {number("to", 7)})};
+  g.nodes = {node("Cast", {"x"}, {"y"}, {int_attribute("to", 7)})};
   EXPECT_THAT(refusal(lowered(model(std::move(g)))), HasSubstr("int64_range"));
 }
 
@@ -166,7 +142,8 @@ Graph conditional(Graph yes, Graph no, bool constant) {
   else
     g.inputs.push_back(tensor("c", DType::boolean, {}));
   g.outputs = {{"y", {}}};
-  g.nodes = {node("If", {"c"}, {"y"}, {body("then_branch", std::move(yes)), body("else_branch", std::move(no))})};
+  g.nodes = {node("If", {"c"}, {"y"},
+                  {graph_attribute("then_branch", std::move(yes)), graph_attribute("else_branch", std::move(no))})};
   return g;
 }
 

@@ -1,0 +1,40 @@
+// Nodes and attributes as a front door other than the reader would fill them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "onnx/graph.h"
+
+namespace graft::onnx {
+
+using Names = std::vector<std::string>;
+
+inline Node node(const std::string& op, Names in, Names out, std::vector<Attribute> attributes = {}) {
+  Node n;
+  n.op_type = op;
+  n.inputs = std::move(in);
+  n.outputs = std::move(out);
+  n.attributes = std::move(attributes);
+  return n;
+}
+
+inline Attribute int_attribute(const std::string& name, int64_t value) {
+  Attribute a;
+  a.name = name;
+  a.type = Attribute::Type::int_;
+  a.i = value;
+  return a;
+}
+
+inline Attribute graph_attribute(const std::string& name, Graph graph) {
+  Attribute a;
+  a.name = name;
+  a.type = Attribute::Type::graph;
+  a.g = std::make_shared<Graph>(std::move(graph));
+  return a;
+}
+
+}  // namespace graft::onnx
