@@ -1,12 +1,11 @@
 #include "base/env.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstring>
-#include <mutex>
 #include <string>
 #include <thread>
-#include <vector>
+
+#include "base/thread_pool.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -14,98 +13,36 @@
 
 namespace graft {
 
-// Workers wait for one job at a time; a caller that finds the pool busy runs its loop inline, so concurrent runs never
-// wait for each other.
-class ThreadPool {
- public:
-  explicit ThreadPool(int workers) {
-    for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
-  }
-  ~ThreadPool() {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
-    for (std::thread& t : threads_) t.join();
-  }
+namespace {
 
-  // False when another loop is running.
-  bool run(int64_t chunks, const std::function<void(int64_t)>& chunk) {
-    std::unique_lock owner(owner_, std::try_to_lock);
-    if (!owner.owns_lock()) return false;
-    {
-      std::lock_guard lock(mutex_);
-      job_ = &chunk;
-      chunks_ = chunks;
-      next_.store(0, std::memory_order_relaxed);
-      pending_ = static_cast<int>(threads_.size());
-      ++generation_;
-    }
-    wake_.notify_all();
-    take(chunk);
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return pending_ == 0; });
-    job_ = nullptr;
-    return true;
-  }
-
- private:
-  void take(const std::function<void(int64_t)>& chunk) {
-    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < chunks_;) chunk(i);
-  }
-  void work() {
-    uint64_t seen = 0;
-    for (;;) {
-      const std::function<void(int64_t)>* job = nullptr;
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
-        if (stop_) return;
-        seen = generation_;
-        job = job_;
-      }
-      take(*job);
-      std::lock_guard lock(mutex_);
-      if (--pending_ == 0) done_.notify_one();
-    }
-  }
-
-  std::mutex owner_, mutex_;
-  std::condition_variable wake_, done_;
-  std::vector<std::thread> threads_;
-  const std::function<void(int64_t)>* job_ = nullptr;
-  int64_t chunks_ = 0;
-  std::atomic<int64_t> next_{0};
-  int pending_ = 0;
-  uint64_t generation_ = 0;
-  bool stop_ = false;
+// A loop inside a loop's body runs inline: the cores are taken already.
+thread_local bool inside_loop = false;
+struct InsideLoop {
+  InsideLoop() { inside_loop = true; }
+  ~InsideLoop() { inside_loop = false; }
 };
 
-namespace {
-thread_local bool inside_parallel_for = false;
-}
+// Chunks for each thread: enough that a thread which loses its core for a while does not hold up the others' work.
+constexpr int64_t kChunksEach = 4;
+
+}  // namespace
 
 Env::Env(int threads)
-    : threads_(threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
-  if (threads_ > 1) pool_ = std::make_unique<ThreadPool>(threads_ - 1);
-}
+    : threads_(threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))),
+      pool_(std::make_unique<ThreadPool>(threads_ - 1)) {}
 Env::~Env() = default;
 
 void Env::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) const {
   if (count <= 0) return;
   grain = std::max<int64_t>(grain, 1);
-  const int64_t chunks = std::min<int64_t>((count + grain - 1) / grain, threads_);
-  if (pool_ == nullptr || chunks <= 1 || inside_parallel_for) return body(0, count);
-  const auto chunk = [&](int64_t i) {
-    inside_parallel_for = true;
-    body(count * i / chunks, count * (i + 1) / chunks);
-    inside_parallel_for = false;
+  const int64_t chunks = std::min<int64_t>((count - 1) / grain + 1, kChunksEach * threads_);
+  if (threads_ == 1 || chunks == 1 || inside_loop) return body(0, count);
+  const std::function<void(int64_t, int64_t)> marked = [&body](int64_t begin, int64_t end) {
+    const InsideLoop inside;
+    body(begin, end);
   };
-  // Inline, but over the same chunks: the split may not depend on how busy the pool is.
-  if (!pool_->run(chunks, chunk)) {
-    for (int64_t i = 0; i < chunks; ++i) chunk(i);
-  }
+  Loop loop{marked, count, chunks};
+  pool_->run(loop);
 }
 
 namespace {

@@ -22,8 +22,9 @@ class Env {
   ~Env();
   int threads() const { return threads_; }
   // Calls body(begin, end) over disjoint chunks that cover [0, count), at least `grain` long; returns when all are
-  // done. The split depends on count, grain and threads() only. Safe to call from several threads at once and from
-  // inside a body (then it runs inline).
+  // done, whoever did them. The split depends on count, grain and threads() only, not on who runs what. Safe to call
+  // from several threads at once, in a child of fork() (its threads are made anew), and from inside a body (then it
+  // runs inline). What a body throws is thrown here.
   void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) const;
 
   std::function<void(LogLevel, std::string_view)> log;                    // may be empty
@@ -43,6 +44,10 @@ class CancelToken {
  private:
   std::atomic<bool> flag_{false};
 };
+
+// How often fork() stood between this process and the one that loaded the library. Threads that were made when it was
+// less do not exist any more.
+uint64_t forks();
 
 // The CPU's marketing name and the vector extensions found, for reports: "AMD EPYC 9B14 (avx512f avx512_bf16)".
 std::string_view cpu_name();

@@ -1,6 +1,9 @@
 // The C ABI as a caller sees it: through the shared library and the public header only.
 #include <graft/graft.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -427,5 +430,55 @@ TEST_F(CApi, CallbacksAreCalled) {
   graft_report_free(r);
   graft_env_free(env);
 }
+
+#if !defined(__SANITIZE_THREAD__)
+// Python's multiprocessing forks a process that has used the library and uses its objects in the child.
+TEST_F(CApi, AForkedChildRunsWhatItsParentMade) {
+  graft_env_options o{};
+  o.struct_size = sizeof o;
+  o.threads = 2;
+  graft_env* env = nullptr;
+  ASSERT_OK(graft_env_create(&o, &env));
+  ASSERT_OK(graft_session_create(env, kDigits.c_str(), nullptr, nullptr, 0, &session_));
+  const auto run = [&](const graft_session* session, float(&result)[10]) {
+    const graft_input in = image();
+    graft_output out = output();
+    out.dtype = GRAFT_DTYPE_FLOAT32;
+    out.rank = 2;
+    out.shape = out_shape_;
+    out.data = result;
+    out.bytes = sizeof result;
+    return code_of(graft_session_run(session, &in, 1, &out, 1, nullptr)) == GRAFT_CODE_OK;
+  };
+  float here[10];
+  ASSERT_TRUE(run(session_, here));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);  // a hang ends with a signal
+    float there[10];
+    bool good = true;
+    for (int i = 0; i < 3; ++i) good = good && run(session_, there) && std::memcmp(here, there, sizeof here) == 0;
+    const char* names[] = {"model"};
+    const char* values[] = {kDigits.c_str()};
+    graft_report* report = nullptr;
+    good = good && code_of(graft_tool_run(env, "verify", names, values, 1, &report)) == GRAFT_CODE_OK;
+    graft_report_free(report);
+    graft_session* fresh = nullptr;  // opened in the child, in its parent's environment
+    good = good && code_of(graft_session_create(env, kDigits.c_str(), nullptr, nullptr, 0, &fresh)) == GRAFT_CODE_OK;
+    good = good && run(fresh, there) && std::memcmp(here, there, sizeof here) == 0;
+    graft_session_free(fresh);
+    graft_session_free(session_);
+    graft_env_free(env);
+    ::_exit(good ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  float after[10];
+  EXPECT_TRUE(run(session_, after));
+  graft_env_free(env);
+}
+#endif
 
 }  // namespace

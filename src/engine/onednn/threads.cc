@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include "base/env.h"
+
 namespace graft::engine {
 namespace {
 
@@ -24,6 +26,12 @@ OpenMpTeam::OpenMpTeam(int threads) {
   if (now == threads) return;
   saved_ = now;
   r.set(threads);
+}
+
+bool OpenMpTeam::lost(int threads) {
+  if (threads <= 1) return false;
+  thread_local const uint64_t first_used = forks();
+  return first_used != forks();
 }
 
 OpenMpTeam::~OpenMpTeam() {
