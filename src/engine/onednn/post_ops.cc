@@ -43,10 +43,11 @@ std::optional<Activation> function_of(const Selection& s, int n) {
     return std::nullopt;
   }
   if (call.error()) return std::nullopt;
-  // Those made of minimum and maximum: x86's return the bound where the other operand is NaN.
-  const bool drops_nan = a.algorithm == algorithm::eltwise_clip || a.algorithm == algorithm::eltwise_hardsigmoid ||
-                         (a.algorithm == algorithm::eltwise_relu && a.alpha == 0);
-  if (drops_nan && !s.may_drop_nan()) return std::nullopt;
+  // Most clamp their argument by minimum and maximum, which on x86 give the bound where the other operand is NaN; which
+  // do differs between oneDNN's instruction sets. Only a function that multiplies by its argument keeps NaN for sure.
+  const bool keeps_nan =
+      a.algorithm == algorithm::eltwise_swish || (a.algorithm == algorithm::eltwise_relu && a.alpha != 0);
+  if (!keeps_nan && !s.may_drop_nan()) return std::nullopt;
   return a;
 }
 
