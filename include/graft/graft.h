@@ -14,11 +14,9 @@
  *   Threads    An object may be used from several threads at once as long as all of them only read it: graft_env,
  *              graft_session and graft_cancel are always safe; a graft_tensor, graft_report or graft_error is safe once
  *              it was made. Freeing an object that somebody else still uses is the caller's mistake.
- *   fork()     A child process may go on using what its parent made, from the thread that called fork, as long as no
- *              other thread was inside a function of this library at that moment (Python's multiprocessing forks like
- *              this). Its threads are started anew when first needed. Results are the same; where an environment has
- *              several threads, each run in such a child takes a fraction of a millisecond longer, and an environment
- *              made in the child avoids that.
+ *   fork()     A child process may go on using what its parent made, as long as no other thread was inside a function
+ *              of this library when fork was called (Python's multiprocessing forks like this). Results are the same;
+ *              worker threads are started anew by the first run that needs them.
  *   Structs    Every struct starts with `struct_size`, which the caller sets to sizeof the struct it was compiled with.
  *              Structs only grow at the end; a library given a smaller, older size leaves out what it does not cover.
  *              In an array of structs every element has the same struct_size, which is also the step between them.

@@ -5,9 +5,6 @@
 
 #include "base/format.h"
 #include "engine/step.h"
-#ifdef GRAFT_HAVE_ONEDNN
-#include "engine/onednn/threads.h"
-#endif
 
 namespace graft::engine {
 
@@ -42,16 +39,6 @@ Status check_runnable(const ir::Function& function) {
 
 void add_candidates(Core& core, std::span<const Candidate> table) {
   for (const Candidate& c : table) core.candidates[c.op].push_back(&c);
-}
-
-// Calls body with whatever threads of their own the kernel providers need.
-template <class Body>
-void on_team(const Env& env, const Body& body) {
-#ifdef GRAFT_HAVE_ONEDNN
-  with_openmp_team(env.threads(), body);
-#else
-  body();
-#endif
 }
 
 constexpr size_t kFewSymbols = 32;
@@ -174,9 +161,7 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
     request.externals.push_back({core.function->inputs[i], inputs[i].type.dtype, shape, nullptr});
     key.insert(key.end(), shape.begin(), shape.end());
   }
-  Result<std::shared_ptr<const Plan>> made;
-  on_team(*core.env, [&] { made = make_plan(core, request); });  // primitives are made for the team they will run on
-  GRAFT_TRY(found, std::move(made));
+  GRAFT_TRY(found, make_plan(core, request));
   cache.insert(std::move(key), found);
   return found;
 }
@@ -259,14 +244,10 @@ Status Executable::run(std::span<const TensorView> inputs, std::span<OutputSlot>
       std::any_of(inputs.begin(), inputs.end(), not_all_finite)) {
     GRAFT_TRY(plan, impl.plan(shape_of, Manner::careful));
   }
+  // The witness keeps IEEE arithmetic; fast kernels would be slowed down many times by denormals.
+  const FlushDenormals flush(!impl.core.options.reference);
   CallerSink sink(outputs, impl.outputs);
-  Status status;
-  on_team(*impl.core.env, [&] {
-    // The witness keeps IEEE arithmetic; fast kernels would be slowed down many times by denormals.
-    const FlushDenormals flush(!impl.core.options.reference);
-    status = plan->run(feeds, sink, options);
-  });
-  return status;
+  return plan->run(feeds, sink, options);
 }
 
 Status Executable::prepare(std::span<const Shape> shapes) const {

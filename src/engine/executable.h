@@ -50,8 +50,8 @@ struct Placement {
 // Immutable after load. run() may be called from several threads at once; no lock is held around a run. Runs with the
 // same build, CPU and thread count give the same bits.
 //
-// Threads: own kernels use env->parallel_for only. oneDNN as it ships here is built for OpenMP: each run sets the
-// calling thread's OpenMP team to env->threads(), so that one thread means one thread, and restores it afterwards.
+// Threads: all kernels use env->parallel_for, and nothing else. oneDNN's own threads are not used: each of its
+// primitives runs on one thread and makes a piece of a result.
 // Memory: a run whose outputs are all given and whose shapes were seen before allocates nothing, but for what oneDNN
 // does inside: a few small blocks for each primitive. Outputs must not overlap inputs or each other. Denormals are
 // flushed to zero inside runs; the caller's floating point mode is restored.

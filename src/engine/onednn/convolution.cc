@@ -2,6 +2,7 @@
 #include "base/format.h"
 #include "engine/onednn/common.h"
 #include "engine/onednn/kernels.h"
+#include "engine/onednn/threads.h"
 #include "ops/window.h"
 
 namespace graft::engine {
@@ -10,14 +11,28 @@ namespace {
 using dnnl::memory;
 
 struct Convolution {
-  int x, y, weight, bias;  // values; bias -1: none
+  int x = -1, y = -1, weight = -1, bias = -1;  // values; bias -1: none
   memory::dims strides, dilations, before, after;
-  Md weight_from;  // how the constant lies, in oneDNN's order of dims
-  Md weight_any;
+  int64_t groups = 1;
+  // How the constant lies, in oneDNN's order of dims: [groups,] out, in, kernel.
+  memory::dims weight_dims, weight_strides;
+  std::optional<RowWindow> rows;  // not of conv_transpose
+  int64_t flops = 0;
+
+  // Of [begin, end) of the weights' first dim.
+  Md weight_from(int64_t begin, int64_t end) const {
+    memory::dims dims = weight_dims;
+    dims[0] = end - begin;
+    return Md(dims, memory::data_type::f32, weight_strides);
+  }
 };
 
 Result<Convolution> read_convolution(const Selection& s, int n, bool transposed) {
-  Convolution p{s.arg(n, "x"), s.node(n).results[0], s.arg(n, "weight"), s.arg(n, "bias"), {}, {}, {}, {}, {}, {}};
+  Convolution p;
+  p.x = s.arg(n, "x");
+  p.y = s.node(n).results[0];
+  p.weight = s.arg(n, "weight");
+  p.bias = s.arg(n, "bias");
   const PlanValue &x = s.value(p.x), &y = s.value(p.y), &w = s.value(p.weight);
   if (!f32_or_f16(x.dtype())) return decline(format("{} data", name(x.dtype())));
   if (w.where != PlanValue::Where::constant || !f32_or_f16(w.dtype()))
@@ -60,23 +75,43 @@ Result<Convolution> read_convolution(const Selection& s, int n, bool transposed)
     dims.push_back(k);
     strides.push_back(step);
   }
-  p.weight_from = Md(dims, memory::data_type::f32, strides);
-  p.weight_any = Md(dims, memory::data_type::f32, memory::format_tag::any);
+  p.groups = groups;
+  p.weight_dims = dims;
+  p.weight_strides = strides;
+  if (!transposed) p.rows = RowWindow{window.stride[0], window.reach(0), p.before[0]};
+  p.flops = 2 * (transposed ? x : y).shape.product() * (transposed ? out : in) * points;
   return p;
 }
 
+// What of the result one primitive makes, and from which weights.
+struct Share {
+  Slice slice;
+  Part part;
+  int64_t begin, end;  // of the weights' first dim
+};
+
 template <class Primitive>
-typename Primitive::primitive_desc describe_primitive(const dnnl::engine& engine, const Convolution& p, const Md& src,
-                                                      const Md& bias, const Md& dst, const dnnl::post_ops& post) {
+typename Primitive::primitive_desc describe_primitive(const dnnl::engine& engine, const Convolution& p,
+                                                      const Share& share, std::optional<Layout> src,
+                                                      std::optional<Layout> dst, const Tail& tail) {
+  const Shape &x = share.part.x, &y = share.part.y;
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  attr.set_post_ops(post);
+  attr.set_post_ops(tail.post_ops(any_md(y)));  // the layout is that of the result: oneDNN is told `any`
   constexpr auto kKind = dnnl::prop_kind::forward_inference;
   auto algorithm = dnnl::algorithm::convolution_direct;
   if constexpr (std::is_same_v<Primitive, dnnl::deconvolution_forward>)
     algorithm = dnnl::algorithm::deconvolution_direct;
-  return typename Primitive::primitive_desc(engine, kKind, algorithm, src, p.weight_any, bias, dst, p.strides,
-                                            p.dilations, p.before, p.after, attr, true);
+  memory::dims weights = p.weight_dims, before = p.before, after = p.after;
+  weights[0] = share.end - share.begin;
+  if (share.slice.axis == Slice::Axis::rows) {
+    before[0] = share.part.before;
+    after[0] = share.part.after;
+  }
+  return typename Primitive::primitive_desc(
+      engine, kKind, algorithm, src ? md_of(x, *src) : any_md(x),
+      Md(weights, memory::data_type::f32, memory::format_tag::any), p.bias >= 0 ? md_of(Shape{y[1]}, Layout{}) : Md(),
+      dst ? md_of(y, *dst) : any_md(y), p.strides, p.dilations, before, after, attr, true);
 }
 
 // Layouts to try, best first.
@@ -113,20 +148,20 @@ std::vector<Choice> choices(const PlanValue& x, const PlanValue& y, bool observe
 
 template <class Primitive>
 Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed) {
+  using Desc = typename Primitive::primitive_desc;
   GRAFT_TRY(const Convolution p, read_convolution(s, n, transposed));
   const dnnl::engine& engine = cpu_engine(s.core());
+  const OneOpenMpThread alone;
   const PlanValue &x = s.value(p.x), &y = s.value(p.y);
-  const Shape bias_shape{y.shape[1]};
-  const Md bias = p.bias >= 0 ? md_of(bias_shape, Layout{}) : Md();
+  const int threads = s.core().env->threads();
+  const Share whole{{Slice::Axis::all, 0, 0, 0, y.shape[0]}, {x.shape, y.shape}, 0, p.weight_dims[0]};
 
-  typename Primitive::primitive_desc pd(nullptr);
+  Desc pd(nullptr);
   Tail tail;
   std::optional<Layout> src, dst;
   const auto attempt = [&](const Choice& c, bool fuse, bool by_sum) {
-    tail = Tail{{}, {n}, {}, {}, p.y, false, std::string(s.node(n).op->type())};
-    if (fuse) tail = absorb(s, n, p.y, {p.x}, by_sum);
-    pd = describe_primitive<Primitive>(engine, p, c.src ? md_of(x.shape, *c.src) : any_md(x.shape), bias,
-                                       c.dst ? md_of(y.shape, *c.dst) : any_md(y.shape), tail.ops);
+    tail = fuse ? absorb(s, n, p.y, {p.x}, by_sum) : only_head(s, n, p.y);
+    pd = describe_primitive<Primitive>(engine, p, whole, c.src, c.dst, tail);
     if (!pd || (c.fast_only && is_slow(pd.impl_info_str()))) return false;
     src = layout_of(pd.src_desc(), x.shape);
     dst = layout_of(pd.dst_desc(), y.shape);
@@ -136,29 +171,62 @@ Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed)
   const std::vector<Choice> list = choices(x, y, !s.fusing());
   const bool found = std::any_of(list.begin(), list.end(), [&](const Choice& c) {
     return attempt(c, true, true) || (tail.sum && attempt(c, true, false)) ||
-           (tail.ops.len() != 0 && !c.fast_only && attempt(c, false, false));
+           (!tail.followers.empty() && !c.fast_only && attempt(c, false, false));
   });
   if (!found) return decline("oneDNN has no such convolution");
 
-  auto step = std::make_unique<PrimitiveStep>(s.core(), Primitive(pd), tail.label);
-  Prepared made;
-  step->add_in(DNNL_ARG_SRC, pd.src_desc(), x.dtype());
-  made.in.push_back({p.x, *src});
-  GRAFT_TRY(auto packed, pack(s.core(), s.value(p.weight).constant, p.weight_from, pd.weights_desc()));
-  step->add_fixed(DNNL_ARG_WEIGHTS, pd.weights_desc(), std::move(packed));
-  if (p.bias >= 0) {
-    GRAFT_TRY(auto bias_packed, pack(s.core(), s.value(p.bias).constant, bias, pd.bias_desc()));
-    step->add_fixed(DNNL_ARG_BIAS, pd.bias_desc(), std::move(bias_packed));
+  // The same for each thread's share, where it can be shared out at all.
+  std::vector<std::pair<Share, Desc>> shares;
+  const int64_t unit = y.shape[1] / p.groups;  // output channels to one entry of the weights' first dim
+  const int64_t per_entry = p.groups > 1 ? unit : 1;
+  for (const Slice& slice : cut(y.shape, *dst, per_entry, p.flops, threads)) {
+    const std::optional<Part> part = part_of(slice, x.shape, *src, y.shape, *dst, p.groups > 1, p.rows);
+    if (!part) break;
+    Share share{slice, *part, 0, p.weight_dims[0]};
+    if (slice.axis == Slice::Axis::channels) {
+      share.begin = slice.begin / per_entry;
+      share.end = slice.end / per_entry;
+    }
+    Desc of = slice.axis == Slice::Axis::all ? pd : describe_primitive<Primitive>(engine, p, share, src, dst, tail);
+    const bool same_weights =
+        slice.axis == Slice::Axis::channels || shares.empty() || of.weights_desc() == shares[0].second.weights_desc();
+    if (!of || !same_weights || (!is_slow(pd.impl_info_str()) && is_slow(of.impl_info_str()))) break;
+    shares.emplace_back(share, std::move(of));
   }
+  int64_t made_of_it = 0;
+  for (const auto& [share, of] : shares) made_of_it += share.part.y.product();
+  if (made_of_it != y.shape.product()) shares = {{whole, pd}};
+
+  auto step = std::make_unique<PrimitiveStep>(s.core(), tail.label);
+  Prepared made;
+  const int in = step->add_in(pd.src_desc(), x.dtype());
+  made.in.push_back({p.x, *src});
+  std::vector<int> added;  // tensors of the step; -1: by `sum`
   for (size_t i = 0; i < tail.added.size(); ++i) {
     made.in.push_back({tail.added[i], *dst});
-    if (tail.sum && i == 0)
-      step->accumulate_onto(made.in.size() - 1);
-    else
-      step->add_in(DNNL_ARG_ATTR_MULTIPLE_POST_OP(tail.added_at[i]) | DNNL_ARG_SRC_1, pd.dst_desc(), y.dtype());
+    const bool by_sum = tail.sum && i == 0;
+    if (by_sum) step->accumulate_onto(made.in.size() - 1);
+    added.push_back(by_sum ? -1 : step->add_in(pd.dst_desc(), y.dtype()));
   }
-  step->add_out(DNNL_ARG_DST, pd.dst_desc(), y.dtype());
-  step->add_scratchpad(pd.scratchpad_desc());
+  const int out = step->add_out(pd.dst_desc(), y.dtype());
+  for (const auto& [share, of] : shares) {
+    PrimitiveStep::Piece& piece = step->add_piece(Primitive(of), of.scratchpad_desc());
+    piece.bind(DNNL_ARG_SRC, of.src_desc(), in, share.part.x_at);
+    GRAFT_TRY(auto packed, pack(s.core(), s.value(p.weight).constant, share.begin * p.weight_strides[0],
+                                p.weight_from(share.begin, share.end), of.weights_desc()));
+    piece.fix(DNNL_ARG_WEIGHTS, of.weights_desc(), std::move(packed));
+    if (p.bias >= 0) {
+      GRAFT_TRY(auto bias, pack(s.core(), s.value(p.bias).constant, share.begin * per_entry,
+                                md_of(Shape{share.part.y[1]}, Layout{}), of.bias_desc()));
+      piece.fix(DNNL_ARG_BIAS, of.bias_desc(), std::move(bias));
+    }
+    for (size_t i = 0; i < added.size(); ++i) {
+      if (added[i] >= 0)
+        piece.bind(DNNL_ARG_ATTR_MULTIPLE_POST_OP(tail.added_at[i]) | DNNL_ARG_SRC_1, of.dst_desc(), added[i],
+                   share.part.y_at);
+    }
+    piece.bind(DNNL_ARG_DST, of.dst_desc(), out, share.part.y_at);
+  }
   made.out.push_back({tail.result, *dst});
   made.nodes = tail.nodes;
   made.step = std::move(step);

@@ -2,6 +2,7 @@
 #include "base/format.h"
 #include "engine/onednn/common.h"
 #include "engine/onednn/kernels.h"
+#include "engine/onednn/threads.h"
 #include "ops/window.h"
 
 namespace graft::engine {
@@ -31,18 +32,46 @@ Result<Prepared> prepare_pool(const Selection& s, int n, dnnl::algorithm algorit
     after.push_back(behind);
   }
   const dnnl::engine& engine = cpu_engine(s.core());
+  const OneOpenMpThread alone;
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const int64_t work = y.shape.product() * Shape(kernel).product();
+  const RowWindow rows{window.stride[0], window.reach(0), before[0]};
+  struct PieceOf {
+    Part part;
+    dnnl::pooling_forward::primitive_desc pd;
+  };
+  const auto describe = [&](Layout layout, const std::vector<Slice>& slices) {
+    std::vector<PieceOf> list;
+    for (const Slice& slice : slices) {
+      const std::optional<Part> p = part_of(slice, x.shape, layout, y.shape, layout, true, rows);
+      if (!p) return std::vector<PieceOf>();
+      memory::dims lead = before, behind = after;
+      if (slice.axis == Slice::Axis::rows) {
+        lead[0] = p->before;
+        behind[0] = p->after;
+      }
+      dnnl::pooling_forward::primitive_desc pd(engine, dnnl::prop_kind::forward_inference, algorithm,
+                                               md_of(p->x, layout), md_of(p->y, layout), strides, k, dilations, lead,
+                                               behind, attr, true);
+      if (!pd) return std::vector<PieceOf>();
+      list.push_back({*p, pd});
+    }
+    return list;
+  };
   // The layout of the input, whatever it is, then the plain one.
   for (const Layout layout : {x.layout, Layout{}}) {
-    dnnl::pooling_forward::primitive_desc pd(engine, dnnl::prop_kind::forward_inference, algorithm,
-                                             md_of(x.shape, layout), md_of(y.shape, layout), strides, k, dilations,
-                                             before, after, attr, true);
-    if (!pd) continue;
-    auto step = std::make_unique<PrimitiveStep>(s.core(), dnnl::pooling_forward(pd), s.node(n).op->type());
-    step->add_in(DNNL_ARG_SRC, pd.src_desc(), x.dtype());
-    step->add_out(DNNL_ARG_DST, pd.dst_desc(), y.dtype());
-    step->add_scratchpad(pd.scratchpad_desc());
+    std::vector<PieceOf> pieces = describe(layout, cut(y.shape, layout, 1, work, s.core().env->threads()));
+    if (pieces.empty()) pieces = describe(layout, cut(y.shape, layout, 1, work, 1));
+    if (pieces.empty()) continue;
+    auto step = std::make_unique<PrimitiveStep>(s.core(), s.node(n).op->type());
+    const int in = step->add_in(md_of(x.shape, layout), x.dtype());
+    const int out = step->add_out(md_of(y.shape, layout), y.dtype());
+    for (const PieceOf& of : pieces) {
+      PrimitiveStep::Piece& piece = step->add_piece(dnnl::pooling_forward(of.pd), of.pd.scratchpad_desc());
+      piece.bind(DNNL_ARG_SRC, of.pd.src_desc(), in, of.part.x_at);
+      piece.bind(DNNL_ARG_DST, of.pd.dst_desc(), out, of.part.y_at);
+    }
     Prepared made;
     made.step = std::move(step);
     made.in.push_back({xi, layout});

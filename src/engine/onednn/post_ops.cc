@@ -104,15 +104,20 @@ bool dies_in_sum(const Selection& s, int other, const std::vector<int>& head_in)
 
 }  // namespace
 
-Tail absorb(const Selection& s, int head, int result, const std::vector<int>& head_in, bool by_sum) {
+Tail only_head(const Selection& s, int head, int result) {
   Tail t;
   t.nodes = {head};
   t.result = result;
   t.label = std::string(s.node(head).op->type());
-  constexpr int kMost = 4;
-  while (s.fusing() && t.ops.len() < kMost) {
+  return t;
+}
+
+Tail absorb(const Selection& s, int head, int result, const std::vector<int>& head_in, bool by_sum) {
+  Tail t = only_head(s, head, result);
+  constexpr size_t kMost = 4;
+  while (s.fusing() && t.followers.size() < kMost) {
     if (const auto a = activation_of(s, t.result)) {
-      t.ops.append_eltwise(a->algorithm, a->alpha, a->beta);
+      t.followers.push_back({Follower::Kind::activation, a->algorithm, a->alpha, a->beta});
       t.nodes.insert(t.nodes.end(), a->nodes.begin(), a->nodes.end());
       t.result = a->result;
       t.label += '+';
@@ -122,20 +127,27 @@ Tail absorb(const Selection& s, int head, int result, const std::vector<int>& he
     int node = -1;
     const int other = added_to(s, t.result, node);
     if (other < 0) break;
-    if (by_sum && t.added.empty() && dies_in_sum(s, other, head_in)) {
-      t.ops.append_sum(1.0f);
-      t.sum = true;
-    } else {
-      // The layout is that of the result: oneDNN is told `any`.
-      t.ops.append_binary(algorithm::binary_add, any_md(s.value(other).shape));
-    }
+    if (by_sum && t.added.empty() && dies_in_sum(s, other, head_in)) t.sum = true;
+    t.added_at.push_back(static_cast<int>(t.followers.size()));
+    t.followers.push_back({t.sum && t.added.empty() ? Follower::Kind::sum : Follower::Kind::add});
     t.added.push_back(other);
-    t.added_at.push_back(t.ops.len() - 1);
     t.nodes.push_back(node);
     t.result = s.node(node).results[0];
     t.label += "+add";
   }
   return t;
+}
+
+dnnl::post_ops Tail::post_ops(const Md& addend) const {
+  dnnl::post_ops ops;
+  for (const Follower& f : followers) {
+    switch (f.kind) {
+      case Follower::Kind::activation: ops.append_eltwise(f.algorithm, f.alpha, f.beta); break;
+      case Follower::Kind::sum: ops.append_sum(1.0f); break;
+      case Follower::Kind::add: ops.append_binary(algorithm::binary_add, addend); break;
+    }
+  }
+  return ops;
 }
 
 }  // namespace graft::engine

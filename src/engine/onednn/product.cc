@@ -2,6 +2,7 @@
 #include "base/format.h"
 #include "engine/onednn/common.h"
 #include "engine/onednn/kernels.h"
+#include "engine/onednn/threads.h"
 
 namespace graft::engine {
 namespace {
@@ -24,77 +25,136 @@ Md stored(const Shape& shape, bool transposed) {
   return Md(dims_of(shape), memory::data_type::f32, dims_of(strides));
 }
 
+// Which stretch of the result's dim `axis` one primitive makes.
+struct Share {
+  int axis;
+  int64_t begin, end;
+};
+
+// Dims of size 1 are broadcast along batches and stay whole.
+Shape shape_of(Shape shape, const Share& share) {
+  if (shape[share.axis] != 1) shape[share.axis] = share.end - share.begin;
+  return shape;
+}
+// Of a slice of a tensor that lies as `whole` does.
+Md slice_of(const Md& whole, const Shape& shape, const Share& share) {
+  return Md(dims_of(shape_of(shape, share)), memory::data_type::f32, whole.get_strides());
+}
+int64_t offset_of(const Md& whole, const Shape& shape, const Share& share) {
+  return shape[share.axis] == 1 ? 0 : share.begin * whole.get_strides()[static_cast<size_t>(share.axis)];
+}
+
+// Batches where there are enough, else rows or columns, whichever are more.
+std::vector<Share> shares_of(const Product& p, int threads) {
+  const int rank = p.c.size(), rows = rank - 2, columns = rank - 1;
+  const int64_t parts = pieces_for(2 * p.c.product() * p.a.back(), threads);
+  int axis = p.c[columns] > p.c[rows] ? columns : rows;
+  for (int d = 0; d < rows; ++d) {
+    if (p.c[d] >= parts) {
+      axis = d;
+      break;
+    }
+  }
+  constexpr int64_t kRows = 8, kColumns = 64;  // what kernels do at once
+  std::vector<Share> list;
+  for (const auto& [begin, end] : stretches(p.c[axis], axis == columns ? kColumns : axis == rows ? kRows : 1, parts))
+    list.push_back({axis, begin, end});
+  return list;
+}
+
 Result<Prepared> prepare_product(const Selection& s, int n, const Product& p) {
   const PlanValue &x = s.value(p.x), &y = s.value(p.y), &out = s.value(p.out);
   if (!f32_or_f16(x.dtype()) || !f32_or_f16(y.dtype()) || !f32_or_f16(out.dtype()))
     return decline(format("{} by {}", name(x.dtype()), name(y.dtype())));
   if (p.a.product() == 0 || p.b.product() == 0) return decline("no elements");
+  using Desc = dnnl::matmul::primitive_desc;
   const bool fixed = y.where == PlanValue::Where::constant && p.b.size() == 2;
   const dnnl::engine& engine = cpu_engine(s.core());
+  const OneOpenMpThread alone;
+  const int rows = p.c.size() - 2, columns = p.c.size() - 1;
   const Md a = stored(p.a, p.transpose_a), b = stored(p.b, p.transpose_b), c = stored(p.c, false);
   Shape bias_shape(p.c.size() - 1, 1);
-  bias_shape.push_back(p.c[p.c.size() - 1]);
-  const Md bias = p.bias >= 0 ? md_of(bias_shape, Layout{}) : Md();
-  dnnl::matmul::primitive_desc pd(nullptr);
+  bias_shape.push_back(p.c[columns]);
+  const auto bias_of = [&](const Share& share) {
+    return p.bias < 0 ? Md() : md_of(share.axis == columns ? shape_of(bias_shape, share) : bias_shape, Layout{});
+  };
+  // Rows are a's, columns b's; batches are of both.
+  const auto a_of = [&](const Share& share) { return share.axis == columns ? a : slice_of(a, p.a, share); };
+  const auto b_of = [&](const Share& share) { return share.axis == rows ? b : slice_of(b, p.b, share); };
   Tail tail;
-  for (const bool by_sum : {true, false}) {
-    tail = absorb(s, n, p.out, {p.x, p.y}, by_sum);
-    dnnl::post_ops post;  // what is added has the result's own shape and layout, seen through the product's rank
-    for (int i = 0; i < tail.ops.len(); ++i) {
-      float scale = 0, alpha = 0, beta = 0;
-      dnnl::algorithm algorithm;
-      Md md;
-      switch (tail.ops.kind(i)) {
-        case dnnl::primitive::kind::eltwise:
-          tail.ops.get_params_eltwise(i, algorithm, alpha, beta);
-          post.append_eltwise(algorithm, alpha, beta);
-          break;
-        case dnnl::primitive::kind::sum:
-          tail.ops.get_params_sum(i, scale);
-          post.append_sum(scale);
-          break;
-        default: post.append_binary(dnnl::algorithm::binary_add, c); break;
-      }
-    }
+  const auto describe = [&](const Share& share) {
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    attr.set_post_ops(post);
-    pd = dnnl::matmul::primitive_desc(
-        engine, a, fixed ? Md(dims_of(p.b), memory::data_type::f32, memory::format_tag::any) : b, bias, c, attr, true);
+    const Md dst = slice_of(c, p.c, share), weights = b_of(share), bias = bias_of(share);
+    attr.set_post_ops(tail.post_ops(dst));  // what is added has the result's own shape and layout
+    const Md any(weights.get_dims(), memory::data_type::f32, memory::format_tag::any);
+    Desc pd(engine, a_of(share), fixed ? any : weights, bias, dst, attr, true);
     // A kernel that packs while it runs takes the constant as it lies: no copy of it is made.
     if (pd && fixed && std::string_view(pd.impl_info_str()).find("gemm:") != std::string_view::npos &&
         std::string_view(pd.impl_info_str()).find("brg") == std::string_view::npos) {
-      dnnl::matmul::primitive_desc as_stored(engine, a, b, bias, c, attr, true);
+      const Desc as_stored(engine, a_of(share), weights, bias, dst, attr, true);
       if (as_stored) pd = as_stored;
     }
-    if (!pd) continue;
-    if (!tail.sum || s.value(tail.added[0]).layout.plain()) break;
+    return pd;
+  };
+  const Share whole{rows, 0, p.c[rows]};
+  Desc pd(nullptr);
+  for (const bool by_sum : {true, false}) {
+    tail = absorb(s, n, p.out, {p.x, p.y}, by_sum);
+    pd = describe(whole);
+    if (pd && (!tail.sum || s.value(tail.added[0]).layout.plain())) break;
   }
   if (!pd) return decline("oneDNN has no such product");
-  auto step = std::make_unique<PrimitiveStep>(s.core(), dnnl::matmul(pd), tail.label);
+  std::vector<std::pair<Share, Desc>> shares;
+  const std::vector<Share> wanted = shares_of(p, s.core().env->threads());
+  for (const Share& share : wanted) {
+    Desc of = wanted.size() == 1 ? pd : describe(share);
+    // All read the same packed constant unless each has columns of its own.
+    if (!of ||
+        (share.axis != columns && !shares.empty() && of.weights_desc() != shares[0].second.weights_desc() && fixed))
+      break;
+    shares.emplace_back(share, std::move(of));
+  }
+  if (shares.size() != wanted.size()) shares = {{whole, pd}};
+
+  auto step = std::make_unique<PrimitiveStep>(s.core(), tail.label);
   Prepared made;
-  step->add_in(DNNL_ARG_SRC, pd.src_desc(), x.dtype());
   made.in.push_back({p.x});
-  if (fixed) {
-    GRAFT_TRY(auto packed, pack(s.core(), y.constant, b, pd.weights_desc()));
-    step->add_fixed(DNNL_ARG_WEIGHTS, pd.weights_desc(), std::move(packed));
-  } else {
-    step->add_in(DNNL_ARG_WEIGHTS, pd.weights_desc(), y.dtype());
+  const int a_in = step->add_in(a, x.dtype());
+  int b_in = -1;
+  if (!fixed) {
     made.in.push_back({p.y});
+    b_in = step->add_in(b, y.dtype());
   }
-  if (p.bias >= 0) {
-    GRAFT_TRY(auto packed, pack(s.core(), s.value(p.bias).constant, bias, pd.bias_desc()));
-    step->add_fixed(DNNL_ARG_BIAS, pd.bias_desc(), std::move(packed));
-  }
+  std::vector<int> added;  // tensors of the step; -1: by `sum`
   for (size_t i = 0; i < tail.added.size(); ++i) {
     made.in.push_back({tail.added[i]});
-    if (tail.sum && i == 0)
-      step->accumulate_onto(made.in.size() - 1);
-    else
-      step->add_in(DNNL_ARG_ATTR_MULTIPLE_POST_OP(tail.added_at[i]) | DNNL_ARG_SRC_1, c, out.dtype());
+    const bool by_sum = tail.sum && i == 0;
+    if (by_sum) step->accumulate_onto(made.in.size() - 1);
+    added.push_back(by_sum ? -1 : step->add_in(c, out.dtype()));
   }
-  step->add_out(DNNL_ARG_DST, pd.dst_desc(), out.dtype());
-  step->add_scratchpad(pd.scratchpad_desc());
+  const int c_out = step->add_out(c, out.dtype());
+  for (const auto& [share, of] : shares) {
+    PrimitiveStep::Piece& piece = step->add_piece(dnnl::matmul(of), of.scratchpad_desc());
+    const int64_t c_at = offset_of(c, p.c, share), b_at = share.axis == rows ? 0 : offset_of(b, p.b, share);
+    piece.bind(DNNL_ARG_SRC, of.src_desc(), a_in, share.axis == columns ? 0 : offset_of(a, p.a, share));
+    if (fixed) {
+      GRAFT_TRY(auto packed, pack(s.core(), y.constant, b_at, b_of(share), of.weights_desc()));
+      piece.fix(DNNL_ARG_WEIGHTS, of.weights_desc(), std::move(packed));
+    } else {
+      piece.bind(DNNL_ARG_WEIGHTS, of.weights_desc(), b_in, b_at);
+    }
+    if (p.bias >= 0) {
+      const int64_t first = share.axis == columns ? share.begin : 0;
+      GRAFT_TRY(auto packed, pack(s.core(), s.value(p.bias).constant, first, bias_of(share), of.bias_desc()));
+      piece.fix(DNNL_ARG_BIAS, of.bias_desc(), std::move(packed));
+    }
+    for (size_t i = 0; i < added.size(); ++i) {
+      if (added[i] >= 0)
+        piece.bind(DNNL_ARG_ATTR_MULTIPLE_POST_OP(tail.added_at[i]) | DNNL_ARG_SRC_1, of.dst_desc(), added[i], c_at);
+    }
+    piece.bind(DNNL_ARG_DST, of.dst_desc(), c_out, c_at);
+  }
   made.out.push_back({tail.result});
   made.nodes = tail.nodes;
   made.step = std::move(step);

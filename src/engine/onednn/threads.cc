@@ -2,8 +2,6 @@
 
 #include <dlfcn.h>
 
-#include "base/env.h"
-
 namespace graft::engine {
 namespace {
 
@@ -19,23 +17,15 @@ const Runtime& runtime() {
 
 }  // namespace
 
-OpenMpTeam::OpenMpTeam(int threads) {
+OneOpenMpThread::OneOpenMpThread() {
   const Runtime& r = runtime();
   if (r.set == nullptr || r.get == nullptr) return;
-  const int now = r.get();
-  if (now == threads) return;
-  saved_ = now;
-  r.set(threads);
+  saved_ = r.get();
+  if (saved_ != 1) r.set(1);
 }
 
-bool OpenMpTeam::lost(int threads) {
-  if (threads <= 1) return false;
-  thread_local const uint64_t first_used = forks();
-  return first_used != forks();
-}
-
-OpenMpTeam::~OpenMpTeam() {
-  if (saved_ != 0) runtime().set(saved_);
+OneOpenMpThread::~OneOpenMpThread() {
+  if (saved_ != 1) runtime().set(saved_);
 }
 
 }  // namespace graft::engine

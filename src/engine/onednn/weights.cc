@@ -161,16 +161,22 @@ void transpose(const Core& core, const Transposition& t, const Source& source, f
 
 // ---- the rest ----
 
-// All elements as fp32, aligned, in `to`.
-void copy_floats(const ir::Constant& c, std::byte* to) {
+// The elements from `first` on as fp32, aligned, in `to`.
+void copy_floats(const ir::Constant& c, int64_t first, int64_t count, std::byte* to) {
+  int64_t at = 0;  // of the piece that is read
   c.read([&](const void* data, size_t bytes) {
-    if (c.dtype() == DType::f16) {
-      f16_to_f32(data, to, static_cast<int64_t>(bytes / 2));
-      to += 2 * bytes;
-    } else {
-      std::memcpy(to, data, bytes);
-      to += bytes;
+    const int64_t size = static_cast<int64_t>(item_size(c.dtype()));
+    const int64_t length = static_cast<int64_t>(bytes) / size;
+    const int64_t begin = std::max(first, at), end = std::min(first + count, at + length);
+    if (begin < end) {
+      const std::byte* from = static_cast<const std::byte*>(data) + (begin - at) * size;
+      std::byte* dst = to + (begin - first) * 4;
+      if (c.dtype() == DType::f16)
+        f16_to_f32(from, dst, end - begin);
+      else
+        std::memcpy(dst, from, static_cast<size_t>(end - begin) * 4);
     }
+    at += length;
   });
 }
 
@@ -181,10 +187,20 @@ bool usable_in_place(const ir::Constant& c) {
          reinterpret_cast<uintptr_t>(c.view().data) % alignof(float) == 0;
 }
 
-Status reorder(const Core& core, const ir::Constant& constant, const Md& from, const Md& to, std::byte* dst) {
+// How many elements of a constant `md` spans.
+int64_t span_of(const Md& md) {
+  const memory::dims dims = md.get_dims(), strides = md.get_strides();
+  int64_t last = 0;
+  for (size_t d = 0; d < dims.size(); ++d) last += (dims[d] - 1) * strides[d];
+  return last + 1;
+}
+
+Status reorder(const Core& core, const ir::Constant& constant, int64_t first, const Md& from, const Md& to,
+               std::byte* dst) {
+  const int64_t count = span_of(from);
   Buffer copy;
-  GRAFT_CHECK(copy.ensure(std::max<size_t>(static_cast<size_t>(constant.count()) * sizeof(float), 1)));
-  copy_floats(constant, copy.data());
+  GRAFT_CHECK(copy.ensure(static_cast<size_t>(count) * sizeof(float)));
+  copy_floats(constant, first, count, copy.data());
   const dnnl::engine& engine = cpu_engine(core);
   dnnl::stream stream(engine);
   memory a(from, engine, copy.data()), b(to, engine, dst);
@@ -212,29 +228,30 @@ size_t most_packed(const Core& core) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantPtr& constant, const Md& from,
-                                           const Md& to) {
-  const std::string key =
-      "onednn " + std::to_string(reinterpret_cast<uintptr_t>(constant.get())) + " " + key_of(from) + ">" + key_of(to);
+Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantPtr& constant, int64_t first,
+                                           const Md& from, const Md& to) {
+  const std::string key = "onednn " + std::to_string(reinterpret_cast<uintptr_t>(constant.get())) + " " +
+                          std::to_string(first) + " " + key_of(from) + ">" + key_of(to);
   if (const auto at = core.shared.find(key); at != core.shared.end())
     return std::static_pointer_cast<const Packed>(at->second);
   auto packed = std::make_shared<Packed>();
   packed->source = constant;
   if (core.weights.empty()) core.weights.expect(most_packed(core));
   if (from == to && usable_in_place(*constant)) {
-    packed->data = constant->view().data;
+    packed->data = static_cast<const float*>(constant->view().data) + first;
   } else {
     const size_t bytes = std::max<size_t>(to.get_size(), 1);
     GRAFT_TRY(std::byte * dst, core.weights.take(bytes));
     packed->data = dst;
     const std::optional<Transposition> t = from == to ? std::nullopt : transposition(from, to);
     if (from == to) {
-      copy_floats(*constant, dst);
+      copy_floats(*constant, first, span_of(from), dst);
     } else if (t && constant->is_direct()) {
-      const Source source{static_cast<const std::byte*>(constant->view().data), constant->dtype()};
+      const auto size = static_cast<int64_t>(item_size(constant->dtype()));
+      const Source source{static_cast<const std::byte*>(constant->view().data) + first * size, constant->dtype()};
       transpose(core, *t, source, reinterpret_cast<float*>(dst), bytes);
     } else {
-      GRAFT_CHECK(reorder(core, *constant, from, to, dst));
+      GRAFT_CHECK(reorder(core, *constant, first, from, to, dst));
     }
   }
   core.shared.emplace(key, packed);
