@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Graft against onnxruntime, fp32 on the CPU, in the same run.
 
-    bench/run.py [--threads 1] [--rounds 5] [--runs 40] [--models NAME,NAME] [--compile] [--half]
+    bench/run.py [--threads 1] [--rounds 5] [--runs 40] [--models NAME,NAME] [--busy N] [--before GRAFT] [--compile] [--half]
 
 Each round runs both contenders, one fresh process after the other, so that a noisy machine hits both; a round's ratio is
 Graft's median time over onnxruntime's. Printed: the median of the rounds' medians, the best, and the ratio's median and
 range. Below 1 Graft is faster. `load` is opening the model, planning and packing of weights included; `first` is the
 first run after it.
+--busy keeps N cores busy with processes of their own meanwhile, as other programs of a user do.
+--before also times another build's tool in every round, and prints this build's ratio to it.
 --compile times `graft compile` of resnet18 as a whole process, with its peak memory beyond the mapped file.
 --half times each model's fp16 package against the model itself in fp32, both in Graft.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -25,9 +28,9 @@ GRAFT = os.environ.get("GRAFT", os.path.join(ROOT, "build", "graft"))
 ZOO = os.path.join(os.path.dirname(ROOT), "shared", "models", "zoo")
 
 
-def graft_side(model, a):
+def graft_side(model, a, tool=GRAFT):
     device = [] if model.endswith(".mlpackage") else ["--device", "cpu"]
-    out = subprocess.run([GRAFT, "bench", model, *device, "--threads", str(a.threads), "--runs", str(a.runs),
+    out = subprocess.run([tool, "bench", model, *device, "--threads", str(a.threads), "--runs", str(a.runs),
                           "--warmup", str(a.warmup), "--json"], capture_output=True, text=True, check=True).stdout
     return json.loads(out)
 
@@ -36,6 +39,17 @@ def ort_side(model, a):
     out = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "ort_side.py"), model, str(a.threads), str(a.warmup), str(a.runs)],
                          capture_output=True, text=True, check=True).stdout
     return json.loads(out)
+
+
+@contextlib.contextmanager
+def busy(cores):
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        yield
+    finally:
+        for p in others:
+            p.kill()
+            p.wait()
 
 
 def spread(values):
@@ -74,6 +88,30 @@ def half_side(names, a):
               f"{spread([x / y for x, y in zip(half, full)])}", flush=True)
 
 
+def table(a):
+    header = True
+    for name in a.models.split(","):
+        model = os.path.join(ZOO, name + ".onnx")
+        ours, theirs, before = [], [], []
+        for _ in range(a.rounds):
+            ours.append(graft_side(model, a))
+            theirs.append(ort_side(model, a))
+            if a.before:
+                before.append(graft_side(model, a, a.before))
+        if header:
+            print(f"CPU: {ours[0]['cpu']}; {a.threads} thread(s), {a.busy} core(s) kept busy; onnxruntime {theirs[0]['version']}; {a.rounds} rounds of {a.runs} runs; ms")
+            print(f"{'model':18} {'graft':>8} {'best':>8} {'ort':>8} {'best':>8}  {'time ratio':22} {'load':>7} {'ort':>7}  load ratio"
+                  + ("                time to before" if a.before else ""))
+            header = False
+        g = [r["run_ms"]["median"] for r in ours]
+        o = [r["run_ms"]["median"] for r in theirs]
+        gl, ol = [r["load_ms"] for r in ours], [r["load_ms"] for r in theirs]
+        print(f"{name:18} {statistics.median(g):8.2f} {min(r['run_ms']['min'] for r in ours):8.2f} {statistics.median(o):8.2f} "
+              f"{min(r['run_ms']['min'] for r in theirs):8.2f}  {spread([x / y for x, y in zip(g, o)]):22} {statistics.median(gl):7.1f} "
+              f"{statistics.median(ol):7.1f}  {spread([x / y for x, y in zip(gl, ol)])}   first {statistics.median([r['first_ms'] for r in ours]):6.1f}"
+              + (f"  {spread([x / y['run_ms']['median'] for x, y in zip(g, before)])}" if a.before else ""), flush=True)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--threads", type=int, default=1)
@@ -81,29 +119,16 @@ def main():
     p.add_argument("--runs", type=int, default=40)
     p.add_argument("--warmup", type=int, default=5)
     p.add_argument("--models", default="resnet18,mobilenet_v2,squeezenet1_1,efficientnet_b0")
+    p.add_argument("--busy", type=int, default=0)
+    p.add_argument("--before")
     p.add_argument("--compile", action="store_true")
     p.add_argument("--half", action="store_true")
     a = p.parse_args()
     if not os.path.isdir(ZOO):
         print("skipped: ../shared/models/zoo is not here")
         return
-    header = True
-    for name in a.models.split(","):
-        model = os.path.join(ZOO, name + ".onnx")
-        ours, theirs = [], []
-        for _ in range(a.rounds):
-            ours.append(graft_side(model, a))
-            theirs.append(ort_side(model, a))
-        if header:
-            print(f"CPU: {ours[0]['cpu']}; {a.threads} thread(s); onnxruntime {theirs[0]['version']}; {a.rounds} rounds of {a.runs} runs; ms")
-            print(f"{'model':18} {'graft':>8} {'best':>8} {'ort':>8} {'best':>8}  {'time ratio':22} {'load':>7} {'ort':>7}  load ratio")
-            header = False
-        g = [r["run_ms"]["median"] for r in ours]
-        o = [r["run_ms"]["median"] for r in theirs]
-        gl, ol = [r["load_ms"] for r in ours], [r["load_ms"] for r in theirs]
-        print(f"{name:18} {statistics.median(g):8.2f} {min(r['run_ms']['min'] for r in ours):8.2f} {statistics.median(o):8.2f} "
-              f"{min(r['run_ms']['min'] for r in theirs):8.2f}  {spread([x / y for x, y in zip(g, o)]):22} {statistics.median(gl):7.1f} "
-              f"{statistics.median(ol):7.1f}  {spread([x / y for x, y in zip(gl, ol)])}   first {statistics.median([r['first_ms'] for r in ours]):.1f}", flush=True)
+    with busy(a.busy):
+        table(a)
     if a.half:
         half_side(a.models.split(","), a)
     if a.compile:
