@@ -1,26 +1,15 @@
 // Sessions from end to end on the models that the project made itself: the host, Core ML programs on the engine,
 // written packages, and what happens when something does not fit.
-#include "session/session.h"
-
-#include <gtest/gtest.h>
-
 #include <cmath>
-#include <filesystem>
 #include <random>
 #include <thread>
 
-#include "coreml/package.h"
+#include "support.h"
 
-namespace graft::session {
+namespace graft::session_test {
 namespace {
 
 std::string model(const std::string& name) { return std::string(GRAFT_SOURCE_DIR) + "/models/" + name; }
-
-Result<std::shared_ptr<const Session>> open(const std::string& path, std::vector<NamedOption> options) {
-  Result<Options> parsed = parse_options(options);
-  if (!parsed) return fail(std::move(parsed).error());
-  return Session::open(path, std::make_shared<Env>(1), *parsed);
-}
 
 // Inputs of the session with open dims set to `size`: floats in -1..1, integers 0 or 1.
 std::vector<Tensor> random_inputs(const Session& s, int64_t size, unsigned seed) {
@@ -44,16 +33,6 @@ std::vector<Tensor> random_inputs(const Session& s, int64_t size, unsigned seed)
     list.push_back(std::move(t));
   }
   return list;
-}
-
-Result<std::vector<Tensor>> run(const Session& s, const std::vector<Tensor>& inputs) {
-  std::vector<TensorView> views;
-  for (const Tensor& t : inputs) views.push_back(t.view());
-  std::vector<engine::OutputSlot> slots(s.outputs().size());
-  if (Status ok = s.run(views, slots); !ok) return fail(std::move(ok).error());
-  std::vector<Tensor> out;
-  for (engine::OutputSlot& o : slots) out.push_back(std::move(o.owned));
-  return out;
 }
 
 double largest_difference(const Tensor& a, const Tensor& b) {
@@ -89,14 +68,7 @@ TEST_P(WholeModel, HostCoreMlAndPackageAgree) {
        {std::pair<std::string, double>{"float32", 1e-5}, {"float16", GetParam().tolerance16}}) {
     auto coreml = open(path, {{"device", "coreml"}, {"precision", precision}, {"require_full_delegation", "1"}});
     ASSERT_TRUE(coreml) << render(coreml.error());
-    ASSERT_TRUE((*coreml)->partition()->whole());
-    const std::filesystem::path package = std::filesystem::path(testing::TempDir()) / (precision + ".mlpackage");
-    const partition::Segment& piece = (*coreml)->partition()->segments[0];
-    coreml::WriteOptions options;
-    options.opset = piece.opset;
-    const Status written = coreml::write_package(*piece.program, package.string(), options);
-    ASSERT_TRUE(written) << render(written.error());
-    auto back = open(package.string(), {});
+    const Opened back = through_package(**coreml);
     ASSERT_TRUE(back) << render(back.error());
     const std::vector<Tensor> inputs = random_inputs(**host, 3, 11);
     const auto a = run(**host, inputs), b = run(**coreml, inputs), c = run(**back, inputs);
@@ -105,7 +77,6 @@ TEST_P(WholeModel, HostCoreMlAndPackageAgree) {
     ASSERT_TRUE(c) << render(c.error());
     expect_same(*a, *b, tolerance);
     expect_same(*b, *c, 0);  // the same program: the same bits
-    std::filesystem::remove_all(package);
   }
 }
 
@@ -223,4 +194,4 @@ TEST(Session, CancelledRunsSaySo) {
 }
 
 }  // namespace
-}  // namespace graft::session
+}  // namespace graft::session_test

@@ -70,13 +70,13 @@ class ReorderStep final : public Step {
   Status run(const Frame& frame) const override {
     if (!from_.plain() && !to_.plain()) return fail(Code::internal, "a reorder between two blocked layouts");
     if (shape_.product() == 0) return {};
-    if (size_ == 4)
-      reorder<uint32_t>(frame, shape_, from_, to_);
-    else if (size_ == 2)
-      reorder<uint16_t>(frame, shape_, from_, to_);
-    else
-      return fail(Code::internal, format("a reorder of {} byte elements", size_));
-    return {};
+    switch (size_) {
+      case 1: reorder<uint8_t>(frame, shape_, from_, to_); return {};
+      case 2: reorder<uint16_t>(frame, shape_, from_, to_); return {};
+      case 4: reorder<uint32_t>(frame, shape_, from_, to_); return {};
+      case 8: reorder<uint64_t>(frame, shape_, from_, to_); return {};
+      default: return fail(Code::internal, format("a reorder of {} byte elements", size_));
+    }
   }
 
  private:
