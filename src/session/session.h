@@ -48,7 +48,9 @@ class Session {
   // In the order of outputs() and of inputs(), or of all_inputs(), where a view without an element type stands for a
   // default. A run that is fed such an initializer is made on the host: invalid_argument when the graph cannot do
   // without its default (a weight that decides shapes, say). An int64 value outside int32 at a Core ML border sends
-  // that run to the host.
+  // that run to the host. So do values that break an operator's rules in a Core ML piece (an index out of range): what
+  // the host says of them is that run's error, and the next run is as planned. Any other failure of a piece moves the
+  // session to the host for good.
   Status run(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
              const engine::RunOptions& options = {}) const;
 

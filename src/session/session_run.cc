@@ -50,6 +50,26 @@ Result<Tensor> reuse(Tensor have, DType dtype, const Shape& shape) {
   return Tensor::allocate(dtype, shape);
 }
 
+// What a failed run says about the runs after it.
+enum class Failure : uint8_t {
+  of_the_run,      // the caller's wish or limit, or memory: nothing else can be tried
+  of_its_values,   // the data breaks an operator's rules: the host has the last word, on this run alone
+  of_the_backend,  // anything else: the host from now on
+};
+Failure failure_of(Code code) {
+  switch (code) {
+    case Code::cancelled:
+    case Code::invalid_argument:
+    case Code::limit_exceeded:
+    case Code::out_of_memory: return Failure::of_the_run;
+    case Code::dtype_mismatch:
+    case Code::shape_mismatch:
+    case Code::rank_mismatch:
+    case Code::value_out_of_range: return Failure::of_its_values;
+    default: return Failure::of_the_backend;
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<RunState> Session::Impl::take_state() const {
@@ -203,15 +223,16 @@ Status Session::Impl::run(std::span<const TensorView> in, std::span<engine::Outp
     if (!done) return fail(std::move(done).error());
     return fail(Code::value_out_of_range, "an input has integers outside int32, the widest that the package takes");
   }
-  // A caller's mistake stays one; anything else that a Core ML piece trips over is run on the host from now on.
-  const bool has_coreml = std::any_of(stages.begin(), stages.end(), [](const Stage& s) { return s.coreml; });
   if (!done) {
-    const Code code = done.error().code;
-    if (!has_coreml || code == Code::cancelled || code == Code::invalid_argument) return fail(std::move(done).error());
-    if (env->log)
-      env->log(LogLevel::warning,
-               format("a Core ML piece failed, the model runs on the host from now on: {}", render(done.error())));
-    use_fallback.store(true, std::memory_order_relaxed);
+    const bool has_coreml = std::any_of(stages.begin(), stages.end(), [](const Stage& s) { return s.coreml; });
+    const Failure failure = failure_of(done.error().code);
+    if (!has_coreml || failure == Failure::of_the_run) return fail(std::move(done).error());
+    if (failure == Failure::of_the_backend) {
+      if (env->log)
+        env->log(LogLevel::warning,
+                 format("a Core ML piece failed, the model runs on the host from now on: {}", render(done.error())));
+      use_fallback.store(true, std::memory_order_relaxed);
+    }
   }
   return run_fallback(in, out, run_options);
 }

@@ -2,6 +2,7 @@
 // message.
 #pragma once
 
+#include <concepts>
 #include <initializer_list>
 #include <protozero/pbf_writer.hpp>
 #include <string>
@@ -68,20 +69,29 @@ inline std::string graph_attribute(const std::string& name, const std::string& g
 inline std::string int_attribute(const std::string& name, int64_t value) {
   return message([&](Writer& w) { w.add_string(1, name), w.add_int64(3, value), w.add_enum(20, 2); });
 }
-// A float tensor value with these dims; a dim below 0 is written as it is.
-inline std::string value(const std::string& name, const std::vector<int64_t>& dims = {}) {
+// A dim by number, written as it is even below 0, or by symbol.
+struct Size {
+  int64_t number = 0;
+  std::string symbol;
+  Size(std::integral auto n) : number(n) {}
+  Size(const char* s) : symbol(s) {}
+};
+// A tensor value; type: TensorProto's number, 1 is float.
+inline std::string value(const std::string& name, const std::vector<Size>& dims = {}, int type = 1) {
+  const std::string shape = message([&](Writer& w) {
+    for (const Size& d : dims) {
+      w.add_message(1, message([&](Writer& dim) {
+                      if (d.symbol.empty())
+                        dim.add_int64(1, d.number);
+                      else
+                        dim.add_string(2, d.symbol);
+                    }));
+    }
+  });
+  const std::string tensor = message([&](Writer& w) { w.add_enum(1, type), w.add_message(2, shape); });
   return message([&](Writer& w) {
     w.add_string(1, name);
-    w.add_message(2, message([&](Writer& type) {
-                    type.add_message(1, message([&](Writer& t) {
-                                       t.add_enum(1, 1);
-                                       t.add_message(2, message([&](Writer& shape) {
-                                                       for (int64_t d : dims)
-                                                         shape.add_message(
-                                                             1, message([&](Writer& dim) { dim.add_int64(1, d); }));
-                                                     }));
-                                     }));
-                  }));
+    w.add_message(2, message([&](Writer& t) { t.add_message(1, tensor); }));
   });
 }
 

@@ -9,24 +9,6 @@ namespace {
 constexpr int kFloat = 1, kBool = 9;
 constexpr int64_t kSize = 4, kSpace = kSize * kSize;
 
-// A value of any element type with these dims.
-std::string value(const std::string& name, int type, const std::vector<int64_t>& dims) {
-  return test::message([&](test::Writer& w) {
-    w.add_string(1, name);
-    w.add_message(2, test::message([&](test::Writer& t) {
-                    t.add_message(1, test::message([&](test::Writer& tensor) {
-                                    tensor.add_enum(1, type);
-                                    tensor.add_message(2, test::message([&](test::Writer& shape) {
-                                                         for (const int64_t d : dims)
-                                                           shape.add_message(1, test::message([&](test::Writer& dim) {
-                                                                               dim.add_int64(1, d);
-                                                                             }));
-                                                       }));
-                                  }));
-                  }));
-  });
-}
-
 std::string floats(const std::string& name, const std::vector<int64_t>& dims, const std::vector<float>& values) {
   return test::raw_tensor(name, kFloat, dims,
                           std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)));
@@ -43,9 +25,9 @@ std::string after(const std::string& op, int64_t channels, const test::Names& th
   g.nodes.insert(g.nodes.end(), then.begin(), then.end());
   g.initializers = {floats("w", {transposed ? 1 : channels, transposed ? channels : 1, 1, 1}, weight),
                     floats("bound", {}, {20}), floats("zero", {}, {0})};
-  g.inputs = {value("x", kFloat, {1, 1, kSize, kSize})};
-  if (mask_input) g.inputs.push_back(value("c", kBool, {1, channels, kSize, kSize}));
-  g.outputs = {value("y", y_type, {1, channels, kSize, kSize})};
+  g.inputs = {test::value("x", {1, 1, kSize, kSize})};
+  if (mask_input) g.inputs.push_back(test::value("c", {1, channels, kSize, kSize}, kBool));
+  g.outputs = {test::value("y", {1, channels, kSize, kSize}, y_type)};
   return test::model(test::graph(g));
 }
 
