@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "ops/op_call.h"
 
 namespace graft::ops::test {

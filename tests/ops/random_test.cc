@@ -1,5 +1,6 @@
 #include "ops/op_call.h"
 
+#include <cmath>
 #include <numeric>
 
 namespace graft::ops::test {
