@@ -14,21 +14,28 @@ constexpr int64_t kMaxEntry = INT32_MAX;
 struct Window {
   int spatial = 0;
   Ints kernel, stride, dilation, before, after;
+  Ints beyond;  // of a pool: behind the padding, counts for nothing
   std::string auto_pad;
   bool same() const { return auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER"; }
   int64_t reach(int d) const { return (kernel[d] - 1) * dilation[d] + 1; }
   bool dilated() const {
     return std::any_of(dilation.begin(), dilation.end(), [](int64_t v) { return v != 1; });
   }
-  Ints pads() const {  // as MIL wants them
-    Ints p;
-    for (int d = 0; d < spatial; ++d) {
-      p.push_back(before[d]);
-      p.push_back(after[d]);
-    }
-    return p;
+  // As padding like the other, which a maximum never sees and an average may leave out.
+  void take_beyond() {
+    for (int d = 0; d < spatial; ++d) after[d] += beyond[d];
   }
 };
+
+// As MIL wants them: start and end of each dim.
+Ints pairs(const Ints& before, const Ints& after) {
+  Ints p;
+  for (int d = 0; d < before.size(); ++d) {
+    p.push_back(before[d]);
+    p.push_back(after[d]);
+  }
+  return p;
+}
 
 // An integer list attribute with `count` entries of at least `least`; the fallback repeated where it is absent.
 Ints sizes(NodeView& n, std::string_view attribute, int count, int64_t least, int64_t fallback) {
@@ -67,6 +74,7 @@ std::optional<Window> read_window(NodeView& n, const Value* x, const Ints& kerne
   for (int d = 0; d < w.spatial; ++d) {
     w.before.push_back(pads[d]);
     w.after.push_back(pads[w.spatial + d]);
+    w.beyond.push_back(0);
   }
   if (w.kernel.size() != w.spatial) {
     n.refuse(Code::invalid_attribute, format("the kernel has {} dims, the input {}", w.kernel.size(), w.spatial));
@@ -99,7 +107,7 @@ struct Padding {
 };
 Padding padding_of(Window& w, const Value* x) {
   if (!resolve_same(w, x)) return {w.auto_pad == "SAME_UPPER" ? "same" : "same_lower", Ints(2 * w.spatial, 0)};
-  const Ints p = w.pads();
+  const Ints p = pairs(w.before, w.after);
   const bool none = std::all_of(p.begin(), p.end(), [](int64_t v) { return v == 0; });
   return {none ? "valid" : "custom", p};
 }
@@ -225,95 +233,74 @@ Ints kernel_shape(NodeView& n, const Value* x) {
   return sizes(n, "kernel_shape", std::max(0, x->rank() - 2), 1, 1);
 }
 
-int64_t pooled_size(const Window& w, int d, int64_t in, bool ceil_mode) {
-  const int64_t room = in + w.before[d] + w.after[d] - w.reach(d);
-  if (room < 0 && !(ceil_mode && room > -w.stride[d])) return 0;
-  int64_t out = (ceil_mode ? (room + w.stride[d] - 1) / w.stride[d] : room / w.stride[d]) + 1;
-  // A window may not start behind the input.
-  if (ceil_mode && (out - 1) * w.stride[d] >= in + w.before[d]) --out;
-  return out;
+// ceil_mode as padding at the end that counts for nothing, for sizes known and open, in one, two and three dims: as
+// much as lets the last window in that starts in the input or in the padding before it. (MIL's own ceil_mode keeps one
+// that starts behind the input where there is no padding.)
+void round_up(Window& w, const Value* x) {
+  for (int d = 0; d < w.spatial; ++d) {
+    const int64_t reach = w.reach(d);
+    w.after[d] = std::min(w.after[d], reach - 1);  // what is padded further holds starts of windows only
+    w.beyond[d] = std::min(reach, w.after[d] + w.stride[d]) - 1 - w.after[d];
+    const Dim& in = x->dims()[static_cast<size_t>(d) + 2];
+    if (!in.known()) continue;
+    // No more than the windows touch.
+    const int64_t padded = in.value() + w.before[d] + w.after[d], room = padded + w.beyond[d] - reach;
+    if (room >= 0) w.beyond[d] = std::max<int64_t>(0, room / w.stride[d] * w.stride[d] + reach - padded);
+  }
 }
 
-bool spatial_known(const Value* x) {
-  return std::all_of(x->dims().begin() + 2, x->dims().end(), [](const Dim& d) { return d.known(); });
+// kernel_shape, the padding resolved and ceil_mode made padding; a refusal as the error.
+tl::expected<Window, Value*> read_pool(NodeView& n, Value* x) {
+  std::optional<Window> w = read_window(n, x, kernel_shape(n, x));
+  if (!w) return tl::unexpected(n.refuse(Code::internal, "no window"));
+  if (w->dilated() && !resolve_same(*w, x)) {
+    return tl::unexpected(n.refuse(Code::dynamic_shape, "a dilated pool with auto_pad needs known spatial sizes"));
+  }
+  if (w->same()) return *w;
+  if (n.version() >= 10 && n.flag("ceil_mode")) round_up(*w, x);
+  for (int d = 0; d < w->spatial; ++d) {
+    const Dim& in = x->dims()[static_cast<size_t>(d) + 2];
+    if (!in.known() || in.value() + w->before[d] + w->after[d] + w->beyond[d] >= w->reach(d)) continue;
+    return tl::unexpected(
+        n.refuse(Code::shape_mismatch, format("the window is larger than its padded input {}", x->type.to_string())));
+  }
+  return *w;
+}
+
+Value* padded(Build& b, Value* x, const Ints& by, double with) {
+  if (by == Ints(by.size(), 0)) return x;
+  return b.emit("pad", {{"x", x}, {"pad", by}, {"mode", "constant"}, {"constant_val", b.like(x, with)}});
 }
 
 // A window with gaps has no MIL operator: one strided slice of the padded input for each of its elements, joined by
-// `combine`. Padding holds `fill`; up to `after` is padding, what ceil_mode reaches beyond holds `beyond`.
-Value* slide(NodeView& n, Build& b, Value* x, const Window& w, const Ints& out, double fill, double beyond,
+// `combine`. Padding holds `fill`, what lies beyond it `beyond`.
+Value* slide(NodeView& n, Build& b, Value* x, const Window& w, double fill, double beyond,
              Value* (Build::*combine)(Value*, Value*)) {
   constexpr int64_t kMaxTaps = 256;
   if (w.kernel.product() > kMaxTaps) {
     return n.refuse(Code::unsupported_attribute,
                     format("a dilated window of {} elements, at most {} are taken", w.kernel.product(), kMaxTaps));
   }
-  Ints pad, rest;
-  for (int d = 0; d < w.spatial; ++d) {
-    const int64_t padded = x->dim(d + 2).value() + w.before[d] + w.after[d];
-    pad.push_back(w.before[d]);
-    pad.push_back(w.after[d]);
-    rest.push_back(0);
-    rest.push_back(std::max<int64_t>(0, (out[d] - 1) * w.stride[d] + w.reach(d) - padded));
-  }
-  const auto padded = [&](Value* v, const Ints& by, double with) {
-    if (std::all_of(by.begin(), by.end(), [](int64_t p) { return p == 0; })) return v;
-    return b.emit("pad", {{"x", v}, {"pad", by}, {"mode", "constant"}, {"constant_val", b.like(v, with)}});
-  };
-  x = padded(padded(x, pad, fill), rest, beyond);
+  x = padded(b, padded(b, x, pairs(w.before, w.after), fill), pairs(Ints(w.spatial, 0), w.beyond), beyond);
   Value* y = nullptr;
   for (int64_t tap = 0; tap < w.kernel.product(); ++tap) {
-    Ints begin{0, 0}, end{0, 0}, stride{1, 1};
+    const auto rank = static_cast<size_t>(w.spatial) + 2;
+    std::vector<int64_t> begin(rank, 0), end(rank, 0), stride(rank, 1);
+    std::vector<bool> to_the_end(rank, true);
     int64_t left = tap;
-    Ints at(w.spatial, 0);
     for (int d = w.spatial - 1; d >= 0; --d) {
-      at[d] = left % w.kernel[d];
+      const auto at = static_cast<size_t>(d) + 2;
+      begin[at] = left % w.kernel[d] * w.dilation[d];
       left /= w.kernel[d];
+      end[at] = begin[at] - (w.reach(d) - 1);  // counted from the end: room for the rest of the window
+      to_the_end[at] = end[at] == 0;
+      stride[at] = w.stride[d];
     }
-    for (int d = 0; d < w.spatial; ++d) {
-      begin.push_back(at[d] * w.dilation[d]);
-      end.push_back(begin.back() + (out[d] - 1) * w.stride[d] + 1);
-      stride.push_back(w.stride[d]);
-    }
-    std::vector<bool> mask(static_cast<size_t>(w.spatial) + 2, false);
-    mask[0] = mask[1] = true;
-    Value* v =
-        b.emit("slice_by_index", {{"x", x}, {"begin", begin}, {"end", end}, {"stride", stride}, {"end_mask", mask}});
+    Value* v = b.emit("slice_by_index",
+                      {{"x", x}, {"begin", begin}, {"end", end}, {"stride", stride}, {"end_mask", to_the_end}});
     y = y == nullptr ? v : (b.*combine)(y, v);
   }
   return y;
-}
-
-// The sizes of the result; empty where the input's are not known.
-Ints pooled_sizes(const Window& w, const Value* x, bool ceil_mode) {
-  Ints out;
-  if (!spatial_known(x)) return out;
-  for (int d = 0; d < w.spatial; ++d) out.push_back(pooled_size(w, d, x->dim(d + 2).value(), ceil_mode));
-  return out;
-}
-
-// ceil_mode is padding at the end that counts for nothing: where sizes are known it is written so, which every target
-// takes.
-bool ceil_as_padding(Window& w, const Value* x, const Ints& out) {
-  for (int d = 0; d < w.spatial; ++d) {
-    const int64_t in = x->dim(d + 2).value();
-    w.after[d] = std::max(w.after[d], (out[d] - 1) * w.stride[d] + w.reach(d) - in - w.before[d]);
-  }
-  return true;
-}
-
-tl::expected<Window, Value*> read_pool(NodeView& n, Value* x, bool& ceil_mode) {
-  std::optional<Window> w = read_window(n, x, kernel_shape(n, x));
-  if (!w) return tl::unexpected(n.refuse(Code::internal, "no window"));
-  ceil_mode = n.version() >= 10 && n.flag("ceil_mode") && !w->same();
-  if (w->dilated() && !(spatial_known(x) && resolve_same(*w, x))) {
-    return tl::unexpected(n.refuse(Code::dynamic_shape, "a dilated pool needs known spatial sizes"));
-  }
-  const Ints out = pooled_sizes(*w, x, ceil_mode);
-  if (!w->same() && std::any_of(out.begin(), out.end(), [](int64_t v) { return v < 1; })) {
-    return tl::unexpected(
-        n.refuse(Code::shape_mismatch, format("the window is larger than its padded input {}", x->type.to_string())));
-  }
-  return *w;
 }
 
 Values max_pool(NodeView& n, Build& b) {
@@ -323,50 +310,49 @@ Values max_pool(NodeView& n, Build& b) {
     return {n.refuse(Code::unsupported_attribute,
                      "the second output (Indices) is asked for; only the pooled values can be given")};
   }
-  bool ceil_mode = false;
-  tl::expected<Window, Value*> w = read_pool(n, x, ceil_mode);
+  tl::expected<Window, Value*> w = read_pool(n, x);
   if (!w) return {w.error()};
-  Ints out = pooled_sizes(*w, x, ceil_mode);
   const double lowest = is_float(x->dtype()) ? -INFINITY : static_cast<double>(int_range(x->dtype()).lo);
-  if (w->dilated()) return {slide(n, b, x, *w, out, lowest, lowest, &Build::maximum)};
-  if (ceil_mode && !out.empty()) ceil_mode = !ceil_as_padding(*w, x, out);
+  if (w->dilated()) return {slide(n, b, x, *w, lowest, lowest, &Build::maximum)};
+  w->take_beyond();
   const Padding p = padding_of(*w, x);
-  return {b.emit("max_pool", {{"x", x},
-                              {"kernel_sizes", w->kernel},
-                              {"strides", w->stride},
-                              {"pad_type", p.type},
-                              {"pad", p.pad},
-                              {"ceil_mode", ceil_mode}})};
+  return {
+      b.emit("max_pool",
+             {{"x", x}, {"kernel_sizes", w->kernel}, {"strides", w->stride}, {"pad_type", p.type}, {"pad", p.pad}})};
 }
 
 // Sum of each window divided by the number of elements that count, which is the same sum over ones.
-Value* dilated_average(NodeView& n, Build& b, Value* x, const Window& w, const Ints& out, bool count_padding) {
-  Value* sum = slide(n, b, x, w, out, 0, 0, &Build::add);
+Value* dilated_average(NodeView& n, Build& b, Value* x, const Window& w, bool count_padding) {
+  Value* sum = slide(n, b, x, w, 0, 0, &Build::add);
   if (sum->poison) return sum;
-  std::vector<int64_t> ones_shape{1, 1};
-  for (int d = 2; d < x->rank(); ++d) ones_shape.push_back(x->dim(d).value());
-  Value* ones = b.emit("fill", {{"shape", ones_shape}, {"value", b.like(x, 1)}});
-  return b.div(sum, slide(n, b, ones, w, out, count_padding ? 1 : 0, 0, &Build::add));
+  Dims plane = x->dims();
+  plane[0] = plane[1] = Dim(1);
+  Value* hints[] = {x};
+  Value* ones = b.emit("fill", {{"shape", b.dims_value(plane, hints)}, {"value", b.like(x, 1)}});
+  return b.div(sum, slide(n, b, ones, w, count_padding ? 1 : 0, 0, &Build::add));
 }
 
 Values average_pool(NodeView& n, Build& b) {
   Value* x = n.in(0);
   if (x->poison) return {x};
-  const bool count_padding = n.flag("count_include_pad");
-  bool ceil_mode = false;
-  tl::expected<Window, Value*> w = read_pool(n, x, ceil_mode);
+  bool count_padding = n.flag("count_include_pad");
+  tl::expected<Window, Value*> w = read_pool(n, x);
   if (!w) return {w.error()};
-  Ints out = pooled_sizes(*w, x, ceil_mode);
-  if (w->dilated()) return {dilated_average(n, b, x, *w, out, count_padding)};
-  if (ceil_mode && !count_padding && !out.empty()) ceil_mode = !ceil_as_padding(*w, x, out);
+  if (w->dilated()) return {dilated_average(n, b, x, *w, count_padding)};
+  if (count_padding && w->beyond != Ints(w->spatial, 0)) {
+    // Of two kinds of padding the one that counts becomes input.
+    x = padded(b, x, pairs(w->before, w->after), 0);
+    w->before = w->after = Ints(w->spatial, 0);
+    count_padding = false;
+  }
+  w->take_beyond();
   const Padding p = padding_of(*w, x);
   return {b.emit("avg_pool", {{"x", x},
                               {"kernel_sizes", w->kernel},
                               {"strides", w->stride},
                               {"pad_type", p.type},
                               {"pad", p.pad},
-                              {"exclude_padding_from_average", !count_padding},
-                              {"ceil_mode", ceil_mode}})};
+                              {"exclude_padding_from_average", !count_padding}})};
 }
 
 template <const char* const& op>

@@ -29,6 +29,22 @@ inline Attribute int_attribute(const std::string& name, int64_t value) {
   return a;
 }
 
+inline Attribute ints_attribute(const std::string& name, std::vector<int64_t> values) {
+  Attribute a;
+  a.name = name;
+  a.type = Attribute::Type::ints;
+  a.ints = std::move(values);
+  return a;
+}
+
+inline Attribute text_attribute(const std::string& name, std::string value) {
+  Attribute a;
+  a.name = name;
+  a.type = Attribute::Type::string;
+  a.s = std::move(value);
+  return a;
+}
+
 inline Attribute graph_attribute(const std::string& name, Graph graph) {
   Attribute a;
   a.name = name;

@@ -103,10 +103,13 @@ def save(path, nodes, inputs, outputs, initializers=(), opset=17):
     return path
 
 
-def pools_in_3d(names):
-    """ceil_mode in 3-D has no MIL form, but it says nothing where the windows fit exactly."""
-    nodes = [helper.make_node("MaxPool", [n], [f"p{i}"], name=f"pool{i}", kernel_shape=[2, 2, 2], strides=[2, 2, 2], ceil_mode=1) for i, n in enumerate(names)]
-    return [*nodes, helper.make_node("Sum", [f"p{i}" for i in range(len(names))], ["y"], name="sum")]
+DOUBLED = [("s", np.array([1, 1, 2, 2], np.float32))]
+
+
+def doubled(names):
+    """This grid has a MIL form for known sizes only."""
+    grid = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
+    return [helper.make_node("Resize", [n, "", "s"], [f"y{i}"], name=f"grow{i}", **grid) for i, n in enumerate(names)]
 
 
 # ---- graft inspect -------------------------------------------------------------------------------------------------
@@ -120,7 +123,8 @@ def test_a_later_target(tmp_path):
 
 @pytest.mark.parametrize("names", (["x"], ["x", "mask"], ["in:0", "left side"], ["it's", "$HOME"]))
 def test_fixed_shapes(tmp_path, names):
-    model = save(tmp_path / "m.onnx", pools_in_3d(names), {n: ["n", 3, "d", "h", "w"] for n in names}, {"y": None})
+    model = save(tmp_path / "m.onnx", doubled(names), {n: ["n", 3, "h", "w"] for n in names},
+                 {f"y{i}": None for i in range(len(names))}, DOUBLED)
     found = check_inspect(["inspect", model])
     assert len(found) == len(names) and all(f.startswith("--shapes ") for f in found)
 
@@ -135,11 +139,10 @@ def test_a_constant_input(tmp_path, op, shape):
 
 
 def test_fixed_shapes_stand_beside_those_given(tmp_path):
-    inputs = {"a": [1, 3, "d", 4, 4], "b": [1, 3, "e", 4, 4]}
-    nodes = pools_in_3d(["a", "b"])
-    model = save(tmp_path / "m.onnx", nodes, inputs, {"y": None})
-    assert check_inspect(["inspect", model, "--shapes", "a:1x3x6x4x4"])
-    assert check_inspect(["inspect", model, "--shapes", "a:1x3x(4..16)x4x4,b:1x3x(2..9=4)x4x4"])
+    inputs = {"a": [1, 3, "d", 4], "b": [1, 3, "e", 4]}
+    model = save(tmp_path / "m.onnx", doubled(["a", "b"]), inputs, {"y0": None, "y1": None}, DOUBLED)
+    assert check_inspect(["inspect", model, "--shapes", "a:1x3x6x4"])
+    assert check_inspect(["inspect", model, "--shapes", "a:1x3x(4..16)x4,b:1x3x(2..9=4)x4"])
 
 
 def test_an_exact_form_for_fixed_sizes(tmp_path):

@@ -192,10 +192,24 @@ for op, opsets in (("MaxPool", (8, 10, 11, 12, 22)), ("AveragePool", (7, 10, 11,
                          ((1, 1, 6, 6), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
                          ((1, 2, 4, 5, 6), {"kernel_shape": [3, 3, 3], "strides": [2, 2, 2]})):
         case(op, [data(*shape)], (10, 11, 22), {**attrs, "ceil_mode": 1})
-        case(op, [data(*shape)], 11, {**attrs, "ceil_mode": 1}, dynamic=True, coreml="refused" if len(shape) == 5 else "ok")
-for attrs in ({"dilations": [2, 2]}, {"dilations": [2, 1], "strides": [2, 2], "pads": [1, 1, 1, 1]}, {"dilations": [1, 3], "ceil_mode": 1, "strides": [2, 2]}):
+        case(op, [data(*shape)], 11, {**attrs, "ceil_mode": 1}, dynamic=True)
+    # The last window starts behind the input, or just in it; the input is smaller than a window; padding on one side.
+    for shape, attrs in (((1, 2, 9), {"kernel_shape": [1], "strides": [5]}), ((1, 2, 8, 5), {"kernel_shape": [2, 3], "strides": [3, 4]}),
+                         ((1, 2, 2, 7), {"kernel_shape": [3, 2], "strides": [3, 3]}), ((1, 2, 5, 5, 4), {"kernel_shape": [1, 2, 1], "strides": [3, 4, 3]}),
+                         ((1, 1, 8, 6), {"kernel_shape": [3, 2], "strides": [3, 3], "pads": [0, 1, 2, 0]}),
+                         ((1, 1, 7), {"kernel_shape": [3], "strides": [2], "pads": [2, 1]})):
+        for count in (0, 1) if op == "AveragePool" else ():
+            case(op, [data(*shape)], 22, {**attrs, "ceil_mode": 1, "count_include_pad": count})
+            case(op, [data(*shape)], 22, {**attrs, "ceil_mode": 1, "count_include_pad": count}, dynamic=True)
+        if op == "MaxPool":
+            case(op, [data(*shape)], 22, {**attrs, "ceil_mode": 1})
+            case(op, [data(*shape)], 22, {**attrs, "ceil_mode": 1}, dynamic=True)
+for attrs in ({"dilations": [2, 2]}, {"dilations": [2, 1], "strides": [2, 2], "pads": [1, 1, 1, 1]}, {"dilations": [1, 3], "ceil_mode": 1, "strides": [2, 2]},
+              {"dilations": [2, 2], "ceil_mode": 1, "strides": [4, 6], "pads": [1, 1, 0, 0]}):
     case("MaxPool", [data(1, 2, 9, 8)], (10, 11, 12, 22), {"kernel_shape": [2, 3], **attrs})
+    case("MaxPool", [data(1, 2, 9, 8)], 22, {"kernel_shape": [2, 3], **attrs}, dynamic=True)
     for count in (0, 1):
+        case("AveragePool", [data(1, 2, 9, 8)], 22, {"kernel_shape": [2, 3], "count_include_pad": count, **attrs}, dynamic=True)
         case("AveragePool", [data(1, 2, 9, 8)], (19, 22), {"kernel_shape": [2, 3], "count_include_pad": count, **attrs})
 case("MaxPool", [data(1, 2, 7, 8, dtype=np.uint8, lo=0, hi=200)], 12, {"kernel_shape": [2, 2]}, coreml="refused")
 for op in ("GlobalAveragePool", "GlobalMaxPool"):
