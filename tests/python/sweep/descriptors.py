@@ -72,7 +72,8 @@ SPECIAL = np.array([0, -0.0, 1, -1, 2.5, -2.5, 11, -11, 100, -100, 3e4, -3e4, 3e
 
 # ---- element by element --------------------------------------------------------------------------------------------
 
-for op in ("Add", "Sub", "Mul", "Div"):
+ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+for op in ARITHMETIC:
     for a, b in (((2, 3), (2, 3)), ((2, 1, 4), (3, 1)), ((), (3,)), ((1, 2, 3, 2), (2,))):
         case(op, [data(*a), data(*b, lo=0.5, seed=1)], (7, 13, 14))
     case(op, [data(2, 3), data(3, lo=0.5)], 14, dynamic=True)
@@ -86,15 +87,15 @@ for op in ("Add", "Sub", "Mul", "Div"):
 case("Pow", [data(2, 3, lo=0.1), data(3)], (7, 12, 13, 15))
 case("Pow", [data(2, 3, lo=0.1), data(3, dtype=I32, lo=0, hi=3)], (12, 15))
 case("Pow", [data(2, 3, dtype=I32, lo=1, hi=4), data(3, dtype=I32, lo=0, hi=3)], (12, 15))
-for op, lo, hi, opsets in (("Sqrt", 0, 4, (6, 13)), ("Exp", -2, 2, (6, 13)), ("Erf", -2, 2, (9, 13)), ("Relu", -2, 2, (6, 13, 14)),
-                           ("Sigmoid", -5, 5, (6, 13)), ("Tanh", -3, 3, (6, 13)), ("HardSigmoid", -4, 4, (6, 22)),
-                           ("HardSwish", -4, 4, (14, 22)), ("Abs", -2, 2, (6, 13)), ("Neg", -2, 2, (6, 13)),
-                           ("Floor", -3, 3, (6, 13)), ("Ceil", -3, 3, (6, 13)), ("Round", -3, 3, (11, 22)),
-                           ("Sign", -1, 1, (9, 13)), ("Sin", -3, 3, (7, 22)), ("Cos", -3, 3, (7, 22)), ("Tan", -1, 1, (7, 22)),
-                           ("Asin", -1, 1, (7, 22)), ("Acos", -1, 1, (7, 22)), ("Atan", -2, 2, (7, 22)), ("Sinh", -2, 2, (9, 22)),
-                           ("Cosh", -2, 2, (9, 22)), ("Atanh", -0.9, 0.9, (9, 22)), ("Log", 0.1, 4, (6, 13)),
-                           ("Reciprocal", 0.2, 4, (6, 13)), ("Softplus", -4, 4, (1, 22)), ("Softsign", -4, 4, (1, 22)),
-                           ("Mish", -3, 3, (18, 22))):
+# Operator, the numbers that it is tried on, versions.
+UNARY = (("Sqrt", 0, 4, (6, 13)), ("Exp", -2, 2, (6, 13)), ("Erf", -2, 2, (9, 13)), ("Relu", -2, 2, (6, 13, 14)),
+         ("Sigmoid", -5, 5, (6, 13)), ("Tanh", -3, 3, (6, 13)), ("HardSigmoid", -4, 4, (6, 22)), ("HardSwish", -4, 4, (14, 22)),
+         ("Abs", -2, 2, (6, 13)), ("Neg", -2, 2, (6, 13)), ("Floor", -3, 3, (6, 13)), ("Ceil", -3, 3, (6, 13)), ("Round", -3, 3, (11, 22)),
+         ("Sign", -1, 1, (9, 13)), ("Sin", -3, 3, (7, 22)), ("Cos", -3, 3, (7, 22)), ("Tan", -1, 1, (7, 22)), ("Asin", -1, 1, (7, 22)),
+         ("Acos", -1, 1, (7, 22)), ("Atan", -2, 2, (7, 22)), ("Sinh", -2, 2, (9, 22)), ("Cosh", -2, 2, (9, 22)),
+         ("Atanh", -0.9, 0.9, (9, 22)), ("Log", 0.1, 4, (6, 13)), ("Reciprocal", 0.2, 4, (6, 13)), ("Softplus", -4, 4, (1, 22)),
+         ("Softsign", -4, 4, (1, 22)), ("Mish", -3, 3, (18, 22)))
+for op, lo, hi, opsets in UNARY:
     opsets = tuple(max(7, v) for v in opsets)
     case(op, [data(2, 3, 2, lo=lo, hi=hi)], opsets)
     case(op, [data(lo=lo, hi=hi)], opsets[-1])
@@ -102,9 +103,10 @@ for op, lo, hi, opsets in (("Sqrt", 0, 4, (6, 13)), ("Exp", -2, 2, (6, 13)), ("E
     case(op, [SPECIAL], opsets[-1], half=False)
     case(op, [data(2, 3, lo=lo, hi=hi)], opsets[-1], dynamic=True)
 case("HardSigmoid", [data(9, lo=-4, hi=4)], (7, 22), {"alpha": 0.3, "beta": 0.4})
-for op, attrs, opsets in (("LeakyRelu", {"alpha": 0.3}, (7, 16)), ("Elu", {"alpha": 0.7}, (7, 22)), ("Selu", {}, (7, 22)),
-                          ("Celu", {"alpha": 0.6}, (12,)), ("Celu", {"alpha": -0.7}, (12,)), ("ThresholdedRelu", {"alpha": 0.5}, (10, 22)),
-                          ("Gelu", {}, (20,)), ("Gelu", {"approximate": "tanh"}, (20,))):
+ACTIVATIONS = (("LeakyRelu", {"alpha": 0.3}, (7, 16)), ("Elu", {"alpha": 0.7}, (7, 22)), ("Selu", {}, (7, 22)),
+               ("Celu", {"alpha": 0.6}, (12,)), ("Celu", {"alpha": -0.7}, (12,)), ("ThresholdedRelu", {"alpha": 0.5}, (10, 22)),
+               ("Gelu", {}, (20,)), ("Gelu", {"approximate": "tanh"}, (20,)))
+for op, attrs, opsets in ACTIVATIONS:
     case(op, [data(3, 5, lo=-3, hi=3)], opsets, attrs)
     case(op, [SPECIAL], opsets[-1], attrs, half=False)
 case("PRelu", [data(2, 3, 4), data(3, 1, lo=0)], (7, 9, 16))
@@ -115,18 +117,21 @@ case("Clip", [data(7), Const(-0.5, F32), Const(1.0, F32)], (11, 12, 13))
 case("Clip", [data(7), None, Const(1.0, F32)], (11, 13))
 case("Clip", [data(7), data(lo=-1, hi=0), data(lo=0, hi=1)], (11, 13))
 case("Clip", [data(7, dtype=I32, lo=-9, hi=9), Const(-2, I32), Const(3, I32)], (12, 13))
-for op, opsets in (("Equal", (7, 11, 13, 19)), ("Less", (7, 9, 13)), ("Greater", (7, 9, 13)), ("LessOrEqual", (12, 16)),
-                   ("GreaterOrEqual", (12, 16))):
+COMPARISONS = (("Equal", (7, 11, 13, 19)), ("Less", (7, 9, 13)), ("Greater", (7, 9, 13)), ("LessOrEqual", (12, 16)),
+               ("GreaterOrEqual", (12, 16)))
+for op, opsets in COMPARISONS:
     floats = opsets[1:] if op == "Equal" else opsets
     case(op, [data(2, 5, dtype=I32), data(5, dtype=I32)], tuple(v for v in opsets if v >= 9 or op == "Equal"))
     case(op, [data(2, 5), data(2, 1)], floats)
     case(op, [data(2, 5, dtype=I64), data(5, dtype=I64)], opsets[-1])
 case("Equal", [data(2, 5, dtype=BOOL), data(5, dtype=BOOL)], (7, 11, 13, 19))
-for op in ("And", "Or", "Xor"):
+LOGICAL = ("And", "Or", "Xor")
+for op in LOGICAL:
     case(op, [data(2, 5, dtype=BOOL), data(5, dtype=BOOL)], 7)
 case("Not", [data(2, 5, dtype=BOOL)], 7)
 case("IsNaN", [np.array([1, np.nan, np.inf, -0.0], F32)], (9, 13, 20))
-for op in ("Max", "Min", "Sum", "Mean"):
+VARIADIC = ("Max", "Min", "Sum", "Mean")
+for op in VARIADIC:
     case(op, [data(2, 3), data(3, seed=1), data(2, 1, seed=2)], (8, 13))
     case(op, [data(2, 3)], (8, 13))
 case("Max", [data(5, dtype=I32, lo=-9, hi=9), data(5, dtype=I32, lo=-9, hi=9, seed=1)], (12, 13))
@@ -254,10 +259,18 @@ for op in ("Softmax", "LogSoftmax"):
 
 # ---- reductions ----------------------------------------------------------------------------------------------------
 
-for op in ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum",
-           "ReduceLogSumExp", "ReduceSumSquare"):
+REDUCTIONS = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum",
+              "ReduceLogSumExp", "ReduceSumSquare")
+
+
+def least_reduced(op):
+    """From where on numbers can be reduced."""
+    return 0.2 if "Log" in op else -2
+
+
+for op in REDUCTIONS:
     since = 13 if op == "ReduceSum" else 18
-    lo = 0.2 if "Log" in op else -2
+    lo = least_reduced(op)
     for axes in ([1], [0, -1], None):
         for keep in (0, 1):
             attrs = {"keepdims": keep}
