@@ -96,7 +96,7 @@ Values layer_norm(NodeView& n, Build& b) {
   }
   if (!n.wants(1) && !n.wants(2)) return {y};
   const Statistics s = statistics(b, x, axes, epsilon);
-  return {y, s.mean, s.factor};
+  return {y, b.cast(s.mean, DType::f32), b.cast(s.factor, DType::f32)};  // whatever x is
 }
 
 // x / sqrt(mean(x^2) + epsilon) * scale
@@ -153,8 +153,10 @@ Values group_norm(NodeView& n, Build& b) {
 
 // ---- softmax ------------------------------------------------------------------------------------------------------
 
+// Moved to a maximum of 0 first: the sum's logarithm would else be rounded as coarsely as x is large.
 Value* log_softmax_at(Build& b, Value* x, int axis) {
-  return b.sub(x, b.reduce("reduce_log_sum_exp", x, {axis}, true));
+  Value* moved = b.sub(x, b.reduce("reduce_max", x, {axis}, true));
+  return b.sub(moved, b.reduce("reduce_log_sum_exp", moved, {axis}, true));
 }
 Value* softmax_at(Build& b, Value* x, int axis) { return b.emit("softmax", {{"x", x}, {"axis", axis}}); }
 

@@ -179,9 +179,12 @@ std::string scatter_mode(NodeView& n) {
   return r == "none" ? "update" : r;
 }
 
+// Bools go through as numbers where Core ML has none, and where they are combined: a sum or product of 0 and 1 is an or
+// or an and.
 template <class Emit>
-Values scattered(NodeView& n, Build& b, Value* x, Value* updates, Emit&& emit) {
-  if (n.for_host() || x->poison || updates->poison || x->dtype() != DType::boolean) return {emit(x, updates)};
+Values scattered(NodeView& n, Build& b, Value* x, Value* updates, std::string_view mode, Emit&& emit) {
+  const bool plain = x->dtype() != DType::boolean || (n.for_host() && mode == "update");
+  if (x->poison || updates->poison || plain) return {emit(x, updates)};
   Value *number = b.cast(x, DType::i32), *with = b.cast(updates, DType::i32);
   Value* y = emit(number, with);
   return {y->poison ? y : b.cast(y, DType::boolean)};
@@ -193,7 +196,7 @@ Values scatter_elements(NodeView& n, Build& b) {
   const int axis = n.axis("axis", 0, x->rank());
   indices = wrapped_indices(n, b, indices, x, axis);
   const std::string mode = scatter_mode(n);
-  return scattered(n, b, x, updates, [&](Value* d, Value* u) {
+  return scattered(n, b, x, updates, mode, [&](Value* d, Value* u) {
     return b.emit("scatter_along_axis",
                   {{"data", d}, {"indices", indices}, {"updates", u}, {"axis", axis}, {"mode", mode}});
   });
@@ -204,7 +207,7 @@ Values scatter_nd(NodeView& n, Build& b) {
   if (x->poison || indices->poison || updates->poison) return {b.function().poison()};
   indices = wrapped_multi(n, b, indices, x, 0);
   const std::string mode = scatter_mode(n);
-  return scattered(n, b, x, updates, [&](Value* d, Value* u) {
+  return scattered(n, b, x, updates, mode, [&](Value* d, Value* u) {
     return b.emit("scatter_nd", {{"data", d}, {"indices", indices}, {"updates", u}, {"mode", mode}});
   });
 }

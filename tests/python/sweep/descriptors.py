@@ -245,6 +245,7 @@ for axis, scale in ((-1, (5,)), (1, (4, 5)), (-2, (4, 5)), (0, (3, 4, 5))):
     case("LayerNormalization", [data(3, 4, 5), Const(data(*scale)), Const(data(*scale, seed=1))], 17, {"axis": axis})
     case("LayerNormalization", [data(3, 4, 5), data(*scale)], 17, {"axis": axis}, outputs=3)
 case("LayerNormalization", [data(3, 4, 5), Const(data(5))], 17, dynamic=True)
+case("LayerNormalization", [data(3, 4, dtype=F64), data(4, dtype=F64)], 17, outputs=3, coreml="refused")
 case("InstanceNormalization", [data(2, 3, 4, 5), Const(data(3)), Const(data(3, seed=1))], (7, 22))
 case("InstanceNormalization", [data(2, 3, 4), data(3), data(3, seed=1)], (7, 22))
 case("InstanceNormalization", [data(2, 3, 2, 4, 3), Const(data(3)), Const(data(3, seed=1))], 7)
@@ -256,6 +257,7 @@ for op in ("Softmax", "LogSoftmax"):
         case(op, [data(2, 3, 4)], (7, 11, 13) if axis >= 0 else (11, 13), {"axis": axis})
         case(op, [data(2, 3, 4)], (11, 13), {"axis": axis}, dynamic=True)
     case(op, [data(2, 3, 2, 2)], (7, 11, 13))
+    case(op, [data(2, 5, lo=1e4, hi=1e4 + 4)], 13, half=False)  # fp16 has steps of 8 there
 
 # ---- reductions ----------------------------------------------------------------------------------------------------
 
@@ -433,6 +435,12 @@ for reduction, opsets in (("none", (11, 13, 16, 18)), ("add", (16, 18)), ("mul",
         case("Scatter", [data(3, 4), Const([[1, -1, 0, 2]], I64), data(1, 4, seed=1)], 9)
     case("ScatterND", [data(4, 3), Const([[1], [-1]], I64), data(2, 3, seed=1)], opsets, attrs)
     case("ScatterND", [data(4, 3), np.array([[0, 1], [-2, -1]], I64), data(2, seed=1)], opsets, attrs)
+for op, places in (("ScatterND", Const([[0], [0], [1], [1], [2], [2]], I64)), ("ScatterElements", ints(0, 0, 1, 1, 2, 2))):
+    for reduction in ("none", "add", "mul"):
+        for x in (True, False):
+            at = places if reduction != "none" else Const(places.value[::2])
+            updates = np.array([0, 1, 1, 1, 0, 0], BOOL)[: len(at.value)]
+            case(op, [np.full(3, x), at, updates], 16, {"reduction": reduction})
 case("NonZero", [np.array([[1, 0, 2], [0, 0, 3]], F32)], (9, 13))
 case("NonZero", [data(3, 4, dtype=BOOL)], 13)
 for upper in (0, 1):
