@@ -7,14 +7,15 @@ namespace {
 
 constexpr const char* kKey = "com.graft.onnx.types";
 constexpr std::string_view kScalar = "[]";
-constexpr DTypes kNarrowed{DType::i64, DType::boolean, DType::f16, DType::f64,
-                           DType::u8,  DType::i8,      DType::i16, DType::u16};
+constexpr DTypes kNarrowed{DType::i64, DType::boolean, DType::f16, DType::f64, DType::u8,
+                           DType::i8,  DType::i16,     DType::u16, DType::u32, DType::u64};
 
 }  // namespace
 
 void add_onnx_types(const partition::Segment& segment, Metadata& metadata) {
   nlohmann::json types = nlohmann::json::object();
-  for (const auto* borders : {&segment.inputs, &segment.outputs}) {
+  // An input may be an output too, and only inputs cannot be scalars: what is said of them stays.
+  for (const auto* borders : {&segment.outputs, &segment.inputs}) {
     for (const onnx::Border& b : *borders) {
       const bool scalar = b.onnx_type.rank() == 0 && b.type.rank() != 0;
       if (b.onnx_type.dtype == b.type.dtype && !scalar) continue;

@@ -37,6 +37,8 @@ bool convert(const TensorView& from, const MutableTensorView& to) {
       case DType::i8: to.as<int8_t>()[i] = static_cast<int8_t>(v); break;
       case DType::i16: to.as<int16_t>()[i] = static_cast<int16_t>(v); break;
       case DType::u16: to.as<uint16_t>()[i] = static_cast<uint16_t>(v); break;
+      case DType::u32: to.as<uint32_t>()[i] = static_cast<uint32_t>(v); break;
+      case DType::u64: to.as<uint64_t>()[i] = static_cast<uint64_t>(v); break;
       case DType::f32: to.as<float>()[i] = static_cast<float>(v); break;
       default: return false;
     }
