@@ -6,17 +6,23 @@
 namespace graft::onnx {
 namespace {
 
-// One ONNX reduction: its MIL operator and the version from which axes are an input.
+// One ONNX reduction: its MIL operator, the version from which axes are an input, and whether it gives back the element
+// where there is only one.
 struct Reduction {
   const char* op;
   int axes_input_since;
+  bool keeps_one;
 };
 
 Value* reduced(NodeView& n, Build& b, const Reduction& r, Value* x) {
   const bool keep = n.flag("keepdims", true);
   std::optional<Ints> axes = n.axes("axes", 1, r.axes_input_since, x->rank());
   if (!axes || axes->empty()) {
-    if (n.version() >= r.axes_input_since && n.flag("noop_with_empty_axes")) return x;
+    if (n.version() >= r.axes_input_since && n.flag("noop_with_empty_axes")) {
+      // Nothing is summed, but each element is still squared or the like: a reduction over a dim of one.
+      if (r.keeps_one) return x;
+      return b.reduce(r.op, b.expand_dims(x, {x->rank()}), {x->rank()}, false);
+    }
     axes.emplace();
     for (int d = 0; d < x->rank(); ++d) axes->push_back(d);
   }
@@ -33,9 +39,10 @@ Values reduce(NodeView& n, Build& b) {
   return {b.binary("greater", y, b.like(y, 0))};
 }
 
-constexpr Reduction kMean{"reduce_mean", 18}, kSum{"reduce_sum", 13}, kMax{"reduce_max", 18}, kMin{"reduce_min", 18},
-    kProd{"reduce_prod", 18}, kL1{"reduce_l1_norm", 18}, kL2{"reduce_l2_norm", 18}, kLogSum{"reduce_log_sum", 18},
-    kLogSumExp{"reduce_log_sum_exp", 18}, kSumSquare{"reduce_sum_square", 18};
+constexpr Reduction kMean{"reduce_mean", 18, true}, kSum{"reduce_sum", 13, true}, kMax{"reduce_max", 18, true},
+    kMin{"reduce_min", 18, true}, kProd{"reduce_prod", 18, true}, kL1{"reduce_l1_norm", 18, false},
+    kL2{"reduce_l2_norm", 18, false}, kLogSum{"reduce_log_sum", 18, false}, kLogSumExp{"reduce_log_sum_exp", 18, true},
+    kSumSquare{"reduce_sum_square", 18, false};
 
 // The first of equals; the last one is found from the other end.
 template <const char* const& op>

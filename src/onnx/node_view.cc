@@ -51,7 +51,7 @@ std::optional<std::vector<int64_t>> NodeView::const_ints(int i, std::string_view
     return v;
   }
   const Value* x = in(i);
-  if (x->poison) return v;
+  if (x->poison || ir::product(x->dims()) == Dim(0)) return v;
   if (x->content && ir::all_known(*x->content)) {
     for (const Dim& d : *x->content) v.push_back(d.value());
     return v;

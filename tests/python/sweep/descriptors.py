@@ -280,10 +280,11 @@ for op in REDUCTIONS:
             case(op, [data(2, 3, 4, lo=lo)], tuple(v for v in (7, 11, 13) if v < since), old)
             case(op, [data(2, 3, 4, lo=lo), ints(*axes) if axes else None], since, attrs)
     case(op, [data(2, 3, 4, lo=lo), ints()], since, {"noop_with_empty_axes": 0})
+    for axes in ([ints()], []):  # an empty list, none
+        case(op, [data(2, 3, 4, lo=lo), *axes], since, {"noop_with_empty_axes": 1})
+        case(op, [data(2, 3, 4, lo=lo), *axes], since, {"noop_with_empty_axes": 1, "keepdims": 0}, dynamic=True)
     case(op, [data(2, 3, 4, lo=lo), ints(1)], since, dynamic=True)
     case(op, [data(2, 3, lo=lo, dtype=F64), ints(1)], since, coreml="refused")
-case("ReduceSum", [data(2, 3, 4), ints()], 13, {"noop_with_empty_axes": 1})
-case("ReduceMean", [data(2, 3, 4), ints()], 18, {"noop_with_empty_axes": 1})
 case("ReduceMax", [data(2, 3, dtype=I32, lo=-9, hi=9), ints(1)], 18)
 case("ReduceSum", [data(2, 3, dtype=I32, lo=-9, hi=9), ints(1)], 13)
 case("ReduceSum", [data(2, 0, 3), ints(1)], 13, coreml="refused")
