@@ -54,8 +54,23 @@ constexpr Step kAfterInterface[] = {
 std::span<const Step> host_steps() { return kHost; }
 std::span<const Step> coreml_steps() { return kHost; }
 
+// Ranges are inferred from int64 inputs within int32, which only Core ML's borders see to.
+void forget_ranges(ir::Function& function) {
+  const auto forget = [](ir::Value& v) {
+    if (is_int(v.dtype()) && !v.is_constant()) v.range = int_range(v.dtype());
+  };
+  for (ir::Value* v : function.inputs) forget(*v);
+  ir::visit_ops(function.body, [&](ir::Op& op) {
+    for (ir::Value* v : op.results) forget(*v);
+    for (const auto& block : op.blocks) {
+      for (ir::Value* v : block->inputs) forget(*v);
+    }
+  });
+}
+
 Status run_host_pipeline(ir::Function& function, PassContext& context) {
   context.target = {};
+  forget_ranges(function);
   for (const Step& step : host_steps()) GRAFT_CHECK(run(step, function, context));
   return {};
 }

@@ -61,9 +61,12 @@ def test_a_wrong_result_is_found(judges):
     assert judges.judge(made)["host"].startswith("wrong: output")
 
 
-def test_a_crash_is_a_verdict(judges, monkeypatch):
-    monkeypatch.setenv("GRAFT_LIBRARY", "no-such-library.so")
-    assert judges.judge(generate.generate(SEED, 0))["host"].startswith("wrong: the process ended")
+def test_a_crash_is_a_verdict(judges):
+    made = generate.generate(SEED, 0)
+    judges.judge(made)
+    judges.child.kill()
+    assert judges.judge(made)["host"].startswith("wrong: the process ended")
+    assert judges.judge(made)["host"] == "pass"
 
 
 def test_graphs_are_shrunk_kept_and_replayed(judges, tmp_path):

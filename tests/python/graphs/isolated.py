@@ -39,6 +39,7 @@ class Isolated:
         """{column: verdict}"""
         if self.child is None:
             self.child = subprocess.Popen([sys.executable, "-m", "graphs.isolated"], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            pickle.load(self.child.stdout)  # EOFError: there is no library
         try:
             pickle.dump((made.model.SerializeToString(), made.feeds, made.expected), self.child.stdin)
             self.child.stdin.flush()
@@ -59,6 +60,8 @@ def serve():
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints does not mix with the answers
     library = Library()
+    pickle.dump("ready", answers)
+    answers.flush()
     with tempfile.TemporaryDirectory() as scratch:
         while True:
             try:
