@@ -123,6 +123,17 @@ TEST(Fused, ChainsWithSeveralUsesAndResults) {
   }
 }
 
+TEST(Fused, CastsToHalfRound) {
+  Net net;
+  auto& b = *net.b;
+  ir::Value* x = net.input("x", DType::f32, {ir::Dim(600)});
+  ir::Value* back = b.cast(b.cast(x, DType::f16), DType::f32);
+  const auto program = net.finish({back, b.sub(x, back), b.binary("equal", x, back)});
+  expect_like_reference(program, {random_tensor(DType::f32, {600}, 1, -9, 9)}, 0);
+  expect_like_reference(program, {random_tensor(DType::f32, {600}, 2, -1e-7, 1e-7)}, 0);
+  expect_like_reference(program, {random_tensor(DType::f32, {600}, 3, -1e5, 1e5)}, 0);
+}
+
 TEST(Fused, IntegersAreExact) {
   for (const DType dtype : {DType::i32, DType::i64}) {
     Net net;

@@ -500,6 +500,9 @@ class Fuser {
         push(Fn::square_, a, a, a, y);
         push(Fn::mul_, y, a, a, y);
       }
+    } else if (rule.op == "cast" && s_.value(s_.arg(n, "x")).dtype() == DType::f32 &&
+               s_.value(node.results[0]).dtype() == DType::f16) {
+      push(Fn::to_half_, a, a, a, y);  // registers may hold more than their fp16 tensors, but a cast is asked to round
     } else if (rule.op == "relu6") {
       push(Fn::clip_, a, a, a, y, 0, 6);
     } else if (rule.op == "gelu") {

@@ -111,6 +111,12 @@ HWY_INLINE V log_one_plus_exp(V x) {
   return hn::Add(hn::Max(x, set(0.0f)), hn::Log1p(d, e));
 }
 
+// Rounded to what fp16 holds.
+HWY_INLINE V half_of(V x) {
+  const D d;
+  return hn::PromoteTo(d, hn::DemoteTo(hn::Rebind<hwy::float16_t, D>(), x));
+}
+
 // a where the condition holds and a is not NaN, b else: comparisons written so that NaN of x stays.
 template <class F>
 HWY_INLINE void map(float* y, const F& f) {
@@ -135,6 +141,7 @@ HWY_INLINE hn::Mask<D> is(V v) { return hn::Not(hn::Eq(v, set(0.0f))); }
 #define GRAFT_C at(pc, i)
 
 GRAFT_KERNEL(copy, a)
+GRAFT_KERNEL(to_half, half_of(a))
 GRAFT_KERNEL(abs, hn::Abs(a))
 GRAFT_KERNEL(sign, hn::IfThenElse(hn::IsNaN(a), a, hn::Sub(one_if(hn::Gt(a, set(0.0f))), one_if(hn::Lt(a, set(0.0f))))))
 GRAFT_KERNEL(square, hn::Mul(a, a))

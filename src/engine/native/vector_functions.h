@@ -13,8 +13,8 @@ inline constexpr int64_t kBlockSize = 512;
 // Version 14 moves the list a step to the right each time:
 // clang-format off
 #define GRAFT_VECTOR_FUNCTIONS(X) \
-  X(copy) X(abs) X(sign) X(square) X(sqrt) X(rsqrt) X(inverse) X(exp) X(exp2) X(log) X(tanh) X(erf) X(floor) \
-  X(ceil) X(round) X(relu) X(clip) X(sigmoid) X(silu) X(leaky_relu) X(elu) X(softplus) X(softsign) \
+  X(copy) X(to_half) X(abs) X(sign) X(square) X(sqrt) X(rsqrt) X(inverse) X(exp) X(exp2) X(log) X(tanh) X(erf) \
+  X(floor) X(ceil) X(round) X(relu) X(clip) X(sigmoid) X(silu) X(leaky_relu) X(elu) X(softplus) X(softsign) \
   X(thresholded_relu) X(clamped_relu) X(linear) X(scaled_tanh) X(sigmoid_hard) X(gelu) X(gelu_tanh) X(gelu_sigmoid) \
   X(threshold) X(logical_not) X(add) X(sub) X(mul) X(div) X(maximum) X(minimum) X(equal) X(not_equal) X(less) \
   X(less_equal) X(greater) X(greater_equal) X(logical_and) X(logical_or) X(logical_xor) X(prelu) X(multiply_add) \

@@ -208,7 +208,7 @@ def resize(g, op):
     dtypes = {F32} if version < 11 else g.dtypes(op) & {F32, np.uint8, np.int8}
     x = g.take(dtypes, [2, 3, 4, 4, 5], fits=lambda a: a.size > 0)
     rank = x.array.ndim
-    mode = g.pick(["nearest", "linear", *(["cubic"] if version >= 11 else [])])
+    mode = g.pick(["nearest", "linear", *(["cubic"] if version >= 11 else [])] if x.array.dtype == F32 else ["nearest"])
     attrs = {"mode": mode}
     axes = sorted(g.some(range(max(0, rank - 2), rank))) if version >= 18 and g.chance(0.3) else list(range(rank))
     if version >= 18 and (len(axes) < rank or g.chance(0.2)):
@@ -224,7 +224,7 @@ def resize(g, op):
             attrs["nearest_mode"] = g.pick([None, "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
         if mode == "cubic":
             attrs |= {"cubic_coeff_a": g.pick([None, -0.5]), "exclude_outside": g.pick([None, 0, 1])}
-    if version >= 18 and mode != "nearest" and x.array.dtype == F32 and g.chance(0.15):  # integers are rounded as each likes
+    if version >= 18 and mode != "nearest" and g.chance(0.15):
         attrs["antialias"] = 1
     if version == 7:
         return g.node(op, [x], scales=factors, **attrs)
