@@ -126,20 +126,12 @@ struct SliceArgs {
   bool changes = false;
 };
 
-// Numbers are brought into 0..size where the size is known, and masks say "from the start" and "to the end".
+// Numbers are brought into 0..size where the size is known (not 0), and masks say "from the start" and "to the end".
 void number_begin(SliceArgs& s, size_t d, const Dim& size, int64_t v) {
   const bool forward = s.stride[d] > 0;
   if (size.known()) {
-    const int64_t hi = forward ? size.value() : size.value() - 1;
-    v = std::clamp<int64_t>(v < 0 ? (v < -size.value() ? (forward ? 0 : -1) : v + size.value()) : v, forward ? 0 : -1,
-                            hi);
-    // A backward slice that starts in front of the first element is empty: nothing is between 0 and 0.
-    if (v < 0) {
-      s.begin_mask[d] = false;
-      s.begin[d] = s.end[d] = Part::of(0);
-      s.stride[d] = 1;
-      return;
-    }
+    if (v < 0) v = std::max(v, -size.value()) + size.value();
+    v = std::min(v, forward ? size.value() : size.value() - 1);
   }
   v = std::clamp<int64_t>(v, INT32_MIN, INT32_MAX);
   s.begin_mask[d] = (forward && v == 0) || (!forward && (v == INT32_MAX || (size.known() && v == size.value() - 1)));
@@ -156,6 +148,22 @@ void number_end(SliceArgs& s, size_t d, const Dim& size, int64_t v) {
     s.end_mask[d] = forward ? v == INT32_MAX : v == INT32_MIN;
   }
   s.end[d] = Part::of(s.end_mask[d] ? 0 : v);
+}
+
+// A backward slice that starts in front of the first element starts at it: ONNX clamps there. For MIL, as for numpy,
+// nothing is left then.
+void keep_inside(SliceArgs& s, Build& b, Value* x, size_t d) {
+  const Part& given = s.begin[d];
+  const Dim& size = x->dims()[d];
+  if (s.begin_mask[d] || s.stride[d] > 0 ||
+      (given.list == nullptr && given.number >= -std::max<int64_t>(1, size.range().lo)))
+    return;
+  Value* begin = list_of(b, {given});
+  Value* first = size.known()
+                     ? b.ints(std::vector<int64_t>{-size.value()})
+                     : b.scale(sublist(b, b.shape(x), static_cast<int64_t>(d), static_cast<int64_t>(d) + 1), -1);
+  if (begin->poison || first->poison) return;
+  s.begin[d] = Part::element(b.maximum(begin, b.cast(first, begin->dtype())), 0);
 }
 
 Values slice(NodeView& n, Build& b) {
@@ -187,6 +195,7 @@ Values slice(NodeView& n, Build& b) {
     seen[d] = true;
     const int64_t step = steps ? std::clamp<int64_t>((*steps)[i], -INT32_MAX, INT32_MAX) : 1;
     if (step == 0) return {n.refuse(Code::value_out_of_range, "a step is 0")};
+    if (x->dims()[d] == Dim(0)) continue;
     s.stride[d] = step;
     s.begin_mask[d] = s.end_mask[d] = false;
     if (ends->numbers)
@@ -197,6 +206,7 @@ Values slice(NodeView& n, Build& b) {
       number_begin(s, d, x->dims()[d], (*starts->numbers)[i]);
     else
       s.begin[d] = Part::element(starts->list, static_cast<int64_t>(i));
+    keep_inside(s, b, x, d);
     s.changes |= !(s.begin_mask[d] && s.end_mask[d] && s.stride[d] == 1);
   }
   if (!b.ok()) return {b.function().poison()};

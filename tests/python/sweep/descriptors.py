@@ -350,11 +350,11 @@ BIG = 2**63 - 1
 for starts, ends, axes, steps in (([1, 0], [4, 6], None, None), ([1], [BIG], [1], [2]), ([-1], [-BIG], [0], [-1]),
                                   ([4, 5], [0, 1], [0, 1], [-1, -2]), ([-2], [100], [-1], None), ([0], [-1], [0], None),
                                   ([10], [0], [0], [-2]), ([-100], [3], [1], None), ([BIG], [-BIG - 1], [1], [-1]),
-                                  ([3], [2**31], [1], None)):
+                                  ([3], [2**31], [1], None), ([-9], [-BIG], [0], [-1]), ([-9, -6], [-99, -99], [0, 1], [-2, -1])):
     parts = [ints(*starts), ints(*ends), ints(*axes) if axes else None, ints(*steps) if steps else None]
     case("Slice", [data(5, 6), *parts], (10, 11, 13))
     case("Slice", [data(5, 6), *parts], 13, dynamic=True)
-    if max(map(abs, starts + ends)) < 2**31:  # what run-time int64 values may be, on the host too
+    if max(map(abs, starts + ends)) < 2**31:  # what packages take as run-time int64 values
         case("Slice", [data(5, 6), np.array(starts), np.array(ends), *parts[2:]], 13)
 case("Slice", [data(5, 6), ints(4), ints(2), ints(0)], 13, coreml="refused")  # nothing left
 case("Slice", [data(5, 6, dtype=BOOL), ints(1), ints(4), ints(0)], 13)
