@@ -25,7 +25,9 @@ float source_of(const Spec& s, int64_t in, int64_t out, float scale, int64_t i) 
   if (s.coordinate == "asymmetric") return k / scale;
   if (s.coordinate == "align_corners") return out == 1 ? 0 : k * (n - 1) / (m - 1);
   if (s.coordinate == "pytorch_half_pixel" && out <= 1) return 0;
-  return (k + 0.5f) / scale - 0.5f;
+  // Both ends are cut alike where the size was rounded down.
+  const float cut = s.coordinate == "half_pixel_symmetric" ? n / 2 * (1 - m / (scale * n)) : 0;
+  return cut + (k + 0.5f) / scale - 0.5f;
 }
 int64_t nearest_of(const Spec& s, float x) {
   if (s.nearest == "floor") return static_cast<int64_t>(std::floor(x));

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnx.reference
 import onnxruntime
-from onnx import AttributeProto, TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from sweep.descriptors import STEPS
 

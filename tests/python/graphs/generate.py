@@ -3,11 +3,11 @@ import dataclasses
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from graphs import moves, numeric, pointwise  # noqa: F401: they fill OPERATORS
+from graphs import moves, numeric, picks, pointwise  # noqa: F401: they fill OPERATORS
 from graphs.builder import OPSETS, Builder
-from graphs.evaluate import Refused, Unstable, Value, evaluate, info_of, is_float, tolerance, wildness
+from graphs.evaluate import Refused, Unstable, Value, evaluate, info_of, is_float, wildness
 from graphs.patterns import PATTERNS
 from graphs.registry import OPERATORS
 from graphs.sweep_cases import exists, sweep_case
@@ -104,8 +104,10 @@ def finish(g):
     defaults = [t.name for t in scope.initializers] if g.ir_version == 3 else [v.name for v in g.overridable]
     infos += [info_of(v.name, v.array) for v in scope.values if v.name in defaults]
     varies = any(isinstance(d, str) for s in symbols.values() for d in s) or any(n.op_type == "If" for n in scope.nodes)
-    outputs = [helper.make_tensor_value_info(v.name, helper.np_dtype_to_tensor_dtype(v.array.dtype), None if varies or g.chance(0.5) else v.array.shape)
-               for v in chosen]
+    outputs = [info_of(v.name, v.array) for v in chosen]
+    for info in outputs:
+        if varies or g.chance(0.5):
+            info.type.tensor_type.ClearField("shape")
     graph = helper.make_graph(scope.nodes, "random", infos, outputs, scope.initializers, sparse_initializer=scope.sparse)
     model = helper.make_model(graph, opset_imports=g.opsets(), ir_version=g.ir_version)
     feeds, expected = [{v.name: v.array for v in inputs}], [chosen]

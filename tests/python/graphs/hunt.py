@@ -29,7 +29,7 @@ class Finding:
     def text(self):
         feeds = "\n".join(f"  {n} = {np.array2string(x, threshold=20)}" for n, x in self.made.feeds[0].items())
         return (f"seed {self.seed}, graph {self.index}, {self.column}: {self.verdict}\n\n{onnx.printer.to_text(self.made.model)}\n\n{feeds}\n\n"
-                f"the graph it was:  tests/python/differential.py --seed {self.seed} --from {self.index} --count 1\n")
+                f"the graph it was:  .venv/bin/python tests/python/differential.py --seed {self.seed} --from {self.index} --count 1\n")
 
     def save(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,8 @@ class Finding:
             np.save(folder / f"in{i}.npy", x)
             inputs[name] = f"in{i}.npy"
         (folder / "inputs.json").write_text(json.dumps(inputs))
-        (folder / "note.txt").write_text(f"{self.text()}this one:          tests/python/differential.py --replay {shlex.quote(str(folder))}\n")
+        again = f".venv/bin/python tests/python/differential.py --replay {shlex.quote(str(folder))}"
+        (folder / "note.txt").write_text(f"{self.text()}this one:          {again}\n")
 
 
 def load(folder):

@@ -11,7 +11,6 @@ import pathlib
 import shutil
 
 import numpy as np
-import onnxruntime
 
 from graphs.evaluate import Refused, is_float, run, session_of, tolerance
 from graphs.library import GraftError
@@ -49,7 +48,8 @@ def difference(got, value, narrow=False):
         far = got != want
     else:
         with np.errstate(all="ignore"):
-            far = ~((np.abs(got.astype(np.float64) - want.astype(np.float64)) <= tolerance(value, narrow)) | (got == want) | (np.isnan(got) & np.isnan(want)))
+            near = np.abs(got.astype(np.float64) - want.astype(np.float64)) <= tolerance(value, narrow)
+            far = ~(near | (got == want) | (np.isnan(got) & np.isnan(want)))
     if not far.any():
         return None
     at = tuple(int(i) for i in np.argwhere(far)[0])

@@ -2,12 +2,12 @@
 import numpy as np
 from onnx import helper
 
-from graphs.builder import Rejected, Scope
-from graphs.evaluate import untyped
+from graphs.builder import Scope
+from graphs.dice import Rejected
 from graphs.moves import axis_of, listed
-from graphs.pointwise import partner, within
+from graphs.pointwise import within
 from graphs.registry import OPERATORS, operator
-from sweep.descriptors import BOOL, F16, F32, F64, I64, REDUCTIONS, least_reduced
+from sweep.descriptors import BOOL, F16, F32, F64, REDUCTIONS, least_reduced
 
 FLOATS = {F32, F16, F64}
 
@@ -63,7 +63,8 @@ def conv_transpose(g, op):
     group = g.pick([d for d in range(1, channels + 1) if channels % d == 0]) if g.chance(0.3) else 1
     made = g.between(1, 4)
     strides = attrs.get("strides") or [1] * len(kernel)
-    if attrs.get("auto_pad", "").startswith("SAME") and any(s > (k - 1) * d + 1 for s, k, d in zip(strides, kernel, attrs["dilations"] or [1] * len(kernel))):
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, attrs["dilations"] or [1] * len(kernel))]
+    if attrs.get("auto_pad", "").startswith("SAME") and any(s > r for s, r in zip(strides, reach)):
         raise Rejected("onnxruntime gives less than stride times the input's size")
     if "auto_pad" not in attrs and g.chance(0.3):
         attrs["output_padding"] = [g.between(0, s - 1) for s in strides]
@@ -217,20 +218,25 @@ def resize(g, op):
     sizes = [max(1, int(x.array.shape[d] * f)) for d, f in zip(axes, factors)]
     if any(x.array.shape[d] == n and f != 1 for d, n, f in zip(axes, sizes, factors)):
         raise Rejected("onnxruntime may leave an axis alone whose size stays, whatever its scale says")
+    if version >= 18 and mode != "nearest" and g.chance(0.15):
+        attrs["antialias"] = 1
     if version >= 11:
         attrs["coordinate_transformation_mode"] = g.pick([None, "half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners",
-                                                          *(["half_pixel_symmetric"] if version >= 19 else [])])
+                                                          *(["half_pixel_symmetric"] if version >= 19 else []),
+                                                          *(["tf_crop_and_resize"] if not attrs.get("antialias") else [])])
         if mode == "nearest":
             attrs["nearest_mode"] = g.pick([None, "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
         if mode == "cubic":
             attrs |= {"cubic_coeff_a": g.pick([None, -0.5]), "exclude_outside": g.pick([None, 0, 1])}
-    if version >= 18 and mode != "nearest" and g.chance(0.15):
-        attrs["antialias"] = 1
     if version == 7:
         return g.node(op, [x], scales=factors, **attrs)
     if version < 11:
         return g.node(op, [x, g.parameter(factors, F32)], **attrs)
     roi = g.constant(np.zeros(0, F32), parameter=True) if version == 11 or g.chance(0.3) else None
+    if attrs["coordinate_transformation_mode"] == "tf_crop_and_resize":
+        ends = [(0, 1) if d < rank - 2 else sorted(g.data(F32, 2, -0.2, 1.2).tolist()) for d in axes]
+        roi = g.parameter(np.array(ends).T.reshape(-1), F32)
+        attrs["extrapolation_value"] = g.pick([None, 0.5])
     if g.chance(0.5):
         return g.node(op, [x, roi, g.parameter(factors, F32)], **attrs)
     if version >= 18 and g.chance(0.2):
@@ -273,8 +279,15 @@ def body(g, name, count, like):
         if own:
             outputs.append(own[-1])
             continue
-        there = [v for v in g.visible() if not v.parameter and v not in outputs and
-                 (like is None or v.array.dtype == like[i].array.dtype and (v.array.shape == like[i].array.shape or g.opset >= 11 and g.chance(0.1) and v.array.ndim == like[i].array.ndim))]
+        loose = g.opset >= 11 and g.chance(0.3)  # sizes may differ
+
+        def fits(v):
+            if like is None:
+                return True
+            a, b = v.array, like[i].array
+            return a.dtype == b.dtype and (a.shape == b.shape or loose and a.ndim == b.ndim)
+
+        there = [v for v in g.visible() if not v.parameter and v not in outputs and fits(v)]
         v = g.pick(there) if there else g.constant(g.data(like[i].array.dtype.type, like[i].array.shape) if like else g.data(F32, g.shape(2)))
         outputs.append(g.node("Identity", [v]))
     g.scopes.pop()

@@ -2,7 +2,7 @@
 not be taken for it (another number, another axis, an operand in the other place)."""
 import numpy as np
 
-from graphs.builder import Rejected
+from graphs.dice import Rejected
 from graphs.moves import axis_of
 from graphs.numeric import conv, image, pool
 from graphs.pointwise import small, within

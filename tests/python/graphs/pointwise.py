@@ -2,7 +2,7 @@
 import numpy as np
 from onnx import helper
 
-from graphs.builder import Rejected
+from graphs.dice import Rejected
 from graphs.registry import operator
 from graphs.sweep_cases import attributes
 from sweep.descriptors import ACTIVATIONS, ARITHMETIC, BOOL, COMPARISONS, F16, F32, F64, I32, I64, LOGICAL, UNARY, VARIADIC
@@ -136,7 +136,10 @@ def negation(g, op):
 
 @operator("IsNaN")
 def is_nan(g, op):
-    g.node(op, [g.take(g.dtypes(op))])
+    x = g.take(g.dtypes(op))
+    if x.array.size and g.chance(0.5):
+        x = g.fresh(np.where(g.data(BOOL, x.array.shape), x.array, g.pick([np.nan, np.inf, -np.inf])).astype(x.array.dtype))
+    g.node(op, [x])
 
 
 @operator(*VARIADIC)

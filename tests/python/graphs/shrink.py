@@ -16,7 +16,7 @@ def remade(model, feed):
     try:
         known = evaluate(model.graph, model.opset_import, {n: Value(n, x) for n, x in feed.items()})
         return Made(model, [feed], [[known[o.name] for o in model.graph.output]])
-    except (Refused, Unstable, KeyError, ValueError) as e:
+    except (Refused, Unstable, KeyError, ValueError, IndexError, StopIteration) as e:  # what a step leaves may be anything
         raise Lost(str(e)) from None
 
 

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import onnx
 
-from graphs.builder import Rejected
+from graphs.dice import Rejected
 from sweep.descriptors import CASES, Const
 
 

@@ -480,6 +480,12 @@ for coordinate in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corn
     case("Resize", [data(1, 2, 4, 6), ROI, ROI, ints(1, 2, 7, 9)], (11,), {**at, "mode": "linear"})
     case("Resize", [data(1, 2, 4, 6), ROI, None, ints(1, 2, 7, 9)], (13, 19), {**at, "mode": "linear"})
     case("Resize", [data(1, 2, 4, 6), ROI, None, ints(1, 2, 3, 1)], 13, {**at, "mode": "linear"}, coreml="any")
+for by in ((1, 1, 2, 2), (1, 1, 0.5, 1), (1, 1, 1.5, 2.5), (1, 1, 0.7, 0.6), (1, 1, 1, 0.6)):
+    at = {"coordinate_transformation_mode": "half_pixel_symmetric"}
+    for mode in ("linear", "cubic"):
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": mode}, coreml="any")
+    for nearest in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": "nearest", "nearest_mode": nearest}, coreml="any")
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "nearest"})
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "linear"}, dynamic=True)
