@@ -25,6 +25,14 @@ DType literal_dtype(const Param& p, const std::vector<std::pair<std::string_view
   return plain;
 }
 
+Status has_elements(const Type& type) {
+  for (const Dim& d : type.dims) {
+    if (d.range().hi < 1)
+      return fail(Code::empty_tensor, format("got {}, Core ML has no tensors without elements", type.to_string()));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status coreml_type_ok(const Type& type) {
@@ -38,11 +46,7 @@ Status coreml_type_ok(const Type& type) {
   }
   if (type.rank() > 5)
     return fail(Code::unsupported_rank, format("got {}, Core ML tensors have rank 0 to 5", type.to_string()));
-  for (const Dim& d : type.dims) {
-    if (d.range().hi < 1)
-      return fail(Code::empty_tensor, format("got {}, Core ML has no tensors without elements", type.to_string()));
-  }
-  return {};
+  return has_elements(type);
 }
 
 Builder::Builder(Function& function, const OpTable& table, BuildTarget target)
@@ -248,6 +252,12 @@ Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
 Status Builder::legal(const Call& call, const Types& types) {
   GRAFT_TRY(const Opset since, oldest_opset(call, target_.newest));
   for (const Type& t : types) GRAFT_CHECK(coreml_type_ok(t));
+  // Constants need elements too; an empty list of integers is one of axes, or a scalar's shape.
+  for (const auto& slot : call.slots()) {
+    for (const Operand& o : slot) {
+      if (o.type->is_tensor() && (is_float(o.type->dtype) || o.type->rank() > 1)) GRAFT_CHECK(has_elements(*o.type));
+    }
+  }
   needed_ = std::max(needed_, since);
   return {};
 }

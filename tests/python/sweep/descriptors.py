@@ -237,6 +237,7 @@ for a, b in (((2, 3), (3, 4)), ((2, 2, 3), (3, 4)), ((5, 1, 2, 3), (2, 3, 4)), (
     case("MatMul", [data(*a), data(*b)], 13, dynamic=True)
 case("MatMul", [data(2, 3, dtype=I32), data(3, 4, dtype=I32)], (9, 13))
 case("MatMul", [data(2, 0), data(0, 4)], 13, coreml="refused")
+case("MatMul", [data(2, 0), Const(data(0, 4))], 13, dynamic=True, coreml="refused")
 for shape in ((2, 3), (2, 3, 4), (2, 3, 4, 5), (1, 3, 2, 4, 2)):
     params = [data(3, lo=0.5, seed=s) for s in range(4)]
     case("BatchNormalization", [data(*shape), *map(Const, params)], (7, 9, 14, 15), {"epsilon": 1e-3})
