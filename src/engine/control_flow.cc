@@ -70,6 +70,7 @@ class CondStep final : public Step {
   }
   Status run(const Frame& frame) const override {
     const size_t b = *frame.in<uint8_t>(0) != 0 ? 0 : 1;
+    if (impossible[b]) return fail(*impossible[b]);
     auto& feeds = static_cast<Feeds&>(*frame.state).list;
     feeds.clear();
     for (size_t i : branch[b].captured_in) feeds.push_back(frame.in(i));
@@ -79,6 +80,7 @@ class CondStep final : public Step {
 
   Nested branch[2];
   std::shared_ptr<const Plan> plans[2];  // one is null when the predicate was known
+  std::optional<Diag> impossible[2];     // why a branch has no plan for these sizes: it may be for others
 };
 
 Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External& pred, const Outer& outer,
@@ -96,7 +98,15 @@ Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External
       return fail(Code::invalid_model, format("a branch returns {} values, the operator {}",
                                               op.blocks[b]->outputs.size(), op.results.size()));
     GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, made.captured, manner));
-    GRAFT_TRY(step->plans[b], make_plan(core, step->branch[b].request));
+    Result<std::shared_ptr<const Plan>> planned = make_plan(core, step->branch[b].request);
+    if (!planned) {
+      const Code code = planned.error().code;
+      const bool last = only >= 0 || (b == 1 && step->plans[0] == nullptr);
+      if (last || code == Code::cancelled || code == Code::out_of_memory) return fail(std::move(planned).error());
+      step->impossible[b] = std::move(planned).error();
+      continue;
+    }
+    step->plans[b] = *planned;
     const Plan& plan = *step->plans[b];
     sized &= !plan.has_boundary;
     if (!sized) continue;

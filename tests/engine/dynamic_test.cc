@@ -104,6 +104,36 @@ TEST(ControlFlow, CondRunsOneBranchOnOuterValues) {
   }
 }
 
+// A condition often guards its branches from sizes that they cannot take.
+TEST(ControlFlow, ABranchThatIsNotRunNeedNotFit) {
+  Net net;
+  auto& b = *net.b;
+  ir::Value* x = net.input("x", DType::f32, {ir::Dim::symbol("n")});
+  ir::Value* three = net.input("three", DType::f32, {ir::Dim(3)});
+  ir::Value* two = net.input("two", DType::f32, {ir::Dim(2)});
+  ir::Value* p = net.input("p", DType::boolean, {});
+  std::vector<std::unique_ptr<ir::Block>> blocks;
+  blocks.push_back(block_of(net, [&](ir::Values) { return ir::Values{b.add(x, three)}; }));
+  blocks.push_back(block_of(net, [&](ir::Values) { return ir::Values{b.add(x, two)}; }));
+  const ir::Type open = ir::Type::tensor(DType::f32, {ir::Dim::symbol("m")});
+  const auto e = load(net.finish({b.emit_blocks("cond", {{"pred", p}}, std::move(blocks), {open})[0]}));
+  const Tensor a = random_tensor(DType::f32, {3}, 1), c = random_tensor(DType::f32, {2}, 2);
+  for (const uint8_t yes : std::vector<uint8_t>{1, 0}) {
+    const Tensor pred = Tensor::of<uint8_t>(DType::boolean, Shape{}, std::span(&yes, 1));
+    for (const Tensor& given : {a, c}) {
+      const bool fits = (given.shape() == a.shape()) == (yes == 1);
+      const auto out = run(*e, {given, a, c, pred});
+      ASSERT_EQ(out.has_value(), fits);
+      if (fits) {
+        EXPECT_FLOAT_EQ((*out)[0].span<float>()[1], 2 * given.span<float>()[1]);
+      } else {
+        EXPECT_EQ(out.error().code, Code::shape_mismatch);
+      }
+    }
+    EXPECT_FALSE(run(*e, {random_tensor(DType::f32, {5}, 3), a, c, pred})) << "neither branch fits";
+  }
+}
+
 TEST(ControlFlow, BranchesMayDifferInShape) {
   Net net;
   auto& b = *net.b;
