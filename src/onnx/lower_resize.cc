@@ -251,20 +251,16 @@ Values resize(NodeView& n, Build& b) {
   Spec s;
   if (!read_spec(n, b, s, x)) return {b.function().poison()};
   // Before version 11 nearest neighbours round down where the tensor grows and up where it shrinks.
-  const bool shrinks = n.version() < 11 && s.mode == "nearest" &&
-                       std::any_of(s.scales.begin(), s.scales.end(), [](double v) { return v < 1; });
+  const bool may_shrink = s.scales.empty() || *std::min_element(s.scales.begin(), s.scales.end()) < 1;
+  const bool shrinks = n.version() < 11 && s.mode == "nearest" && may_shrink;
   const bool known = !s.scales.empty() || s.sizes.has_value();
   if (known && !shrinks) {
     if (Value* y = exact(s, b, x)) return {y};
   }
   if (!shrinks) return {host_resize(n, b, s, x, s.nearest, s.scales_in)};
-  Tensor down(DType::f32, Shape{s.axes.size()}), up(DType::f32, Shape{s.axes.size()});
-  for (size_t i = 0; i < s.scales.size(); ++i) {
-    down.span<float>()[i] = static_cast<float>(std::min(1.0, s.scales[i]));
-    up.span<float>()[i] = static_cast<float>(std::max(1.0, s.scales[i]));
-  }
-  Value* y = host_resize(n, b, s, x, "ceil", b.constant(ir::Constant::of(std::move(down))));
-  return {host_resize(n, b, s, y, "floor", b.constant(ir::Constant::of(std::move(up))))};
+  Value* one = b.like(s.scales_in, 1);
+  Value* y = host_resize(n, b, s, x, "ceil", b.minimum(s.scales_in, one));
+  return {y->poison ? y : host_resize(n, b, s, y, "floor", b.maximum(s.scales_in, one))};
 }
 
 constexpr Lowering kRows[] = {

@@ -469,6 +469,7 @@ case("Upsample", [data(1, 2, 3, 4), scales(1, 1, 2, 3)], (9,))
 case("Upsample", [data(1, 2, 3, 4), scales(1, 1, 2, 2)], (9,), {"mode": "linear"})
 case("Resize", [data(1, 2, 4, 4), scales(1, 1, 2, 2)], (10,))
 case("Resize", [data(1, 2, 4, 4), scales(1, 1, 0.5, 0.6)], (10,), coreml="any")
+case("Resize", [data(1, 2, 4, 4), np.array([1, 1, 0.6, 3], F32)], (10,), coreml="refused")
 case("Resize", [data(1, 2, 4, 4), scales(1, 1, 2, 2)], (10,), {"mode": "linear"})
 for coordinate in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"):
     for by in ((1, 1, 2, 2), (1, 1, 2, 3), (1, 1, 0.5, 1), (1, 1, 1.5, 2.5), (1, 1, 0.7, 0.6)):
