@@ -1,15 +1,11 @@
 #include "base/file.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #define XXH_INLINE_ALL
@@ -17,66 +13,171 @@
 
 #include "base/format.h"
 
-namespace fs = std::filesystem;
-
 namespace graft {
-namespace {
 
-tl::unexpected<Diag> file_error(Code code, const std::string& path, std::string_view what, int error) {
+tl::unexpected<Diag> file_error(const std::string& path, std::string_view what, int error) {
   Diag d;
-  d.code = code;
+  d.code = error == ENOENT || error == ENOTDIR ? Code::file_not_found : Code::io_error;
   d.file = path;
   d.message = format("{}: {}", what, std::strerror(error));
   return fail(std::move(d));
 }
 
-Code open_code(int error) { return error == ENOENT || error == ENOTDIR ? Code::file_not_found : Code::io_error; }
+std::string_view kind_of_file(mode_t mode) {
+  if (S_ISREG(mode)) return "a file";
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISLNK(mode)) return "a link";
+  return "a device";
+}
+
+namespace {
+
+tl::unexpected<Diag> io_problem(const std::string& path, std::string message) {
+  Diag d;
+  d.code = Code::io_error;
+  d.file = path;
+  d.message = std::move(message);
+  return fail(std::move(d));
+}
+
+timespec time_of_writing(const struct stat& st) {
+#if defined(__APPLE__)
+  return st.st_mtimespec;
+#else
+  return st.st_mtim;
+#endif
+}
 
 }  // namespace
 
-Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return file_error(open_code(errno), path, "cannot open for reading", errno);
+Result<InputFile> InputFile::open(const std::string& path) {
   struct stat st {};
-  if (::fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-    ::close(fd);
-    return file_error(Code::io_error, path, "not a regular file", S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
-  }
-  std::shared_ptr<MappedFile> file(new MappedFile);
-  file->path_ = path;
-  file->size_ = static_cast<size_t>(st.st_size);
-  if (file->size_ != 0) {
-    void* p = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (p == MAP_FAILED) {
-      const int error = errno;
-      ::close(fd);
-      return file_error(Code::io_error, path, "cannot map", error);
-    }
-    file->data_ = static_cast<const std::byte*>(p);
-  }
-  ::close(fd);
-  return std::shared_ptr<const MappedFile>(std::move(file));
+  const auto refuse = [&] { return io_problem(path, format("{}, not a regular file", kind_of_file(st.st_mode))); };
+  if (::stat(path.c_str(), &st) != 0) return file_error(path, "cannot open for reading", errno);
+  if (!S_ISREG(st.st_mode)) return refuse();
+  // Something else may have come to lie there meanwhile: O_NONBLOCK, so that not even then anybody waits.
+  InputFile file;
+  file.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file.fd_ < 0 || ::fstat(file.fd_, &st) != 0) return file_error(path, "cannot open for reading", errno);
+  if (!S_ISREG(st.st_mode)) return refuse();
+  file.size_ = static_cast<uint64_t>(st.st_size);
+  file.written_ = time_of_writing(st);
+  file.path_ = path;
+  return file;
 }
 
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+InputFile::InputFile(InputFile&& o) noexcept
+    : fd_(std::exchange(o.fd_, -1)), size_(o.size_), written_(o.written_), path_(std::move(o.path_)) {}
+
+InputFile::~InputFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Status InputFile::read(uint64_t offset, void* to, size_t count) const {
+  auto* at = static_cast<std::byte*>(to);
+  while (count > 0) {
+    const ssize_t got = ::pread(fd_, at, count, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return file_error(path_, "cannot read", errno);
+    if (got == 0) return io_problem(path_, format("ends at byte {} now: it was cut short while it was read", offset));
+    at += got;
+    offset += static_cast<uint64_t>(got);
+    count -= static_cast<size_t>(got);
+  }
+  return {};
+}
+
+Status InputFile::unchanged() const {
+  struct stat st {};
+  if (::fstat(fd_, &st) != 0) return file_error(path_, "cannot look at", errno);
+  const timespec now = time_of_writing(st);
+  if (static_cast<uint64_t>(st.st_size) == size_ && now.tv_sec == written_.tv_sec && now.tv_nsec == written_.tv_nsec)
+    return {};
+  return io_problem(path_, "was written to while it was read");
+}
+
+namespace {
+constexpr size_t kBlock = size_t{1} << 18;  // what a copy is filled by
+}
+
+Result<std::shared_ptr<FileBytes>> FileBytes::open(const std::string& path, Hold hold) {
+  GRAFT_TRY(InputFile file, InputFile::open(path));
+  std::shared_ptr<FileBytes> f(new FileBytes);
+  f->path_ = path;
+  f->hold_ = hold;
+  if (file.size() != 0) {
+    const size_t size = static_cast<size_t>(file.size());
+    // A copy takes memory where it is filled, which need not be everywhere.
+    void* p = hold == Hold::mapped ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor(), 0)
+                                   : ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED && errno == ENOMEM) {
+      Diag d;
+      d.code = Code::out_of_memory;
+      d.file = path;
+      d.message = format("no room for its {} bytes", size);
+      return fail(std::move(d));
+    }
+    if (p == MAP_FAILED) return file_error(path, "cannot map", errno);
+    f->data_ = static_cast<std::byte*>(p);
+    f->size_ = size;
+#if defined(MADV_HUGEPAGE)
+    if (hold == Hold::copied) ::madvise(p, size, MADV_HUGEPAGE);  // half the time goes into taking small pages
+#endif
+  }
+  if (hold == Hold::copied) f->present_.resize((f->size_ + kBlock - 1) / kBlock);
+  f->file_.emplace(std::move(file));
+  return f;
+}
+
+FileBytes::~FileBytes() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+Result<Bytes> FileBytes::bytes(uint64_t offset, size_t count) {
+  const Bytes range = Bytes(data_, size_).subspan(static_cast<size_t>(offset), count);
+  if (hold_ == Hold::mapped || count == 0) return range;
+  const size_t end = (static_cast<size_t>(offset) + count + kBlock - 1) / kBlock;
+  for (size_t block = static_cast<size_t>(offset) / kBlock; block < end;) {
+    size_t last = block;
+    while (last < end && !present_[last]) ++last;
+    if (last == block) {
+      ++block;
+      continue;
+    }
+    const size_t from = block * kBlock;
+    GRAFT_CHECK(file_->read(from, data_ + from, std::min(last * kBlock, size_) - from));
+    for (; block < last; ++block) present_[block] = true;
+  }
+  return range;
+}
+
+Status FileBytes::unchanged() const { return file_ ? file_->unchanged() : Status{}; }
+
+Status FileBytes::finish() {
+  GRAFT_CHECK(unchanged());
+  if (hold_ == Hold::copied) file_.reset();
+  return {};
 }
 
 Result<std::string> read_file(const std::string& path, size_t limit) {
-  GRAFT_TRY(auto file, MappedFile::open(path));
-  if (file->bytes().size() > limit) {
+  GRAFT_TRY(const InputFile file, InputFile::open(path));
+  if (file.size() > limit) {
     Diag d;
     d.code = Code::limit_exceeded;
     d.file = path;
-    d.message = format("{} bytes, at most {} are read", file->bytes().size(), limit);
+    d.message = format("{} bytes, at most {} are read", file.size(), limit);
     return fail(std::move(d));
   }
-  return std::string(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+  std::string text(static_cast<size_t>(file.size()), '\0');
+  GRAFT_CHECK(file.read(0, text.data(), text.size()));
+  return text;
 }
 
 Result<FileWriter> FileWriter::create(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return file_error(Code::io_error, path, "cannot create", errno);
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return file_error(path, "cannot create", errno);
   FileWriter w;
   w.fd_ = fd;
   w.path_ = path;
@@ -124,86 +225,7 @@ Status FileWriter::close() {
   if (error_ == 0) error_ = write_all(fd_, buffer_.data(), buffer_.size());
   buffer_.clear();
   if (::close(std::exchange(fd_, -1)) != 0 && error_ == 0) error_ = errno;
-  if (error_ != 0) return file_error(Code::io_error, path_, "cannot write", error_);
-  return {};
-}
-
-namespace {
-
-std::string staging_prefix(const fs::path& destination) { return "." + destination.filename().string() + ".tmp-"; }
-
-// Leftovers of killed processes: same destination, process gone.
-void remove_stale(const fs::path& destination) {
-  std::error_code ec;
-  const std::string prefix = staging_prefix(destination);
-  const fs::path folder = destination.has_parent_path() ? destination.parent_path() : fs::path(".");
-  for (const fs::directory_entry& e : fs::directory_iterator(folder, ec)) {
-    const std::string n = e.path().filename().string();
-    if (n.rfind(prefix, 0) != 0) continue;
-    const long pid = std::strtol(n.c_str() + prefix.size(), nullptr, 10);
-    if (pid > 0 && ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) fs::remove_all(e.path(), ec);
-  }
-}
-
-}  // namespace
-
-Result<Staging> Staging::beside(const std::string& destination, bool folder) {
-  static std::atomic<unsigned> counter{0};
-  fs::path dest(destination);
-  if (!dest.has_filename()) dest = dest.parent_path();  // "out.mlpackage/"
-  remove_stale(dest);
-  Staging s;
-  s.destination_ = dest.string();
-  fs::path tmp = dest;
-  tmp.replace_filename(format("{}{}-{}", staging_prefix(dest), ::getpid(), counter++));
-  s.path_ = tmp.string();
-  std::error_code ec;
-  if (folder) {
-    if (!fs::create_directory(tmp, ec) || ec) {
-      s.path_.clear();
-      return file_error(Code::io_error, destination, "cannot create a folder beside it", ec ? ec.value() : EEXIST);
-    }
-  }
-  return s;
-}
-
-Staging::~Staging() {
-  if (path_.empty()) return;
-  std::error_code ec;
-  fs::remove_all(path_, ec);
-}
-
-Status Staging::commit() {
-  // RENAME_EXCHANGE swaps the two names in one step where the file system has it, so that the old package stays whole
-  // until the new one is in its place.
-  const bool exists = fs::exists(fs::symlink_status(destination_));
-  if (exists) {
-#if defined(__linux__)
-    if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, destination_.c_str(), RENAME_EXCHANGE) == 0) {
-      std::error_code ec;
-      fs::remove_all(path_, ec);
-      path_.clear();
-      return {};
-    }
-#endif
-    std::error_code ec;
-    const std::string old = path_ + "-old";
-    fs::rename(destination_, old, ec);
-    if (ec) return file_error(Code::io_error, destination_, "cannot replace", ec.value());
-    fs::rename(path_, destination_, ec);
-    if (ec) {
-      const int error = ec.value();
-      fs::rename(old, destination_, ec);
-      return file_error(Code::io_error, destination_, "cannot move into place", error);
-    }
-    fs::remove_all(old, ec);
-    path_.clear();
-    return {};
-  }
-  std::error_code ec;
-  fs::rename(path_, destination_, ec);
-  if (ec) return file_error(Code::io_error, destination_, "cannot move into place", ec.value());
-  path_.clear();
+  if (error_ != 0) return file_error(path_, "cannot write", error_);
   return {};
 }
 

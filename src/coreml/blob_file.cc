@@ -133,18 +133,19 @@ Result<uint64_t> BlobWriter::write(const std::string& path) const {
   return digest.finish();
 }
 
-Result<std::shared_ptr<const BlobReader>> BlobReader::open(const std::string& path) {
+Result<std::shared_ptr<const BlobReader>> BlobReader::open(const std::string& path, Hold hold) {
   auto reader = std::make_shared<BlobReader>();
-  GRAFT_TRY(reader->file_, MappedFile::open(path));
-  const Bytes bytes = reader->file_->bytes();
+  GRAFT_TRY(reader->file_, FileBytes::open(path, hold));
   Header header{};
-  if (bytes.size() < sizeof header) {
+  if (reader->file_->size() < sizeof header) {
     Diag d;
     d.code = Code::malformed;
     d.file = path;
-    d.message = format("a blob file has a header of {} bytes, this one is {} bytes long", sizeof header, bytes.size());
+    d.message =
+        format("a blob file has a header of {} bytes, this one is {} bytes long", sizeof header, reader->file_->size());
     return fail(std::move(d));
   }
+  GRAFT_TRY(const Bytes bytes, reader->file_->bytes(0, sizeof header));
   std::memcpy(&header, bytes.data(), sizeof header);
   if (header.version != kVersion) {
     Diag d;
@@ -157,7 +158,7 @@ Result<std::shared_ptr<const BlobReader>> BlobReader::open(const std::string& pa
 }
 
 Result<ir::ConstantPtr> BlobReader::constant(uint64_t offset, DType dtype, const Shape& shape) const {
-  const Bytes bytes = file_->bytes();
+  const uint64_t end = file_->size();
   const auto bad = [&](std::string message) {
     Diag d;
     d.code = Code::malformed;
@@ -166,9 +167,10 @@ Result<ir::ConstantPtr> BlobReader::constant(uint64_t offset, DType dtype, const
     return fail(std::move(d));
   };
   RecordHeader r{};
-  if (offset < sizeof(Header) || offset > bytes.size() || bytes.size() - offset < sizeof r)
-    return bad(format("no record there, the file has {} bytes", bytes.size()));
-  std::memcpy(&r, bytes.data() + offset, sizeof r);
+  if (offset < sizeof(Header) || offset > end || end - offset < sizeof r)
+    return bad(format("no record there, the file has {} bytes", end));
+  GRAFT_TRY(const Bytes record, file_->bytes(offset, sizeof r));
+  std::memcpy(&r, record.data(), sizeof r);
   if (r.sentinel != kSentinel) return bad(format("the record starts with {:#x}, not {:#x}", r.sentinel, kSentinel));
   if (const uint32_t code = blob_dtype(dtype); code == 0 || r.dtype != code)
     return bad(format("the record has type code {}, {} needs {}", r.dtype, name(dtype), code));
@@ -176,9 +178,10 @@ Result<ir::ConstantPtr> BlobReader::constant(uint64_t offset, DType dtype, const
   if (count < 0) return bad("the declared type has too many elements");
   const size_t want = byte_size(dtype, count);
   if (r.size != want) return bad(format("{} bytes, {} has {}", r.size, describe(dtype, shape), want));
-  if (r.offset > bytes.size() || bytes.size() - r.offset < r.size)
-    return bad(format("{} bytes at {} are beyond the end of the file ({} bytes)", r.size, r.offset, bytes.size()));
-  return ir::Constant::borrow({dtype, shape, bytes.data() + r.offset}, file_);
+  if (r.offset > end || end - r.offset < r.size)
+    return bad(format("{} bytes at {} are beyond the end of the file ({} bytes)", r.size, r.offset, end));
+  GRAFT_TRY(const Bytes data, file_->bytes(r.offset, want));
+  return ir::Constant::borrow({dtype, shape, data.data()}, file_);
 }
 
 }  // namespace graft::coreml

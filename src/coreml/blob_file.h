@@ -22,7 +22,7 @@ class BlobWriter {
   // The offset of the record that holds this content; equal contents share one.
   uint64_t add(const ir::ConstantPtr& constant);
   bool empty() const { return records_.empty(); }
-  // Writes everything in one pass; returns a digest of the content.
+  // Writes everything into a new file in one pass; returns a digest of the content.
   Result<uint64_t> write(const std::string& path) const;
 
  private:
@@ -35,15 +35,18 @@ class BlobWriter {
   uint64_t end_ = 64;
 };
 
-// A mapped blob file. Constants keep it alive. Nothing in it is trusted: each record is checked when asked for.
+// A blob file that is read. Constants keep its bytes alive. Nothing in it is trusted: each record is checked when asked
+// for.
 class BlobReader {
  public:
-  static Result<std::shared_ptr<const BlobReader>> open(const std::string& path);
+  static Result<std::shared_ptr<const BlobReader>> open(const std::string& path, Hold hold);
   // The blob whose record is at `offset`, as a constant of this type; malformed when record and type disagree.
   Result<ir::ConstantPtr> constant(uint64_t offset, DType dtype, const Shape& shape) const;
+  // Nothing more will be asked for. io_error when the file was written to meanwhile.
+  Status finish() const { return file_->finish(); }
 
  private:
-  std::shared_ptr<const MappedFile> file_;
+  std::shared_ptr<FileBytes> file_;
 };
 
 }  // namespace graft::coreml

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "ir/program.h"
 
 namespace graft::coreml {
@@ -59,23 +60,29 @@ struct Interface {
 
 struct WriteOptions {
   ir::Opset opset = ir::Opset::ios15;                // decides the specification version too
-  bool overwrite = false;                            // replace whatever is there; packages are replaced anyway
   std::map<std::string, std::string> metadata = {};  // userDefined, beside the program's own
 };
 
-// Writes an ML Program package: in one rename, the same bytes for the same program and options. Constants are streamed.
+// Writes an ML Program package at `path`, where nothing may be yet: the same bytes for the same program and options.
+// Constants are streamed. On an error nothing is left there. To replace a package that others read, write into a
+// Staging.
 //   needs_later_target: an operator or parameter is newer than options.opset.
 //   unsupported_dtype, empty_tensor, unsupported_rank: a type that Core ML does not take there. At the interface only
 //     fp32 and int32 (fp16 from iOS16, int8 from iOS26) are written: whoever builds the program inserts the casts.
 //   dynamic_shape: an input dim without an upper bound.
-//   What read_package finds wrong with it: every package is read back before it is published.
-//   would_overwrite: something other than a package is at `path`.
+//   What read_package finds wrong with it: every package is read back.
+//   io_error: something is at `path`, a full disk.
 // A name that MIL does not allow is replaced by a legal one; at the interface the original one is kept in the metadata,
 // where read_package finds it.
 Status write_package(const ir::Program& program, const std::string& path, const WriteOptions& options);
 
+// Is at `path` a package and nothing else? A real folder, a manifest that names items, the root model, and besides them
+// nothing (but Finder's .DS_Store). Only what passes may be removed to make room for another package; would_overwrite
+// says what is in the way.
+Status check_only_package(const std::string& path);
+
 struct Model {
-  std::shared_ptr<ir::Program> program;  // its constants keep the weights mapped
+  std::shared_ptr<ir::Program> program;  // its constants keep the weights alive
   int spec_version = 0;
   ir::Opset opset = ir::Opset::ios15;  // the newest one of the functions
   Interface interface;
@@ -84,10 +91,11 @@ struct Model {
 
 // Reads any ML Program package whose operators are in `table`, which must outlive the program. Types are inferred
 // again; an unknown dim of an input becomes the symbol "<input>_d<axis>" with the range that the description states.
-// Weights are mapped, not copied.
+// `hold` says how the weights are held.
 //   unsupported_format: another kind of model (named in the message), or a bare .mlmodel.
 //   unsupported_operator: an operator that the table lacks.
 //   malformed, invalid_model, unsafe_path, limit_exceeded: a broken or hostile file.
-Result<Model> read_package(const std::string& path, const ir::OpTable& table);
+//   io_error: a file that cannot be read, or that was written to meanwhile.
+Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold = Hold::mapped);
 
 }  // namespace graft::coreml

@@ -1,5 +1,4 @@
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/format.h"
@@ -9,60 +8,13 @@
 #include "coreml/mlprogram/encode.h"
 #include "coreml/mlprogram/reader.h"
 #include "coreml/package.h"
+#include "coreml/package_folder.h"
 #include "coreml/wire.h"
 
 namespace graft::coreml {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kMaxManifest = 1 << 20;
-
-tl::unexpected<Diag> fail_in(Code code, const fs::path& file, std::string message) {
-  Diag d;
-  d.code = code;
-  d.file = file.string();
-  d.message = std::move(message);
-  return fail(std::move(d));
-}
-
-// `relative` below `folder`, links resolved; unsafe_path when it leads outside `root`.
-Result<fs::path> inside(const fs::path& root, const fs::path& folder, const std::string& relative) {
-  std::error_code ec;
-  const fs::path wanted(relative);
-  const fs::path top = fs::canonical(root, ec);
-  if (ec) return fail_in(Code::file_not_found, root, ec.message());
-  if (relative.empty() || relative.find('\0') != std::string::npos || wanted.is_absolute())
-    return fail_in(Code::unsafe_path, root, format("the item path '{}' is not a relative path", relative));
-  const fs::path found = fs::weakly_canonical(folder / wanted, ec);
-  const auto [end, unused] = std::mismatch(top.begin(), top.end(), found.begin(), found.end());
-  (void)unused;
-  if (ec || end != top.end())
-    return fail_in(Code::unsafe_path, root, format("the item path '{}' leads outside the package", relative));
-  return found;
-}
-
-// The root model's file, as the manifest names it.
-Result<fs::path> root_model(const fs::path& package) {
-  const fs::path file = package / "Manifest.json";
-  GRAFT_TRY(const std::string text, read_file(file.string(), kMaxManifest));
-  const nlohmann::json j = nlohmann::json::parse(text, nullptr, false);
-  const auto bad = [&](std::string_view what) { return fail_in(Code::malformed, file, std::string(what)); };
-  if (!j.is_object()) return bad("not a JSON object");
-  const auto version = j.find("fileFormatVersion");
-  if (version != j.end() && version->is_string() && !version->get_ref<const std::string&>().starts_with("1."))
-    return fail_in(Code::unsupported_format, file,
-                   format("package format version {}", version->get_ref<const std::string&>()));
-  const auto root = j.find("rootModelIdentifier");
-  const auto items = j.find("itemInfoEntries");
-  if (root == j.end() || !root->is_string() || items == j.end() || !items->is_object())
-    return bad("'rootModelIdentifier' or 'itemInfoEntries' is missing");
-  const auto item = items->find(root->get_ref<const std::string&>());
-  if (item == items->end() || !item->is_object()) return bad("the root model is not among the items");
-  const auto path = item->find("path");
-  if (path == item->end() || !path->is_string()) return bad("the root model has no path");
-  return inside(package, package / "Data", path->get_ref<const std::string&>());
-}
 
 std::string_view kind_of(uint32_t field) {
   switch (field) {
@@ -119,7 +71,8 @@ ModelView split_model(std::string_view message) {
 // Opens each blob file once; only files beside the model, inside the package.
 class BlobFiles {
  public:
-  BlobFiles(fs::path package, fs::path model_folder) : package_(std::move(package)), folder_(std::move(model_folder)) {}
+  BlobFiles(fs::path package, fs::path model_folder, Hold hold)
+      : package_(std::move(package)), folder_(std::move(model_folder)), hold_(hold) {}
 
   Result<ir::ConstantPtr> get(std::string_view file, uint64_t offset, DType dtype, const Shape& shape) {
     auto at = open_.find(file);
@@ -127,19 +80,24 @@ class BlobFiles {
       if (!file.starts_with(kModelPath))
         return fail_in(Code::unsafe_path, package_, format("the blob file '{}' is not below {}", file, kModelPath));
       GRAFT_TRY(const fs::path path, inside(package_, folder_, std::string(file.substr(kModelPath.size()))));
-      GRAFT_TRY(auto reader, BlobReader::open(path.string()));
+      GRAFT_TRY(auto reader, BlobReader::open(path.string(), hold_));
       at = open_.emplace(std::string(file), std::move(reader)).first;
     }
     return at->second->constant(offset, dtype, shape);
   }
+  Status finish() const {
+    for (const auto& [name, reader] : open_) GRAFT_CHECK(reader->finish());
+    return {};
+  }
 
  private:
   fs::path package_, folder_;
+  Hold hold_;
   std::map<std::string, std::shared_ptr<const BlobReader>, std::less<>> open_;
 };
 
 Result<Model> decode_model(std::string_view message, const fs::path& package, const fs::path& file,
-                           const ir::OpTable& table) {
+                           const ir::OpTable& table, Hold hold) {
   const ModelView view = split_model(message);
   if (!view.has_program)
     return fail_in(view.other_kind.empty() ? Code::malformed : Code::unsupported_format, file,
@@ -151,20 +109,19 @@ Result<Model> decode_model(std::string_view message, const fs::path& package, co
                    format("specification version {}; ML Programs of versions 6 to 10 are read", view.spec_version));
   GRAFT_TRY(Description description, decode_description(view.description));
   take_name_keys(description.interface, description.metadata);
-  BlobFiles blobs(package, file.parent_path());
+  BlobFiles blobs(package, file.parent_path(), hold);
   const BlobSource source = [&](std::string_view name, uint64_t offset, DType dtype, const Shape& shape) {
     return blobs.get(name, offset, dtype, shape);
   };
   GRAFT_TRY(ProgramParts parts, decode_program(view.program, description.interface, table, source));
+  GRAFT_CHECK(blobs.finish());
   parts.program->metadata = description.metadata;
   return Model{std::move(parts.program), static_cast<int>(view.spec_version), parts.opset,
                std::move(description.interface), std::move(description.metadata)};
 }
 
-Result<Model> refuse_file(const fs::path& path) {
-  GRAFT_TRY(const auto file, MappedFile::open(path.string()));
-  const Bytes bytes = file->bytes();
-  const ModelView view = split_model({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+Result<Model> refuse_file(std::string_view message, const fs::path& path) {
+  const ModelView view = split_model(message);
   if (view.has_program)
     return fail_in(Code::unsupported_format, path,
                    "an ML Program outside a package: its weights lie in another file, so Core ML keeps such models in "
@@ -173,23 +130,31 @@ Result<Model> refuse_file(const fs::path& path) {
   return fail_in(Code::unsupported_format, path, format("a {} model; only ML Programs are read", view.other_kind));
 }
 
-Result<Model> read_any(const fs::path& path, const ir::OpTable& table) {
+Result<Model> read_any(const fs::path& path, const ir::OpTable& table, Hold hold) {
   std::error_code ec;
-  if (!fs::is_directory(path, ec)) return refuse_file(path);
-  if (!fs::exists(path / "Manifest.json", ec) && fs::exists(path / "model.mil", ec))
-    return fail_in(Code::unsupported_format, path, "a compiled model (.mlmodelc); give the package it was made from");
-  GRAFT_TRY(const fs::path file, root_model(path));
-  GRAFT_TRY(const auto mapped, MappedFile::open(file.string()));
-  const Bytes bytes = mapped->bytes();
-  return decode_model({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, file, table);
+  const bool package = fs::is_directory(path, ec);
+  fs::path file = path;
+  if (package) {
+    if (!fs::exists(path / "Manifest.json", ec) && fs::exists(path / "model.mil", ec))
+      return fail_in(Code::unsupported_format, path, "a compiled model (.mlmodelc); give the package it was made from");
+    GRAFT_TRY(const Manifest manifest, read_manifest(path));
+    GRAFT_TRY(file, inside(path, path / "Data", manifest.root));
+  }
+  GRAFT_TRY(const auto model, FileBytes::open(file.string(), hold));
+  GRAFT_TRY(const Bytes bytes, model->bytes());
+  const std::string_view message(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (!package) return refuse_file(message, path);
+  GRAFT_TRY(Model out, decode_model(message, path, file, table, hold));
+  GRAFT_CHECK(model->finish());
+  return out;
 }
 
 }  // namespace
 
-Result<Model> read_package(const std::string& path, const ir::OpTable& table) {
+Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold) {
   Result<Model> model = fail(Code::malformed, "");
   try {
-    model = read_any(path, table);
+    model = read_any(path, table, hold);
   } catch (const protozero::exception& e) {
     model = fail(Code::malformed, format("broken protobuf: {}", e.what()));
   } catch (const WireError& e) {

@@ -37,34 +37,34 @@ std::string manifest(const std::string& digest) {
   return j.dump(4) + "\n";
 }
 
-Status check_destination(const std::string& path, bool overwrite) {
-  std::error_code ec;
-  if (overwrite || !fs::exists(fs::symlink_status(path, ec)) ||
-      fs::is_regular_file(fs::path(path) / "Manifest.json", ec))
-    return {};
-  Diag d;
-  d.code = Code::would_overwrite;
-  d.file = path;
-  d.message = "exists and is not a Core ML package";
-  return fail(std::move(d));
-}
-
 Status write_file(const fs::path& path, std::string_view content) {
   GRAFT_TRY(FileWriter file, FileWriter::create(path.string()));
   file.write(content);
   return file.close();
 }
 
-Status make_folder(const fs::path& path) {
-  std::error_code ec;
-  fs::create_directories(path, ec);
-  if (!ec) return {};
-  Diag d;
-  d.code = Code::io_error;
-  d.file = path.string();
-  d.message = format("cannot create the folder: {}", ec.message());
-  return fail(std::move(d));
-}
+// The folder of a package in the making; removed unless it was finished.
+class NewFolder {
+ public:
+  static Result<NewFolder> make(const fs::path& path) {
+    std::error_code ec;
+    if (!fs::create_directory(path, ec)) return file_error(path.string(), "cannot create", ec ? ec.value() : EEXIST);
+    NewFolder f;
+    f.path_ = path;
+    return f;
+  }
+  NewFolder(NewFolder&& o) noexcept : path_(std::exchange(o.path_, {})) {}
+  NewFolder& operator=(NewFolder&&) = delete;
+  ~NewFolder() {
+    std::error_code ec;
+    if (!path_.empty()) fs::remove_all(path_, ec);
+  }
+  void keep() { path_.clear(); }
+
+ private:
+  NewFolder() = default;
+  fs::path path_;
+};
 
 Result<Interface> derive_interface(const ir::Program& program, ir::Opset opset) {
   Interface interface;
@@ -85,7 +85,7 @@ Result<Interface> derive_interface(const ir::Program& program, ir::Opset opset) 
 // A package's sizes are 1 and more, an ONNX graph's 0 and more: a program can be sound for a size of 0 alone. Reading
 // infers everything again, so that whatever does not hold is found before anybody gets the package.
 Status reads_back(const std::string& path) {
-  Result<Model> model = read_package(path, ops::table());
+  Result<Model> model = read_package(path, ops::table(), Hold::mapped);
   if (model) return {};
   Diag d = std::move(model).error();
   d.file.clear();
@@ -98,7 +98,6 @@ Status reads_back(const std::string& path) {
 Status write_package(const ir::Program& program, const std::string& path, const WriteOptions& options) {
   using proto::Model;
   if (options.opset == ir::Opset::host) return fail(Code::invalid_option, "a package needs a deployment target");
-  GRAFT_CHECK(check_destination(path, options.overwrite));
   GRAFT_TRY(Interface interface, derive_interface(program, options.opset));
 
   BlobWriter blobs;
@@ -117,18 +116,21 @@ Status write_package(const ir::Program& program, const std::string& path, const 
     return fail(Code::limit_exceeded, format("the program takes {} bytes, at most {} fit", body.size(), kLimit));
   out.add_message(Model::mlProgram, body);
 
-  GRAFT_TRY(Staging staging, Staging::beside(path, true));
-  const fs::path folder = fs::path(staging.path()) / "Data" / kAuthor;
-  GRAFT_CHECK(make_folder(folder / "weights"));
+  GRAFT_TRY(NewFolder package, NewFolder::make(path));
+  const fs::path folder = fs::path(path) / "Data" / kAuthor;
+  std::error_code ec;
+  fs::create_directories(folder / "weights", ec);
+  if (ec) return file_error(folder.string(), "cannot create the folder", ec.value());
   GRAFT_CHECK(write_file(folder / "model.mlmodel", model));
   std::string digest = hash128_hex(Bytes(reinterpret_cast<const std::byte*>(model.data()), model.size()));
   if (!blobs.empty()) {
     GRAFT_TRY(const uint64_t content, blobs.write((folder / "weights" / "weight.bin").string()));
     digest += format("{:016x}", content);
   }
-  GRAFT_CHECK(write_file(fs::path(staging.path()) / "Manifest.json", manifest(digest)));
-  GRAFT_CHECK(reads_back(staging.path()));
-  return staging.commit();
+  GRAFT_CHECK(write_file(fs::path(path) / "Manifest.json", manifest(digest)));
+  GRAFT_CHECK(reads_back(path));
+  package.keep();
+  return {};
 }
 
 }  // namespace graft::coreml

@@ -32,7 +32,7 @@ Status check_text(const std::string& location) {
 
 }  // namespace
 
-Result<std::shared_ptr<const MappedFile>> ExternalFiles::open(const std::string& location) {
+Result<std::shared_ptr<FileBytes>> ExternalFiles::open(const std::string& location) {
   if (const auto known = by_location_.find(location); known != by_location_.end()) return known->second;
   GRAFT_CHECK(check_text(location));
   if (folder_.empty()) {
@@ -50,15 +50,20 @@ Result<std::shared_ptr<const MappedFile>> ExternalFiles::open(const std::string&
     return fail(Code::unsafe_path,
                 format("external data at '{}' leads to '{}', outside the model's folder", location, path.string()));
   }
-  if (!fs::is_regular_file(path, error)) {  // before opening: a pipe would block
-    return fail(Code::io_error, format("external data file '{}' is not a regular file", path.string()));
-  }
-  std::shared_ptr<const MappedFile>& file = by_path_[path.string()];
+  std::shared_ptr<FileBytes>& file = by_path_[path.string()];
   if (!file) {
-    GRAFT_TRY(file, MappedFile::open(path.string()));
+    GRAFT_TRY(file, FileBytes::open(path.string(), hold_));
   }
   by_location_[location] = file;
   return file;
+}
+
+std::vector<std::shared_ptr<FileBytes>> ExternalFiles::files() const {
+  std::vector<std::shared_ptr<FileBytes>> list;
+  for (const auto& [path, file] : by_path_) {
+    if (file) list.push_back(file);
+  }
+  return list;
 }
 
 }  // namespace graft::onnx

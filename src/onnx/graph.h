@@ -13,6 +13,7 @@
 
 #include "base/diag.h"
 #include "base/dtype.h"
+#include "base/file.h"
 #include "ir/constant.h"
 
 namespace graft::onnx {
@@ -143,7 +144,8 @@ struct Model {
   // Older models must list every initializer, which means nothing: there this is empty. Names as in graph.initializers,
   // in the order of the inputs.
   std::vector<std::string> overridable;
-  std::shared_ptr<const void> keeps;  // the mapped file or the memory's owner
+  std::shared_ptr<const void> keeps;                    // the memory's owner
+  std::vector<std::shared_ptr<const FileBytes>> files;  // that it was read from
 };
 
 // A prepared model in which some of its overridable initializers are graph inputs like any other, after the others:

@@ -393,44 +393,55 @@ Status check_kind(Bytes bytes) {
   return {};
 }
 
-Status read_all(Bytes bytes, const std::string& folder, std::shared_ptr<const void> owner, Model& model) {
+Status read_all(Bytes bytes, Hold hold, Model& model) {
   GRAFT_CHECK(check_kind(bytes));
   const size_t memory = kFreeMemory + bytes.size() * kMemoryPerByte;
-  Source source{bytes.data(), std::move(owner), Budget(memory), ExternalFiles(folder)};
+  Source source{bytes.data(), model.keeps, Budget(memory), ExternalFiles(model.folder, hold)};
   GRAFT_CHECK(read_model(Wire(bytes, bytes.data()), model, source));
+  for (const std::shared_ptr<FileBytes>& file : source.external.files()) {
+    GRAFT_CHECK(file->finish());
+    model.files.push_back(file);
+  }
   Limits limits;
   limits.depth = kMaxDepth;
   limits.memory = source.budget.left();
   return prepare(model, limits);
 }
 
-Result<std::shared_ptr<const Model>> read_named(Bytes bytes, const std::string& path, const std::string& folder,
-                                                std::shared_ptr<const void> owner) {
-  auto model = std::make_shared<Model>();
-  model->path = path;
-  model->folder = folder;
-  model->keeps = owner;
+Result<std::shared_ptr<const Model>> read_into(std::shared_ptr<Model> model, Bytes bytes, Hold hold) {
   Status status;
   try {
-    status = read_all(bytes, folder, std::move(owner), *model);
+    status = read_all(bytes, hold, *model);
   } catch (const std::bad_alloc&) {
     status = fail(Code::out_of_memory, "no memory left while reading the model");
   }
-  if (!status) return fail(std::move(status.error()).in_file(path));
+  if (!status) return fail(std::move(status.error()).in_file(model->path));
   return std::shared_ptr<const Model>(std::move(model));
 }
 
 }  // namespace
 
-Result<std::shared_ptr<const Model>> read_file(const std::string& path) {
-  GRAFT_TRY(auto file, MappedFile::open(path));
+Result<std::shared_ptr<const Model>> read_file(const std::string& path, Hold hold) {
+  GRAFT_TRY(const std::shared_ptr<FileBytes> file, FileBytes::open(path, hold));
+  GRAFT_TRY(const Bytes bytes, file->bytes());
+  GRAFT_CHECK(file->finish());
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  return read_named(file->bytes(), path, parent.empty() ? "." : parent.string(), file);
+  auto model = std::make_shared<Model>();
+  model->path = path;
+  model->folder = parent.empty() ? "." : parent.string();
+  model->keeps = file;
+  model->files.push_back(file);
+  GRAFT_TRY(std::shared_ptr<const Model> whole, read_into(std::move(model), bytes, hold));
+  GRAFT_CHECK(file->unchanged());
+  return whole;
 }
 
 Result<std::shared_ptr<const Model>> read_memory(Bytes bytes, const std::string& folder,
-                                                 std::shared_ptr<const void> owner) {
-  return read_named(bytes, {}, folder, std::move(owner));
+                                                 std::shared_ptr<const void> owner, Hold hold) {
+  auto model = std::make_shared<Model>();
+  model->folder = folder;
+  model->keeps = std::move(owner);
+  return read_into(std::move(model), bytes, hold);
 }
 
 }  // namespace graft::onnx

@@ -184,12 +184,12 @@ Result<ir::ConstantPtr> external_constant(const TensorMessage& t, DType dtype, c
                 format("{} takes {} bytes, its external data has {}", describe(dtype, shape), need, length));
   }
   GRAFT_TRY(auto file, source.external.open(t.path.value_or("")));
-  const Bytes all = file->bytes();
-  if (offset > all.size() || need > all.size() - offset) {
+  if (offset > file->size() || need > file->size() - offset) {
     return fail(Code::malformed, format("external data file '{}' has {} bytes; bytes {} to {} are asked for",
-                                        file->path(), all.size(), offset, offset + need));
+                                        file->path(), file->size(), offset, offset + need));
   }
-  return borrow(dtype, shape, all.data() + offset, file, source);
+  GRAFT_TRY(const Bytes bytes, file->bytes(offset, need));
+  return borrow(dtype, shape, bytes.data(), file, source);
 }
 
 // Fills memory element by element and never past its end.

@@ -157,7 +157,7 @@ std::string json(const tools::PackageInspection& r) {
 }
 
 std::string json(const tools::Compilation& r) {
-  Json j = {{"schema", "graft.compile/1"},
+  Json j = {{"schema", tools::kCompileSchema},
             {"model", r.verdict.path},
             {"output", r.output},
             {"done", r.done},

@@ -112,6 +112,12 @@ Status set_onednn(State& s, std::string_view name, std::string_view value) {
   return {};
 }
 
+Status set_weights(State& s, std::string_view name, std::string_view value) {
+  if (value != "copied" && value != "mapped") return bad_value(name, value, "copied, mapped");
+  s.options.weights = value == "copied" ? Hold::copied : Hold::mapped;
+  return {};
+}
+
 Status set_cost_model(State& s, std::string_view name, std::string_view value) {
   GRAFT_TRY(s.options.partition.drop_unprofitable, parse_bool(name, value));
   return {};
@@ -222,6 +228,11 @@ constexpr Row kRows[] = {
     {{"shapes", "input:1x3x(64..2048)x(64..2048),…", "", "sizes, or ranges, of open input dims", true}, set_shapes},
     {{"engine", "fast, reference", "fast", "reference: every operator by its slow reference kernel", true}, set_engine},
     {{"onednn", "0, 1", "1", "let the engine use oneDNN where the build has it", true}, set_onednn},
+    {{"weights", "copied, mapped", "copied",
+      "how the files' bytes are held: copied needs their size in memory, and the files may change afterwards; mapped "
+      "leaves them in the files, which nobody may write to while the session lives",
+      true},
+     set_weights},
     {{"cost_model", "0, 1", "1", "leave pieces on the host that do not pay for crossing into Core ML", true},
      set_cost_model},
     {{"MLComputeUnits", "ALL, CPUOnly, CPUAndGPU, CPUAndNeuralEngine", "ALL", "what Core ML may use", true}, set_units},

@@ -27,7 +27,8 @@ struct Options {
   partition::Options partition;          // target, precision
   onnx::LowerOptions lowering;           // shapes
   backend::ComputeUnits units = backend::ComputeUnits::all;
-  engine::Options engine;  // "engine" = "reference" | "fast"
+  engine::Options engine;       // "engine" = "reference" | "fast"
+  Hold weights = Hold::copied;  // of files; memory that the caller gave is used as it is
 };
 
 using NamedOption = std::pair<std::string, std::string>;

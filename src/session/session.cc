@@ -37,7 +37,7 @@ Result<std::shared_ptr<const Session>> Session::open(const std::string& path, st
   if (is_package(path)) {
     s = impl->open_package(path);
   } else {
-    GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_file(path));
+    GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_file(path, options.weights));
     s = impl->open_onnx(model);
   }
   if (!s) return fail(std::move(std::move(s).error()).in_file(path));
@@ -51,7 +51,8 @@ Result<std::shared_ptr<const Session>> Session::open_memory(Bytes bytes, std::sh
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   impl->env = std::move(env);
-  GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_memory(bytes, folder, std::move(owner)));
+  GRAFT_TRY(std::shared_ptr<const onnx::Model> model,
+            onnx::read_memory(bytes, folder, std::move(owner), options.weights));
   GRAFT_CHECK(impl->open_onnx(model));
   return std::shared_ptr<const Session>(new Session(std::move(impl)));
 }

@@ -24,7 +24,9 @@ struct Placement {
 
 class Session {
  public:
-  // .onnx, .mlpackage. Errors carry the file's name; not_delegated lists every reason.
+  // .onnx, .mlpackage. Errors carry the file's name; not_delegated lists every reason. After it the files may be
+  // changed, cut short, replaced or removed, unless options.weights is Hold::mapped; while it reads them they may not:
+  // what it notices of that (sizes, times) is an io_error.
   static Result<std::shared_ptr<const Session>> open(const std::string& path, std::shared_ptr<const Env> env,
                                                      const Options& options);
   // An ONNX model in memory; `bytes` are kept alive by `owner`, external data is looked up in `folder` (empty: none).

@@ -171,7 +171,7 @@ Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model)
 }
 
 Status Session::Impl::open_package(const std::string& path) {
-  GRAFT_TRY(coreml::Model model, coreml::read_package(path, ops::table()));
+  GRAFT_TRY(coreml::Model model, coreml::read_package(path, ops::table(), options.weights));
   metadata = model.metadata;
   const coreml::FunctionInterface* main = model.interface.main();
   if (main == nullptr) return fail(Code::invalid_model, "the package has no default function");

@@ -1,10 +1,13 @@
 #include "tools/compile.h"
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <set>
 
 #include "base/file.h"
 #include "base/format.h"
+#include "base/staging.h"
 #include "onnx/reader.h"
 #include "session/onnx_types.h"
 
@@ -24,45 +27,85 @@ WrittenPackage written(const partition::Segment& s, std::string shown, const std
   return w;
 }
 
-// A folder may be replaced only when it is one of ours: it has a report.json that this verb wrote.
-Status check_folder(const std::string& path, bool overwrite) {
+constexpr std::string_view kReport = "report.json";
+
+std::string part_name(int index) { return format("partition_{}.mlpackage", index); }
+
+bool is_empty_folder(const std::string& path) {
   std::error_code ec;
-  if (overwrite || !fs::exists(fs::symlink_status(path, ec))) return {};
-  if (fs::is_directory(path, ec) && (fs::is_empty(path, ec) || fs::is_regular_file(fs::path(path) / "report.json", ec)))
-    return {};
-  Diag d;
-  d.code = Code::would_overwrite;
-  d.file = path;
-  d.message = "exists and is not a folder that a partial compile wrote";
-  d.remedies.push_back("--force");
-  return fail(std::move(d));
+  return fs::symlink_status(path, ec).type() == fs::file_type::directory && fs::is_empty(path, ec);
 }
 
-Status write_partial(const Partitioned& p, const CompileOptions& options, Compilation& out,
-                     const std::function<std::string(const Compilation&)>& write_report) {
-  GRAFT_CHECK(check_folder(out.output, options.overwrite));
-  GRAFT_TRY(Staging staging, Staging::beside(out.output, true));
+// Is this a folder that a partial compile wrote, and nothing else?
+Status check_only_parts(const std::string& path) {
+  const auto in_the_way = [&](std::string_view why) {
+    Diag d;
+    d.code = Code::would_overwrite;
+    d.file = path;
+    d.message = format("exists and {}", why);
+    return fail(std::move(d));
+  };
+  constexpr std::string_view kNotOurs = "is not a folder that a partial compile wrote";
+  constexpr size_t kLargestReport = size_t{1} << 28;
+  std::error_code ec;
+  if (fs::symlink_status(path, ec).type() != fs::file_type::directory) return in_the_way(kNotOurs);
+  const Result<std::string> report = read_file((fs::path(path) / kReport).string(), kLargestReport);
+  if (!report || report->find(format("\"{}\"", kCompileSchema)) == std::string::npos) return in_the_way(kNotOurs);
+  std::set<std::string> parts;
+  for (int i = 0; fs::exists(fs::symlink_status(fs::path(path) / part_name(i), ec)); ++i) parts.insert(part_name(i));
+  if (parts.empty()) return in_the_way(kNotOurs);
+  for (fs::directory_iterator at(path, ec), end; !ec && at != end; at.increment(ec)) {
+    const std::string name = at->path().filename().string();
+    if (name == kReport || name == ".DS_Store") continue;
+    if (!parts.contains(name)) return in_the_way(format("holds '{}', which no partial compile wrote", name));
+    if (const Status part = coreml::check_only_package(at->path().string()); !part)
+      return in_the_way(format("holds '{}', which {}", name, part.error().message));
+  }
+  return ec ? in_the_way(ec.message()) : Status{};
+}
+
+// What the verb wrote is replaced by what it writes; --force lets the one kind take the other's place, and an empty
+// folder's. Nothing else is ever removed.
+MayReplace replaceable(const CompileOptions& options) {
+  return [partial = options.allow_partial, force = options.overwrite](const std::string& found) -> Status {
+    Status own = partial ? check_only_parts(found) : coreml::check_only_package(found);
+    if (own || (partial && is_empty_folder(found))) return {};
+    if (!is_empty_folder(found) && !(partial ? coreml::check_only_package(found) : check_only_parts(found))) return own;
+    if (force) return {};
+    own.error().remedies.push_back("--force");
+    return own;
+  };
+}
+
+Status write_parts(const Partitioned& p, const std::string& folder, Compilation& out,
+                   const std::function<std::string(const Compilation&)>& write_report) {
+  std::error_code ec;
+  if (!fs::create_directory(folder, ec)) return file_error(folder, "cannot create", ec ? ec.value() : EEXIST);
   int index = 0;
   for (const partition::Segment& s : p.partition.segments) {
     if (!s.coreml) continue;
-    const std::string name = format("partition_{}.mlpackage", index++);
-    const std::string place = (fs::path(staging.path()) / name).string();
-    GRAFT_CHECK(write_segment(s, place, false));
+    const std::string name = part_name(index++);
+    const std::string place = (fs::path(folder) / name).string();
+    GRAFT_CHECK(write_segment(s, place));
     out.packages.push_back(written(s, name, place));
   }
-  out.done = true;
-  GRAFT_TRY(FileWriter file, FileWriter::create((fs::path(staging.path()) / "report.json").string()));
+  GRAFT_TRY(FileWriter file, FileWriter::create((fs::path(folder) / kReport).string()));
   file.write(write_report(out));
-  GRAFT_CHECK(file.close());
-  return staging.commit();
+  return file.close();
+}
+
+Status write_whole(const Partitioned& p, const std::string& package, Compilation& out) {
+  const partition::Segment& s = p.partition.segments[0];
+  GRAFT_CHECK(write_segment(s, package));
+  out.packages.push_back(written(s, out.output, package));
+  return {};
 }
 
 }  // namespace
 
-Status write_segment(const partition::Segment& segment, const std::string& path, bool overwrite) {
+Status write_segment(const partition::Segment& segment, const std::string& path) {
   coreml::WriteOptions write;
   write.opset = segment.opset;
-  write.overwrite = overwrite;
   session::add_onnx_types(segment, write.metadata);
   return coreml::write_package(*segment.program, path, write);
 }
@@ -71,6 +114,8 @@ Result<Compilation> compile(const std::string& path, const std::string& output, 
                             const CompileOptions& options,
                             const std::function<std::string(const Compilation&)>& write_report) {
   const auto start = std::chrono::steady_clock::now();
+  const MayReplace may_replace = replaceable(options);
+  GRAFT_CHECK(check_destination(output, may_replace));
   GRAFT_TRY(Examined examined, examine(path, env, options.session));
   Compilation out;
   out.output = output;
@@ -84,20 +129,14 @@ Result<Compilation> compile(const std::string& path, const std::string& output, 
     return out;
   }
   if (env.progress) env.progress("writing", -1);
-  if (partial) {
-    finish();  // the report is written before the folder is published, so it cannot hold that part of the time
-    GRAFT_CHECK(write_partial(*examined.parts, options, out, write_report));
-  } else {
-    const partition::Segment& s = examined.parts->partition.segments[0];
-    Status written_ok = write_segment(s, output, options.overwrite);
-    if (!written_ok) {
-      Diag d = std::move(written_ok).error();
-      if (d.code == Code::would_overwrite) d.remedies.push_back("--force");
-      return fail(std::move(d));
-    }
-    out.packages.push_back(written(s, output, output));
-    out.done = true;
-  }
+  GRAFT_TRY(Staging staging, Staging::beside(output));
+  out.done = true;
+  finish();  // a report inside the folder is written before it is published, so it cannot hold that part of the time
+  const Status built = partial ? write_parts(*examined.parts, staging.path(), out, write_report)
+                               : write_whole(*examined.parts, staging.path(), out);
+  if (!built) return fail(staging.at_destination(built.error()));
+  for (const auto& file : examined.parts->model->files) GRAFT_CHECK(file->unchanged());
+  GRAFT_CHECK(staging.publish(may_replace));
   finish();
   return out;
 }

@@ -7,7 +7,7 @@ namespace graft::tools {
 
 struct CompileOptions {
   session::Options session;
-  bool overwrite = false;      // replace what is not a package too
+  bool overwrite = false;      // a package may take the place of a partial compile's folder, or the other way round
   bool allow_partial = false;  // `output` is a folder of packages, one a partition, with report.json beside them
 };
 
@@ -27,14 +27,19 @@ struct Compilation {
   double seconds = 0;
 };
 
-// Writes nothing unless it succeeds; what is at `output` is replaced in one rename. `write_report`, for partial
-// compiles, turns the result into the text of report.json. Errors: file and option errors, would_overwrite, what makes
-// the model unusable as a whole.
+// The schema of its report, by which it knows its own folders.
+inline constexpr std::string_view kCompileSchema = "graft.compile/1";
+
+// Writes nothing unless it succeeds; then `output` is replaced in one step, with everything on the disk. Only what this
+// function wrote is ever replaced: a package with nothing else in it, or a partial compile's folder; links at `output`
+// are followed. `write_report`, for partial compiles, turns the result into the text of report.json. Errors: file and
+// option errors, would_overwrite, io_error where the model was written to meanwhile, what makes the model unusable as a
+// whole.
 Result<Compilation> compile(const std::string& path, const std::string& output, const Env& env,
                             const CompileOptions& options,
                             const std::function<std::string(const Compilation&)>& write_report);
 
-// Writes one Core ML segment as a package, with what ONNX knows of the interface in its metadata.
-Status write_segment(const partition::Segment& segment, const std::string& path, bool overwrite);
+// Writes one Core ML segment as a new package, with what ONNX knows of the interface in its metadata.
+Status write_segment(const partition::Segment& segment, const std::string& path);
 
 }  // namespace graft::tools

@@ -52,9 +52,7 @@ struct Pixels {
 };
 
 Result<Pixels> decode(const std::string& path, int channels) {
-  GRAFT_TRY(std::shared_ptr<const MappedFile> file, MappedFile::open(path));
-  const Bytes bytes = file->bytes();
-  if (bytes.size() > INT32_MAX) return problem(Code::limit_exceeded, path, "the file is over 2 GB");
+  GRAFT_TRY(const std::string bytes, read_file(path, INT32_MAX));
   const auto* raw = reinterpret_cast<const stbi_uc*>(bytes.data());
   const int size = static_cast<int>(bytes.size());
   Pixels p;

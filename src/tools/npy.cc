@@ -12,6 +12,7 @@ namespace {
 
 constexpr char kMagic[] = "\x93NUMPY";
 constexpr size_t kMagicSize = 6;
+constexpr size_t kMaxHeader = size_t{1} << 20;
 
 struct NpyType {
   std::string_view code;  // without the byte order
@@ -142,19 +143,25 @@ void from_fortran(const std::byte* from, std::byte* to, const Shape& shape, size
 }  // namespace
 
 Result<Tensor> read_npy(const std::string& path) {
-  GRAFT_TRY(std::shared_ptr<const MappedFile> file, MappedFile::open(path));
-  const Bytes bytes = file->bytes();
-  const auto byte = [&](size_t i) { return std::to_integer<size_t>(bytes[i]); };
-  if (bytes.size() < 10 || std::memcmp(bytes.data(), kMagic, kMagicSize) != 0)
+  GRAFT_TRY(const InputFile file, InputFile::open(path));
+  const uint64_t end = file.size();
+  uint8_t start[12] = {};
+  GRAFT_CHECK(file.read(0, start, static_cast<size_t>(std::min<uint64_t>(end, sizeof start))));
+  const auto byte = [&](size_t i) { return size_t{start[i]}; };
+  if (end < 10 || std::memcmp(start, kMagic, kMagicSize) != 0)
     return problem(Code::malformed, path, "not an .npy file");
   const size_t version = byte(6), prefix = version == 1 ? 10 : 12;
   if (version < 1 || version > 3)
     return problem(Code::unsupported_format, path, format(".npy version {}, 1 to 3 are read", version));
-  if (bytes.size() < prefix) return problem(Code::malformed, path, "the .npy header is cut off");
+  if (end < prefix) return problem(Code::malformed, path, "the .npy header is cut off");
   const size_t length =
       version == 1 ? byte(8) | byte(9) << 8 : byte(8) | byte(9) << 8 | byte(10) << 16 | byte(11) << 24;
-  if (length > bytes.size() - prefix) return problem(Code::malformed, path, "the .npy header is cut off");
-  Header header({reinterpret_cast<const char*>(bytes.data()) + prefix, length});
+  if (length > end - prefix) return problem(Code::malformed, path, "the .npy header is cut off");
+  if (length > kMaxHeader)
+    return problem(Code::limit_exceeded, path, format("a header of {} bytes, at most {} are read", length, kMaxHeader));
+  std::string text(length, '\0');
+  GRAFT_CHECK(file.read(prefix, text.data(), length));
+  Header header(text);
   if (!header.parse()) {
     if (header.too_many_dims) return problem(Code::limit_exceeded, path, format("more than {} dims", kMaxRank));
     if (header.what == nullptr || header.descr.empty() || header.descr.size() > 16)
@@ -168,18 +175,22 @@ Result<Tensor> read_npy(const std::string& path) {
   if (type == std::end(kTypes) || std::string_view("<>|=").find(order) == std::string_view::npos)
     return problem(Code::unsupported_format, path, format("arrays of type '{}' are not read", header.descr));
   const int64_t count = checked_count(header.shape);
-  const size_t item = item_size(type->dtype), data = bytes.size() - prefix - length;
+  const size_t item = item_size(type->dtype);
+  const uint64_t data = end - prefix - length;
   if (count < 0 || static_cast<size_t>(count) > data / item)
     return problem(Code::malformed, path,
                    format("{} needs more than the {} bytes that follow", describe(type->dtype, header.shape), data));
   GRAFT_TRY(Tensor tensor, Tensor::allocate(type->dtype, header.shape));
   auto* to = static_cast<std::byte*>(tensor.mutable_view().data);
-  const std::byte* from = bytes.data() + prefix + length;
   const size_t size = static_cast<size_t>(count) * item;
-  if (header.fortran && header.shape.size() > 1)
+  if (header.fortran && header.shape.size() > 1) {
+    GRAFT_TRY(Tensor columns, Tensor::allocate(type->dtype, header.shape));
+    auto* from = static_cast<std::byte*>(columns.mutable_view().data);
+    GRAFT_CHECK(file.read(prefix + length, from, size));
     from_fortran(from, to, header.shape, item);
-  else if (size > 0)
-    std::memcpy(to, from, size);
+  } else {
+    GRAFT_CHECK(file.read(prefix + length, to, size));
+  }
   if (order == '>') swap_bytes(to, size, type->word);
   if (type->dtype == DType::boolean) {  // a bool in memory is 0 or 1, whatever the file says
     for (size_t i = 0; i < size; ++i) to[i] = to[i] == std::byte{0} ? std::byte{0} : std::byte{1};

@@ -1,18 +1,24 @@
 #include "tools/run_model.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
 #include <set>
 
+#include "base/file.h"
 #include "base/format.h"
+#include "base/staging.h"
 #include "tools/npy.h"
 
 namespace graft::tools {
 namespace {
 
+namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -51,24 +57,49 @@ void rank_rows(OutputTensor& o, int k, const std::vector<std::string>& labels) {
     o.top.push_back(top_of(t, r * row, row, k, static_cast<int64_t>(labels.size()) == row ? labels : none));
 }
 
-Status write_outputs(const std::string& folder, std::vector<OutputTensor>& outputs) {
+// What is wrong with the folder for outputs, before there are any.
+Status check_output_folder(const std::string& folder) {
+  struct stat st {};
+  if (::stat(folder.c_str(), &st) != 0 || S_ISDIR(st.st_mode)) return {};
+  Diag d;
+  d.code = Code::would_overwrite;
+  d.file = folder;
+  d.message = format("is {}; outputs go into a folder, one file each", kind_of_file(st.st_mode));
+  return fail(std::move(d));
+}
+
+std::string lower_case(std::string s) {
+  std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return std::tolower(c); });
+  return s;
+}
+
+// All files, or none.
+Status write_into(const std::string& folder, std::vector<OutputTensor>& outputs) {
   std::error_code ec;
-  std::filesystem::create_directories(folder, ec);
-  if (ec) {
-    Diag d;
-    d.code = Code::io_error;
-    d.file = folder;
-    d.message = format("cannot create the folder: {}", ec.message());
-    return fail(std::move(d));
-  }
-  std::set<std::string> used;
+  GRAFT_TRY(Staging staging, Staging::beside((fs::path(folder) / "outputs").string()));
+  fs::create_directory(staging.path(), ec);
+  if (ec) return file_error(folder, "cannot create a folder in it", ec.value());
+  std::set<std::string> used;  // in lower case: for some disks A.npy is a.npy
   for (OutputTensor& o : outputs) {
     std::string name = file_name_of(o.name);
-    for (int n = 2; !used.insert(name).second; ++n) name = format("{}_{}.npy", file_name_of(o.name), n);
-    o.file = (std::filesystem::path(folder) / name).string();
-    GRAFT_CHECK(write_npy(o.file, o.tensor.view()));
+    for (int n = 2; !used.insert(lower_case(name)).second; ++n) name = format("{}_{}.npy", file_name_of(o.name), n);
+    o.file = (fs::path(folder) / name).string();
+    Status written = write_npy((fs::path(staging.path()) / name).string(), o.tensor.view());
+    if (!written) {
+      written.error().file = o.file;
+      return written;
+    }
   }
-  return {};
+  return staging.publish_files(folder);
+}
+
+Status write_outputs(const std::string& folder, std::vector<OutputTensor>& outputs) {
+  std::error_code ec;
+  const bool fresh = fs::create_directories(folder, ec);
+  if (ec) return file_error(folder, "cannot create the folder", ec.value());
+  Status written = write_into(folder, outputs);
+  if (!written && fresh) fs::remove(folder, ec);
+  return written;
 }
 
 }  // namespace
@@ -120,6 +151,7 @@ Result<RunResult> run_model(const std::string& path, std::shared_ptr<const Env> 
   RunResult result;
   result.path = path;
   result.seed = options.inputs.seed;
+  if (!options.output_folder.empty()) GRAFT_CHECK(check_output_folder(options.output_folder));
   if (env->progress) env->progress("loading", -1);
   Clock::time_point start = Clock::now();
   GRAFT_TRY(const auto session, session::Session::open(path, env, options.session));

@@ -41,6 +41,8 @@ struct RunResult {
   double load_ms = 0, run_ms = 0;
 };
 
+// Errors: what opening and running brings; would_overwrite where an output cannot go because something else than a file
+// has its name. Outputs are written to the disk whole before the first of them takes its place.
 Result<RunResult> run_model(const std::string& path, std::shared_ptr<const Env> env, const RunModelOptions& options);
 
 // Runs once with owned results.

@@ -129,7 +129,7 @@ Result<Compiled> open_compiled(const std::string& path, const Examined& examined
   }
   GRAFT_TRY(TemporaryFolder folder, TemporaryFolder::make());
   const std::string package = (fs::path(folder.path()) / "model.mlpackage").string();
-  GRAFT_CHECK(write_segment(examined.parts->partition.segments[0], package, false));
+  GRAFT_CHECK(write_segment(examined.parts->partition.segments[0], package));
   GRAFT_TRY(c.session, session::Session::open(package, std::move(env), options));
   c.folder.emplace(std::move(folder));
   return c;

@@ -53,8 +53,13 @@ TEST(BlobFile, ChecksEveryRecord) {
   const std::string good = read_file(tmp.file("w.bin"), 4096).value();
   const auto opens = [&](const std::string& bytes, uint64_t offset, DType dtype, const Shape& shape) {
     write_bytes(tmp.file("w.bin"), bytes);
-    const auto reader = BlobReader::open(tmp.file("w.bin"));
-    return reader && (*reader)->constant(offset, dtype, shape);
+    bool ok[2] = {};
+    for (const Hold hold : {Hold::mapped, Hold::copied}) {
+      const auto reader = BlobReader::open(tmp.file("w.bin"), hold);
+      ok[static_cast<size_t>(hold)] = reader && (*reader)->constant(offset, dtype, shape);
+    }
+    EXPECT_EQ(ok[0], ok[1]);
+    return ok[0];
   };
   EXPECT_TRUE(opens(good, 64, DType::f32, {5}));
   EXPECT_FALSE(opens(good, 64, DType::f32, {6}));

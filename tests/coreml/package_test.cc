@@ -1,6 +1,10 @@
 #include "coreml/package.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <functional>
 
 #include "coreml/programs.h"
 #include "ir/verify.h"
@@ -97,20 +101,93 @@ TEST(Package, EqualConstantsShareOneRecord) {
   EXPECT_EQ(blob.substr(0, 8), std::string("\1\0\0\0\2\0\0\0", 8));
 }
 
-TEST(Package, OverwritesPackagesOnly) {
+TEST(Package, IsWrittenWhereNothingIs) {
   const TempFolder tmp;
-  const auto program = sample_program();
   const std::string path = tmp.file("out");
-  fs::create_directory(path);
-  write_bytes(path + "/precious.txt", "x");
-  Status s = write_package(*program, path, {});
-  ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().code, Code::would_overwrite);
-  EXPECT_TRUE(fs::exists(path + "/precious.txt"));
-  EXPECT_TRUE(write_package(*program, path, {.overwrite = true}));
-  EXPECT_FALSE(fs::exists(path + "/precious.txt"));
-  EXPECT_TRUE(write_package(*program, path, {}));
-  EXPECT_EQ(std::distance(fs::directory_iterator(tmp.path()), fs::directory_iterator()), 1);
+  for (const bool file : {false, true}) {
+    if (file)
+      write_bytes(path, "x");
+    else
+      fs::create_directory(path);
+    const Status s = write_package(*sample_program(), path, {});
+    ASSERT_FALSE(s);
+    EXPECT_EQ(s.error().code, Code::io_error);
+    EXPECT_TRUE(file ? fs::file_size(path) == 1 : fs::is_empty(path));
+    fs::remove(path);
+  }
+}
+
+// What may be removed to make room for another package, and the words for what may not.
+TEST(Package, IsOnlyAPackage) {
+  const TempFolder tmp;
+  const std::string path = tmp.file("a.mlpackage"), data = path + "/Data/com.apple.CoreML";
+  const auto verdict = [&](const std::function<void()>& change) {
+    fs::remove_all(path);
+    EXPECT_TRUE(write_package(*sample_program(), path, {}));
+    change();
+    const Status s = check_only_package(path);
+    EXPECT_TRUE(s || s.error().code == Code::would_overwrite);
+    return s ? std::string("ok") : s.error().message;
+  };
+  const auto edit = [&](const std::string& from, const std::string& to) {
+    std::string manifest = contents(path).at("Manifest.json");
+    manifest.replace(manifest.find(from), from.size(), to);
+    write_bytes(path + "/Manifest.json", manifest);
+  };
+  EXPECT_EQ(verdict([] {}), "ok");
+  EXPECT_EQ(verdict([&] { write_bytes(path + "/.DS_Store", "Finder was here"); }), "ok");
+  EXPECT_EQ(verdict([&] { write_bytes(data + "/weights/1-weight.bin", "of another function"); }), "ok");
+  using testing::HasSubstr;
+  EXPECT_THAT(verdict([&] { write_bytes(path + "/thesis.txt", "x"); }), HasSubstr("holds 'thesis.txt'"));
+  EXPECT_THAT(verdict([&] { write_bytes(data + "/notes", "x"); }), HasSubstr("holds 'Data/com.apple.CoreML/notes'"));
+  EXPECT_THAT(verdict([&] { fs::create_directory(path + "/Data/mine"); }), HasSubstr("holds 'Data/mine'"));
+  EXPECT_THAT(verdict([&] { fs::create_symlink("/", data + "/weights/link"); }), HasSubstr("weights/link'"));
+  EXPECT_THAT(verdict([&] { write_bytes(path + "/Manifest.json", ""); }), HasSubstr("not a JSON object"));
+  EXPECT_THAT(verdict([&] { write_bytes(path + "/Manifest.json", R"({"manifest_version": 3})"); }),
+              HasSubstr("'itemInfoEntries' is missing"));
+  EXPECT_THAT(verdict([&] { fs::remove(path + "/Manifest.json"); }), HasSubstr("No such file"));
+  // On a case-insensitive disk this one opens as Manifest.json; here it is spelled otherwise beside it.
+  EXPECT_THAT(verdict([&] { write_bytes(path + "/manifest.json", "{}"); }), HasSubstr("holds 'manifest.json'"));
+  EXPECT_THAT(verdict([&] { fs::remove(data + "/model.mlmodel"); }), HasSubstr("there is no model"));
+  EXPECT_THAT(verdict([&] {
+                write_bytes(path + "/thesis.txt", "x");
+                edit("com.apple.CoreML/weights", "../thesis.txt");
+              }),
+              HasSubstr("'../thesis.txt' as an item"));
+  EXPECT_THAT(verdict([&] {
+                write_bytes(path + "/Data/thesis.txt", "x");
+                edit("com.apple.CoreML/weights", ".");
+              }),
+              HasSubstr("'.' as an item"));
+  EXPECT_THAT(verdict([&] {
+                fs::remove_all(path);
+                write_bytes(path, "x");
+              }),
+              HasSubstr("is a file, not a Core ML package"));
+  EXPECT_THAT(verdict([&] {
+                fs::rename(path, tmp.file("b.mlpackage"));
+                fs::create_directory_symlink(tmp.file("b.mlpackage"), path);
+              }),
+              HasSubstr("is a link"));
+}
+
+TEST(Package, PipesAndDevicesAreNeverOpened) {
+  const TempFolder tmp;
+  for (const std::string_view part : {std::string_view("Manifest.json"), kModel, kWeights}) {
+    for (const Hold hold : {Hold::mapped, Hold::copied}) {
+      const std::string path = tmp.file("a.mlpackage");
+      fs::remove_all(path);
+      ASSERT_TRUE(write_package(*sample_program(), path, {}));
+      const std::string file = path + "/" + std::string(part);
+      fs::remove(file);
+      ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+      const auto r = read_package(path, ops::table(), hold);
+      ASSERT_FALSE(r) << part;
+      EXPECT_EQ(r.error().code, Code::io_error) << render(r.error());
+      EXPECT_THAT(r.error().message, testing::HasSubstr("a pipe, not a regular file"));
+    }
+  }
+  EXPECT_FALSE(read_package("/dev/null", ops::table()));
 }
 
 TEST(Package, LeavesNothingBehindOnRefusal) {
@@ -139,6 +216,7 @@ TEST(Package, InterfaceTypesByTarget) {
     f.body.outputs = {f.add_input(ir::Type::tensor(c.dtype, Shape{2}), "x")};
     f.output_names = {"y"};
     for (const ir::OpsetInfo& o : ir::all_opsets()) {
+      fs::remove_all(tmp.file("a.mlpackage"));
       const Status s = write_package(*program, tmp.file("a.mlpackage"), {.opset = o.opset});
       EXPECT_EQ(s.has_value(), o.opset >= c.since) << name(c.dtype) << " " << o.name;
       if (!s) {
@@ -200,6 +278,7 @@ TEST(Package, DropsLaterParametersAtTheirDefaultOnly) {
     if (!s) {
       EXPECT_EQ(s.error().code, Code::needs_later_target);
     }
+    fs::remove_all(tmp.file("b.mlpackage"));
     EXPECT_TRUE(write_package(*program, tmp.file("b.mlpackage"), {.opset = Opset::ios17}));
   }
 }

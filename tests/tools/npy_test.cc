@@ -49,6 +49,7 @@ TEST_F(Npy, RoundTripsEveryType) {
       auto* raw = static_cast<unsigned char*>(a.mutable_view().data);
       for (size_t i = 0; i < a.view().bytes(); ++i)
         raw[i] = static_cast<unsigned char>(t == DType::boolean ? i & 1 : i * 7);
+      fs::remove(path("a.npy"));
       ASSERT_TRUE(write_npy(path("a.npy"), a.view()));
       const Result<Tensor> b = read_npy(path("a.npy"));
       ASSERT_TRUE(b) << render(b.error());

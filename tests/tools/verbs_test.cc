@@ -1,8 +1,12 @@
 // The verbs' functions on the models that ship here.
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 
 #include <gtest/gtest.h>
 
@@ -21,7 +25,7 @@ const std::string kDigits = kModels + "digits.onnx";
 
 std::shared_ptr<const Env> env() { return std::make_shared<const Env>(2); }
 session::Options options(std::vector<session::NamedOption> named = {}) { return *session::parse_options(named); }
-std::string no_report(const Compilation&) { return "{}\n"; }
+std::string no_report(const Compilation&) { return "{\"schema\": \"graft.compile/1\"}\n"; }
 
 class Verbs : public testing::Test {
  protected:
@@ -113,36 +117,147 @@ TEST_F(Verbs, CompileRefusesWithEveryReasonAndWritesNothing) {
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 
-TEST_F(Verbs, CompileDoesNotReplaceWhatIsNoPackage) {
-  std::ofstream(path("notes.txt")) << "mine";
-  Result<Compilation> r = compile(kDigits, path("notes.txt"), *env(), {}, no_report);
-  ASSERT_FALSE(r);
-  EXPECT_EQ(r.error().code, Code::would_overwrite);
-  EXPECT_EQ(r.error().remedies, std::vector<std::string>{"--force"});
-  EXPECT_EQ(fs::file_size(path("notes.txt")), 4u);
-  CompileOptions force;
-  force.overwrite = true;
-  r = compile(kDigits, path("notes.txt"), *env(), force, no_report);
-  ASSERT_TRUE(r) << render(r.error());
-  EXPECT_TRUE(fs::is_directory(path("notes.txt")));
+// What lies at the output: replaced, refused, or replaced with --force. Refused always means untouched.
+TEST_F(Verbs, CompileReplacesOnlyWhatItWroteItself) {
+  enum Verdict { kNever, kForced, kAlways };
+  CompileOptions whole, parts;
+  parts.allow_partial = true;
+  const std::string at = path("out");
+  struct Case {
+    const char* what;
+    std::function<void()> make;
+    Verdict whole, partial;
+  };
+  const Case cases[] = {
+      {"nothing", [] {}, kAlways, kAlways},
+      {"a file", [&] { std::ofstream(at) << "mine"; }, kNever, kNever},
+      {"a pipe", [&] { ASSERT_EQ(::mkfifo(at.c_str(), 0600), 0); }, kNever, kNever},
+      {"an empty folder", [&] { fs::create_directory(at); }, kForced, kAlways},
+      {"a folder with a file",
+       [&] {
+         fs::create_directory(at);
+         std::ofstream(at + "/a.txt") << "mine";
+       },
+       kNever, kNever},
+      {"a web application",
+       [&] {
+         fs::create_directory(at);
+         std::ofstream(at + "/Manifest.json") << R"({"manifest_version": 3})";
+       },
+       kNever, kNever},
+      {"reports",
+       [&] {
+         fs::create_directory(at);
+         std::ofstream(at + "/report.json") << no_report({});
+       },
+       kNever, kNever},
+      {"a package", [&] { ASSERT_TRUE(compile(kDigits, at, *env(), whole, no_report)); }, kAlways, kForced},
+      {"a package with a guest",
+       [&] {
+         ASSERT_TRUE(compile(kDigits, at, *env(), whole, no_report));
+         std::ofstream(at + "/a.txt") << "mine";
+       },
+       kNever, kNever},
+      {"parts", [&] { ASSERT_TRUE(compile(kDigits, at, *env(), parts, no_report)); }, kForced, kAlways},
+      {"parts with a guest",
+       [&] {
+         ASSERT_TRUE(compile(kDigits, at, *env(), parts, no_report));
+         std::ofstream(at + "/a.txt") << "mine";
+       },
+       kNever, kNever},
+      {"parts with a guest in one",
+       [&] {
+         ASSERT_TRUE(compile(kDigits, at, *env(), parts, no_report));
+         std::ofstream(at + "/partition_0.mlpackage/a.txt") << "mine";
+       },
+       kNever, kNever},
+      {"parts with another report",
+       [&] {
+         ASSERT_TRUE(compile(kDigits, at, *env(), parts, no_report));
+         std::ofstream(at + "/report.json") << "mine";
+       },
+       kNever, kNever},
+  };
+  const auto tree = [&] {
+    std::map<std::string, ino_t> files;
+    for (const auto& e : fs::recursive_directory_iterator(folder_)) {
+      struct stat st {};
+      ::lstat(e.path().c_str(), &st);
+      files[e.path().string()] = st.st_ino;
+    }
+    return files;
+  };
+  for (const Case& c : cases) {
+    for (const bool partial : {false, true}) {
+      const Verdict verdict = partial ? c.partial : c.whole;
+      for (const bool force : {false, true}) {
+        SCOPED_TRACE(std::string(c.what) + (partial ? ", partial" : "") + (force ? ", forced" : ""));
+        fs::remove_all(at);
+        c.make();
+        const auto before = tree();
+        CompileOptions o = partial ? parts : whole;
+        o.overwrite = force;
+        const Result<Compilation> r = compile(kDigits, at, *env(), o, no_report);
+        ASSERT_EQ(r.has_value(), verdict == kAlways || (force && verdict == kForced));
+        if (r) {
+          EXPECT_EQ(fs::exists(at + "/report.json"), partial);
+          EXPECT_EQ(fs::exists(at + "/Manifest.json"), !partial);
+          EXPECT_FALSE(fs::exists(at + "/a.txt"));
+          EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+        } else {
+          EXPECT_EQ(r.error().code, Code::would_overwrite);
+          EXPECT_EQ(r.error().file, at);
+          EXPECT_EQ(r.error().remedies,
+                    verdict == kForced ? std::vector<std::string>{"--force"} : std::vector<std::string>{});
+          EXPECT_EQ(tree(), before);
+        }
+      }
+    }
+  }
 }
 
-TEST_F(Verbs, PartialCompileStagesItsFolder) {
+// Somebody puts something there while the model is compiled.
+TEST_F(Verbs, CompileLooksAgainAtWhatItReplaces) {
   CompileOptions o;
   o.allow_partial = true;
-  const Result<Compilation> r =
-      compile(kDigits, path("parts"), *env(), o, [](const Compilation& c) { return c.packages.at(0).path; });
-  ASSERT_TRUE(r) << render(r.error());
-  EXPECT_TRUE(r->done);
-  EXPECT_TRUE(fs::is_regular_file(path("parts/partition_0.mlpackage/Manifest.json")));
-  EXPECT_TRUE(fs::is_regular_file(path("parts/report.json")));
-  EXPECT_TRUE(compile(kDigits, path("parts"), *env(), o, no_report)) << "a folder of its own is replaced";
-  fs::create_directories(path("other"));
-  std::ofstream(path("other/precious")) << "x";
-  const Result<Compilation> refused = compile(kDigits, path("other"), *env(), o, no_report);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::would_overwrite);
-  EXPECT_TRUE(fs::exists(path("other/precious")));
+  const Result<Compilation> r = compile(kDigits, path("out"), *env(), o, [&](const Compilation& c) {
+    fs::create_directory(path("out"));
+    std::ofstream(path("out/a.txt")) << "mine";
+    return no_report(c);
+  });
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, Code::would_overwrite);
+  EXPECT_TRUE(fs::exists(path("out/a.txt")));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(Verbs, CompileRefusesAModelThatWasWrittenTo) {
+  fs::copy_file(kDigits, path("m.onnx"));
+  CompileOptions o;
+  o.allow_partial = true;
+  const Result<Compilation> r = compile(path("m.onnx"), path("out"), *env(), o, [&](const Compilation& c) {
+    fs::last_write_time(path("m.onnx"), fs::file_time_type::clock::now() + std::chrono::seconds(5));
+    return no_report(c);
+  });
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, Code::io_error);
+  EXPECT_EQ(r.error().file, path("m.onnx"));
+  EXPECT_FALSE(fs::exists(path("out")));
+}
+
+TEST_F(Verbs, RunWritesAllOutputsOrNone) {
+  RunModelOptions o;
+  o.session = options();
+  o.output_folder = path("out");
+  ASSERT_TRUE(run_model(kDigits, env(), o));
+  const auto written = fs::last_write_time(path("out/probabilities.npy"));
+  ASSERT_TRUE(run_model(kDigits, env(), o)) << "its own files are replaced";
+  EXPECT_NE(fs::last_write_time(path("out/probabilities.npy")), written);
+  EXPECT_EQ(std::distance(fs::directory_iterator(path("out")), {}), 1);
+  for (const std::string& bad : {path("out/probabilities.npy"), std::string("/dev/null")}) {
+    o.output_folder = bad;
+    EXPECT_EQ(run_model(kDigits, env(), o).error().code, Code::would_overwrite);
+  }
 }
 
 TEST_F(Verbs, RunReadsAPictureAndRanksLabels) {

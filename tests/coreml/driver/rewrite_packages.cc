@@ -1,5 +1,6 @@
-// rewrite_packages: reads lines "FROM<tab>TO" and writes each package FROM again at TO, for the opset that it was read
-// with. A line of text an answer: "ok", or "refused" or "unread" and why. For scripts/judge/op_packages.py --rewrite.
+// rewrite_packages: reads lines "FROM<tab>TO" and writes each package FROM again at TO, a new folder, for the opset
+// that it was read with. A line of text an answer: "ok", or "refused" or "unread" and why. For
+// scripts/judge/op_packages.py --rewrite.
 #include <iostream>
 
 #include "coreml/package.h"
@@ -16,8 +17,7 @@ std::string first_line(const Diag& d) {
 std::string rewrite(const std::string& from, const std::string& to) {
   const Result<Model> model = read_package(from, ops::table());
   if (!model) return "unread " + first_line(model.error());
-  const Status s =
-      write_package(*model->program, to, {.opset = model->opset, .overwrite = true, .metadata = model->metadata});
+  const Status s = write_package(*model->program, to, {.opset = model->opset, .metadata = model->metadata});
   return s ? "ok" : "refused " + first_line(s.error());
 }
 
