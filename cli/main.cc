@@ -1,13 +1,17 @@
 // The command `graft`: arguments in, reports out. What the verbs are, which options they have and what they do is all
 // asked of the library; this file only knows command lines, terminals and exit codes.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <iterator>
 #include <map>
 #include <memory>
+#include <stdexcept>
 
 #include <CLI/CLI.hpp>
 #include <graft/graft.hpp>
@@ -33,9 +37,13 @@ struct Command {
   std::map<std::string, bool> switches;
 };
 
+// What was to be said on stdout must have arrived, or scripts go on with half of it.
 void print(FILE* to, std::string_view text) {
+  errno = 0;
   std::fwrite(text.data(), 1, text.size(), to);
   if (!text.empty() && text.back() != '\n') std::fputc('\n', to);
+  if (to == stdout && (std::ferror(to) != 0 || std::fflush(to) != 0))
+    throw std::runtime_error(std::string("cannot write to standard output: ") + std::strerror(errno));
 }
 
 bool colours(const Common& common, int fd) {
@@ -142,16 +150,12 @@ int run(const Command& command, const Common& common) {
     const graft::Report report = graft::tool(env, std::string(command.verb.name), options_of(command));
     progress.stop();
     print(stdout, common.json ? report.json() : report.text(colours(common, STDOUT_FILENO)));
-    if (std::fflush(stdout) != 0) {
-      std::fprintf(stderr, "graft: cannot write to standard output\n");
-      return kFailed;
-    }
     if (!report.reason().empty()) print(stderr, "graft: " + std::string(report.reason()));
     return report.exit_code();
   } catch (const graft::Error& e) {
     progress.stop();
-    if (common.json) print(stdout, e.json());
     print(stderr, std::string("graft: ") + e.what());
+    if (common.json) print(stdout, e.json());
     if (!is_usage(e.code())) return kFailed;
     std::fprintf(stderr, "See graft %s --help.\n", std::string(command.verb.name).c_str());
     return kUsage;
@@ -201,9 +205,19 @@ int parse_and_run(int argc, char** argv) {
              : wrong_usage("unknown verb '" + extras[0] + "'", nearest(extras[0], names), "");
 }
 
+// A file that is opened later must not get the number of a closed standard stream, or reports would be written into it.
+// The stand-ins take no output and give no input, so that a closed stdout stays an error.
+void occupy_closed_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) std::_Exit(kFailed);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_closed_streams();
   try {
     return parse_and_run(argc, argv);
   } catch (const std::exception& e) {

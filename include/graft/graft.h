@@ -156,13 +156,21 @@ GRAFT_API void graft_env_free(graft_env* env);
 
 /* Opens an ONNX file or a Core ML package (.mlpackage) and makes it ready to run.
  * names, values: `count` options by name, e.g. "device" = "coreml-ane", "precision" = "float16"; see graft_option_info.
- * Errors: what is wrong with the file (file_not_found, malformed, unsupported_operator with every such operator, ...),
- * unknown_option, invalid_option, not_available_yet, not_delegated (with every reason), device_unavailable. */
+ * The model's files are only needed until this returns: the session holds their bytes in memory of its own, and what
+ * becomes of the files afterwards (written to, cut short, replaced, removed) changes no result and ends no program.
+ * Nobody should write to them during this call: it then fails with io_error or malformed where it notices, which it
+ * does by sizes and times of change, and never crashes. With the option "weights" = "mapped" the bytes stay in the
+ * files, which saves their size in memory; then nobody may write to them before the session is freed: the system ends a
+ * program (SIGBUS) that reads from a mapped file behind its new end. Removing and replacing them is fine. It is meant
+ * for files that never change, such as those of an installed application. Only regular files are opened; a pipe, a
+ * socket or a device is io_error. Errors: what is wrong with the file (file_not_found, io_error, malformed,
+ * unsupported_operator with every such operator, ...), unknown_option, invalid_option, not_available_yet, not_delegated
+ * (with every reason), device_unavailable. */
 GRAFT_API graft_error* graft_session_create(const graft_env* env, const char* path, const char* const* names,
                                             const char* const* values, size_t count, graft_session** out);
 
 /* The same for an ONNX model in memory. The weights are not copied: `data` is borrowed until the session is freed with
- * graft_session_free. folder: where external data lies, NULL when there is none. */
+ * graft_session_free. folder: where external data lies, NULL when there is none; those files are held as above. */
 GRAFT_API graft_error* graft_session_create_from_memory(const graft_env* env, const void* data, size_t bytes,
                                                         const char* folder, const char* const* names,
                                                         const char* const* values, size_t count, graft_session** out);
@@ -338,7 +346,8 @@ typedef enum graft_verb_option_flags {
   GRAFT_OPTION_POSITIONAL = 1, /* given by place on a command line */
   GRAFT_OPTION_REQUIRED = 2,
   GRAFT_OPTION_REPEATED = 4, /* may be given several times */
-  GRAFT_OPTION_SWITCH = 8    /* takes no value on a command line; "1" or "0" here */
+  GRAFT_OPTION_SWITCH = 8,   /* takes no value on a command line; "1" or "0" here */
+  GRAFT_OPTION_PATH = 16     /* a file or folder; may not be empty */
 } graft_verb_option_flags;
 
 typedef struct graft_verb_option_info {
@@ -356,6 +365,9 @@ GRAFT_API graft_error* graft_verb_option(size_t verb, size_t index, graft_verb_o
 
 /* Does what the verb says and reports. Options by name, as above; a repeated one is given as several entries.
  * A report with an exit code other than 0 is a success of this function: the verb did its work and the answer is "no".
+ * What a verb writes appears whole, on the disk and in one step, or not at all; only what the verb itself could have
+ * written is replaced. `inspect`, `compile` and `verify` pass over the model's files once and map them: nobody may cut
+ * them short meanwhile (see graft_session_create). `compile` fails with io_error when they were written to.
  * Errors: unknown_option and invalid_option for options; what makes an answer impossible (a missing or broken file). */
 GRAFT_API graft_error* graft_tool_run(const graft_env* env, const char* verb, const char* const* names,
                                       const char* const* values, size_t count, graft_report** out);

@@ -13,6 +13,7 @@ static_assert(int{GRAFT_OPTION_POSITIONAL} == int{graft::api::kPositional});
 static_assert(int{GRAFT_OPTION_REQUIRED} == int{graft::api::kRequired});
 static_assert(int{GRAFT_OPTION_REPEATED} == int{graft::api::kRepeated});
 static_assert(int{GRAFT_OPTION_SWITCH} == int{graft::api::kSwitch});
+static_assert(int{GRAFT_OPTION_PATH} == int{graft::api::kPath});
 
 extern "C" {
 

@@ -29,6 +29,8 @@ class VerbArguments {
         return fail(Code::invalid_option, format("option {} is given twice", name));
       if ((row->flags & kSwitch) != 0 && value != "0" && value != "1")
         return fail(Code::invalid_option, format("option {}: '{}' is not one of 0, 1", name, value));
+      if ((row->flags & kPath) != 0 && value.empty())
+        return fail(Code::invalid_option, format("option {}: the path is empty", name));
       a.given_.emplace_back(name, value);
     }
     for (const VerbOption& o : verb.options) {
@@ -69,7 +71,7 @@ class VerbArguments {
   // Those of the session's own options that this verb has, with the same name but for the dashes.
   Result<session::Options> session() const {
     std::vector<session::NamedOption> named;
-    for (std::string_view name : {"device", "target", "precision", "shapes", "engine", "require-device"}) {
+    for (std::string_view name : {"device", "target", "precision", "shapes", "engine", "weights", "require-device"}) {
       if (const std::string* v = find(name)) {
         std::string own(name);
         std::replace(own.begin(), own.end(), '-', '_');
@@ -89,9 +91,9 @@ using session::Options;
 
 // ---- options that several verbs share ----
 
-constexpr VerbOption kModel = {"model", "", "MODEL.onnx", "the model: an ONNX file", kPositional | kRequired};
+constexpr VerbOption kModel = {"model", "", "MODEL.onnx", "the model: an ONNX file", kPositional | kRequired | kPath};
 constexpr VerbOption kAnyModel = {"model", "", "MODEL", "the model: an ONNX file or a Core ML package (.mlpackage)",
-                                  kPositional | kRequired};
+                                  kPositional | kRequired | kPath};
 constexpr VerbOption kTarget = {
     "target", "", "OS",
     "deployment target: iOS15 to iOS18, macOS12, tvOS15, watchOS8, visionOS1, …; default: the "
@@ -109,6 +111,9 @@ constexpr VerbOption kRequireDevice = {
     "require-device", "", "", "fail when the machine has no Core ML, instead of using the host engine", kSwitch};
 constexpr VerbOption kEngine = {"engine", "", "fast|reference",
                                 "reference: every operator by its slow, plain kernel; default: fast"};
+constexpr VerbOption kWeights = {
+    "weights", "", "copied|mapped",
+    "mapped: leave the weights in the model's files, which nobody may write to meanwhile; default: copied"};
 constexpr VerbOption kInput = {
     "input", "", "NAME=FILE", "an input from an .npy file, or from a .png or .jpg image; others are random", kRepeated};
 constexpr VerbOption kSeed = {"seed", "", "N", "of the random inputs; default: 1"};
@@ -228,19 +233,28 @@ const std::vector<Verb>& verbs() {
        "ONNX to a Core ML package",
        "Writes the whole graph as one ML Program package, or writes nothing, says why for every node that is in the "
        "way,\n"
-       "and exits with 1. The package appears in one rename and is the same byte for byte for the same model and "
+       "and exits with 1. The package appears in one step and is the same byte for byte for the same model and "
        "options.\n"
-       "With --allow-partial the output is a folder: one package a partition, and report.json.\n\n"
+       "With --allow-partial the output is a folder: one package a partition, and report.json.\n"
+       "What is at the output is replaced only when this verb could have written it and nothing else lies in it; "
+       "folders\n"
+       "with other files, files, pipes and devices (/dev/null too) are refused, with --force as well. To see whether "
+       "a model\n"
+       "compiles without writing anything, use graft inspect.\n\n"
        "  graft compile resnet18.onnx -o resnet18.mlpackage\n"
        "  graft compile model.onnx -o model.mlpackage --target iOS16 --precision float32\n"
        "  graft compile hard.onnx --allow-partial -o hard_parts\n",
        {kModel,
-        {"output", "o", "OUT.mlpackage", "where to write the package (with --allow-partial: the folder)", kRequired},
+        {"output", "o", "OUT.mlpackage", "where to write the package (with --allow-partial: the folder)",
+         kRequired | kPath},
         kTarget,
         kPrecision,
         kShapes,
         {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
-        {"force", "", "", "replace what is at the output even if it is no package", kSwitch}},
+        {"force", "", "",
+         "let a package take the place of a folder that --allow-partial wrote, or the other way round, or of an empty "
+         "folder",
+         kSwitch}},
        run_compile},
       {"run",
        "Run a model once",
@@ -254,7 +268,10 @@ const std::vector<Verb>& verbs() {
        "  graft run model.onnx --device coreml-ane --shapes x:1x3x256x256\n",
        {kAnyModel,
         kInput,
-        {"output", "o", "DIR", "write every output as DIR/<output>.npy; characters outside A-Za-z0-9._- become _"},
+        {"output", "o", "DIR",
+         "write every output as DIR/<output>.npy, all of them or none; characters outside A-Za-z0-9._- become _. DIR "
+         "is a folder, never a device or pipe",
+         kPath},
         {"top-k", "", "N", "print the N largest elements of each row, with labels where the model has some"},
         kDevice,
         kRequireDevice,
@@ -264,6 +281,7 @@ const std::vector<Verb>& verbs() {
         kSeed,
         kThreads,
         kEngine,
+        kWeights,
         kImageScale,
         kImageMean,
         kImageLayout},
@@ -310,6 +328,7 @@ const std::vector<Verb>& verbs() {
         kInput,
         kSeed,
         kEngine,
+        kWeights,
         kImageScale,
         kImageMean,
         kImageLayout},

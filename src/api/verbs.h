@@ -15,7 +15,7 @@
 
 namespace graft::api {
 
-enum OptionFlags : int { kNone = 0, kPositional = 1, kRequired = 2, kRepeated = 4, kSwitch = 8 };
+enum OptionFlags : int { kNone = 0, kPositional = 1, kRequired = 2, kRepeated = 4, kSwitch = 8, kPath = 16 };
 
 struct VerbOption {
   const char *name, *letter, *value, *doc;

@@ -109,6 +109,9 @@ def test_version():
         (["inspect", DIGITS, "--shapes", "image"], ["name:1x3x224x224"]),
         (["inspect", DIGITS, "--shapes", "picture:1x1x2x2"], ["picture", "image"]),
         (["compile", DIGITS], ["needs output"]),
+        (["compile", DIGITS, "-o", ""], ["output", "empty", "graft compile --help"]),
+        (["run", DIGITS, "-o", ""], ["output", "empty"]),
+        (["inspect", ""], ["model", "empty"]),
         (["run", DIGITS, "--device", "toaster"], ["toaster", "coreml-ane"]),
         (["run", DIGITS, "--top-k", "many"], ["top-k", "many"]),
         (["run", DIGITS, "--top-k", "1", "--top-k", "2"], ["top-k"]),
@@ -141,6 +144,67 @@ def test_errors_say_which_file(tmp_path):
 def test_colours_when_asked():
     p = subprocess.run([GRAFT, "inspect", DIGITS, "--color", "always"], capture_output=True, text=True, check=True)
     assert "\x1b[" in p.stdout
+
+
+# ---- files that are none, and a stdout that takes nothing ----
+
+
+def pipes(tmp_path):
+    """Every way in which a file is opened, with a pipe in its place."""
+    package = tmp_path / "m.mlpackage"
+    graft("compile", DIGITS, "-o", package)
+    inside = {"manifest": "Manifest.json", "model": "Data/com.apple.CoreML/model.mlmodel", "weights": "Data/com.apple.CoreML/weights/weight.bin"}
+    for name, file in inside.items():
+        copy = tmp_path / f"{name}.mlpackage"
+        shutil.copytree(package, copy)
+        (copy / file).unlink()
+        os.mkfifo(copy / file)
+        yield ["inspect", copy]
+        yield ["run", copy]
+    (tmp_path / "external").mkdir()
+    shutil.copy(SMALL / "external_data.onnx", tmp_path / "external")
+    os.mkfifo(tmp_path / "external" / "weights.bin")
+    for verb in ("inspect", "run", "verify", "bench"):
+        yield [verb, tmp_path / "external" / "external_data.onnx"]
+    for name in ("pipe", "pipe.onnx", "pipe.mlmodel", "pipe.mlpackage", "pipe.npy", "pipe.png"):
+        os.mkfifo(tmp_path / name)
+    for name in ("pipe", "pipe.onnx", "pipe.mlmodel", "pipe.mlpackage"):
+        for verb in ("inspect", "run", "bench"):
+            yield [verb, tmp_path / name]
+    for name in ("pipe.npy", "pipe.png"):
+        yield ["run", DIGITS, "--input", f"image={tmp_path / name}"]
+    for device in ("/dev/null", "/dev/zero", "/dev/tty"):
+        yield ["inspect", device]
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    for args in pipes(tmp_path):
+        p = graft(*args, code=FAILED, stdin=subprocess.DEVNULL)
+        assert "not a regular file [io_error]" in p.stderr, (args, p.stderr)
+
+
+def test_a_pipe_on_stdin_is_refused(tmp_path):
+    p = subprocess.run([GRAFT, "inspect", "/dev/stdin"], input=b"x", capture_output=True, timeout=60)
+    assert p.returncode == FAILED and b"a pipe, not a regular file" in p.stderr
+    with open(DIGITS) as model:  # a file that is redirected is one
+        assert graft("inspect", "/dev/stdin", stdin=model).stdout.count("Core ML")
+
+
+@pytest.mark.parametrize("args", [["ops"], ["ops", "--json"], ["--help"], ["ops", "--help"], ["--version"], ["inspect", DIGITS], ["run", DIGITS],
+                                  ["verify", DIGITS], ["bench", DIGITS, "--runs", "1"], ["inspect", "none.onnx", "--json"]])
+def test_a_stdout_that_takes_nothing_is_an_error(args):
+    for redirect, words in ((">&-", "Bad file descriptor"), (">/dev/full", "No space left on device")):
+        p = subprocess.run(["bash", "-c", f'"$@" {redirect}', "bash", GRAFT, *args], stderr=subprocess.PIPE, text=True, timeout=300)
+        assert p.returncode == FAILED and f"cannot write to standard output: {words}" in p.stderr, (redirect, p.stderr)
+
+
+def test_closed_streams_are_not_written_into_the_package(tmp_path):
+    a, b = tmp_path / "a.mlpackage", tmp_path / "b.mlpackage"
+    graft("compile", DIGITS, "-o", a)
+    p = subprocess.run(["bash", "-c", '"$@" <&- >&- 2>&-', "bash", GRAFT, "compile", DIGITS, "-o", str(b)], timeout=60)
+    assert p.returncode == FAILED  # the report had nowhere to go
+    for file in ("Manifest.json", "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"):
+        assert (a / file).read_bytes() == (b / file).read_bytes()
 
 
 # ---- inspect ----
@@ -237,14 +301,28 @@ def test_compile_lists_every_refusal(unknown, tmp_path):
     assert not j["done"] and {"f1", "f2", "t"} <= {r["node"] for r in j["refusals"]}
 
 
-def test_compile_does_not_overwrite(tmp_path):
-    out = tmp_path / "thesis.txt"
-    out.write_text("years of work")
-    p = graft("compile", DIGITS, "-o", out, code=FAILED)
-    assert "--force" in p.stderr and out.read_text() == "years of work"
-    graft("compile", DIGITS, "-o", out, "--force")
-    assert out.is_dir()
-    graft("compile", DIGITS, "-o", out)  # a package is replaced without being asked
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_compile_does_not_overwrite(tmp_path, force):
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("years of work")
+    web = tmp_path / "web"
+    web.mkdir()
+    (web / "Manifest.json").write_text('{"manifest_version": 3}')
+    (web / "thesis.txt").write_text("years of work")
+    out = tmp_path / "m.mlpackage"
+    graft("compile", DIGITS, "-o", out)
+    (out / "thesis.txt").write_text("years of work")
+    (tmp_path / "link").symlink_to(out)
+    for path in (thesis, web, out, tmp_path / "link", tmp_path, "/", "/dev/null", "/dev/stdout"):
+        p = graft("compile", DIGITS, "-o", path, *force, code=FAILED)
+        assert "would_overwrite" in p.stderr and "--force" not in p.stderr
+    assert "thesis.txt" in graft("compile", DIGITS, "-o", out, *force, code=FAILED).stderr
+    for place in (thesis, web / "thesis.txt", out / "thesis.txt"):
+        assert place.read_text() == "years of work"
+    (out / "thesis.txt").unlink()
+    graft("compile", DIGITS, "-o", out, *force)  # a package and nothing else is replaced
+    graft("compile", DIGITS, "-o", tmp_path / "link", *force)
+    assert (tmp_path / "link").is_symlink() and sorted(os.listdir(out)) == ["Data", "Manifest.json"]
 
 
 def test_compile_partial(mixed, tmp_path):

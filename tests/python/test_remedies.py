@@ -189,18 +189,31 @@ def check_compile(argv, folder, code):
     return found
 
 
-def test_force_replaces_what_is_not_a_package(tmp_path):
+def test_force_replaces_a_partial_compiles_folder(tmp_path):
+    argv = ["compile", relu(tmp_path / "m.onnx"), "-o", tmp_path / "out"]
+    assert run(["compile", big_then_host(tmp_path / "b.onnx"), "--allow-partial", "-o", tmp_path / "out"]).returncode == 0
+    assert check_compile(argv, tmp_path, "would_overwrite") == ["--force"]
+
+
+def test_force_replaces_an_empty_folder(tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "precious.txt").write_text("mine")
     argv = ["compile", relu(tmp_path / "m.onnx"), "-o", tmp_path / "out"]
     assert check_compile(argv, tmp_path, "would_overwrite") == ["--force"]
 
 
-def test_force_replaces_a_foreign_folder_in_partial_compiles(tmp_path):
+def test_force_replaces_a_package_in_partial_compiles(tmp_path):
+    assert run(["compile", relu(tmp_path / "m.onnx"), "-o", tmp_path / "out"]).returncode == 0
+    argv = ["compile", big_then_host(tmp_path / "b.onnx"), "--allow-partial", "-o", tmp_path / "out"]
+    assert check_compile(argv, tmp_path, "would_overwrite") == ["--force"]
+
+
+def test_nothing_helps_where_others_have_files(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious.txt").write_text("mine")
-    argv = ["compile", big_then_host(tmp_path / "m.onnx"), "--allow-partial", "-o", tmp_path / "out"]
-    assert check_compile(argv, tmp_path, "would_overwrite") == ["--force"]
+    for argv in (["compile", relu(tmp_path / "m.onnx")], ["compile", big_then_host(tmp_path / "b.onnx"), "--allow-partial"]):
+        assert check_compile([*argv, "-o", tmp_path / "out"], tmp_path, "would_overwrite") == []
+        assert run([*argv, "-o", tmp_path / "out", "--force"]).returncode == 1
+    assert (tmp_path / "out" / "precious.txt").read_text() == "mine"
 
 
 def big_then_host(path):
