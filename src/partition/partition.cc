@@ -350,17 +350,15 @@ class Partitioner {
   }
 
   void build_host_segments() {
-    std::set<std::string> made;
+    std::set<std::string> yielded, made;
     for (const Segment& s : out_.segments) {
-      for (const onnx::Border& b : s.outputs) made.insert(b.name);
+      for (const onnx::Border& b : s.outputs) yielded.insert(b.name);
       for (const Node* n : s.nodes) made.insert(n->outputs.begin(), n->outputs.end());
     }
     std::vector<std::string> loose;
     for (const onnx::ValueInfo& o : graph_.outputs) {
-      if (!made.contains(o.name) || is_constant(o.name)) loose.push_back(o.name);
+      if (!yielded.contains(o.name) && (!made.contains(o.name) || is_constant(o.name))) loose.push_back(o.name);
     }
-    if (out_.segments.size() == 1 && out_.segments[0].coreml)
-      loose.clear();  // the whole graph: it yields every output itself
     if (!loose.empty() && (out_.segments.empty() || out_.segments.back().coreml)) out_.segments.emplace_back();
     const onnx::PieceLowerer lowerer(*out_.host, {});
     for (size_t r = 0; r < out_.segments.size(); ++r) {
