@@ -18,8 +18,8 @@ TEST(ConstantOutputs, WhenAllHostNodesAreFolded) {
   g.inputs = {test::value("x", {"n"}, kFloat), test::value("flag", {}, kBool)};
   g.outputs = {test::value("y", {"n"}, kFloat), test::value("z", {2}, kFloat)};
   const std::string then_branch = branch("then_branch", {test::node("Cos", {"x"}, {"t"})}, "t");
-  const std::string else_branch = branch(
-      "else_branch", {test::node("Exp", {"u"}, {"dead"}), test::node("Identity", {"x"}, {"e"})}, "e");
+  const std::string else_branch =
+      branch("else_branch", {test::node("Exp", {"u"}, {"dead"}), test::node("Identity", {"x"}, {"e"})}, "e");
   g.nodes = {test::node("Unique", {"x"}, {"u"}), test::node("If", {"flag"}, {"y"}, {then_branch, else_branch}),
              test::node("Relu", {"c"}, {"z"})};
   const Opened s = open_model(test::model(test::graph(g)), {{"device", "coreml"}, {"cost_model", "0"}});
