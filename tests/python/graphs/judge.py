@@ -12,7 +12,7 @@ import shutil
 
 import numpy as np
 
-from graphs.evaluate import Refused, is_float, run, session_of, tolerance
+from graphs.evaluate import Refused, beyond_int32, is_float, run, session_of, tolerance
 from graphs.library import GraftError
 
 COLUMNS = ("host", "package", "partial")
@@ -114,10 +114,6 @@ def check(session, made, narrow=False):
 
 def codes(refusals):
     return {r["code"] for r in refusals}.union(*(codes(r.get("inner", ())) for r in refusals))
-
-
-def beyond_int32(x):
-    return x.dtype == np.int64 and not (-(2**31) <= x.min() and x.max() < 2**31)
 
 
 def outside(port, y):
