@@ -79,7 +79,8 @@ ir::Call Selection::call(int n) const {
       if (v.value != nullptr) o.range = v.value->range;
       if (v.where == PlanValue::Where::constant) {
         o.constant = true;
-        o.value = v.constant->view();
+        o.source = v.constant.get();
+        o.value = {v.dtype(), v.shape, nullptr};
       }
       operands.push_back(o);
     }
@@ -282,7 +283,7 @@ class Planner {
         for (const ir::Type& t : types) bytes += static_cast<int64_t>(byte_size(t.dtype, t.shape().product()));
         if (!constant && bytes > kFoldBytes) return false;
         GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types));
-        GRAFT_CHECK(def.reference(call, out));
+        GRAFT_CHECK(def.reference(call.with_values(), out));
         for (size_t k = 0; k < types.size(); ++k) made.push_back(ir::Constant::of(out.take(static_cast<int>(k))));
         if (constant) core_.folded.emplace(&op, made);
       }
@@ -506,13 +507,9 @@ class Planner {
     for (const PlanResult& r : plan_->results) mark(r.value);
     std::for_each(plan_->tail_values.begin(), plan_->tail_values.end(), mark);
     for (size_t i = 0; i < read.size(); ++i) {
-      const PlanValue &v = plan_->values[i], &r = plan_->values[root_of(static_cast<int>(i))];
+      const PlanValue& r = plan_->values[root_of(static_cast<int>(i))];
       if (!read[i] || r.where != PlanValue::Where::constant) continue;
-      const size_t size = std::max<size_t>(item_size(v.dtype()), 1);
-      const void* data = r.constant->view().data;
-      if (v.dtype() != DType::string && reinterpret_cast<uintptr_t>(data) % size != 0)
-        data = r.constant->aligned_view().data;
-      plan_->constants.emplace_back(static_cast<int>(i), data);
+      plan_->constants.emplace_back(static_cast<int>(i), r.constant->aligned_view().data);
     }
   }
 

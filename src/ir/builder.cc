@@ -169,7 +169,7 @@ bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& r
   }
   if (output_bytes > std::max(kFoldFreely, input_bytes)) return false;
   Result<HeapOutputs> out = HeapOutputs::for_types(types);
-  if (!out || !def.reference(full_call_of(op), *out)) return false;
+  if (!out || !def.reference(call.with_values(), *out)) return false;
   for (int i = 0; i < static_cast<int>(types.size()); ++i) {
     Tensor t = out->take(i);
     if (!t.valid()) return false;

@@ -38,7 +38,7 @@ class Constant {
   // The elements; lazy ones are materialised on the first call and cached (safe from several threads). Alignment is not
   // promised.
   TensorView view() const;
-  // The same, 64-byte aligned: copied (and cached) only when the storage is not.
+  // The same, aligned to the elements' own size, for typed access: copied (and cached) only when the storage is not.
   TensorView aligned_view() const;
   // Streams the elements' bytes in order in pieces of whole elements, without keeping a copy of a lazy cast.
   void read(const std::function<void(const void* data, size_t bytes)>& sink) const;

@@ -198,21 +198,21 @@ T number(std::string_view s) {
 int64_t Call::i(std::string_view param) const {
   if (!has(param)) return number<int64_t>(fallback_of(*row_, param));
   const Operand& o = in(param);
-  if (!o.known() || o.value.count() < 1) {
+  if (!o.known() || o.elements().count() < 1) {
     fault(param, "must be known here");
     return 0;
   }
-  return element_as_int(o.value, 0);
+  return element_as_int(o.elements(), 0);
 }
 
 double Call::f(std::string_view param) const {
   if (!has(param)) return number<double>(fallback_of(*row_, param));
   const Operand& o = in(param);
-  if (!o.known() || o.value.count() < 1) {
+  if (!o.known() || o.elements().count() < 1) {
     fault(param, "must be known here");
     return 0;
   }
-  return element_as_double(o.value, 0);
+  return element_as_double(o.elements(), 0);
 }
 
 bool Call::flag(std::string_view param) const { return i(param) != 0; }
@@ -223,12 +223,12 @@ std::string_view Call::str(std::string_view param) const {
     if (s.size() >= 2 && s.front() == '"') s = s.substr(1, s.size() - 2);
     return s;
   }
-  const Operand& o = in(param);
-  if (!o.known() || o.value.count() != 1 || o.value.dtype != DType::string) {
+  const TensorView v = in(param).elements();
+  if (!in(param).known() || v.count() != 1 || v.dtype != DType::string) {
     fault(param, "must be a known string");
     return {};
   }
-  return *o.value.as<std::string>();
+  return *v.as<std::string>();
 }
 
 Ints Call::ints(std::string_view param) const {
@@ -244,12 +244,13 @@ Ints Call::ints(std::string_view param) const {
     return Ints(std::min(count, Ints::capacity), number<int64_t>(s.substr(1, close - 1)));
   }
   const Operand& o = in(param);
-  if (!o.known() || o.rank() > 1 || o.value.count() > Ints::capacity) {
+  const TensorView elements = o.elements();
+  if (!o.known() || o.rank() > 1 || elements.count() > Ints::capacity) {
     fault(param, format("must be a known list of at most {} integers", Ints::capacity));
     return {};
   }
   Ints v;
-  for (int64_t k = 0; k < o.value.count(); ++k) v.push_back(element_as_int(o.value, k));
+  for (int64_t k = 0; k < elements.count(); ++k) v.push_back(element_as_int(elements, k));
   return v;
 }
 
@@ -257,11 +258,23 @@ std::optional<Dims> Call::dims(std::string_view param) const {
   if (!has(param)) return std::nullopt;
   const Operand& o = in(param);
   if (o.known()) {
+    const TensorView v = o.elements();
     Dims d;
-    for (int64_t k = 0; k < o.value.count(); ++k) d.emplace_back(element_as_int(o.value, k));
+    for (int64_t k = 0; k < v.count(); ++k) d.emplace_back(element_as_int(v, k));
     return d;
   }
+  if (o.type->rank() == 1 && o.dims()[0] == Dim(0)) return Dims{};
   return o.content == nullptr ? std::nullopt : std::optional<Dims>(*o.content);
+}
+
+Call Call::with_values() const {
+  Call call = *this;
+  for (std::vector<Operand>& operands : call.slots_) {
+    for (Operand& o : operands) {
+      if (o.source != nullptr) o.value = o.source->aligned_view();
+    }
+  }
+  return call;
 }
 
 Dim Call::fresh(IntRange range) const { return make_fresh ? make_fresh(range) : Dim::symbol("?", range); }

@@ -126,16 +126,19 @@ class OpTable {
   std::unordered_map<std::string_view, const OpRow*> by_name_;
 };
 
-// What is known of one argument. `type` is always set; `value` when the elements are known (a constant while building,
-// the tensor itself in a run); `content` when they are known symbolically (integer tensors of rank 0 or 1).
+// What is known of one argument. `type` is always set; `value` in a run, and for kernels that fold; `source` for
+// constants; `content` when the elements are known symbolically (integer tensors of rank 0 or 1).
 struct Operand {
   const Type* type = nullptr;
-  TensorView value;  // data == nullptr: not known
+  TensorView value;  // data == nullptr: not known, or nobody has read the constant yet
   const Dims* content = nullptr;
   bool constant = false;  // the value is a constant of the program, not just known in this run
   IntRange range;         // integers: proven bounds
+  const Constant* source = nullptr;
 
-  bool known() const { return value.data != nullptr || (constant && value.count() == 0); }
+  bool known() const { return value.data != nullptr || source != nullptr || (constant && value.count() == 0); }
+  // What is known(), at any address. A lazy constant is computed by this: for parameters, not for weights.
+  TensorView elements() const { return value.data != nullptr || source == nullptr ? value : source->view(); }
   DType dtype() const { return type->dtype; }
   int rank() const { return type->rank(); }
   const Dims& dims() const { return type->dims; }
@@ -167,6 +170,9 @@ class Call {
   bool known(std::string_view param) const;  // value known, or left out
   // The content of an integer argument as dims, constants included; empty optional when not known even symbolically.
   std::optional<Dims> dims(std::string_view param) const;
+
+  // The same with the values of constants, aligned to their elements: what kernels take.
+  Call with_values() const;
 
   // The first failure to read a parameter. Inference drivers turn it into the operator's error.
   const std::optional<Diag>& error() const { return error_; }

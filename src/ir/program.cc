@@ -108,62 +108,29 @@ void replace_uses(Block& block, const std::unordered_map<Value*, Value*>& replac
   for (Value*& v : block.outputs) v = final_of(v);
 }
 
-namespace {
-
-// Aligned to the element's own size, for kernels that load typed elements; copied only where the storage is not.
-TensorView element_aligned_view(const Constant& c) {
-  const TensorView v = c.view();
-  const size_t size = std::max<size_t>(item_size(v.dtype), 1);
-  return v.dtype == DType::string || reinterpret_cast<uintptr_t>(v.data) % size == 0 ? v : c.aligned_view();
-}
-
-}  // namespace
-
 Operand operand_of(const Value& value) {
   Operand o;
   o.type = &value.type;
   o.range = value.range;
-  if (value.constant != nullptr) {
-    o.constant = true;
-    o.value = element_aligned_view(*value.constant);
-  }
   if (value.content) o.content = &*value.content;
-  return o;
-}
-
-Operand typed_operand_of(const Value& value) {
-  constexpr int64_t kReadable = 4096;  // elements; parameters are far smaller
-  if (value.constant == nullptr || value.constant->count() <= kReadable) return operand_of(value);
-  Operand o;
-  o.type = &value.type;
-  o.range = value.range;
+  if (value.constant == nullptr) return o;
   o.constant = true;
-  o.value = {value.constant->dtype(), value.constant->shape(), nullptr};
+  o.source = value.constant.get();
+  o.value = {o.source->dtype(), o.source->shape(), nullptr};
   return o;
 }
 
-namespace {
-
-Call make_call(const Op& op, Operand (*operand)(const Value&)) {
+Call call_of(const Op& op, std::function<Dim(IntRange)> fresh) {
   Call call(*op.row);
   for (size_t p = 0; p < op.args.size(); ++p) {
     std::vector<Operand> operands;
     operands.reserve(op.args[p].size());
-    for (const Value* v : op.args[p]) operands.push_back(operand(*v));
+    for (const Value* v : op.args[p]) operands.push_back(operand_of(*v));
     call.set(static_cast<int>(p), std::move(operands));
   }
-  return call;
-}
-
-}  // namespace
-
-Call call_of(const Op& op, std::function<Dim(IntRange)> fresh) {
-  Call call = make_call(op, typed_operand_of);
   call.make_fresh = std::move(fresh);
   return call;
 }
-
-Call full_call_of(const Op& op) { return make_call(op, operand_of); }
 
 namespace {
 

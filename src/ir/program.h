@@ -105,13 +105,10 @@ void visit_ops(const Block& block, const std::function<void(Op&)>& visit);
 std::unordered_map<const Value*, int> count_uses(const Block& block);
 // Replaces uses (arguments, block outputs, nested blocks included) by the mapped values, following chains.
 void replace_uses(Block& block, const std::unordered_map<Value*, Value*>& replacements);
-// A Call on the operator's arguments, enough for checks and inference: the contents of big constants are left out, so
-// that a lazy one stays lazy. `fresh` names sizes only a run can tell.
+// A Call on the operator's arguments, for checks and inference: constants are not read yet, so that lazy ones stay lazy
+// (see Call::with_values). `fresh` names sizes only a run can tell.
 Call call_of(const Op& op, std::function<Dim(IntRange)> fresh = nullptr);
-// With the contents of every constant, for computing the operator.
-Call full_call_of(const Op& op);
 Operand operand_of(const Value& value);
-Operand typed_operand_of(const Value& value);  // without the contents of big constants
 // A deep copy of a function (constants shared).
 std::unique_ptr<Function> clone(const Function& function);
 

@@ -87,7 +87,7 @@ class Verifier {
       std::vector<Operand> operands;
       for (const Value* v : op.args[i]) {
         GRAFT_CHECK(used(&op, v));
-        operands.push_back(typed_operand_of(*v));
+        operands.push_back(operand_of(*v));
       }
       call.set(static_cast<int>(i), std::move(operands));
     }

@@ -166,7 +166,7 @@ Status prelu_limits(const Call& call) {
   const int rank = call.in("x").rank();
   if (rank < 3 || rank > 5)
     return bad(Code::unsupported_rank, format("prelu of a rank-{} tensor, Core ML takes rank 3 to 5", rank));
-  const TensorView alpha = call.in("alpha").value;
+  const TensorView alpha = call.in("alpha").elements();
   for (int64_t i = 1; rank != 4 && i < alpha.count(); ++i) {
     if (element_as_double(alpha, i) != element_as_double(alpha, 0)) {
       return bad(Code::unsupported_rank,

@@ -50,7 +50,7 @@ Status check_sparse(const Call& call, std::string_view mask, std::string_view no
   if (v.rank() != 1)
     return bad(Code::rank_mismatch, format("'{}' must be a list, got {}", nonzero, v.type->to_string()));
   if (!m.known()) return bad(Code::needs_constant, format("'{}' must be a constant", mask));
-  if (const int64_t ones = count_ones(m.value); ones != v.dims()[0].value())
+  if (const int64_t ones = count_ones(m.elements()); ones != v.dims()[0].value())
     return bad(Code::shape_mismatch,
                format("{} ones in '{}', {} values in '{}'", ones, mask, v.dims()[0].value(), nonzero));
   return {};

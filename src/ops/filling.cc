@@ -268,7 +268,8 @@ constexpr int64_t kMaxRange = int64_t{1} << 40;
 
 // How many numbers there are, when start, end and step are known.
 Result<int64_t> range_count(const Call& call) {
-  const TensorView start = call.in("start").value, end = call.in("end").value, step = call.in("step").value;
+  const TensorView start = call.in("start").elements(), end = call.in("end").elements(),
+                   step = call.in("step").elements();
   double n;
   if (is_int(start.dtype)) {
     const int64_t a = element_as_int(start, 0), b = element_as_int(end, 0), s = element_as_int(step, 0);

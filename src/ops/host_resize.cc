@@ -58,7 +58,7 @@ Status resize_type(const Call& call, Types& out) {
       n = call.fresh({0, INT32_MAX});
       continue;
     }
-    const auto scale = static_cast<float>(element_as_double(call.in("scales").value, k));
+    const auto scale = static_cast<float>(element_as_double(call.in("scales").elements(), k));
     if (!(scale > 0) || scale > 1e6f)
       return bad(Code::value_out_of_range, format("scale {} of dim {}", scale, axes[k]));
     if (n.known())

@@ -76,19 +76,24 @@ bool symbolic_by_moving(const Call& call, Dims& content) {
   Dims table;
   std::vector<Tensor> keep;
   std::vector<std::unique_ptr<Type>> types;
+  // Before data is looked at, which may be large.
+  for (size_t p = 0; p < params.size(); ++p) {
+    if (!carries_data(params[p], params[0]) && !call.known(params[p].name)) return false;
+  }
   for (size_t p = 0; p < params.size(); ++p) {
     std::vector<Operand> operands = call.slots()[p];
     for (Operand& o : operands) {
       if (!carries_data(params[p], params[0])) {
-        if (!o.known()) return false;
+        o.value = o.elements();
         continue;
       }
       if (!o.type->is_static() || o.rank() > 1) return false;
       if (!o.known() && o.content == nullptr) return false;
+      const TensorView known = o.elements();
       Tensor ids(DType::i64, o.type->shape());
       for (int64_t i = 0; i < ids.count(); ++i) {
         ids.span<int64_t>()[static_cast<size_t>(i)] = static_cast<int64_t>(table.size());
-        table.push_back(o.known() ? Dim(element_as_int(o.value, i)) : (*o.content)[static_cast<size_t>(i)]);
+        table.push_back(o.known() ? Dim(element_as_int(known, i)) : (*o.content)[static_cast<size_t>(i)]);
       }
       types.push_back(std::make_unique<Type>(Type::tensor(DType::i64, ids.shape())));
       o.type = types.back().get();

@@ -139,7 +139,7 @@ struct BatchBlocks {
 };
 Result<BatchBlocks> batch_blocks(const Call& call, std::string_view border) {
   GRAFT_CHECK(need_rank4(call));
-  const TensorView block = call.in("block_shape").value, edges = call.in(border).value;
+  const TensorView block = call.in("block_shape").elements(), edges = call.in(border).elements();
   if (!call.known("block_shape") || block.count() != 2)
     return bad(Code::shape_mismatch,
                format("block_shape is {}, takes two integers", call.in("block_shape").type->to_string()));

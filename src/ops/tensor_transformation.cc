@@ -109,14 +109,15 @@ Status reshape_like_type(const Call& call, Types& out) {
   Dims dims;
   for (size_t k = 0; k < refs.size(); ++k) {
     for (const Operand* o : {&begins[k], &ends[k], &masks[k]}) {
-      if (!o->known() || o->value.count() != 1)
+      if (!o->known() || o->elements().count() != 1)
         return bad(Code::needs_constant, "begins, ends and end_masks must be constant scalars");
     }
     const Dims& ref = refs[k].dims();
     const auto rank = static_cast<int64_t>(ref.size());
     const auto place = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + rank : i, 0, rank); };
-    const int64_t begin = place(element_as_int(begins[k].value, 0));
-    const int64_t end = element_as_int(masks[k].value, 0) != 0 ? rank : place(element_as_int(ends[k].value, 0));
+    const int64_t begin = place(element_as_int(begins[k].elements(), 0));
+    const int64_t end =
+        element_as_int(masks[k].elements(), 0) != 0 ? rank : place(element_as_int(ends[k].elements(), 0));
     for (int64_t d = begin; d < end; ++d) dims.push_back(ref[static_cast<size_t>(d)]);
   }
   const Operand& x = call.in("x");

@@ -213,7 +213,8 @@ Status Session::Impl::run(std::span<const TensorView> in, std::span<engine::Outp
   for (size_t i = 0; i < checked_inputs.size(); ++i) {
     if (!checked_inputs[i] || in[i].dtype != DType::i64) continue;
     const IntRange fits = int_range(DType::i32);
-    for (int64_t v : in[i].span<int64_t>()) {
+    for (int64_t k = 0, count = in[i].count(); k < count; ++k) {  // nobody has looked at the memory's alignment yet
+      const int64_t v = element_as_int(in[i], k);
       if (v < fits.lo || v > fits.hi) return run_fallback(in, out, run_options);
     }
   }

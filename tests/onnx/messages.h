@@ -69,6 +69,13 @@ inline std::string graph_attribute(const std::string& name, const std::string& g
 inline std::string int_attribute(const std::string& name, int64_t value) {
   return message([&](Writer& w) { w.add_string(1, name), w.add_int64(3, value), w.add_enum(20, 2); });
 }
+inline std::string ints_attribute(const std::string& name, const std::vector<int64_t>& values) {
+  return message([&](Writer& w) {
+    w.add_string(1, name);
+    for (int64_t v : values) w.add_int64(8, v);
+    w.add_enum(20, 7);
+  });
+}
 // A dim by number, written as it is even below 0, or by symbol.
 struct Size {
   int64_t number = 0;

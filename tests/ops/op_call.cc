@@ -38,12 +38,33 @@ OpCall::OpCall(std::string_view op) : call_(*table().find(op)) {
   call_.make_fresh = [n = 0](IntRange r) mutable { return ir::Dim::symbol(format("?{}", n++), r); };
 }
 
+namespace {
+
+// As most of those in files lie: not at a multiple of anything.
+ir::ConstantPtr misaligned(const Tensor& t) {
+  if (t.dtype() == DType::string) return ir::Constant::of(t);
+  const std::shared_ptr<char[]> memory(new char[t.view().bytes() + 1]);
+  if (t.view().bytes() != 0) std::memcpy(memory.get() + 1, t.view().data, t.view().bytes());
+  return ir::Constant::borrow({t.dtype(), t.shape(), memory.get() + 1}, memory);
+}
+
+}  // namespace
+
 ir::Operand OpCall::operand(Tensor t, bool constant) {
   store_->types.push_back(ir::Type::tensor(t.dtype(), t.shape()));
-  store_->tensors.push_back(std::move(t));
-  const IntRange range =
-      is_float(store_->tensors.back().dtype()) ? IntRange{} : int_range(store_->tensors.back().dtype());
-  return {&store_->types.back(), store_->tensors.back().view(), nullptr, constant, range};
+  ir::Operand o;
+  o.type = &store_->types.back();
+  o.constant = constant;
+  o.range = is_float(t.dtype()) ? IntRange{} : int_range(t.dtype());
+  if (constant) {
+    store_->constants.push_back(misaligned(t));
+    o.source = store_->constants.back().get();
+    o.value = {t.dtype(), t.shape(), nullptr};
+  } else {
+    store_->tensors.push_back(std::move(t));
+    o.value = store_->tensors.back().view();
+  }
+  return o;
 }
 
 OpCall& OpCall::set(std::string_view param, std::vector<ir::Operand> operands) {
@@ -115,7 +136,7 @@ std::string OpCall::type(size_t result) const {
 Result<std::vector<Tensor>> OpCall::run() const {
   GRAFT_TRY(const ir::Types types, infer());
   GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types));
-  GRAFT_CHECK(call_.row().def->reference(call_, out));
+  GRAFT_CHECK(call_.row().def->reference(call_.with_values(), out));
   std::vector<Tensor> results;
   for (int i = 0; i < out.size(); ++i) {
     results.push_back(out.take(i));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <deque>
 #include <initializer_list>
 #include <memory>
@@ -68,6 +69,7 @@ class OpCall {
   struct Store {
     std::deque<ir::Type> types;
     std::deque<Tensor> tensors;
+    std::deque<ir::ConstantPtr> constants;
     std::deque<ir::Dims> contents;
   };
   std::shared_ptr<Store> store_ = std::make_shared<Store>();

@@ -238,7 +238,7 @@ class FunctionReader {
   }
 
   Status materialise(const OperationView& op, const ir::Op& folded, size_t argument_bytes) {
-    const ir::Call call = full_call_of(folded);
+    const ir::Call call = call_of(folded).with_values();
     ir::Types types;
     GRAFT_CHECK(check_arguments(call, folded.row->newest(), true));
     GRAFT_CHECK(infer(call, types));

@@ -55,7 +55,7 @@ Result<FittedOp> fit(const ir::Op& op, Opset opset) {
       continue;
     }
     std::vector<ir::Operand> operands;
-    for (const ir::Value* v : op.args[i]) operands.push_back(ir::typed_operand_of(*v));
+    for (const ir::Value* v : op.args[i]) operands.push_back(ir::operand_of(*v));
     fitted.call.set(static_cast<int>(i), std::move(operands));
   }
   GRAFT_CHECK(check_arguments(fitted.call, *signature, false));

@@ -509,7 +509,7 @@ class Fuser {
       const std::string_view mode = call.str("mode");
       push(mode == "EXACT" ? Fn::gelu_ : mode == "TANH_APPROXIMATION" ? Fn::gelu_tanh_ : Fn::gelu_sigmoid_, a, a, a, y);
     } else if (rule.op == "prelu") {
-      const TensorView alpha = call.in("alpha").value;
+      const TensorView alpha = call.in("alpha").elements();
       std::vector<float> v;
       for (int64_t i = 0; i < shape_[1]; ++i) v.push_back(static_cast<float>(element_as_double(alpha, i)));
       push(Fn::prelu_, a, channels(std::move(v)), a, y);
@@ -518,11 +518,11 @@ class Fuser {
       const double epsilon = call.f("epsilon");
       const bool gamma = call.has("gamma"), beta = call.has("beta");
       for (int64_t i = 0; i < shape_[1]; ++i) {
-        const double k = (gamma ? element_as_double(call.in("gamma").value, i) : 1.0) /
-                         std::sqrt(element_as_double(call.in("variance").value, i) + epsilon);
+        const double k = (gamma ? element_as_double(call.in("gamma").elements(), i) : 1.0) /
+                         std::sqrt(element_as_double(call.in("variance").elements(), i) + epsilon);
         scale.push_back(static_cast<float>(k));
-        shift.push_back(static_cast<float>((beta ? element_as_double(call.in("beta").value, i) : 0.0) -
-                                           k * element_as_double(call.in("mean").value, i)));
+        shift.push_back(static_cast<float>((beta ? element_as_double(call.in("beta").elements(), i) : 0.0) -
+                                           k * element_as_double(call.in("mean").elements(), i)));
       }
       const int k = channels(std::move(scale));
       push(Fn::multiply_add_, a, k, channels(std::move(shift)), y);

@@ -128,7 +128,7 @@ class ResizeStep final : public Step {
 
 // The positions of one dim's output elements, found by resizing [1, height, width] filled with their coordinate.
 Result<std::vector<Tap>> taps(const Selection& s, int n, const Shape& in, const Shape& out, bool of_rows) {
-  ir::Call call = s.call(n);
+  ir::Call call = s.call(n).with_values();
   Tensor ramp(DType::f64, in);
   for (int64_t i = 0; i < ramp.count(); ++i)
     ramp.span<double>()[static_cast<size_t>(i)] = static_cast<double>(of_rows ? i / in[2] : i % in[2]);

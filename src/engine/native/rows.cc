@@ -123,8 +123,9 @@ Result<Prepared> prepare_layer_norm(const Selection& s, int n) {
   for (const auto& [param, to] : {std::pair{"gamma", &step->gamma}, std::pair{"beta", &step->beta}}) {
     if (!call.has(param)) continue;
     const ir::Operand& o = call.in(param);
-    if (!o.known() || o.value.count() != length) return decline("parameters are not constant");
-    for (int64_t i = 0; i < length; ++i) to->push_back(static_cast<float>(element_as_double(o.value, i)));
+    const TensorView elements = o.elements();
+    if (!o.known() || elements.count() != length) return decline("parameters are not constant");
+    for (int64_t i = 0; i < length; ++i) to->push_back(static_cast<float>(element_as_double(elements, i)));
   }
   return plain_step(std::move(step), n, xi, s.node(n).results[0]);
 }
