@@ -92,6 +92,7 @@ using ops::Build;
 struct Lowering {
   std::string_view domain, op_type;
   std::span<const int> versions;
+  std::string_view signature;  // inputs, outputs and attributes: see signature.h
   // Emits the node through b and returns its outputs in order (left-out trailing outputs may be missing). After a
   // refusal the values are poison, so the code reads straight.
   Values (*lower)(NodeView& n, Build& b);

@@ -90,11 +90,14 @@ Values range(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Constant", kSince<1, 9, 11, 12, 13, 19, 21, 23>, constant},
-    {"", "ConstantOfShape", kSince<9, 20, 21, 23>, constant_of_shape},
-    {"", "Expand", kSince<8, 13>, expand},
-    {"", "Tile", kSince<6, 13>, tile},
-    {"", "Range", kSince<11>, range},
+    {"", "Constant", kSince<1, 9, 11, 12, 13, 19, 21, 23>,
+     "-> output; sparse_value@11 value value_float@12 value_floats@12 value_int@12 value_ints@12 value_string@12 "
+     "value_strings@12",
+     constant},
+    {"", "ConstantOfShape", kSince<9, 20, 21, 23>, "input -> output; value", constant_of_shape},
+    {"", "Expand", kSince<8, 13>, "input shape -> output", expand},
+    {"", "Tile", kSince<6, 13>, "input repeats -> output", tile},
+    {"", "Range", kSince<11>, "start limit delta -> output; stash_type@27", range},
 };
 
 }  // namespace

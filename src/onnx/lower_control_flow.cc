@@ -35,6 +35,10 @@ Values if_(NodeView& n, Build& b) {
   if (condition->poison) return {condition};
   const Graph *yes = n.body("then_branch"), *no = n.body("else_branch");
   if (yes == nullptr || no == nullptr) return {b.function().poison()};
+  if (yes->outputs.size() != no->outputs.size() || yes->outputs.size() != static_cast<size_t>(n.outputs())) {
+    return {n.refuse(Code::invalid_model, format("the branches give {} and {} outputs, the node has {}",
+                                                 yes->outputs.size(), no->outputs.size(), n.outputs()))};
+  }
   if (condition->is_constant() && condition->constant->count() == 1)
     return n.inline_body(element_as_int(condition->constant->view(), 0) != 0 ? *yes : *no);
   if (condition->rank() != 0) condition = b.reshape(condition, Dims{});
@@ -55,10 +59,6 @@ Values if_(NodeView& n, Build& b) {
     return {b.refuse(std::move(d))};
   }
   const auto &a = blocks[0]->outputs, &c = blocks[1]->outputs;
-  if (a.size() != c.size() || a.size() < static_cast<size_t>(n.outputs())) {
-    return {n.refuse(Code::invalid_model,
-                     format("the branches give {} and {} outputs, the node has {}", a.size(), c.size(), n.outputs()))};
-  }
   ir::Types types;
   std::vector<IntRange> ranges;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -75,7 +75,7 @@ Values if_(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "If", kSince<1, 11, 13, 16, 19, 21, 23>, if_},
+    {"", "If", kSince<1, 11, 13, 16, 19, 21, 23>, "cond -> outputs+; else_branch then_branch", if_},
 };
 
 }  // namespace

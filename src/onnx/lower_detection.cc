@@ -29,8 +29,10 @@ Values non_max_suppression(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Unique", kSince<11>, unique, "on the host only"},
-    {"", "NonMaxSuppression", kSince<10, 11>, non_max_suppression, "on the host only"},
+    {"", "Unique", kSince<11>, "X -> Y indices? inverse_indices? counts?; axis sorted", unique, "on the host only"},
+    {"", "NonMaxSuppression", kSince<10, 11>,
+     "boxes scores max_output_boxes_per_class? iou_threshold? score_threshold? -> selected_indices; center_point_box",
+     non_max_suppression, "on the host only"},
 };
 
 }  // namespace

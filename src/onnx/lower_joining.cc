@@ -13,7 +13,6 @@ Values concat(NodeView& n, Build& b) {
   for (Value* v : all) {
     if (v->poison) return {v};
   }
-  if (all.empty()) return {n.refuse(Code::invalid_model, "nothing to join")};
   const int rank = all[0]->rank();
   if (!n.has_attr("axis")) return {n.refuse(Code::invalid_attribute, "attribute 'axis' is required")};
   const int axis = n.axis("axis", 0, rank);
@@ -273,12 +272,14 @@ Values gather_nd(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Concat", kSince<4, 11, 13>, concat},
-    {"", "Split", kSince<2, 11, 13, 18>, split, "sizes known"},
-    {"", "Slice", kSince<1, 10, 11, 13>, slice, "axes and steps known"},
-    {"", "Gather", kSince<1, 11, 13>, gather},
-    {"", "GatherElements", kSince<11, 13>, gather_elements},
-    {"", "GatherND", kSince<11, 12, 13>, gather_nd},
+    {"", "Concat", kSince<4, 11, 13>, "inputs+ -> concat_result; axis", concat},
+    {"", "Split", kSince<2, 11, 13, 18>, "input split?@13 -> outputs+; axis num_outputs@18 split<13", split,
+     "sizes known"},
+    {"", "Slice", kSince<1, 10, 11, 13>,
+     "data starts@10 ends@10 axes?@10 steps?@10 -> output; axes<10 ends<10 starts<10", slice, "axes and steps known"},
+    {"", "Gather", kSince<1, 11, 13>, "data indices -> output; axis", gather},
+    {"", "GatherElements", kSince<11, 13>, "data indices -> output; axis", gather_elements},
+    {"", "GatherND", kSince<11, 12, 13>, "data indices -> output; batch_dims@12", gather_nd},
 };
 
 }  // namespace

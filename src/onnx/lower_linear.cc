@@ -38,8 +38,8 @@ Values gemm(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "MatMul", kSince<1, 9, 13>, matmul},
-    {"", "Gemm", kSince<7, 9, 11, 13>, gemm},
+    {"", "MatMul", kSince<1, 9, 13>, "A B -> Y", matmul},
+    {"", "Gemm", kSince<7, 9, 11, 13>, "A B C<11 C?@11 -> Y; alpha beta transA transB", gemm},
 };
 
 }  // namespace

@@ -19,7 +19,6 @@ Value* scaled_by_channel(Build& b, Value* x, Value* factor, Value* shift) {
 Values batch_norm(NodeView& n, Build& b) {
   Value* x = n.in(0);
   Values p = n.all(1);
-  if (p.size() < 4) return {n.refuse(Code::invalid_model, format("takes 5 inputs, {} given", n.inputs()))};
   if (n.version() >= 14 && n.flag("training_mode"))
     return {n.refuse(Code::unsupported_attribute, "training_mode is 1; only inference is supported")};
   if (n.version() < 9 && !n.flag("spatial", true))
@@ -99,7 +98,7 @@ Values layer_norm(NodeView& n, Build& b) {
   return {y, b.cast(s.mean, DType::f32), b.cast(s.factor, DType::f32)};  // whatever x is
 }
 
-// x / sqrt(mean(x^2) + epsilon) * scale
+// x / sqrt(mean(x^2) + epsilon) * scale; ONNX Runtime's form gives the factor too.
 Values rms_norm(NodeView& n, Build& b) {
   Value *x = n.in(0), *scale = n.in(1);
   if (x->poison || scale->poison) return {b.function().poison()};
@@ -108,8 +107,9 @@ Values rms_norm(NodeView& n, Build& b) {
   const DType wide = x->dtype() == DType::f64 ? DType::f64 : DType::f32;
   Value* v = b.cast(x, wide);
   Value* mean = b.reduce("reduce_mean", b.unary("square", v), axes, true);
-  Value* y = b.mul(v, b.emit("rsqrt", {{"x", mean}, {"epsilon", n.f("epsilon", 1e-5f)}}));
-  return {b.mul(b.cast(y, scale->dtype()), scale)};
+  Value* factor = b.emit("rsqrt", {{"x", mean}, {"epsilon", n.f("epsilon", 1e-5f)}});
+  Value* y = b.mul(v, factor);
+  return {b.mul(b.cast(y, scale->dtype()), scale), factor};
 }
 
 Values instance_norm(NodeView& n, Build& b) {
@@ -180,14 +180,18 @@ Values softmax(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "BatchNormalization", kSince<7, 9, 14, 15>, batch_norm, "inference only, spatial only"},
-    {"", "LayerNormalization", kSince<17>, layer_norm},
-    {"", "RMSNormalization", kSince<23>, rms_norm},
-    {"", "SimplifiedLayerNormalization", kSince<1>, rms_norm, "ONNX Runtime's; the output Y only"},
-    {"", "InstanceNormalization", kSince<6, 22>, instance_norm},
-    {"", "GroupNormalization", kSince<18, 21>, group_norm},
-    {"", "Softmax", kSince<1, 11, 13>, softmax<softmax_at>},
-    {"", "LogSoftmax", kSince<1, 11, 13>, softmax<log_softmax_at>},
+    {"", "BatchNormalization", kSince<7, 9, 14, 15>,
+     "X scale B input_mean input_var -> Y running_mean? running_var? saved_mean?<14 saved_var?<14; epsilon momentum "
+     "spatial<9 training_mode@14",
+     batch_norm, "inference only, spatial only"},
+    {"", "LayerNormalization", kSince<17>, "X Scale B? -> Y Mean? InvStdDev?; axis epsilon stash_type", layer_norm},
+    {"", "RMSNormalization", kSince<23>, "X scale -> Y; axis epsilon stash_type", rms_norm},
+    {"", "SimplifiedLayerNormalization", kSince<1>, "X scale -> Y inv_std_var?; axis epsilon stash_type", rms_norm,
+     "ONNX Runtime's"},
+    {"", "InstanceNormalization", kSince<6, 22>, "input scale B -> output; epsilon", instance_norm},
+    {"", "GroupNormalization", kSince<18, 21>, "X scale bias -> Y; epsilon num_groups stash_type@21", group_norm},
+    {"", "Softmax", kSince<1, 11, 13>, "input -> output; axis", softmax<softmax_at>},
+    {"", "LogSoftmax", kSince<1, 11, 13>, "input -> output; axis", softmax<log_softmax_at>},
 };
 
 }  // namespace

@@ -264,8 +264,13 @@ Values resize(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Resize", kSince<10, 11, 13, 18, 19>, resize, "modes without an exact MIL form on the host"},
-    {"", "Upsample", kSince<7, 9>, resize, "modes without an exact MIL form on the host"},
+    {"", "Resize", kSince<10, 11, 13, 18, 19>,
+     "X scales<11 roi@11<13 scales@11<13 roi?@13 scales?@13 sizes?@11 -> Y; antialias@18 axes@18 "
+     "coordinate_transformation_mode@11 cubic_coeff_a@11 exclude_outside@11 extrapolation_value@11 "
+     "keep_aspect_ratio_policy@18 mode nearest_mode@11",
+     resize, "modes without an exact MIL form on the host"},
+    {"", "Upsample", kSince<7, 9>, "X scales@9 -> Y; mode scales<9", resize,
+     "modes without an exact MIL form on the host"},
 };
 
 }  // namespace

@@ -193,10 +193,13 @@ Values size(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Reshape", kSince<5, 13, 14, 19, 21, 23>, reshape}, {"", "Flatten", kSince<1, 9, 11, 13, 21, 23>, flatten},
-    {"", "Squeeze", kSince<1, 11, 13, 21, 23>, squeeze},     {"", "Unsqueeze", kSince<1, 11, 13, 21, 23>, unsqueeze},
-    {"", "Transpose", kSince<1, 13, 21, 23>, transpose},     {"", "Shape", kSince<1, 13, 15, 19, 21, 23>, shape},
-    {"", "Size", kSince<1, 13, 19, 21, 23>, size},
+    {"", "Reshape", kSince<5, 13, 14, 19, 21, 23>, "data shape -> reshaped; allowzero@14", reshape},
+    {"", "Flatten", kSince<1, 9, 11, 13, 21, 23>, "input -> output; axis", flatten},
+    {"", "Squeeze", kSince<1, 11, 13, 21, 23>, "data axes?@13 -> squeezed; axes<13", squeeze},
+    {"", "Unsqueeze", kSince<1, 11, 13, 21, 23>, "data axes@13 -> expanded; axes<13", unsqueeze},
+    {"", "Transpose", kSince<1, 13, 21, 23>, "data -> transposed; perm", transpose},
+    {"", "Shape", kSince<1, 13, 15, 19, 21, 23>, "data -> shape; end@15 start@15", shape},
+    {"", "Size", kSince<1, 13, 19, 21, 23>, "data -> size", size},
 };
 
 }  // namespace

@@ -261,18 +261,20 @@ Values cast_like(NodeView& n, Build& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Pad", kSince<2, 11, 13, 18, 19, 21, 23>, pad, "pads known"},
-    {"", "TopK", kSince<1, 10, 11>, topk},
-    {"", "CumSum", kSince<11, 14>, cumsum, "axis known"},
-    {"", "OneHot", kSince<9, 11>, one_hot},
-    {"", "Scatter", kSince<9>, scatter_elements},
-    {"", "ScatterElements", kSince<11, 13, 16, 18>, scatter_elements},
-    {"", "ScatterND", kSince<11, 13, 16, 18>, scatter_nd},
-    {"", "NonZero", kSince<9, 13>, non_zero},
-    {"", "Trilu", kSince<14>, trilu, "k known"},
-    {"", "DepthToSpace", kSince<1, 11, 13>, depth_to_space},
-    {"", "SpaceToDepth", kSince<1, 13>, space_to_depth},
-    {"", "CastLike", kSince<15, 19, 21, 23>, cast_like},
+    {"", "Pad", kSince<2, 11, 13, 18, 19, 21, 23>,
+     "data pads@11 constant_value?@11 axes?@18 -> output; mode pads<11 value<11", pad, "pads known"},
+    {"", "TopK", kSince<1, 10, 11>, "X K@10 -> Values Indices; axis k<10 largest@11 sorted@11", topk},
+    {"", "CumSum", kSince<11, 14>, "x axis -> y; exclusive reverse", cumsum, "axis known"},
+    {"", "OneHot", kSince<9, 11>, "indices depth values -> output; axis", one_hot},
+    {"", "Scatter", kSince<9>, "data indices updates -> output; axis", scatter_elements},
+    {"", "ScatterElements", kSince<11, 13, 16, 18>, "data indices updates -> output; axis reduction@16",
+     scatter_elements},
+    {"", "ScatterND", kSince<11, 13, 16, 18>, "data indices updates -> output; reduction@16", scatter_nd},
+    {"", "NonZero", kSince<9, 13>, "X -> Y", non_zero},
+    {"", "Trilu", kSince<14>, "input k? -> output; upper", trilu, "k known"},
+    {"", "DepthToSpace", kSince<1, 11, 13>, "input -> output; blocksize mode@11", depth_to_space},
+    {"", "SpaceToDepth", kSince<1, 13>, "input -> output; blocksize mode@28", space_to_depth},
+    {"", "CastLike", kSince<15, 19, 21, 23>, "input target_type -> output; round_mode@24 saturate@19", cast_like},
 };
 
 }  // namespace

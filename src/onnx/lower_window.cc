@@ -250,9 +250,9 @@ void round_up(Window& w, const Value* x) {
 }
 
 // kernel_shape, the padding resolved and ceil_mode made padding; a refusal as the error.
-tl::expected<Window, Value*> read_pool(NodeView& n, Value* x) {
+tl::expected<Window, Value*> read_pool(NodeView& n, Build& b, Value* x) {
   std::optional<Window> w = read_window(n, x, kernel_shape(n, x));
-  if (!w) return tl::unexpected(n.refuse(Code::internal, "no window"));
+  if (!w) return tl::unexpected(b.function().poison());
   if (w->dilated() && !resolve_same(*w, x)) {
     return tl::unexpected(n.refuse(Code::dynamic_shape, "a dilated pool with auto_pad needs known spatial sizes"));
   }
@@ -310,7 +310,7 @@ Values max_pool(NodeView& n, Build& b) {
     return {n.refuse(Code::unsupported_attribute,
                      "the second output (Indices) is asked for; only the pooled values can be given")};
   }
-  tl::expected<Window, Value*> w = read_pool(n, x);
+  tl::expected<Window, Value*> w = read_pool(n, b, x);
   if (!w) return {w.error()};
   const double lowest = is_float(x->dtype()) ? -INFINITY : static_cast<double>(int_range(x->dtype()).lo);
   if (w->dilated()) return {slide(n, b, x, *w, lowest, lowest, &Build::maximum)};
@@ -336,7 +336,7 @@ Values average_pool(NodeView& n, Build& b) {
   Value* x = n.in(0);
   if (x->poison) return {x};
   bool count_padding = n.flag("count_include_pad");
-  tl::expected<Window, Value*> w = read_pool(n, x);
+  tl::expected<Window, Value*> w = read_pool(n, b, x);
   if (!w) return {w.error()};
   if (w->dilated()) return {dilated_average(n, b, x, *w, count_padding)};
   if (count_padding && w->beyond != Ints(w->spatial, 0)) {
@@ -369,12 +369,16 @@ constexpr const char* kMean = "reduce_mean";
 constexpr const char* kMax = "reduce_max";
 
 constexpr Lowering kRows[] = {
-    {"", "Conv", kSince<1, 11, 22>, conv},
-    {"", "ConvTranspose", kSince<1, 11, 22>, conv_transpose},
-    {"", "MaxPool", kSince<1, 8, 10, 11, 12, 22>, max_pool, "without the output Indices"},
-    {"", "AveragePool", kSince<7, 10, 11, 19, 22>, average_pool},
-    {"", "GlobalAveragePool", kSince<1, 22>, global_pool<kMean>},
-    {"", "GlobalMaxPool", kSince<1, 22>, global_pool<kMax>},
+    {"", "Conv", kSince<1, 11, 22>, "X W B? -> Y; auto_pad dilations group kernel_shape pads strides", conv},
+    {"", "ConvTranspose", kSince<1, 11, 22>,
+     "X W B? -> Y; auto_pad dilations group kernel_shape output_padding output_shape pads strides", conv_transpose},
+    {"", "MaxPool", kSince<1, 8, 10, 11, 12, 22>,
+     "X -> Y Indices?@8; auto_pad ceil_mode@10 dilations@10 kernel_shape pads storage_order@8 strides", max_pool,
+     "without the output Indices"},
+    {"", "AveragePool", kSince<7, 10, 11, 19, 22>,
+     "X -> Y; auto_pad ceil_mode@10 count_include_pad dilations@19 kernel_shape pads strides", average_pool},
+    {"", "GlobalAveragePool", kSince<1, 22>, "X -> Y", global_pool<kMean>},
+    {"", "GlobalMaxPool", kSince<1, 22>, "X -> Y", global_pool<kMax>},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "base/format.h"
 #include "onnx/node_view.h"
+#include "onnx/signature.h"
 
 namespace graft::onnx {
 
@@ -111,6 +112,7 @@ Status Lowerer::run_row(const Node& node, Values& out) {
                 format("unsupported operator version: {} {} is older than {}, the oldest that is handled", full_name,
                        node.version, row->versions.front()));
   }
+  GRAFT_CHECK(check_signature(row->signature, node));
   NodeView view(*this, node, b_);
   out = row->lower(view, b_);
   if (b_.failure()) return fail(*b_.failure());

@@ -43,6 +43,10 @@ std::optional<std::vector<int64_t>> NodeView::const_ints(int i, std::string_view
   std::vector<int64_t> v;
   if (const ir::ConstantPtr c = lowerer_.constant_of(node_.inputs[static_cast<size_t>(i)])) {
     const TensorView view = c->view();
+    if (!is_int(view.dtype)) {
+      refuse(Code::dtype_mismatch, format("{} is {}, takes integers", what, describe(view.dtype, view.shape)));
+      return v;
+    }
     if (view.count() > (int64_t{1} << 20)) {
       refuse(Code::limit_exceeded, format("{} has {} entries", what, view.count()));
       return v;
@@ -74,7 +78,7 @@ std::optional<double> NodeView::const_scalar(int i, std::string_view what) {
 
 std::optional<Dims> NodeView::dims(int i) {
   const Value* x = in(i);
-  if (x->poison || x->rank() > 1) return std::nullopt;
+  if (x->poison || x->rank() > 1 || !is_int(x->dtype())) return std::nullopt;
   if (x->is_constant()) {
     Dims d;
     const TensorView view = x->constant->view();

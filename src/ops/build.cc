@@ -2,7 +2,29 @@
 
 #include <algorithm>
 
+#include "ops/kernel.h"
+
 namespace graft::ops {
+
+std::optional<std::vector<int64_t>> constant_shape(const Dims& from, const Dims& to) {
+  std::vector<int64_t> shape;
+  int open = 0;
+  for (const Dim& d : to) {
+    if (d == Dim(0)) return std::nullopt;
+    open += d.known() ? 0 : 1;
+    shape.push_back(d.known() ? d.value() : -1);
+  }
+  if (open > 1 || (open == 1 && !ir::always_equal(ir::product(from), ir::product(to)))) return std::nullopt;
+  return shape;
+}
+
+Value* Build::like(const Value* x, double v) {
+  if (x->poison) return function().poison();
+  if (!(kNumbers | DTypes{DType::boolean}).has(x->dtype()))
+    return refuse(Code::dtype_mismatch, format("got {}, takes numbers", name(x->dtype())));
+  if (is_float(x->dtype())) return scalar(x->dtype(), v);
+  return constant(ir::Constant::int_scalar(x->dtype(), static_cast<int64_t>(v)));
+}
 
 Value* Build::transpose(Value* x, const Ints& perm) {
   bool moves = false;

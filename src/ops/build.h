@@ -29,12 +29,7 @@ class Build : public ir::Builder {
   Value* binary(std::string_view op, Value* x, Value* y) { return emit(op, {{"x", x}, {"y", y}}); }
   // x multiplied by a number of its own dtype; x itself for 1.
   Value* scale(Value* x, double factor) { return factor == 1 ? x : mul(x, like(x, factor)); }
-  // A rank-0 constant of x's dtype.
-  Value* like(const Value* x, double v) {
-    return x->poison              ? function().poison()
-           : is_float(x->dtype()) ? scalar(x->dtype(), v)
-                                  : constant(ir::Constant::int_scalar(x->dtype(), static_cast<int64_t>(v)));
-  }
+  Value* like(const Value* x, double v);  // a rank-0 constant of x's dtype
   Value* cast(Value* x, DType t) { return x->dtype() == t ? x : emit("cast", {{"x", x}, {"dtype", name(t)}}); }
   Value* identity(Value* x) { return emit("identity", {{"x", x}}); }
   Value* transpose(Value* x, const Ints& perm);  // x itself when perm changes nothing

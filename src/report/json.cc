@@ -241,7 +241,8 @@ std::string json(const tools::BenchResult& r) {
 std::string json(const tools::OpList& r) {
   Json j = {{"schema", "graft.ops/1"}};
   j["onnx"] = list(r.onnx, [](const tools::OnnxOpInfo& o) {
-    return Json{{"domain", o.domain}, {"op", o.name}, {"versions", o.versions}, {"note", o.note}};
+    return Json{
+        {"domain", o.domain}, {"op", o.name}, {"versions", o.versions}, {"signature", o.signature}, {"note", o.note}};
   });
   j["mil"] = list(r.mil, [](const tools::MilOpInfo& o) {
     Json op = {

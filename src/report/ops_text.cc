@@ -74,9 +74,12 @@ std::string ops_markdown(const tools::OpList& r) {
        "which\n"
        "its definition changed. Whether a node is taken by Core ML is found by trying: `graft inspect MODEL.onnx` says "
        "so.\n\n"
-       "| operator | opsets | not handled |\n|---|---|---|\n";
+       "Inputs and outputs in ONNX's own names: `?` may be left out, `+` is one or more, `@13` is there from opset 13 "
+       "on,\n"
+       "`<13` before it; attributes behind the `;`. A node with anything else is not valid.\n\n"
+       "| operator | opsets | inputs -> outputs; attributes | not handled |\n|---|---|---|---|\n";
   for (const tools::OnnxOpInfo& o : r.onnx)
-    s += format("| {} | {} | {} |\n", full_name(o), versions_text(o.versions), cell(o.note));
+    s += format("| {} | {} | `{}` | {} |\n", full_name(o), versions_text(o.versions), o.signature, cell(o.note));
   s += format("\n## MIL ({}, {} of them on the host only)\n\n", r.mil.size(), count_host(r));
   s += "Inputs in MIL's own notation: `?` optional, `const` a constant, a letter is a set of types shared by the "
        "inputs that\n"

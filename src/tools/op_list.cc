@@ -11,7 +11,7 @@ OpList list_ops() {
   OpList list;
   for (const onnx::Lowering* row : onnx::all_lowerings()) {
     list.onnx.push_back({std::string(row->domain), std::string(row->op_type), std::string(row->note),
-                         std::vector<int>(row->versions.begin(), row->versions.end())});
+                         std::string(row->signature), std::vector<int>(row->versions.begin(), row->versions.end())});
   }
   for (const auto& row : ops::table().rows()) {
     const ir::OpDef& def = *row->def;

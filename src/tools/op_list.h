@@ -10,6 +10,7 @@ namespace graft::tools {
 
 struct OnnxOpInfo {
   std::string domain, name, note;
+  std::string signature;      // in the notation of src/onnx/signature.h
   std::vector<int> versions;  // opsets in which the definition changed, of those that are handled
 };
 

@@ -252,6 +252,7 @@ case("InstanceNormalization", [data(2, 3, 4), data(3), data(3, seed=1)], (7, 22)
 case("InstanceNormalization", [data(2, 3, 2, 4, 3), Const(data(3)), Const(data(3, seed=1))], 7)
 case("GroupNormalization", [data(2, 4, 3, 5), Const(data(4)), Const(data(4, seed=1))], 21, {"num_groups": 2})
 case("SimplifiedLayerNormalization", [data(2, 3, 4), Const(data(4))], 17, {"axis": -1, "epsilon": 1e-5})
+case("SimplifiedLayerNormalization", [data(2, 3, 4), Const(data(4))], 17, {"axis": -1, "epsilon": 1e-5}, outputs=2)
 case("RMSNormalization", [data(2, 3, 4), Const(data(4))], 23, {"axis": -1})
 for op in ("Softmax", "LogSoftmax"):
     for axis in (0, 1, 2, -1):
