@@ -23,7 +23,7 @@ bool kernel_sized(std::string_view op) {
 // Operators that give their first operand another shape.
 bool is_view(std::string_view op) {
   return op == "reshape" || op == "expand_dims" || op == "squeeze" || op == "identity" || op == "flatten2d" ||
-         op == "reshape_like";
+         op == "reshape_like" || op == "host_reshape";
 }
 
 bool is_control_flow(std::string_view op) { return op == "cond" || op == "while_loop"; }
@@ -201,6 +201,7 @@ class Planner {
       if (t.is_static() && checked_count(t.shape()) < 0)
         return fail(Code::out_of_memory, format("a result {} is too large", t.to_string()));
     }
+    GRAFT_CHECK(as_built(op, types));
     if (sized) {
       GRAFT_TRY(const bool folded, fold(n, call, types));
       if (folded) return {};
@@ -211,6 +212,19 @@ class Planner {
         return fail(Code::not_available_yet, "the engine does not compute strings at run time yet");
     }
     if (!sized) stop_after(n, position);
+    return {};
+  }
+
+  // What is inferred from a run's sizes fits what was inferred without them: what was taken to be 1 is 1.
+  static Status as_built(const ir::Op& op, const ir::Types& types) {
+    for (size_t k = 0; k < op.results.size(); ++k) {
+      const ir::Dims &built = op.results[k]->type.dims, &now = types[k].dims;
+      bool fits = built.size() == now.size();
+      for (size_t d = 0; fits && d < now.size(); ++d) fits = !built[d].known() || !now[d].known() || built[d] == now[d];
+      if (fits) continue;
+      return fail(Code::shape_mismatch,
+                  format("the result is {}, must be {}", ir::to_string(now), ir::to_string(built)));
+    }
     return {};
   }
 

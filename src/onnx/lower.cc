@@ -124,6 +124,11 @@ class HostLowering {
     GRAFT_CHECK(add_inputs(graph, fn, lowerer));
     for (const ValueInfo& v : graph.value_info) declared_[v.name] = &v;
     for (const ValueInfo& v : graph.outputs) declared_[v.name] = &v;
+    lowerer.outer_rank = [&](const std::string& name) -> std::optional<int> {
+      const auto at = declared_.find(name);
+      if (at == declared_.end() || !at->second->type.has_shape) return std::nullopt;
+      return static_cast<int>(at->second->type.dims.size());
+    };
     for (const Node& n : graph.nodes) lower_node(n, lowerer, fn);
     for (const ValueInfo& o : graph.outputs) add_output(o, lowerer, fn);
     return std::move(host_);
@@ -258,6 +263,10 @@ void connect(Lowerer& lowerer, const HostProgram& host) {
   lowerer.outer_dtype = [&host](const std::string& name) {
     const auto at = host.values.find(name);
     return at == host.values.end() ? DType::invalid : at->second->dtype();
+  };
+  lowerer.outer_rank = [&host](const std::string& name) -> std::optional<int> {
+    const auto at = host.values.find(name);
+    return at == host.values.end() || at->second->poison ? std::nullopt : std::optional(at->second->rank());
   };
 }
 

@@ -57,6 +57,7 @@ Values constant(NodeView& n, Build& b) {
 Values constant_of_shape(NodeView& n, Build& b) {
   Value* shape = n.in(0);
   if (shape->poison) return {shape};
+  if (const std::optional<int> rank = n.stated_rank(0)) shape = of_length(b, shape, *rank);
   Value* value = b.scalar(DType::f32, 0);
   if (n.has_attr("value")) {
     const Attribute* a = n.attr("value");
@@ -69,6 +70,9 @@ Values constant_of_shape(NodeView& n, Build& b) {
 
 Values expand(NodeView& n, Build& b) {
   Value *x = n.in(0), *shape = n.in(1);
+  // A result of more dims than x has those of the shape.
+  if (const std::optional<int> rank = n.stated_rank(0); rank && !x->poison && *rank > x->rank())
+    shape = of_length(b, shape, *rank);
   return {broadcast_to(b, x, shape)};
 }
 
@@ -76,7 +80,7 @@ Values tile(NodeView& n, Build& b) {
   Value *x = n.in(0), *reps = n.in(1);
   if (x->poison || reps->poison) return {b.function().poison()};
   if (x->rank() == 0) return {x};
-  return {b.emit("tile", {{"x", x}, {"reps", reps}})};
+  return {b.emit("tile", {{"x", x}, {"reps", of_length(b, reps, x->rank())}})};
 }
 
 // end - start by step, all run-time values where need be.

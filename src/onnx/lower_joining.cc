@@ -245,8 +245,8 @@ Values gather_elements(NodeView& n, Build& b) {
   if (x->poison || indices->poison) return {b.function().poison()};
   const int axis = n.axis("axis", 0, x->rank());
   indices = wrapped_indices(n, b, indices, x, axis);
-  // MIL wants the other dims equal; ONNX lets the indices have fewer.
-  for (int d = 0; d < x->rank() && d < indices->rank(); ++d) {
+  // MIL wants the other dims equal; ONNX, and the host, let the indices have fewer.
+  for (int d = 0; !n.for_host() && d < x->rank() && d < indices->rank(); ++d) {
     if (d == axis || indices->dim(d) == x->dim(d)) continue;
     if (!indices->dim(d).known())
       return {n.refuse(Code::dynamic_shape, format("dim {} of the indices, {}, may differ from the data's, {}", d,
@@ -264,6 +264,10 @@ Values gather_nd(NodeView& n, Build& b) {
   const int64_t batch_dims = n.version() >= 12 ? n.i("batch_dims", 0) : 0;
   if (batch_dims < 0 || batch_dims >= std::min(x->rank(), indices->rank()))
     return {n.refuse(Code::value_out_of_range, format("batch_dims is {}", batch_dims))};
+  // What is not addressed is left, so that the rank of the result tells the length of the lists.
+  const int most = x->rank() - static_cast<int>(batch_dims);
+  const std::optional<int> rank = most == 1 ? std::optional(indices->rank() - 1) : n.stated_rank(0);
+  if (rank) indices = of_length(b, indices, indices->rank() - 1 + most - *rank);
   indices = wrapped_multi(n, b, indices, x, static_cast<int>(batch_dims));
   return {through_numbers(n, b, x, [&](Value* v) {
     return batch_dims == 0 ? b.emit("gather_nd", {{"x", v}, {"indices", indices}})

@@ -130,18 +130,21 @@ Values group_norm(NodeView& n, Build& b) {
   Value *x = n.in(0), *scale = n.in(1), *bias = n.in(2);
   if (x->poison || scale->poison || bias->poison) return {b.function().poison()};
   const int64_t groups = n.required_i("num_groups");
-  if (x->rank() < 2 || groups < 1 || !x->dim(1).known() || x->dim(1).value() % groups != 0) {
+  if (groups < 1) return {n.refuse(Code::invalid_attribute, format("num_groups is {}, takes 1 or more", groups))};
+  if (x->rank() < 2)
+    return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
+  const Dim channels = x->dim(1), each = ir::floor_div(channels, Dim(groups));
+  if (ir::never_equal(each * Dim(groups), channels)) {
     return {n.refuse(Code::shape_mismatch,
                      format("{} does not split into {} groups of channels", x->type.to_string(), groups))};
   }
-  const int64_t each = x->dim(1).value() / groups;
-  Dims grouped{x->dim(0), Dim(groups), Dim(each)};
+  Dims grouped{x->dim(0), Dim(groups), each};
   for (int d = 2; d < x->rank(); ++d) grouped[2] = grouped[2] * x->dim(d);
   Value* hint = x;
   const std::span<Value* const> hints(&hint, 1);
   Value* y = b.emit("layer_norm",
-                    {{"x", reshape_to(b, x, grouped, hints)}, {"axes", Ints{2}}, {"epsilon", n.f("epsilon", 1e-5f)}});
-  const auto whole = [&] { return y->poison ? y : reshape_to(b, y, x->dims(), hints); };
+                    {{"x", b.reshape(x, grouped, hints)}, {"axes", Ints{2}}, {"epsilon", n.f("epsilon", 1e-5f)}});
+  const auto whole = [&] { return b.reshape(y, x->dims(), hints); };
   if (n.version() >= 21) {
     y = whole();
     return {scaled_by_channel(b, y, scale, bias)};
@@ -175,8 +178,8 @@ Values softmax(NodeView& n, Build& b) {
   flat.push_back(ir::product(Dims(x->dims().begin() + axis, x->dims().end())));
   Value* hint = x;
   const std::span<Value* const> hints(&hint, 1);
-  Value* y = at(b, reshape_to(b, x, flat, hints), axis);
-  return {y->poison ? y : reshape_to(b, y, x->dims(), hints)};
+  Value* y = at(b, b.reshape(x, flat, hints), axis);
+  return {b.reshape(y, x->dims(), hints)};
 }
 
 constexpr Lowering kRows[] = {

@@ -54,9 +54,10 @@ Values arg(NodeView& n, Build& b) {
   if (last) x = b.emit("reverse", {{"x", x}, {"axes", Ints{axis}}});
   Value* i = b.emit(op, {{"x", x}, {"axis", axis}, {"keep_dims", n.flag("keepdims", true)}});
   if (last && !i->poison) {
-    if (!x->dim(axis).known())
-      return {n.refuse(Code::dynamic_shape, "select_last_index needs a known size of the axis")};
-    i = b.sub(b.like(i, static_cast<double>(x->dim(axis).value() - 1)), i);
+    const Dim size = x->dim(axis);
+    Value* count = size.known() ? b.like(i, static_cast<double>(size.value()))
+                                : b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}), i->dtype());
+    i = b.sub(b.sub(count, b.like(i, 1)), i);
   }
   return {i->poison ? i : b.cast(i, n.mapped(DType::i64))};
 }

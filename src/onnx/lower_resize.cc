@@ -205,7 +205,7 @@ bool read_spec(NodeView& n, Build& b, Spec& s, Value* x) {
     Tensor t(DType::f32, Shape{static_cast<int64_t>(s.scales.size())});
     for (size_t i = 0; i < s.scales.size(); ++i) t.span<float>()[i] = static_cast<float>(s.scales[i]);
     s.scales_in = b.constant(ir::Constant::of(std::move(t)));
-  } else if (given(n, scales_at)) {
+  } else if (given(n, scales_at) && (old || !given(n, 3) || n.in(scales_at)->dim(0).known())) {
     s.scales_in = n.in(scales_at);
     if (s.scales_in->is_constant()) s.scales = numbers(s.scales_in);
   }

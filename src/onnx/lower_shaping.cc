@@ -10,7 +10,7 @@ namespace {
 
 bool is_zero(const Dim& d) { return d == Dim(0); }
 
-// The size that -1 stands for, if dividing leaves a number or a dim; nullopt where symbols do not cancel.
+// The size that -1 stands for in every run; nullopt where a run may have none, or symbols do not cancel.
 std::optional<Dim> open_size(const Dims& x, const Dims& to) {
   Dims over = x, under;
   for (const Dim& d : to) {
@@ -24,64 +24,58 @@ std::optional<Dim> open_size(const Dims& x, const Dims& to) {
   const Dim a = ir::product(over), c = ir::product(under);
   if (c == Dim(1)) return a;
   if (!c.known() || c.value() <= 0) return std::nullopt;
-  return ir::floor_div(a, c);
+  const Dim size = ir::floor_div(a, c);
+  return ir::always_equal(size * c, a) ? std::optional(size) : std::nullopt;
 }
 
-// A tensor without elements of exactly this shape.
-Value* empty_tensor(Build& b, const Value* x, const Dims& dims) {
-  std::vector<int64_t> shape;
-  for (const Dim& d : dims) shape.push_back(d.value());
-  return b.emit("fill", {{"shape", shape}, {"value", b.like(x, 0)}});
+Value* host_reshape(Build& b, Value* x, Value* shape, bool literal_zero) {
+  return b.emit("host_reshape", {{"x", x}, {"shape", shape}, {"allowzero", literal_zero}});
 }
 
-Value* reshape_known(NodeView& n, Build& b, Value* x, Value* shape, Dims to) {
-  const bool literal_zero = n.version() >= 14 && n.flag("allowzero");
-  bool copies = false;
+Value* reshape_known(NodeView& n, Build& b, Value* x, Value* shape, Dims to, bool literal_zero) {
   for (size_t i = 0; i < to.size(); ++i) {
-    if (!is_zero(to[i]) || literal_zero) continue;
+    if (!is_zero(to[i])) continue;
+    if (literal_zero) continue;
     if (i >= x->dims().size())
       return n.refuse(Code::shape_mismatch, format("0 at place {} of the shape, the input has rank {}", i, x->rank()));
     to[i] = x->dims()[i];
-    copies = true;
   }
   const auto opens = std::count(to.begin(), to.end(), Dim(-1));
   if (opens > 1) return n.refuse(Code::value_out_of_range, format("shape {} has more than one -1", ir::to_string(to)));
-  if (ir::all_known(to) && opens == 0 && std::any_of(to.begin(), to.end(), is_zero) &&
-      is_zero(ir::product(x->dims())) && x->dtype() != DType::string) {
-    return empty_tensor(b, x, to);
-  }
   if (opens == 1) {
+    if (std::any_of(to.begin(), to.end(), is_zero))
+      return n.refuse(Code::shape_mismatch,
+                      format("-1 can be any size beside a 0: {} into {}", x->type.to_string(), ir::to_string(to)));
     if (std::optional<Dim> size = open_size(x->dims(), to); size && (size->known() || ir::all_known(to)))
       *std::find(to.begin(), to.end(), Dim(-1)) = *size;
   }
-  const auto symbols = std::count_if(to.begin(), to.end(), [](const Dim& d) { return !d.known(); });
-  const bool open = std::find(to.begin(), to.end(), Dim(-1)) != to.end();
-  if (symbols + (open ? 1 : 0) <= 1) {
-    if (x->dims() == to) return x;
-    std::vector<int64_t> numbers;
-    for (const Dim& d : to) numbers.push_back(d.known() ? d.value() : -1);
-    return b.emit("reshape", {{"x", x}, {"shape", numbers}});
-  }
   if (x->dims() == to) return x;
-  const bool from_x = std::all_of(to.begin(), to.end(), [&](const Dim& d) {
-    return d.known() || std::find(x->dims().begin(), x->dims().end(), d) != x->dims().end();
-  });
-  return b.reshape(x, copies || from_x ? shape_value(b, to, x, shape) : shape);
+  if (ir::all_known(to) && std::find(to.begin(), to.end(), Dim(-1)) == to.end()) return b.reshape(x, to);
+  if (std::optional<std::vector<int64_t>> numbers = ops::constant_shape(x->dims(), to))
+    return b.emit("reshape", {{"x", x}, {"shape", std::move(*numbers)}});
+  // A size of zero that copies nothing is one of the host's.
+  const bool empties = literal_zero && std::any_of(to.begin(), to.end(), is_zero);
+  if (n.for_host() || empties) return host_reshape(b, x, shape, literal_zero);
+  return b.reshape(x, shape_value(b, to, x, shape));
 }
 
-// A shape that only a run knows. MIL's 0 copies the dim counted from the right, ONNX's counted from the left.
-Value* reshape_unknown(NodeView& n, Build& b, Value* x, Value* shape) {
+// A shape that only a run knows. MIL's 0 copies the dim counted from the right, ONNX's counted from the left, and a
+// tensor without elements takes it as a size.
+Value* reshape_unknown(NodeView& n, Build& b, Value* x, Value* shape, bool literal_zero) {
   const Dim length = shape->dim(0);
   if (!length.known() || length.value() > kMaxRank)
     return n.refuse(Code::dynamic_shape, "the rank of the result cannot be told: the length of the shape is not known");
   const int64_t rank = length.value();
-  // With allowzero a 0 is a size, which only a tensor without elements can have: MIL's reshape takes it so then.
-  if (rank == x->rank() || rank == 0 || (n.version() >= 14 && n.flag("allowzero"))) return b.reshape(x, shape);
-  std::vector<Part> own;
-  Value* dims = b.shape(x);
-  for (int64_t i = 0; i < rank; ++i) own.push_back(i < x->rank() ? Part::element(dims, i) : Part::of(0));
-  Value* copied = b.cast(list_of(b, own), shape->dtype());
-  return b.reshape(x, b.select(b.binary("equal", shape, b.like(shape, 0)), copied, shape));
+  if (n.for_host() || (literal_zero && shape->range.lo <= 0)) return host_reshape(b, x, shape, literal_zero);
+  if (shape->range.lo <= 0) {
+    constexpr int64_t kNothingToCopy = -2;  // no size, so that the run fails
+    Value* dims = b.shape(x);
+    std::vector<Part> own;
+    for (int64_t i = 0; i < rank; ++i) own.push_back(i < x->rank() ? Part::element(dims, i) : Part::of(kNothingToCopy));
+    Value* copied = b.cast(list_of(b, own), shape->dtype());
+    shape = b.select(b.binary("equal", shape, b.like(shape, 0)), copied, shape);
+  }
+  return b.reshape(x, shape);
 }
 
 Values reshape(NodeView& n, Build& b) {
@@ -89,8 +83,11 @@ Values reshape(NodeView& n, Build& b) {
   if (x->poison || shape->poison) return {b.function().poison()};
   if (shape->rank() != 1)
     return {n.refuse(Code::rank_mismatch, format("the shape must be a list, got {}", shape->type.to_string()))};
-  if (std::optional<Dims> to = n.dims(1)) return {reshape_known(n, b, x, shape, std::move(*to))};
-  return {reshape_unknown(n, b, x, shape)};
+  const bool literal_zero = n.version() >= 14 && n.flag("allowzero");
+  if (const std::optional<int> rank = n.stated_rank(0)) shape = of_length(b, shape, *rank);
+  if (shape->poison) return {shape};
+  if (std::optional<Dims> to = n.dims(1)) return {reshape_known(n, b, x, shape, std::move(*to), literal_zero)};
+  return {reshape_unknown(n, b, x, shape, literal_zero)};
 }
 
 Values flatten(NodeView& n, Build& b) {
@@ -99,7 +96,6 @@ Values flatten(NodeView& n, Build& b) {
   const int axis = n.axis("axis", 1, x->rank(), true);
   const Dims to{ir::product(Dims(x->dims().begin(), x->dims().begin() + axis)),
                 ir::product(Dims(x->dims().begin() + axis, x->dims().end()))};
-  if (std::any_of(to.begin(), to.end(), is_zero)) return {empty_tensor(b, x, to)};
   if (to[0].known() || to[1].known()) return {b.reshape(x, to)};
   return {b.emit("flatten2d", {{"x", x}, {"axis", axis}})};
 }

@@ -205,6 +205,8 @@ Values scatter_elements(NodeView& n, Build& b) {
 Values scatter_nd(NodeView& n, Build& b) {
   Value *x = n.in(0), *indices = n.in(1), *updates = n.in(2);
   if (x->poison || indices->poison || updates->poison) return {b.function().poison()};
+  // Updates have the dims of indices but the last, and those of x that are not addressed.
+  indices = of_length(b, indices, indices->rank() - 1 + x->rank() - updates->rank());
   indices = wrapped_multi(n, b, indices, x, 0);
   const std::string mode = scatter_mode(n);
   return scattered(n, b, x, updates, mode, [&](Value* d, Value* u) {

@@ -10,6 +10,8 @@ namespace {
 
 constexpr int64_t kMaxEntry = INT32_MAX;
 
+constexpr int64_t kOpen = -1;  // a kernel's size that only a run tells
+
 // kernel, strides, dilations and pads of a node; one entry a spatial dim.
 struct Window {
   int spatial = 0;
@@ -17,6 +19,7 @@ struct Window {
   Ints beyond;  // of a pool: behind the padding, counts for nothing
   std::string auto_pad;
   bool same() const { return auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER"; }
+  bool open() const { return std::find(kernel.begin(), kernel.end(), kOpen) != kernel.end(); }
   int64_t reach(int d) const { return (kernel[d] - 1) * dilation[d] + 1; }
   bool dilated() const {
     return std::any_of(dilation.begin(), dilation.end(), [](int64_t v) { return v != 1; });
@@ -86,6 +89,7 @@ std::optional<Window> read_window(NodeView& n, const Value* x, const Ints& kerne
 // Padding of SAME_* as numbers, where the sizes are known or do not matter (stride 1). False: it depends on the run.
 bool resolve_same(Window& w, const Value* x) {
   if (!w.same()) return true;
+  if (w.open()) return false;
   for (int d = 0; d < w.spatial; ++d) {
     const Dim& in = x->dims()[static_cast<size_t>(d) + 2];
     if (!in.known() && w.stride[d] != 1) return false;
@@ -114,18 +118,23 @@ Padding padding_of(Window& w, const Value* x) {
 
 // ---- convolutions -------------------------------------------------------------------------------------------------
 
-// The kernel's sizes are the weight's; kernel_shape may repeat them.
-Ints kernel_of(NodeView& n, const Value* w) {
-  Ints kernel;
-  for (int d = 2; d < w->rank(); ++d) {
-    if (!w->dim(d).known()) n.refuse(Code::dynamic_shape, "the weight's kernel sizes are not known");
-    kernel.push_back(w->dim(d).value());
-  }
+// The kernel's sizes are the weight's; kernel_shape may repeat them. Where the weight's are not known it tells them,
+// and a run checks it.
+Ints kernel_of(NodeView& n, Build& b, Value*& w) {
+  Dims dims = w->dims();
   if (n.has_attr("kernel_shape")) {
     const std::vector<int64_t> given = n.ints("kernel_shape");
-    if (!std::equal(given.begin(), given.end(), kernel.begin(), kernel.end()))
+    bool same = given.size() + 2 == dims.size();
+    for (size_t d = 0; same && d < given.size(); ++d) {
+      same = given[d] > 0 && !ir::never_equal(dims[d + 2], Dim(given[d]));
+      dims[d + 2] = Dim(given[d]);
+    }
+    if (!same)
       n.refuse(Code::invalid_attribute, format("kernel_shape differs from the weight {}", w->type.to_string()));
+    if (b.ok()) w = b.reshape(w, dims);
   }
+  Ints kernel;
+  for (size_t d = 2; d < dims.size(); ++d) kernel.push_back(dims[d].known() ? dims[d].value() : kOpen);
   return kernel;
 }
 
@@ -143,7 +152,8 @@ Values conv(NodeView& n, Build& b) {
     return {n.refuse(Code::rank_mismatch,
                      format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
   }
-  std::optional<Window> window = read_window(n, x, kernel_of(n, w));
+  const Ints kernel = kernel_of(n, b, w);
+  std::optional<Window> window = read_window(n, x, kernel);
   if (!window) return {b.function().poison()};
   const Padding p = padding_of(*window, x);
   // Older targets take a constant bias only.
@@ -168,6 +178,10 @@ struct Cut {
 std::optional<Cut> cut_of(NodeView& n, const Window& w, int d, const Dim& in, int64_t extra,
                           const std::vector<int64_t>& output_shape) {
   if (output_shape.empty() && !w.same()) return Cut{w.before[d], w.after[d] - extra};
+  if (w.kernel[d] == kOpen) {
+    n.refuse(Code::dynamic_shape, "output_shape and auto_pad need known kernel sizes of the weight");
+    return std::nullopt;
+  }
   // SAME_* gives in * stride, so that the difference does not depend on `in`.
   int64_t surplus = w.reach(d) - w.stride[d];
   if (!output_shape.empty()) {
@@ -190,7 +204,8 @@ Values conv_transpose(NodeView& n, Build& b) {
     return {n.refuse(Code::rank_mismatch,
                      format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
   }
-  const std::optional<Window> window = read_window(n, x, kernel_of(n, w));
+  const Ints kernel = kernel_of(n, b, w);
+  const std::optional<Window> window = read_window(n, x, kernel);
   if (!window) return {b.function().poison()};
   const Ints extra = sizes(n, "output_padding", window->spatial, 0, 0);
   const std::vector<int64_t> output_shape = n.ints("output_shape");

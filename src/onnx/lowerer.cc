@@ -83,6 +83,18 @@ ir::ConstantPtr Lowerer::constant_of(const std::string& name) {
   return at == scopes_.front().values.end() ? nullptr : at->second->constant;
 }
 
+std::optional<int> Lowerer::stated_rank(const std::string& name) const {
+  for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
+    if (scope->graph == nullptr) continue;
+    for (const auto* list : {&scope->graph->outputs, &scope->graph->value_info}) {
+      for (const ValueInfo& v : *list) {
+        if (v.name == name && v.type.has_shape) return static_cast<int>(v.type.dims.size());
+      }
+    }
+  }
+  return outer_rank ? outer_rank(name) : std::nullopt;
+}
+
 // In a Core ML build an int64 output is an int32 value: only where the host program proves that it fits.
 Status Lowerer::check_ranges(const Node& node) {
   if (facts == nullptr || static_cast<size_t>(node.id) >= facts->size()) return {};

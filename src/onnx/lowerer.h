@@ -26,6 +26,9 @@ class Lowerer {
   // The ONNX dtype of a name, where it differs from its value's; invalid where it is the same or not known.
   DType onnx_dtype(const std::string& name) const { return outer_dtype ? outer_dtype(name) : DType::invalid; }
 
+  // The rank of a value that no node has made yet, as the file states it or the host program found it.
+  std::optional<int> stated_rank(const std::string& name) const;
+
   // Lowers one node, all or nothing: on a refusal everything it emitted is dropped and its failure, with node and file
   // filled in, is returned.
   Result<Values> lower(const Node& node);
@@ -37,6 +40,7 @@ class Lowerer {
   std::function<void(const Node&, const Values&, const Diag*)> on_node;
   std::function<ir::ConstantPtr(const std::string&)> outer_constant;
   std::function<DType(const std::string&)> outer_dtype;
+  std::function<std::optional<int>(const std::string&)> outer_rank;
   // The host facts, for the range check of int64 outputs in a Core ML build; null in the host build.
   const std::vector<NodeFacts>* facts = nullptr;
 

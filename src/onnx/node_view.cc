@@ -170,6 +170,10 @@ DType NodeView::dtype(std::string_view attribute, DType fallback) {
   return mapped(t);
 }
 
+std::optional<int> NodeView::stated_rank(int i) const {
+  return lowerer_.stated_rank(node_.outputs[static_cast<size_t>(i)]);
+}
+
 const Graph* NodeView::body(std::string_view attribute) {
   const Attribute* a = typed(attribute, Attribute::Type::graph);
   if (a == nullptr || a->g == nullptr) {

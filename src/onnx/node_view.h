@@ -59,6 +59,8 @@ class NodeView {
   // Outputs.
   int outputs() const { return static_cast<int>(node_.outputs.size()); }
   bool wants(int i) const { return i < outputs() && !node_.outputs[static_cast<size_t>(i)].empty(); }
+  // As the file states it, for results whose rank nothing else tells. A run has to check it.
+  std::optional<int> stated_rank(int i) const;
 
   // Bodies of If and Loop: emitted into the current block, or into a new block of their own.
   const Graph* body(std::string_view attribute);

@@ -38,12 +38,6 @@ Value* list_of(Build& b, const std::vector<Part>& parts) {
   return b.concat(pieces, 0);
 }
 
-Value* reshape_to(Build& b, Value* x, const Dims& dims, std::span<Value* const> hints) {
-  if (x->poison || x->dims() == dims) return x;
-  const auto unknown = std::count_if(dims.begin(), dims.end(), [](const Dim& d) { return !d.known(); });
-  return unknown > 1 ? b.reshape(x, b.dims_value(dims, hints)) : b.reshape(x, dims);
-}
-
 Value* shape_value(Build& b, const Dims& dims, Value* x, Value* shape) {
   Value* own = nullptr;
   std::vector<Part> parts;
@@ -135,9 +129,20 @@ Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis
   return wrapped(b, indices, count);
 }
 
+Value* of_length(Build& b, Value* lists, int64_t length) {
+  if (lists->poison || lists->rank() < 1 || lists->dim(-1).known() || length < 0) return lists;
+  Dims dims = lists->dims();
+  dims.back() = Dim(length);
+  return b.reshape(lists, dims);
+}
+
 Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims) {
   if (indices->poison || x->poison) return b.function().poison();
-  if (indices->rank() < 1 || !indices->dim(-1).known() || indices->dim(-1).value() + batch_dims > x->rank()) {
+  if (indices->rank() >= 1 && !indices->dim(-1).known()) {
+    return n.refuse(Code::dynamic_shape,
+                    format("the length of the lists of indices, {}, is not known", indices->dim(-1).to_string()));
+  }
+  if (indices->rank() < 1 || indices->dim(-1).value() + batch_dims > x->rank()) {
     return n.refuse(Code::shape_mismatch,
                     format("indices {} do not fit {}", indices->type.to_string(), x->type.to_string()));
   }

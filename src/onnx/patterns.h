@@ -21,8 +21,6 @@ Value* list_of(Build& b, const std::vector<Part>& parts);
 // list[from..to) of a rank-1 value.
 Value* sublist(Build& b, Value* list, int64_t from, int64_t to);
 
-// x reshaped to dims whose symbols may come from any of `hints`.
-Value* reshape_to(Build& b, Value* x, const Dims& dims, std::span<Value* const> hints);
 // A rank-1 value that holds dims; the elements of `shape` (which holds the same dims) serve where they can't be
 // computed from x.
 Value* shape_value(Build& b, const Dims& dims, Value* x, Value* shape);
@@ -37,6 +35,9 @@ Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis
 
 // The same for lists of indices (the last dim), entry k along dim batch_dims + k of x.
 Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims);
+
+// Lists of indices whose length is not known, when something else tells it: a run checks that it is `length`.
+Value* of_length(Build& b, Value* lists, int64_t length);
 
 // 0..rank-1 from -rank..rank-1; 0 after a refusal.
 int normal_axis(NodeView& n, int64_t axis, int rank);

@@ -32,16 +32,18 @@ Value* Build::transpose(Value* x, const Ints& perm) {
   return moves ? emit("transpose", {{"x", x}, {"perm", perm}}) : x;
 }
 
-Value* Build::reshape(Value* x, const Dims& dims) {
+Value* Build::reshape(Value* x, const Dims& dims, std::span<Value* const> hints) {
   if (x->poison || x->dims() == dims) return x;
-  const auto unknown = std::count_if(dims.begin(), dims.end(), [](const Dim& d) { return !d.known(); });
-  if (unknown > 1) {
-    Value* hint = x;
-    return reshape(x, dims_value(dims, std::span<Value* const>(&hint, 1)));
-  }
-  std::vector<int64_t> shape;
-  for (const Dim& d : dims) shape.push_back(d.known() ? d.value() : -1);
-  return emit("reshape", {{"x", x}, {"shape", std::move(shape)}});
+  if (std::optional<std::vector<int64_t>> shape = constant_shape(x->dims(), dims))
+    return emit("reshape", {{"x", x}, {"shape", std::move(*shape)}});
+  const Type type = Type::tensor(x->dtype(), dims);
+  if (type.is_static() && ir::product(x->dims()) == Dim(0) && ir::product(dims) == Dim(0))
+    return constant(ir::Constant::of(Tensor(type.dtype, type.shape())));  // nothing is left to compute
+  Value* own[] = {x};
+  Value* shape = dims_value(dims, hints.empty() ? own : hints);
+  const bool zero = std::find(dims.begin(), dims.end(), Dim(0)) != dims.end();
+  if (!target().host() && !zero) return reshape(x, shape);
+  return emit("host_reshape", {{"x", x}, {"shape", shape}, {"allowzero", true}});
 }
 
 }  // namespace graft::ops

@@ -12,6 +12,10 @@ using ir::Dims;
 using ir::Value;
 using ir::Values;
 
+// The shape that MIL's reshape takes for `to` as numbers, -1 for one open dim; nullopt where that would not be exactly
+// `to`: a 0 copies a dim, and -1 takes any size that is left, which is the right one only where the counts are equal.
+std::optional<std::vector<int64_t>> constant_shape(const Dims& from, const Dims& to);
+
 class Build : public ir::Builder {
  public:
   Build(ir::Function& f, ir::BuildTarget target) : Builder(f, ops::table(), target) {}
@@ -38,8 +42,9 @@ class Build : public ir::Builder {
     return axes.empty() ? x : emit("expand_dims", {{"x", x}, {"axes", axes}});
   }
   Value* reshape(Value* x, Value* shape) { return emit("reshape", {{"x", x}, {"shape", shape}}); }
-  // To known or symbolic dims: one unknown dim becomes -1, more are computed at run time from x's own dims.
-  Value* reshape(Value* x, const Dims& dims);
+  // To known or symbolic dims; those that have to be computed are from the dims of `hints`, or of x where none are
+  // given.
+  Value* reshape(Value* x, const Dims& dims, std::span<Value* const> hints = {});
   Value* concat(const Values& values, int64_t axis) {
     return values.size() == 1 ? values[0] : emit("concat", {{"values", values}, {"axis", axis}});
   }

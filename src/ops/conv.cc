@@ -11,16 +11,9 @@ constexpr ir::Domain kDot{.lo = -1, .hi = 1, .tolerance_f32 = 2e-5, .tolerance_f
 
 // ---- inference ----------------------------------------------------------------------------------------------------
 
-// The spatial sizes of the weight: they must be known, the channels need not be.
-Result<Ints> kernel_of(const Call& call) {
+bool kernel_known(const Call& call) {
   const Dims& w = call.in("weight").dims();
-  Ints kernel;
-  for (size_t d = 2; d < w.size(); ++d) {
-    if (!w[d].known())
-      return bad(Code::dynamic_shape, format("weight {} has an unknown kernel size", ir::to_string(w)));
-    kernel.push_back(w[d].value());
-  }
-  return kernel;
+  return ir::all_known(Dims(w.begin() + 2, w.end()));
 }
 
 // x, weight and bias fit together; `outputs` is the number of output channels.
@@ -56,7 +49,9 @@ Result<Window> conv_window(const Call& call) {
   }
   const int64_t groups = call.i("groups");
   if (groups < 1) return bad(Code::value_out_of_range, format("groups {}, takes 1 or more", groups));
-  GRAFT_TRY(const Ints kernel, kernel_of(call));
+  // Kernel sizes that only a run tells are 1 here: what is read then does not depend on them.
+  Ints kernel;
+  for (size_t d = 2; d < w.dims().size(); ++d) kernel.push_back(w.dims()[d].known() ? w.dims()[d].value() : 1);
   return read_window(call, kernel);
 }
 
@@ -65,7 +60,11 @@ Status conv_type(const Call& call, Types& out) {
   const Operand &x = call.in("x"), &w = call.in("weight");
   GRAFT_CHECK(check_operands(call, w.dims()[1] * Dim(call.i("groups")), w.dims()[0]));
   Dims dims{x.dims()[0], w.dims()[0]};
-  GRAFT_CHECK(append_window_dims(window, x.dims(), dims));
+  if (kernel_known(call)) {
+    GRAFT_CHECK(append_window_dims(window, x.dims(), dims));
+  } else {
+    for (int d = 0; d < window.spatial; ++d) dims.push_back(call.fresh({0, INT64_MAX}));
+  }
   out.push_back(Type::tensor(x.dtype(), std::move(dims)));
   return {};
 }
@@ -77,6 +76,10 @@ Status conv_transpose_type(const Call& call, Types& out) {
   GRAFT_CHECK(check_operands(call, w.dims()[0], channels));
   Dims dims{x.dims()[0], channels};
   for (int d = 0; d < window.spatial; ++d) {
+    if (!kernel_known(call)) {
+      dims.push_back(call.fresh({0, INT64_MAX}));
+      continue;
+    }
     dims.push_back(window.transposed_out(d, x.dims()[static_cast<size_t>(d) + 2]));
     if (dims.back().range().hi < 1 && !call.has("output_shape"))
       return bad(Code::shape_mismatch, format("padding leaves nothing of spatial dim {}", d));
@@ -218,8 +221,14 @@ Status conv_transpose_reference(const Call& call, Outputs& out) {
 
 // ---- limits and rows ----------------------------------------------------------------------------------------------
 
+Status kernel_limit(const Call& call) {
+  if (kernel_known(call)) return {};
+  return bad(Code::dynamic_shape, format("weight {} has an unknown kernel size", call.in("weight").type->to_string()));
+}
+
 // A weight that a run computes is taken only without dilation.
 Status dynamic_weight_limit(const Call& call) {
+  GRAFT_CHECK(kernel_limit(call));
   if (call.in("weight").constant) return {};
   for (int64_t d : call.ints("dilations")) {
     if (d != 1)
@@ -259,6 +268,7 @@ constexpr OpDef conv = {.name = "conv",
                         .domain = kDot};
 
 Status conv_transpose_limits(const Call& call) {
+  GRAFT_CHECK(kernel_limit(call));
   if (call.str("pad_type") != "same_lower") return {};
   return bad(Code::unsupported_attribute, "conv_transpose has no pad_type same_lower in Core ML, it has custom");
 }

@@ -133,6 +133,32 @@ ir::ConstantPtr lazy_reshape(const Call& call, const ir::ConstantPtr& x, const T
   return out.shape().product() == x->count() ? ir::Constant::reshape(x, out.shape()) : nullptr;
 }
 
+Result<Dims> with_sizes(const Dims& x, const Dims& sizes) {
+  const auto impossible = [&] {
+    return bad(Code::shape_mismatch, format("cannot reshape {} into {}", ir::to_string(x), ir::to_string(sizes)));
+  };
+  Dims out = sizes;
+  Dim others(1);
+  Dim* open = nullptr;
+  for (Dim& d : out) {
+    if (d == Dim(-1)) {
+      if (open != nullptr)
+        return bad(Code::value_out_of_range, format("shape {} has more than one -1", ir::to_string(sizes)));
+      open = &d;
+    } else if (d.range().hi < 0) {
+      return bad(Code::value_out_of_range, format("shape {} has a negative size", ir::to_string(sizes)));
+    } else {
+      others = others * d;
+    }
+  }
+  if (open != nullptr) {
+    if (others == Dim(0)) return impossible();
+    *open = ir::floor_div(ir::product(x), others);
+  }
+  if (ir::never_equal(ir::product(x), ir::product(out))) return impossible();
+  return out;
+}
+
 Result<Ints> normal_axes(const Ints& axes, int rank) {
   Ints v;
   for (int64_t a : axes) {

@@ -33,6 +33,9 @@ Status check_output(const Call& call, const MutableTensorView& out, const Shape&
 Status copy_reference(const Call& call, Outputs& out);
 ir::ConstantPtr lazy_reshape(const Call& call, const ir::ConstantPtr& x, const Type& out);
 
+// The dims of x under these sizes, of which one may be -1 and takes what is left. Fails where x cannot have them.
+Result<Dims> with_sizes(const Dims& x, const Dims& sizes);
+
 // An axis list, each within -rank..rank-1, no axis twice; sorted.
 Result<Ints> normal_axes(const Ints& axes, int rank);
 // An integer argument of rank 1, if it is there at all.

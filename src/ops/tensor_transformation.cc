@@ -27,42 +27,16 @@ bool has_zero(const Dims& dims) {
   return std::any_of(dims.begin(), dims.end(), [](const Dim& d) { return d == Dim(0); });
 }
 
-tl::unexpected<Diag> bad_reshape(const Dims& x, const Dims& shape) {
-  return bad(Code::shape_mismatch, format("cannot reshape {} into {}", ir::to_string(x), ir::to_string(shape)));
-}
-
-// Zeros copy the dim of x at the same place counted from the right (1 where x has none). A tensor without elements may
-// also be reshaped to a literal zero: that meaning is taken when copying does not give an empty result.
-Dims without_zeros(const Dims& x, const Dims& shape) {
-  Dims out = shape;
-  for (size_t i = 0; i < out.size(); ++i) {
-    if (!(out[i] == Dim(0))) continue;
-    const size_t from_right = out.size() - i;
-    out[i] = from_right > x.size() ? Dim(1) : x[x.size() - from_right];
-  }
-  return has_zero(x) && !has_zero(out) ? shape : out;
-}
-
+// Zeros copy the dim of x at the same place counted from the right (1 where x has none). Core ML has no tensors without
+// elements; here they have no other way to a size of zero, so that a zero is that.
 Result<Dims> reshaped(const Dims& x, const Dims& shape) {
-  Dims out = without_zeros(x, shape), others;
-  int open = -1;
-  for (size_t i = 0; i < out.size(); ++i) {
-    if (out[i] == Dim(-1)) {
-      if (open >= 0)
-        return bad(Code::value_out_of_range, format("shape {} has more than one -1", ir::to_string(shape)));
-      open = static_cast<int>(i);
-    } else if (out[i].range().hi < 0) {
-      return bad(Code::value_out_of_range, format("shape {} has a negative size", ir::to_string(shape)));
-    } else {
-      others.push_back(out[i]);
-    }
+  if (has_zero(x)) return with_sizes(x, shape);
+  Dims sizes = shape;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const size_t from_right = sizes.size() - i;
+    if (sizes[i] == Dim(0)) sizes[i] = from_right > x.size() ? Dim(1) : x[x.size() - from_right];
   }
-  if (open >= 0) {
-    if (has_zero(others)) return bad_reshape(x, shape);
-    out[static_cast<size_t>(open)] = ir::floor_div(ir::product(x), ir::product(others));
-  }
-  if (ir::never_equal(ir::product(x), ir::product(out))) return bad_reshape(x, shape);
-  return out;
+  return with_sizes(x, sizes);
 }
 
 Status reshape_type(const Call& call, Types& out) {
@@ -121,7 +95,7 @@ Status reshape_like_type(const Call& call, Types& out) {
     for (int64_t d = begin; d < end; ++d) dims.push_back(ref[static_cast<size_t>(d)]);
   }
   const Operand& x = call.in("x");
-  if (ir::never_equal(ir::product(x.dims()), ir::product(dims))) return bad_reshape(x.dims(), dims);
+  GRAFT_CHECK(with_sizes(x.dims(), dims));
   out.push_back(Type::tensor(x.dtype(), std::move(dims)));
   return {};
 }

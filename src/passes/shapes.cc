@@ -9,7 +9,7 @@ namespace graft::passes {
 namespace {
 
 bool changes_shape_only(const Op& op) {
-  return op.type() == "reshape" || op.type() == "squeeze" || op.type() == "expand_dims";
+  return op.type() == "reshape" || op.type() == "squeeze" || op.type() == "expand_dims" || op.type() == "host_reshape";
 }
 
 bool full_slice(const Op& op) {
@@ -70,20 +70,8 @@ std::optional<Values> merge_transpose(Rewriter& rewriter, const Op& op) {
   return Values{rewriter.build().transpose(inner->arg("x"), both)};
 }
 
-// As a constant, with -1 for the one open dim; nullopt when more are open. A 0 would mean something else.
-std::optional<std::vector<int64_t>> constant_shape(const ir::Dims& dims) {
-  std::vector<int64_t> shape;
-  int open = 0;
-  for (const ir::Dim& d : dims) {
-    if (d.known() && d.value() == 0) return std::nullopt;
-    open += !d.known();
-    shape.push_back(d.known() ? d.value() : -1);
-  }
-  return open <= 1 ? std::optional(shape) : std::nullopt;
-}
-
 std::optional<Values> reshape_to_type(Rewriter& rewriter, const Op& op, Value* source) {
-  auto shape = constant_shape(op.result()->dims());
+  auto shape = ops::constant_shape(source->dims(), op.result()->dims());
   if (!shape) return std::nullopt;
   Value* y = rewriter.build().emit("reshape", {{"x", source}, {"shape", std::move(*shape)}});
   // The symbols of the old type are in use further on.
@@ -95,6 +83,8 @@ std::optional<Values> merge_reshape(Rewriter& rewriter, const Op& op) {
   const Op* inner = op.arg("x")->producer;
   if (inner == nullptr || !changes_shape_only(*inner)) return std::nullopt;
   Value* source = inner->arg("x");
+  // A run in which the first one is impossible has to fail.
+  if (!ir::always_equal(ir::product(source->dims()), ir::product(op.arg("x")->dims()))) return std::nullopt;
   if (source->type == op.result()->type) return Values{source};
   return reshape_to_type(rewriter, op, source);
 }

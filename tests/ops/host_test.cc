@@ -89,6 +89,38 @@ TEST_F(HostResize, TypesAndErrors) {
   EXPECT_FALSE(resize("linear").in("sizes", i64({4}, {1, 1, 2, 2})).oldest());
 }
 
+OpCall reshape(const Shape& x, const V& shape, bool allowzero = false) {
+  OpCall c("host_reshape");
+  c.in("x", iota(DType::f32, x)).in("shape", i64({static_cast<int64_t>(shape.size())}, shape));
+  if (allowzero) c.flag("allowzero", true);
+  return c;
+}
+
+TEST(HostReshape, ZerosCopyFromTheLeftOrAreSizes) {
+  EXPECT_EQ(reshape({2, 3, 4}, {4, -1}).type(), "tensor<fp32, [4, 6]>");
+  EXPECT_EQ(reshape({2, 3, 4}, {0, 12}).type(), "tensor<fp32, [2, 12]>");
+  EXPECT_EQ(reshape({2, 3, 4}, {0, 0, 2, 2}).type(), "tensor<fp32, [2, 3, 2, 2]>");
+  EXPECT_EQ(reshape({0, 3}, {0, 0}).type(), "tensor<fp32, [0, 3]>");
+  EXPECT_EQ(reshape({0, 3}, {5, 0}, true).described(), "fp32[5, 0]");
+  EXPECT_EQ(reshape({1}, {}).described(), "fp32[]");
+  EXPECT_EQ(reshape({2, 3}, {3, 2}).numbers(), (V{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(reshape({2, 3, 1, 4}, {0, 1, 0, 2}).error(), "cannot reshape [2, 3, 1, 4] into [2, 1, 1, 2]");
+  EXPECT_EQ(reshape({2, 3}, {2, 0}, true).error(), "cannot reshape [2, 3] into [2, 0]");
+  EXPECT_EQ(reshape({0, 3}, {2, 0}).error(), "cannot reshape [0, 3] into [2, 3]");
+  EXPECT_EQ(reshape({2}, {2, 0}).error(), "a 0 at place 1 of shape copies a dim, [2] has none there");
+  EXPECT_EQ(reshape({2, 0}, {0, 0, -1}).error(), "cannot reshape [2, 0] into [2, 0, -1]");
+  EXPECT_EQ(reshape({2, 0}, {0, 0, -1}, true).error(), "cannot reshape [2, 0] into [0, 0, -1]");
+  EXPECT_EQ(reshape({6}, {-1, -1}).error(), "shape [-1, -1] has more than one -1");
+  EXPECT_EQ(reshape({6}, {-2, 3}).error(), "shape [-2, 3] has a negative size");
+  const Dim h = Dim::symbol("h");
+  EXPECT_EQ(OpCall("host_reshape").typed("x", DType::f32, {h, Dim(4)}).in("shape", i64({2}, {0, -1})).type(),
+            "tensor<fp32, [h, 4]>");
+  EXPECT_EQ(OpCall("host_reshape").typed("x", DType::f32, {h}).typed("shape", DType::i64, {Dim(2)}).type(),
+            "tensor<fp32, [?0, ?1]>");
+  EXPECT_EQ(OpCall("host_reshape").typed("x", DType::f32, {h}).typed("shape", DType::i64, {Dim(0)}).type(),
+            "tensor<fp32, []>");
+}
+
 TEST(HostUnique, FlatAndAlongAxis) {
   OpCall rows("host_unique");
   rows.in("x", f32({3, 3}, {2, 1, 1, 2, 1, 1, 0, 5, 5})).in("axis", scalar(0));

@@ -3,6 +3,7 @@
 #include "passes/common_subexpressions.h"
 #include "passes/dead_code.h"
 #include "passes/rewriter.h"
+#include "passes/shapes.h"
 #include "passes/support.h"
 
 namespace graft::passes {
@@ -80,6 +81,22 @@ TEST(CommonSubexpressions, ABranchUsesTheOuterOneNotTheOtherWayRound) {
   EXPECT_EQ(ops_of(d.f), "exp cond [tanh add] [tanh add] tanh add add");
   expect_sound(d.f);
   expect_same(*before, d.f, 0);
+}
+
+// What the first of two reshapes finds out in a run is not found out by the second.
+TEST(MergeReshapes, OnlyWhereEveryRunCanTakeTheFirst) {
+  const ir::Dim n = ir::Dim::symbol("n"), m = ir::Dim::symbol("m");
+  const auto merged = [&](const ir::Dims& x, std::vector<int64_t> first, std::vector<int64_t> second) {
+    Draft d;
+    Value* v = d.f.add_input(ir::Type::tensor(DType::f32, x), "x");
+    v = d.b.emit("reshape", {{"x", v}, {"shape", std::move(first)}});
+    d.output(d.b.emit("reshape", {{"x", v}, {"shape", std::move(second)}}));
+    PassContext c;
+    return *merge_reshapes(d.f, c) == 1;
+  };
+  EXPECT_TRUE(merged({n, ir::Dim(12)}, {-1, 3, 4}, {-1, 4, 3}));
+  EXPECT_FALSE(merged({n, m}, {-1, 6}, {-1, 3}));  // only where n * m is a multiple of 6
+  EXPECT_FALSE(merged({n, m}, {4}, {2, 2}));       // only where it is 4
 }
 
 TEST(JoinCasts, OnlyWhereNothingIsLost) {

@@ -42,6 +42,15 @@ def test_operators_agree_with_onnxruntime(tmp_path, part):
                 assert any(verdicts.get(column) == "pass" for _, verdicts in found), f"{op}: {column} was never judged"
 
 
+# What a run decides may be more than we can do, which is nothing that the model could help.
+@pytest.mark.parametrize("part", range(PARTS))
+def test_open_dims_and_fed_constants_are_right_or_no_fault_of_the_model(tmp_path, part):
+    rows = list(operator_sweep.run_opened(tmp_path, operator_sweep.parts(PARTS)[part]))
+    assert sum(v == "pass" for _, v, _ in rows) > len(rows) / 2
+    bad = [f"{name}: {v}" for name, v, faults in rows if v.startswith("wrong") or (v.startswith("refused") and faults != {"none"})]
+    assert not bad, "\n".join(bad)
+
+
 def test_every_row_has_descriptors():
     rows = json.loads(subprocess.run([GRAFT, "ops", "--json"], capture_output=True, text=True, check=True).stdout)
     table = {row["op"] for row in rows["onnx"] if not row["domain"]}

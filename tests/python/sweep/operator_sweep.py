@@ -3,6 +3,7 @@
     python -m sweep.operator_sweep [REGEX]    from tests/python; prints every case that is not simply right
 """
 import collections
+import dataclasses
 import pathlib
 import re
 import sys
@@ -120,6 +121,32 @@ def run(scratch, wanted):
     answers = driver.run_all({folder: columns.values() for folder, (_, _, columns, _, _) in todo.items()}, scratch)
     return [(case, pathlib.Path(folder).name, verdicts(folder, answers[folder], case, arrays, columns, want), why)
             for folder, (case, arrays, columns, want, why) in todo.items()]
+
+
+def opened(case):
+    """The case with every dim open; and with its constants fed by the run: weights, all. In its newest version."""
+    fed = {"open": case.inputs,
+           "weights": [x.value if isinstance(x, Const) and x.value.dtype.kind == "f" else x for x in case.inputs],
+           "fed": [x.value if isinstance(x, Const) else x for x in case.inputs]}
+    for name, inputs in fed.items():
+        if name == "open" or any(isinstance(x, Const) for x in case.inputs):
+            yield name, dataclasses.replace(case, inputs=inputs, dynamic=True)
+
+
+def run_opened(scratch, ops):
+    """Rows of (name, verdict on the host, faults of its reasons), for cases that onnxruntime runs."""
+    todo = {}
+    for case in CASES:
+        for name, variant in opened(case) if case.op in ops else ():
+            model, arrays = build(variant, case.opsets[-1])
+            folder = pathlib.Path(scratch) / f"{case.name}_{name}"
+            driver.write_case(folder, model, arrays)
+            todo[str(folder)] = (arrays, expected(model, arrays)[0])
+    answers = driver.run_all({folder: ["host"] for folder in todo}, scratch)
+    for folder, (arrays, want) in todo.items():
+        if want is not None:
+            faults = {r["fault"] for r in answers[folder].get("host", {}).get("reasons", ())}
+            yield pathlib.Path(folder).name, driver.verdict(folder, answers[folder], "host", want, tolerance_of(arrays)), faults
 
 
 def verdicts(folder, answer, case, arrays, columns, want):

@@ -33,7 +33,11 @@ namespace fs = std::filesystem;
 using SessionPtr = std::shared_ptr<const session::Session>;
 
 json told(const Diag& d) {
-  return {{"code", info(d.code).name}, {"node", d.node}, {"message", render(d)}, {"remedies", d.remedies}};
+  return {{"code", info(d.code).name},
+          {"fault", name(d.fault())},
+          {"node", d.node},
+          {"message", render(d)},
+          {"remedies", d.remedies}};
 }
 json failed(const Diag& d) { return {{"status", "failed"}, {"reasons", {told(d)}}}; }
 

@@ -1,0 +1,54 @@
+// host_reshape: ONNX's Reshape where only a run knows the sizes. MIL's reshape counts the dim that a 0 copies from the
+// right, and has no tensors without elements, so that a 0 could not be a size.
+#include "ops/host_rows.h"
+#include "ops/moving.h"
+
+namespace graft::ops {
+namespace {
+
+Status reshape_type(const Call& call, Types& out) {
+  const Operand &x = call.in("x"), &shape = call.in("shape");
+  GRAFT_CHECK(check_index_list(call, "shape"));
+  std::optional<Dims> sizes = call.dims("shape");
+  if (!sizes) {
+    const Dim& length = shape.dims()[0];
+    if (!length.known() || length.value() > kMaxRank)
+      return bad(Code::dynamic_shape, "the rank of the result cannot be told: the length of shape is not known");
+    sizes.emplace();
+    for (int64_t i = 0; i < length.value(); ++i) sizes->push_back(call.fresh({0, INT64_MAX}));
+    out.push_back(Type::tensor(x.dtype(), std::move(*sizes)));
+    return {};
+  }
+  for (size_t i = 0; i < sizes->size(); ++i) {
+    if (!((*sizes)[i] == Dim(0)) || call.flag("allowzero")) continue;
+    if (i >= x.dims().size())
+      return bad(Code::shape_mismatch,
+                 format("a 0 at place {} of shape copies a dim, {} has none there", i, ir::to_string(x.dims())));
+    (*sizes)[i] = x.dims()[i];
+  }
+  GRAFT_TRY(Dims dims, with_sizes(x.dims(), *sizes));
+  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  return {};
+}
+
+constexpr Variant kVariants[] = {
+    {Opset::host, "x:T; shape:I; allowzero?:const bool=false",
+     "T={fp16,fp32,fp64,bf16,int8,int16,int32,int64,uint8,uint16,uint32,uint64,bool,string}; I={int32,int64}"}};
+constexpr OpDef host_reshape = {.name = "host_reshape",
+                                .family = "host",
+                                .doc =
+                                    "ONNX Reshape: same elements, new shape; one -1 is computed, 0 copies the dim of x "
+                                    "at that place, or is a size where allowzero says so",
+                                .variants = kVariants,
+                                .host = kMovable,
+                                .infer = reshape_type,
+                                .reference = copy_reference,
+                                .symbolic = symbolic_by_moving,
+                                .range = range_of_inputs,
+                                .lazy = lazy_reshape};
+
+}  // namespace
+
+const OpDef& host_reshape_row() { return host_reshape; }
+
+}  // namespace graft::ops
