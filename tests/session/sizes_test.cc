@@ -80,7 +80,7 @@ void expect_values(const Net& net, const std::vector<Tensor>& inputs, const Shap
   for (size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(y->span<float>()[i], values[i], 1e-5) << "element " << i;
 }
 
-Net reshape(const std::vector<int64_t>& x, const std::vector<int64_t>& shape, bool allowzero = false) {
+Net reshape(const std::vector<test::Size>& x, const std::vector<int64_t>& shape, bool allowzero = false) {
   Names attributes;
   if (allowzero) attributes.push_back(test::int_attribute("allowzero", 1));
   return {.nodes = {test::node("Reshape", {"x", "s"}, {"y"}, attributes)},
@@ -89,7 +89,7 @@ Net reshape(const std::vector<int64_t>& x, const std::vector<int64_t>& shape, bo
           .output = without_shape("y"),
           .opset = 14};
 }
-Net flatten(const std::vector<int64_t>& x, int64_t axis) {
+Net flatten(const std::vector<test::Size>& x, int64_t axis) {
   return {.nodes = {test::node("Flatten", {"x"}, {"y"}, {test::int_attribute("axis", axis)})},
           .initializers = {},
           .inputs = {test::value("x", x)},
@@ -134,7 +134,7 @@ TEST(Sizes, ReshapeOfNothing) {
 
 // The shape is an input: its 0 copies, or is a size where allowzero says so.
 TEST(Sizes, ReshapeToAShapeOfTheRun) {
-  const auto to = [](const std::vector<int64_t>& x, int64_t length, bool allowzero = false) {
+  const auto to = [](const std::vector<test::Size>& x, int64_t length, bool allowzero = false) {
     Net net = reshape(x, {}, allowzero);
     net.initializers.clear();
     net.inputs.push_back(test::value("s", {length}, 7));
