@@ -234,7 +234,7 @@ def resize(g, op):
         return g.node(op, [x, g.parameter(factors, F32)], **attrs)
     roi = g.constant(np.zeros(0, F32), parameter=True) if version == 11 or g.chance(0.3) else None
     if attrs["coordinate_transformation_mode"] == "tf_crop_and_resize":
-        ends = [(0, 1) if d < rank - 2 else sorted(g.data(F32, 2, -0.2, 1.2).tolist()) for d in axes]
+        ends = [(0, 1) if f == 1 else sorted(g.data(F32, 2, -0.2, 1.2).tolist()) for f in factors]  # an axis that stays is not cropped
         roi = g.parameter(np.array(ends).T.reshape(-1), F32)
         attrs["extrapolation_value"] = g.pick([None, 0.5])
     if g.chance(0.5):

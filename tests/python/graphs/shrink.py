@@ -42,7 +42,7 @@ def shrink(made, fails, budget=600):
     progress = len(made.feeds) == 1
     while progress and tries[0] > 0:
         progress = False
-        for steps in (fewer_outputs, fewer_nodes, bypassed_nodes, fixed_dims, plain_attributes, small_dims, plain_numbers):
+        for steps in (fewer_outputs, fewer_nodes, inlined_bodies, bypassed_nodes, fixed_dims, plain_attributes, small_dims, plain_numbers):
             again = True
             while again:  # a step that worked changes what the others may do
                 again = False
@@ -130,6 +130,34 @@ def fewer_nodes(made):
             return swept(model, feed)
         if name not in outputs:
             yield behind
+
+
+def inlined_bodies(made):
+    """In place of an If the nodes of the branch that it takes; else the branch without nodes that it does not need."""
+    known = values_of(made)
+    for at, node in enumerate(made.model.graph.node):
+        if node.op_type != "If" or node.input[0] not in known:
+            continue
+        taken = "then_branch" if known[node.input[0]].array.reshape(-1)[0] else "else_branch"
+
+        def inlined(at=at, taken=taken):
+            model, feed = copy_of(made)
+            nodes = list(model.graph.node)
+            body = next(a.g for a in nodes[at].attribute if a.name == taken)
+            model.graph.initializer.extend(body.initializer)
+            model.graph.sparse_initializer.extend(body.sparse_initializer)
+            ends = [onnx.helper.make_node("Identity", [o.name], [name]) for o, name in zip(body.output, nodes[at].output)]
+            del model.graph.node[:]
+            model.graph.node.extend([*nodes[:at], *body.node, *ends, *nodes[at + 1:]])
+            return swept(model, feed)
+        yield inlined
+        for which, a in enumerate(node.attribute):
+            for drop in range(len(a.g.node)):
+                def without(at=at, which=which, drop=drop):
+                    model, feed = copy_of(made)
+                    del model.graph.node[at].attribute[which].g.node[drop]
+                    return swept(model, feed)
+                yield without
 
 
 def bypassed_nodes(made):
