@@ -56,12 +56,22 @@ graft_session* wrap(std::shared_ptr<const session::Session> session) {
   auto s = std::make_unique<graft_session>();
   for (const engine::Port& p : session->inputs()) s->inputs.push_back(port_of(p));
   for (const engine::Port& p : session->outputs()) s->outputs.push_back(port_of(p));
-  if (const partition::Partition* p = session->partition()) {
-    for (const partition::NodePlan& n : p->nodes) s->nodes.push_back({&n, n.refusal ? render(*n.refusal) : ""});
-  }
   for (const Diag& d : session->findings()) s->findings.push_back(render(d));
   s->session = std::move(session);
   return s.release();
+}
+
+const char* reason_of(const graft_session& s, size_t node) {
+  const partition::Partition& p = *s.session->partition();
+  if (!p.nodes[node].refusal) return "";
+  std::call_once(s.explained, [&] {
+    std::vector<partition::NodePlan> nodes = p.nodes;
+    partition::find_remedies(*p.host, s.session->options().partition, nodes);
+    std::vector<std::string> reasons;
+    for (const partition::NodePlan& n : nodes) reasons.push_back(n.refusal ? render(*n.refusal) : "");
+    s.reasons = std::move(reasons);
+  });
+  return s.reasons[node].c_str();
 }
 
 Status give_port(std::span<const engine::Port> ports, const std::vector<graft_session::Port>& own, size_t index,
@@ -98,15 +108,15 @@ Result<Shape> shape_of(int32_t rank, const int64_t* dims, std::string_view what)
   return shape;
 }
 
-// The place of a named port, or `position` for a null name.
-Result<size_t> place_of(std::span<const engine::Port> ports, const char* name, size_t position, std::string_view what) {
+// The place of a named port, as index_of knows it, or `position` for a null name.
+template <class IndexOf>
+Result<size_t> place_of(std::span<const engine::Port> ports, const IndexOf& index_of, const char* name, size_t position,
+                        std::string_view what) {
   if (name == nullptr) {
     if (position < ports.size()) return position;
     return invalid(format("{} {} has no name, and the model has {} {}s", what, position, ports.size(), what));
   }
-  for (size_t i = 0; i < ports.size(); ++i) {
-    if (ports[i].name == name) return i;
-  }
+  if (const int at = index_of(name); at >= 0) return static_cast<size_t>(at);
   std::vector<std::string_view> names;
   for (const engine::Port& p : ports) names.push_back(p.name);
   return invalid(format("the model has no {} '{}'; it has {}", what, name, join(names, ", ")));
@@ -141,7 +151,8 @@ class Run {
 
   Status take_input(const graft_input* element, size_t position) {
     GRAFT_TRY(const graft_input in, read_struct(element, "an input"));
-    GRAFT_TRY(const size_t at, place_of(session_.all_inputs(), in.name, position, "input"));
+    const auto index_of = [&](const char* name) { return session_.input_index(name); };
+    GRAFT_TRY(const size_t at, place_of(session_.all_inputs(), index_of, in.name, position, "input"));
     const engine::Port& port = session_.all_inputs()[at];
     if (given_[at] != 0) return invalid(format("input '{}' is given twice", port.name));
     given_[at] = 1;
@@ -158,7 +169,8 @@ class Run {
 
   Status take_output(graft_output* element, size_t position) {
     GRAFT_TRY(const graft_output out, read_struct(element, "an output"));
-    GRAFT_TRY(const size_t at, place_of(session_.outputs(), out.name, position, "output"));
+    const auto index_of = [&](const char* name) { return session_.output_index(name); };
+    GRAFT_TRY(const size_t at, place_of(session_.outputs(), index_of, out.name, position, "output"));
     const engine::Port& port = session_.outputs()[at];
     if (wanted_[at] != nullptr) return invalid(format("output '{}' is given twice", port.name));
     wanted_[at] = element;
@@ -361,21 +373,25 @@ graft_error* graft_session_placement(const graft_session* session, graft_placeme
   });
 }
 
-size_t graft_session_node_count(const graft_session* session) { return session == nullptr ? 0 : session->nodes.size(); }
+size_t graft_session_node_count(const graft_session* session) {
+  const graft::partition::Partition* parts = session == nullptr ? nullptr : session->session->partition();
+  return parts == nullptr ? 0 : parts->nodes.size();
+}
 
 graft_error* graft_session_node(const graft_session* session, size_t index, graft_node_info* out) {
   return guarded([&]() -> Status {
     if (session == nullptr) return invalid("session is null");
-    if (index >= session->nodes.size()) return invalid(format("index {} of {}", index, session->nodes.size()));
-    const graft_session::Node& n = session->nodes[index];
+    const size_t count = graft_session_node_count(session);
+    if (index >= count) return invalid(format("index {} of {}", index, count));
+    const graft::partition::NodePlan& n = session->session->partition()->nodes[index];
     graft_node_info info{};
-    info.name = n.plan->node->name.c_str();
-    info.op = n.plan->node->op_type.c_str();
-    info.domain = n.plan->node->domain.c_str();
-    info.where = static_cast<graft_where>(n.plan->where);
-    info.partition = n.plan->piece;
-    info.reason = n.plan->refusal ? code_of(n.plan->refusal->code) : GRAFT_CODE_OK;
-    info.reason_text = n.reason.c_str();
+    info.name = n.node->name.c_str();
+    info.op = n.node->op_type.c_str();
+    info.domain = n.node->domain.c_str();
+    info.where = static_cast<graft_where>(n.where);
+    info.partition = n.piece;
+    info.reason = n.refusal ? code_of(n.refusal->code) : GRAFT_CODE_OK;
+    info.reason_text = reason_of(*session, index);
     return give(info, out);
   });
 }

@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 #include <vector>
@@ -43,14 +44,12 @@ struct graft_session {
     std::vector<std::string> symbol_text;
     std::vector<const char*> symbols;
   };
-  struct Node {
-    const graft::partition::NodePlan* plan = nullptr;
-    std::string reason;
-  };
   std::shared_ptr<const graft::session::Session> session;
   std::vector<Port> inputs, outputs;
-  std::vector<Node> nodes;
   std::vector<std::string> findings;
+  // Why nodes stay on the host, by node. Made at the first question: it is looked for what would change each reason.
+  mutable std::once_flag explained;
+  mutable std::vector<std::string> reasons;
 };
 
 namespace graft::api {

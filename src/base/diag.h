@@ -37,6 +37,7 @@ struct Diag {
   std::string file, node, op, tensor;  // where; empty when not known
   std::vector<std::string> remedies;   // verified changes that would help, ready to print
   std::vector<Diag> inner;             // a body's refusals, or all the reasons behind this one
+  std::vector<int32_t> origin;         // ids of the ONNX nodes it is about, where known: names need not be unique
 
   Fault fault() const { return info(code).fault; }
   // Fill a place that is still empty: outer layers know the file, inner ones the tensor.
@@ -59,6 +60,10 @@ std::string render(const Diag& diag);
 template <class T>
 using Result = tl::expected<T, Diag>;
 using Status = tl::expected<void, Diag>;
+// With every reason instead of the first one.
+using Refusals = std::vector<Diag>;
+template <class T>
+using OrRefusals = tl::expected<T, Refusals>;
 using tl::unexpected;
 
 inline tl::unexpected<Diag> fail(Code code, std::string message) {

@@ -11,7 +11,7 @@ namespace graft::engine {
 struct Executable::Impl {
   Core core;
   std::vector<Port> inputs, outputs;
-  std::vector<std::string_view> symbols;  // of the inputs' dims
+  std::unordered_map<std::string_view, size_t> symbols;  // of the inputs' dims: numbered
   PlanCache plans[3];                     // by manner
 
   Status check_input(size_t i, const TensorView& view, std::span<std::optional<int64_t>> bound) const;
@@ -73,9 +73,7 @@ Result<std::shared_ptr<const Executable>> Executable::load(std::shared_ptr<const
   }
   for (const Port& p : impl->inputs) {
     for (const ir::Dim& d : p.type.dims) {
-      if (const std::string_view s = d.symbol_name();
-          !s.empty() && std::find(impl->symbols.begin(), impl->symbols.end(), s) == impl->symbols.end())
-        impl->symbols.push_back(s);
+      if (const std::string_view s = d.symbol_name(); !s.empty()) impl->symbols.emplace(s, impl->symbols.size());
     }
   }
   impl->core.env = std::move(env);
@@ -110,7 +108,7 @@ Status Executable::Impl::check_shape(size_t i, const Shape& shape, std::span<std
     if (symbol.empty()) continue;  // an expression: checked with all symbols bound
     if (const IntRange r = dim.range(); shape[d] < r.lo || shape[d] > r.hi)
       return wrong(format(" with {} from {} to {}", symbol, r.lo, r.hi));
-    const auto at = static_cast<size_t>(std::find(symbols.begin(), symbols.end(), symbol) - symbols.begin());
+    const size_t at = symbols.at(symbol);
     if (bound[at] && *bound[at] != shape[d])
       return wrong(format(", and another input gave {} the size {}", symbol, *bound[at]));
     bound[at] = shape[d];

@@ -72,15 +72,20 @@ Dim Dim::symbol(std::string_view name, IntRange range) {
   return of_term({Term::Kind::symbol, std::string(name), range, {}});
 }
 
+// What is built the same way gets the same name, and stays equal.
+Dim Dim::unknown(std::string_view built, IntRange range) {
+  return symbol('?' + hash128_hex(std::as_bytes(std::span(built))), range);
+}
+
 Dim Dim::of_term(Term term) {
   size_t size = 1;
   for (const Dim& a : term.args) {
     for (const auto& [t, c] : a.terms_) size += static_cast<size_t>(t->size);
   }
-  if (size > kMaxTerms) {  // what is built the same way gets the same name, and stays equal
+  if (size > kMaxTerms) {
     std::string text = std::to_string(static_cast<int>(term.kind));
     for (const Dim& a : term.args) text += '|' + a.to_string();
-    return symbol('?' + hash128_hex(std::as_bytes(std::span(text))), term.range);
+    return unknown(text, term.range);
   }
   term.size = static_cast<int>(size);
   Dim d;
@@ -112,7 +117,9 @@ Dim operator+(const Dim& a, const Dim& b) {
   Dim r = a;
   r.constant_ = sat_add(r.constant_, b.constant_);
   for (const auto& [term, c] : b.terms_) r.add(term, c);
-  return r;
+  size_t size = 0;
+  for (const auto& part : r.terms_) size += static_cast<size_t>(part.first->size);
+  return size > kMaxTerms ? Dim::unknown(r.to_string(), r.range()) : r;
 }
 
 Dim operator-(const Dim& a, const Dim& b) { return a + b * Dim(-1); }

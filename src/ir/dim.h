@@ -63,6 +63,7 @@ class Dim {
   friend int compare(const Dim& a, const Dim& b);
   friend int compare(const Term& a, const Term& b);
   static Dim of_term(Term term);
+  static Dim unknown(std::string_view built, IntRange range);
   void add(const std::shared_ptr<const Term>& term, int64_t coefficient);
 
   int64_t constant_ = 0;

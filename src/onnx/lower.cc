@@ -1,7 +1,6 @@
 #include "onnx/lower.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/format.h"
 #include "onnx/lowerer.h"
@@ -367,7 +366,7 @@ Result<ir::Opset> PieceLowerer::attempt(const Node& node) const {
   return std::max(b.needed(), outside.needed);
 }
 
-Result<Piece> PieceLowerer::build(std::string name, std::span<const Node* const> nodes,
+OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* const> nodes,
                                   std::span<const std::string> outputs) const {
   Piece piece;
   piece.function = std::make_unique<ir::Function>(std::move(name));
@@ -375,18 +374,18 @@ Result<Piece> PieceLowerer::build(std::string name, std::span<const Node* const>
   fn.default_dims = host_.main().default_dims;
   Build b(fn, target_);
   Outside outside(host_, b, fn);
-  std::set<std::string> made;
-  for (const Node* n : nodes) made.insert(n->outputs.begin(), n->outputs.end());
   Lowerer lowerer(b, [&](const std::string& value) -> Value* { return outside(value); });
   outside.lowerer = &lowerer;
   connect(lowerer, host_);
   lowerer.facts = target_.host() ? nullptr : &host_.nodes;
+  Refusals refusals;
   for (const Node* n : nodes) {
-    if (Result<Values> r = lowerer.lower(*n); !r) return fail(std::move(r).error());
+    if (Result<Values> r = lowerer.lower(*n); !r) refusals.push_back(std::move(r).error());
   }
+  if (!refusals.empty()) return tl::unexpected(std::move(refusals));
   for (const std::string& o : outputs) {
     Value* v = lowerer.value(o);
-    if (b.failure()) return fail(*b.failure());
+    if (b.failure()) return tl::unexpected(Refusals{*b.failure()});
     fn.body.outputs.push_back(v);
     fn.output_names.push_back(o);
     piece.outputs.push_back({o, host_.values.at(o)->type, v->type});

@@ -149,6 +149,7 @@ Result<Values> Lowerer::lower(const Node& node) {
     Diag d = std::move(s).error();
     std::move(d).at_node(node.name, node.op_type);
     d.op = node.op_type;
+    if (d.origin.empty()) d.origin = {node.id};
     b_.rollback(mark);
     if (on_node) on_node(node, {}, &d);
     return fail(std::move(d));

@@ -1,6 +1,7 @@
 #include "onnx/node_view.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/format.h"
 #include "onnx/lowerer.h"
@@ -192,12 +193,12 @@ std::unique_ptr<ir::Block> NodeView::block_of(const Graph& graph, std::span<Valu
   ir::Builder::BlockScope scope(b_, *block);
   block->outputs = lowerer_.lower_body(graph, block_inputs);
   // A block returns results of its own: what is defined around it, or returned already, goes through an identity.
-  for (size_t i = 0; i < block->outputs.size() && b_.ok(); ++i) {
-    Value*& v = block->outputs[i];
-    const bool own = std::any_of(block->ops.begin(), block->ops.end(),
-                                 [&](const std::unique_ptr<ir::Op>& op) { return op.get() == v->producer; });
-    const auto before = block->outputs.begin() + static_cast<std::ptrdiff_t>(i);
-    if (!v->is_constant() && (!own || std::find(block->outputs.begin(), before, v) != before)) v = b_.identity(v);
+  std::unordered_set<const ir::Op*> own;
+  for (const auto& op : block->ops) own.insert(op.get());
+  std::unordered_set<const Value*> returned;
+  for (Value*& v : block->outputs) {
+    if (!v->is_constant() && (!own.contains(v->producer) || !returned.insert(v).second)) v = b_.identity(v);
+    if (!b_.ok()) break;
   }
   return block;
 }

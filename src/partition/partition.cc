@@ -4,13 +4,11 @@
 #include "partition/partition.h"
 
 #include <algorithm>
-#include <set>
 #include <unordered_set>
 
 #include "base/format.h"
 #include "partition/grouping.h"
-#include "partition/remedies.h"
-#include "passes/dead_code.h"
+#include "partition/pieces.h"
 
 namespace graft::partition {
 
@@ -39,28 +37,30 @@ std::vector<Diag> Partition::refusals() const {
 namespace {
 
 using onnx::Node;
+using Names = std::unordered_set<std::string_view>;
 
 // Everything a node reads, its bodies' captures included.
-std::vector<std::string> reads(const Node& n) {
-  std::vector<std::string> names;
-  for (const std::string& i : n.inputs) {
-    if (!i.empty()) names.push_back(i);
+template <class Visit>
+void for_each_read(const Node& n, const Visit& visit) {
+  for (const std::string& name : n.inputs) {
+    if (!name.empty()) visit(name);
   }
-  for (const onnx::Graph* g : n.bodies()) names.insert(names.end(), g->captures.begin(), g->captures.end());
-  return names;
+  for (const onnx::Graph* g : n.bodies()) {
+    for (const std::string& name : g->captures) visit(name);
+  }
 }
 
 class Partitioner {
  public:
   Partitioner(std::shared_ptr<const onnx::HostProgram> host, const Options& options)
-      : options_(options), graph_(host->model->graph) {
+      : options_(options), graph_(host->model->graph), pieces_(*host, options) {
     out_.host = std::move(host);
     for (const Node& n : graph_.nodes) {
       NodePlan plan;
       plan.node = &n;
       out_.nodes.push_back(std::move(plan));
       for (const std::string& o : n.outputs) {
-        if (!o.empty()) producer_[o] = static_cast<int>(out_.nodes.size()) - 1;
+        if (!o.empty()) producer_[o] = out_.nodes.size() - 1;
       }
     }
     for (const onnx::ValueInfo& o : graph_.outputs) graph_outputs_.insert(o.name);
@@ -69,44 +69,49 @@ class Partitioner {
   Result<Partition> run() {
     mark_folded();
     attempt_all();
-    while (group()) {
+    schedule();
+    while (!build_pieces()) {
     }
     settle_host_nodes();
     if (options_.claim) build_host_segments();
     count_flops();
-    if (options_.remedies) find_remedies(*out_.host, options_, newest(), out_.nodes);
+    out_.lowered += pieces_.lowered();
     return std::move(out_);
   }
 
  private:
-  ir::Opset newest() const { return options_.target.value_or(ir::Opset::ios18); }
-
   bool is_constant(const std::string& name) const {
     const auto at = out_.host->values.find(name);
     return at != out_.host->values.end() ? at->second->is_constant() : graph_.find_initializer(name) != nullptr;
+  }
+
+  // The node that makes a value at run time, as a place in out_.nodes; nullopt for constants and graph inputs.
+  std::optional<size_t> maker_of(const std::string& name) const {
+    const auto at = producer_.find(name);
+    return at == producer_.end() || is_constant(name) ? std::nullopt : std::optional(at->second);
   }
 
   // Computed while compiling, or needed by no output.
   void mark_folded() {
     std::vector<bool> live(out_.nodes.size());
     const auto need = [&](const std::string& name) {
-      if (const auto at = producer_.find(name); at != producer_.end() && !is_constant(name))
-        live[static_cast<size_t>(at->second)] = true;
+      if (const auto maker = maker_of(name)) live[*maker] = true;
     };
-    for (const std::string& o : graph_outputs_) need(o);
+    for (const onnx::ValueInfo& o : graph_.outputs) need(o.name);
     for (size_t i = out_.nodes.size(); i-- > 0;) {
-      if (!live[i]) {
+      if (live[i]) {
+        for_each_read(*out_.nodes[i].node, need);
+      } else {
         out_.nodes[i].where = Where::folded;
-        continue;
       }
-      for (const std::string& name : reads(*out_.nodes[i].node)) need(name);
     }
   }
 
   void attempt_all() {
-    const onnx::PieceLowerer lowerer(*out_.host, ir::BuildTarget{newest()});
+    const onnx::PieceLowerer lowerer(*out_.host, ir::BuildTarget{options_.newest()});
     for (NodePlan& n : out_.nodes) {
       if (n.where == Where::folded || !options_.claim) continue;
+      ++out_.lowered;
       Result<ir::Opset> r = lowerer.attempt(*n.node);
       if (r) {
         n.where = Where::coreml;
@@ -118,195 +123,142 @@ class Partitioner {
 
   // ---- grouping ----
 
-  // The scheduled nodes (neither folded), as indices into out_.nodes, and their runs.
-  std::vector<Run> runs() {
-    scheduled_.clear();
+  // The nodes that run at all, as places in out_.nodes, and for each the scheduled ones whose results it reads.
+  void schedule() {
     std::vector<int> position(out_.nodes.size(), -1);
-    std::vector<std::vector<int>> preds;
-    std::vector<bool> claimed;
     for (size_t i = 0; i < out_.nodes.size(); ++i) {
       if (out_.nodes[i].where == Where::folded) continue;
+      std::vector<int>& preds = preds_.emplace_back();
+      for_each_read(*out_.nodes[i].node, [&](const std::string& name) {
+        if (const auto maker = maker_of(name); maker && position[*maker] >= 0) preds.push_back(position[*maker]);
+      });
+      std::sort(preds.begin(), preds.end());
+      preds.erase(std::unique(preds.begin(), preds.end()), preds.end());
       position[i] = static_cast<int>(scheduled_.size());
-      scheduled_.push_back(static_cast<int>(i));
-      claimed.push_back(out_.nodes[i].where == Where::coreml);
-      std::set<int> p;
-      for (const std::string& name : reads(*out_.nodes[i].node)) {
-        const auto at = producer_.find(name);
-        if (at != producer_.end() && !is_constant(name) && position[static_cast<size_t>(at->second)] >= 0)
-          p.insert(position[static_cast<size_t>(at->second)]);
-      }
-      preds.emplace_back(p.begin(), p.end());
+      scheduled_.push_back(i);
     }
-    return alternate_runs(preds, claimed);
   }
 
-  std::vector<const Node*> nodes_of(const Run& run) const {
-    std::vector<const Node*> list;
-    for (int i : run.nodes) list.push_back(out_.nodes[static_cast<size_t>(scheduled_[static_cast<size_t>(i)])].node);
-    return list;
-  }
-
-  // What a run makes that somebody else needs, in the order it is made.
-  std::vector<std::string> outputs_of(const std::vector<const Node*>& nodes,
-                                      const std::set<std::string>& needed_outside) const {
-    std::vector<std::string> list;
-    for (const Node* n : nodes) {
-      for (const std::string& o : n->outputs) {
-        if (!o.empty() && needed_outside.contains(o) && !is_constant(o)) list.push_back(o);
-      }
+  std::vector<Segment> group() const {
+    std::vector<bool> claimed;
+    for (size_t i : scheduled_) claimed.push_back(out_.nodes[i].where == Where::coreml);
+    std::vector<Segment> segments;
+    for (const Run& run : alternate_runs(preds_, claimed)) {
+      Segment& s = segments.emplace_back();
+      s.coreml = run.claimed;
+      for (int i : run.nodes) s.nodes.push_back(out_.nodes[scheduled_[static_cast<size_t>(i)]].node);
     }
-    return list;
+    return segments;
   }
 
-  std::set<std::string> needed_by_others(const std::vector<Run>& all, size_t self) const {
-    std::set<std::string> names = graph_outputs_;
-    for (size_t r = 0; r < all.size(); ++r) {
-      if (r == self) continue;
-      for (const Node* n : nodes_of(all[r])) {
-        for (std::string& name : reads(*n)) names.insert(std::move(name));
-      }
+  // The values that leave the segment in which they are made, or the graph.
+  Names crossing(const std::vector<Segment>& segments) const {
+    std::vector<size_t> segment_of(out_.nodes.size());
+    for (size_t s = 0; s < segments.size(); ++s) {
+      for (const Node* n : segments[s].nodes) segment_of[index_of(*n)] = s;
+    }
+    Names names = graph_outputs_;
+    for (size_t i : scheduled_) {
+      for_each_read(*out_.nodes[i].node, [&](const std::string& name) {
+        if (const auto maker = maker_of(name); maker && segment_of[*maker] != segment_of[i]) names.insert(name);
+      });
     }
     return names;
   }
 
-  // One try at the whole grouping; true when some claim was taken back and everything has to be grouped again.
-  bool group() {
-    out_.segments.clear();
-    out_.findings.clear();
-    const std::vector<Run> all = runs();
-    std::vector<onnx::Piece> pieces(all.size());
-    ir::Opset needed = ir::Opset::ios15;
-    const onnx::PieceLowerer lowerer(*out_.host, ir::BuildTarget{newest()});
-    for (size_t r = 0; r < all.size(); ++r) {
-      if (!all[r].claimed) continue;
-      const std::vector<const Node*> nodes = nodes_of(all[r]);
-      std::vector<std::string> outputs = outputs_of(nodes, needed_by_others(all, r));
-      if (all.size() == 1) add_loose_outputs(outputs);
-      Result<onnx::Piece> piece = lowerer.build("main", nodes, outputs);
-      if (!piece) return take_back(nodes, std::move(piece).error());
-      needed = std::max(needed, piece->needed);
-      pieces[r] = std::move(*piece);
-    }
-    const ir::Opset target = options_.target.value_or(needed);
-    int index = 0;
-    for (size_t r = 0; r < all.size(); ++r) {
-      Segment s;
-      s.coreml = all[r].claimed;
-      s.nodes = nodes_of(all[r]);
-      if (s.coreml) {
-        if (Status ok = finish(std::move(pieces[r]), target, s); !ok) return take_back(s.nodes, std::move(ok).error());
-        const double gain = gain_us(*s.program->main(), options_.cost);
-        if (options_.drop_unprofitable && all.size() > 1 && gain < 0) return drop(s.nodes, gain);
-        for (const Node* n : s.nodes) out_.nodes[index_of(*n)].piece = index;
-        ++index;
+  // What the nodes make of these names, in the order it is made.
+  std::vector<std::string> outputs_of(const Nodes& nodes, const Names& names) const {
+    std::vector<std::string> list;
+    for (const Node* n : nodes) {
+      for (const std::string& o : n->outputs) {
+        if (!o.empty() && names.contains(o) && !is_constant(o)) list.push_back(o);
       }
-      out_.segments.push_back(std::move(s));
     }
-    out_.pieces = index;
-    if (index > 0) out_.target = target;
-    return false;
+    return list;
   }
 
-  // Graph outputs that no scheduled node makes: constants and graph inputs passed through.
-  void add_loose_outputs(std::vector<std::string>& outputs) const {
-    for (const onnx::ValueInfo& o : graph_.outputs) {
-      if (std::find(outputs.begin(), outputs.end(), o.name) == outputs.end()) outputs.push_back(o.name);
+  // Groups the claims and builds their pieces. False when claims were taken back: what is left is to be grouped again.
+  // Giving up a whole piece changes no other, so that few rounds do.
+  bool build_pieces() {
+    std::vector<Segment> segments = group();
+    const bool whole = segments.size() == 1;
+    const Names names = crossing(segments);
+    std::vector<std::vector<std::string>> outputs(segments.size());
+    std::vector<ir::Opset> needs(segments.size());
+    std::map<ir::Opset, int> needed;  // by how many pieces
+    bool kept = true, dropped = false;
+    for (size_t s = 0; s < segments.size(); ++s) {
+      if (!segments[s].coreml) continue;
+      if (whole) {  // with outputs that no node makes, constants and inputs passed on, in the model's order
+        for (const onnx::ValueInfo& o : graph_.outputs) outputs[s].push_back(o.name);
+      } else {
+        outputs[s] = outputs_of(segments[s].nodes, names);
+      }
+      if (const auto opset = pieces_.lower(segments[s].nodes, outputs[s])) {
+        ++needed[needs[s] = *opset];
+      } else {
+        take_back(segments[s].nodes, opset.error());
+        kept = false;
+      }
     }
-    // The interface keeps the model's order.
-    std::vector<std::string> ordered;
-    for (const onnx::ValueInfo& o : graph_.outputs) ordered.push_back(o.name);
-    outputs = std::move(ordered);
-  }
-
-  Status finish(onnx::Piece piece, ir::Opset target, Segment& s) {
-    passes::PassContext context;
-    context.target = ir::BuildTarget{target};
-    passes::CoremlPassOptions options;
-    options.target = target;
-    options.precision = options_.precision;
-    keep_model_order(piece);
-    GRAFT_TRY([[maybe_unused]] const int dead, passes::dead_code(*piece.function, context));
-    drop_unread(piece);
-    GRAFT_TRY([[maybe_unused]] const auto changes, passes::run_coreml_pipeline(*piece.function, options, context));
-    s.program = std::make_shared<ir::Program>();
-    s.program->metadata = out_.host->program->metadata;
-    s.opset = target;
-    adopt_types(*piece.function, piece.inputs, piece.outputs);
-    s.inputs = std::move(piece.inputs);
-    s.outputs = std::move(piece.outputs);
-    s.program->functions.push_back(std::move(piece.function));
-    for (Diag& d : context.findings) out_.findings.push_back(std::move(d));
-    GRAFT_TRY([[maybe_unused]] const ir::Opset needed, passes::needed_opset(*s.program->main(), target));
-    return {};
-  }
-
-  // Inputs appear in the order in which nodes first read them; a piece that takes all of the model's takes them in the
-  // model's order.
-  void keep_model_order(onnx::Piece& piece) const {
-    std::map<std::string, int> order;
-    for (const onnx::ValueInfo& v : graph_.inputs) order.emplace(v.name, static_cast<int>(order.size()));
-    for (const onnx::Border& b : piece.inputs) {
-      if (!order.contains(b.name)) return;
-    }
-    const auto before = [&](const auto& a, const auto& b) { return order.at(a.name) < order.at(b.name); };
-    std::sort(piece.inputs.begin(), piece.inputs.end(), before);
-    std::sort(piece.function->inputs.begin(), piece.function->inputs.end(),
-              [&](const ir::Value* a, const ir::Value* b) { return before(*a, *b); });
-  }
-
-  // What was only asked for its size, which is known: unless the model's own caller feeds it, nobody has to.
-  void drop_unread(onnx::Piece& piece) const {
-    const auto uses = ir::count_uses(piece.function->body);
-    const auto unread = [&](const std::string& name) {
-      const auto& inputs = out_.host->main().inputs;
-      if (std::any_of(inputs.begin(), inputs.end(), [&](const ir::Value* v) { return v->name == name; })) return false;
-      const auto& own = piece.function->inputs;
-      return std::any_of(own.begin(), own.end(),
-                         [&](const ir::Value* v) { return v->name == name && !uses.contains(v); });
+    if (!kept) return false;
+    const auto target_of = [&] {
+      return options_.target.value_or(needed.empty() ? ir::Opset::ios15 : needed.rbegin()->first);
     };
-    std::erase_if(piece.inputs, [&](const onnx::Border& b) { return unread(b.name); });
-    std::erase_if(piece.function->inputs, [&](const ir::Value* v) { return unread(v->name); });
+    const ir::Opset target = target_of();
+    std::vector<Pieces::Finished*> finished(segments.size());
+    for (size_t s = 0; s < segments.size(); ++s) {
+      if (!segments[s].coreml) continue;
+      const auto piece = pieces_.finish(segments[s].nodes, outputs[s], target);
+      if (!piece) {
+        take_back(segments[s].nodes, piece.error());
+        kept = false;
+        continue;
+      }
+      finished[s] = *piece;
+      if (!kept || !options_.drop_unprofitable || whole || finished[s]->gain_us >= 0) continue;
+      drop(segments[s].nodes, finished[s]->gain_us);
+      dropped = true;
+      if (--needed[needs[s]] == 0) needed.erase(needs[s]);
+      if (target_of() != target) return false;  // another target, other gains
+    }
+    if (!kept || dropped) return false;
+    adopt(std::move(segments), finished);
+    if (out_.pieces > 0) out_.target = target;
+    return true;
   }
 
-  // After the passes: the types the function really has.
-  static void adopt_types(const ir::Function& fn, std::vector<onnx::Border>& inputs,
-                          std::vector<onnx::Border>& outputs) {
-    for (onnx::Border& b : inputs) {
-      for (const ir::Value* v : fn.inputs) {
-        if (v->name == b.name) b.type = v->type;
-      }
+  void adopt(std::vector<Segment> segments, const std::vector<Pieces::Finished*>& finished) {
+    out_.segments = std::move(segments);
+    for (size_t s = 0; s < out_.segments.size(); ++s) {
+      if (finished[s] == nullptr) continue;
+      for (const Node* n : out_.segments[s].nodes) out_.nodes[index_of(*n)].piece = out_.pieces;
+      out_.segments[s] = std::move(finished[s]->segment);
+      out_.segments[s].program->metadata = out_.host->program->metadata;
+      std::move(finished[s]->findings.begin(), finished[s]->findings.end(), std::back_inserter(out_.findings));
+      ++out_.pieces;
     }
-    for (size_t i = 0; i < outputs.size(); ++i) outputs[i].type = fn.body.outputs[i]->type;
   }
 
   size_t index_of(const Node& n) const { return static_cast<size_t>(&n - graph_.nodes.data()); }
 
-  // A claim that could not be kept: the node the reason names goes to the host, or all when it names none of them.
-  bool take_back(const std::vector<const Node*>& nodes, Diag reason) {
-    bool found = false;
-    for (const Node* n : nodes) {
-      if (n->name == reason.node && !reason.node.empty()) found = true;
-    }
-    for (const Node* n : nodes) {
-      if (found && n->name != reason.node) continue;
+  // A claim that could not be kept.
+  void take_back(const Nodes& nodes, const Refusals& refusals) {
+    for (auto& [node, reasons] : blamed(nodes, refusals)) {
       Diag d;
       d.code = Code::claimed_late_refusal;
       d.message = "its piece could not be built";
-      d.inner.push_back(reason);
-      to_host(*n, std::move(d));
+      d.inner = std::move(reasons);
+      to_host(*node, std::move(d));
     }
-    return true;
   }
 
-  bool drop(const std::vector<const Node*>& nodes, double gain) {
-    for (const Node* n : nodes) {
-      Diag d;
-      d.code = Code::not_worth_it;
-      d.message = format("a piece of {} node{} would cost {:.0f} us more than it saves ({})", nodes.size(),
-                         nodes.size() == 1 ? "" : "s", -gain, options_.cost.to_string());
-      to_host(*n, std::move(d));
-    }
-    return true;
+  void drop(const Nodes& nodes, double gain) {
+    Diag d;
+    d.code = Code::not_worth_it;
+    d.message = format("a piece of {} node{} would cost {:.0f} us more than it saves ({})", nodes.size(),
+                       nodes.size() == 1 ? "" : "s", -gain, options_.cost.to_string());
+    for (const Node* n : nodes) to_host(*n, d);
   }
 
   void to_host(const Node& n, Diag reason) {
@@ -320,37 +272,37 @@ class Partitioner {
   // With the pieces final, host nodes whose results nobody reads any more (shapes that became constants) are folded,
   // and so are claimed nodes that left no operator behind.
   void settle_host_nodes() {
-    std::unordered_set<std::string> needed(graph_outputs_.begin(), graph_outputs_.end());
+    Names needed = graph_outputs_;
     for (size_t r = out_.segments.size(); r-- > 0;) {
       Segment& s = out_.segments[r];
       if (s.coreml) {
         for (const onnx::Border& b : s.inputs) needed.insert(b.name);
-        std::set<int32_t> ids;
+        std::unordered_set<int32_t> ids;
         ir::visit_ops(s.program->main()->body, [&](ir::Op& op) { ids.insert(op.origin.begin(), op.origin.end()); });
         for (const Node* n : s.nodes) {
           if (!ids.contains(n->id)) out_.nodes[index_of(*n)].where = Where::folded;
         }
         continue;
       }
-      std::vector<const Node*> kept;
+      Nodes kept;
       for (size_t i = s.nodes.size(); i-- > 0;) {
         const Node* n = s.nodes[i];
-        const bool live =
-            std::any_of(n->outputs.begin(), n->outputs.end(), [&](const std::string& o) { return needed.contains(o); });
-        if (!live) {
+        if (std::any_of(n->outputs.begin(), n->outputs.end(), [&](const std::string& o) { return needed.contains(o); })) {
+          for_each_read(*n, [&](const std::string& name) { needed.insert(name); });
+          kept.push_back(n);
+        } else {
           out_.nodes[index_of(*n)].where = Where::folded;
-          continue;
         }
-        for (std::string& name : reads(*n)) needed.insert(std::move(name));
-        kept.insert(kept.begin(), n);
       }
+      std::reverse(kept.begin(), kept.end());
       s.nodes = std::move(kept);
     }
     std::erase_if(out_.segments, [](const Segment& s) { return !s.coreml && s.nodes.empty(); });
   }
 
-  void build_host_segments() {
-    std::set<std::string> yielded, made;
+  // Graph outputs that no segment yields: constants and inputs passed on. The last segment yields them.
+  std::vector<std::string> loose_outputs() const {
+    Names yielded, made;
     for (const Segment& s : out_.segments) {
       for (const onnx::Border& b : s.outputs) yielded.insert(b.name);
       for (const Node* n : s.nodes) made.insert(n->outputs.begin(), n->outputs.end());
@@ -359,29 +311,36 @@ class Partitioner {
     for (const onnx::ValueInfo& o : graph_.outputs) {
       if (!yielded.contains(o.name) && (!made.contains(o.name) || is_constant(o.name))) loose.push_back(o.name);
     }
+    return loose;
+  }
+
+  void build_host_segments() {
+    const std::vector<std::string> loose = loose_outputs();
     if (!loose.empty() && (out_.segments.empty() || out_.segments.back().coreml)) out_.segments.emplace_back();
     const onnx::PieceLowerer lowerer(*out_.host, {});
-    for (size_t r = 0; r < out_.segments.size(); ++r) {
+    Names needed = graph_outputs_;  // by what comes after
+    for (size_t r = out_.segments.size(); r-- > 0;) {
       Segment& s = out_.segments[r];
-      if (s.coreml) continue;
-      std::set<std::string> needed = graph_outputs_;
-      for (size_t other = r + 1; other < out_.segments.size(); ++other) {
-        for (const onnx::Border& b : out_.segments[other].inputs) needed.insert(b.name);
-        if (out_.segments[other].coreml) continue;
-        for (const Node* n : out_.segments[other].nodes) {
-          for (std::string& name : reads(*n)) needed.insert(std::move(name));
-        }
+      if (!s.coreml) {
+        std::vector<std::string> outputs = outputs_of(s.nodes, needed);
+        if (r + 1 == out_.segments.size()) outputs.insert(outputs.end(), loose.begin(), loose.end());
+        build_host_segment(lowerer, outputs, s);
       }
-      std::vector<std::string> outputs = outputs_of(s.nodes, needed);
-      if (r + 1 == out_.segments.size()) outputs.insert(outputs.end(), loose.begin(), loose.end());
-      // A node without a lowering leaves the segment without a program; running the model reports host->problems.
-      Result<onnx::Piece> piece = lowerer.build("main", s.nodes, outputs);
-      if (!piece) continue;
-      s.program = std::make_shared<ir::Program>();
-      s.inputs = std::move(piece->inputs);
-      s.outputs = std::move(piece->outputs);
-      s.program->functions.push_back(std::move(piece->function));
+      for (const onnx::Border& b : s.inputs) needed.insert(b.name);
+      if (s.coreml) continue;
+      for (const Node* n : s.nodes) for_each_read(*n, [&](const std::string& name) { needed.insert(name); });
     }
+  }
+
+  void build_host_segment(const onnx::PieceLowerer& lowerer, const std::vector<std::string>& outputs, Segment& s) {
+    out_.lowered += static_cast<int64_t>(s.nodes.size());
+    OrRefusals<onnx::Piece> piece = lowerer.build("main", s.nodes, outputs);
+    // A node without a lowering leaves the segment without a program; running the model reports host->problems.
+    if (!piece) return;
+    s.program = std::make_shared<ir::Program>();
+    s.inputs = std::move(piece->inputs);
+    s.outputs = std::move(piece->outputs);
+    s.program->functions.push_back(std::move(piece->function));
   }
 
   void count_flops() {
@@ -401,9 +360,11 @@ class Partitioner {
   const Options& options_;
   const onnx::Graph& graph_;
   Partition out_;
-  std::unordered_map<std::string, int> producer_;
-  std::set<std::string> graph_outputs_;
-  std::vector<int> scheduled_;
+  std::unordered_map<std::string_view, size_t> producer_;  // places in out_.nodes
+  Names graph_outputs_;
+  std::vector<size_t> scheduled_;       // places in out_.nodes
+  std::vector<std::vector<int>> preds_;  // by scheduled node: places in scheduled_
+  Pieces pieces_;
 };
 
 }  // namespace

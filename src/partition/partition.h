@@ -21,8 +21,8 @@ struct Options {
   // false: everything stays on the host (device cpu), which runs host->program: the segment gets no program of its own
   bool claim = true;
   bool drop_unprofitable = true;  // pieces that the cost model says do not pay
-  bool remedies = true;           // look for what would change each refusal (costs further attempts)
   CostModel cost;
+  ir::Opset newest() const { return target.value_or(ir::Opset::ios18); }  // that anything may need
 };
 
 enum class Where : uint8_t {
@@ -56,6 +56,7 @@ struct Partition {
   std::optional<ir::Opset> target;  // of the pieces; unset when there is none
   double flops_total = 0, flops_claimed = 0;
   int pieces = 0;
+  int64_t lowered = 0;  // nodes lowered, in attempts and in pieces, those given up included: what partitioning cost
   int count(Where where) const;
   bool whole() const { return pieces == 1 && segments.size() == 1; }  // the whole graph is one Core ML piece
   std::vector<Diag> refusals() const;                                 // one for each host node, in order
@@ -63,5 +64,10 @@ struct Partition {
 
 // Errors are only those that make partitioning itself impossible; everything else is a refusal in the result.
 Result<Partition> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options);
+
+// Looks for what would change the refusals of host nodes (a later target, fixed shapes, a constant input) and adds what
+// does to their remedies. By attempts, which may lower the whole graph dozens of times: for reports, when they are asked
+// for.
+void find_remedies(const onnx::HostProgram& host, const Options& options, std::vector<NodePlan>& nodes);
 
 }  // namespace graft::partition

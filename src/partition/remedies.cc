@@ -1,10 +1,11 @@
-#include "partition/remedies.h"
-
+// What would change a refusal, found by attempting again; only what succeeds is printed.
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <unordered_set>
 
 #include "base/format.h"
+#include "partition/partition.h"
 
 namespace graft::partition {
 namespace {
@@ -64,7 +65,8 @@ std::optional<std::string> fixed_shapes(const onnx::HostProgram& host, int64_t s
     options.shapes[input.name] = std::move(specs);
     text += format("{}{}:{}", text.empty() ? "" : ",", input.name, shape);
   }
-  if (!open) return std::nullopt;
+  constexpr size_t kLongest = 4096;  // it is printed with every refusal that it helps
+  if (!open || text.size() > kLongest) return std::nullopt;
   return shell_word(text);
 }
 
@@ -102,19 +104,21 @@ ir::ConstantPtr filled(DType dtype, const Shape& shape, double with) {
 // were an initializer? Which value is not known here: all zeros are tried, and all ones (a count of zero may be
 // illegal).
 void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, std::vector<NodePlan>& nodes) {
-  std::vector<NodePlan*> left;  // the host may want the constant as well
+  std::unordered_map<std::string_view, std::vector<NodePlan*>> readers;  // the host may want the constant as well
   for (NodePlan& n : nodes) {
-    if (n.where == Where::host && n.refusal && n.refusal->code == Code::needs_constant) left.push_back(&n);
+    if (n.where != Where::host || !n.refusal || n.refusal->code != Code::needs_constant) continue;
+    for (const std::string& name : n.node->inputs) readers[name].push_back(&n);
   }
+  std::unordered_set<const NodePlan*> helped;
   constexpr int64_t kLargest = 64;  // elements: parameters are small
   int inputs_left = 16;             // each is a lowering of the whole graph, twice
   for (const onnx::ValueInfo& input : host.model->graph.inputs) {
-    const auto reads = [&](const NodePlan* n) {
-      return std::find(n->node->inputs.begin(), n->node->inputs.end(), input.name) != n->node->inputs.end();
-    };
+    const auto at = readers.find(input.name);
+    if (at == readers.end()) continue;
+    std::vector<NodePlan*>& left = at->second;
+    std::erase_if(left, [&](const NodePlan* n) { return helped.contains(n); });
     const ir::Type& type = host.values.at(input.name)->type;
-    if (std::none_of(left.begin(), left.end(), reads) || !type.is_static() || type.dtype == DType::string ||
-        checked_count(type.shape()) > kLargest)
+    if (left.empty() || !type.is_static() || type.dtype == DType::string || checked_count(type.shape()) > kLargest)
       continue;
     if (inputs_left-- == 0) return;
     for (const double value : {0.0, 1.0}) {
@@ -124,8 +128,10 @@ void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, std::v
       if (!fixed || fixed->problems.size() > host.problems.size()) continue;
       const onnx::PieceLowerer lowerer(*fixed, ir::BuildTarget{newest});
       std::erase_if(left, [&](NodePlan* n) {
-        if (!reads(n) || !lowerer.attempt(*n->node)) return false;
+        if (helped.contains(n)) return true;
+        if (!lowerer.attempt(*n->node)) return false;
         n->refusal->remedies.push_back(format("make the input '{}' an initializer", input.name));
+        helped.insert(n);
         return true;
       });
     }
@@ -134,12 +140,11 @@ void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, std::v
 
 }  // namespace
 
-void find_remedies(const onnx::HostProgram& host, const Options& options, ir::Opset newest,
-                   std::vector<NodePlan>& nodes) {
+void find_remedies(const onnx::HostProgram& host, const Options& options, std::vector<NodePlan>& nodes) {
   if (!options.claim) return;
-  try_later_targets(host, newest, nodes);
-  try_fixed_shapes(host, newest, nodes);
-  try_constant_inputs(host, newest, nodes);
+  try_later_targets(host, options.newest(), nodes);
+  try_fixed_shapes(host, options.newest(), nodes);
+  try_constant_inputs(host, options.newest(), nodes);
 }
 
 }  // namespace graft::partition

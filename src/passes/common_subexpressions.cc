@@ -21,8 +21,9 @@ class Expressions {
     }
     if (!op.blocks.empty() || op.row->def->effects != ir::Effects::none) return std::nullopt;
     std::vector<Entry>& candidates = seen_[{op.row, op.args}];
+    std::erase_if(candidates, [&](const Entry& e) { return !rewriter_->visible(e.block); });  // its block is done
     for (const Entry& e : candidates) {
-      if (rewriter_->visible(e.block) && same_types(e.op->results, op.results)) return e.op->results;
+      if (same_types(e.op->results, op.results)) return e.op->results;
     }
     candidates.push_back({&op, &rewriter_->block()});
     return std::nullopt;

@@ -13,6 +13,7 @@ namespace {
 using ir::Function;
 using ir::Op;
 using ir::Value;
+using Ops = std::vector<std::unique_ptr<Op>>;
 
 DType port_dtype(DType t, bool fp16_io) {
   switch (t) {
@@ -28,11 +29,12 @@ bool exists_at_run_time(DType t) {
   return t != DType::i64 && t != DType::u64 && t != DType::u32 && t != DType::f64 && t != DType::bf16;
 }
 
-tl::unexpected<Diag> refuse(const Value& v, std::string_view what, std::string_view port) {
+tl::unexpected<Diag> refuse(const Value& v, std::string_view what, std::string_view port, ir::Provenance origin) {
   Diag d;
   d.code = Code::unsupported_dtype;
   d.tensor = std::string(port);
   d.message = format("the {} is {}, which Core ML programs cannot compute with", what, name(v.dtype()));
+  d.origin = std::move(origin);
   return fail(std::move(d));
 }
 
@@ -49,7 +51,7 @@ class Interface {
 
  private:
   Status inputs() {
-    std::vector<std::unique_ptr<Op>> rest;
+    Ops rest;
     rest.swap(f_.body.ops);  // the casts come first
     std::unordered_map<Value*, Value*> inside;
     Status status;
@@ -62,12 +64,12 @@ class Interface {
     return status;
   }
 
-  Status input(Value* v, const std::vector<std::unique_ptr<Op>>& rest, std::unordered_map<Value*, Value*>& inside) {
+  Status input(Value* v, const Ops& rest, std::unordered_map<Value*, Value*>& inside) {
     if (!v->type.is_tensor()) return {};
     const DType from = v->dtype(), to = port_dtype(from, fp16_io_);
-    if (to == DType::invalid) return refuse(*v, "input", v->name);
+    const bool impossible = to == DType::invalid || (!exists_at_run_time(from) && more_than_cast(rest).contains(v));
+    if (impossible) return refuse(*v, "input", v->name, readers(v, rest));
     if (to != from) {
-      if (!exists_at_run_time(from) && !only_cast(v, rest)) return refuse(*v, "input", v->name);
       v->type.dtype = to;
       v->range = {std::max(v->range.lo, int_range(to).lo), std::min(v->range.hi, int_range(to).hi)};
       changes_.push_back({true, v->name, from, to});
@@ -82,19 +84,41 @@ class Interface {
     return {};
   }
 
-  bool only_cast(const Value* v, const std::vector<std::unique_ptr<Op>>& rest) const {
-    bool ok = std::find(f_.body.outputs.begin(), f_.body.outputs.end(), v) == f_.body.outputs.end();
-    const std::function<void(const Op&)> look = [&](const Op& op) {
-      for (const auto& arg : op.args) {
-        if (op.type() != "cast" && std::find(arg.begin(), arg.end(), v) != arg.end()) ok = false;
-      }
-      for (const auto& b : op.blocks) {
-        ok = ok && std::find(b->outputs.begin(), b->outputs.end(), v) == b->outputs.end();
-        for (const auto& inner : b->ops) look(*inner);
+  // The values that something else than a cast reads.
+  const std::unordered_set<const Value*>& more_than_cast(const Ops& rest) {
+    if (more_than_cast_) return *more_than_cast_;
+    auto& values = more_than_cast_.emplace(f_.body.outputs.begin(), f_.body.outputs.end());
+    const std::function<void(const Ops&)> look = [&](const Ops& ops) {
+      for (const auto& op : ops) {
+        for (const auto& arg : op->args) {
+          if (op->type() != "cast") values.insert(arg.begin(), arg.end());
+        }
+        for (const auto& b : op->blocks) {
+          values.insert(b->outputs.begin(), b->outputs.end());
+          look(b->ops);
+        }
       }
     };
-    for (const auto& op : rest) look(*op);
-    return ok;
+    look(rest);
+    return values;
+  }
+
+  // The nodes whose operators read v, those that own a body in which one does included.
+  static ir::Provenance readers(const Value* v, const Ops& rest) {
+    ir::Provenance nodes;
+    const std::function<void(const Ops&)> look = [&](const Ops& ops) {
+      for (const auto& op : ops) {
+        for (const auto& arg : op->args) {
+          if (std::find(arg.begin(), arg.end(), v) != arg.end()) ir::merge(nodes, op->origin);
+        }
+        for (const auto& b : op->blocks) {
+          if (std::find(b->outputs.begin(), b->outputs.end(), v) != b->outputs.end()) ir::merge(nodes, op->origin);
+          look(b->ops);
+        }
+      }
+    };
+    look(rest);
+    return nodes;
   }
 
   Status outputs() {
@@ -103,7 +127,7 @@ class Interface {
       if (!v->type.is_tensor()) continue;
       const std::string& port = i < f_.output_names.size() ? f_.output_names[i] : v->name;
       const DType from = v->dtype(), to = port_dtype(from, fp16_io_);
-      if (to == DType::invalid) return refuse(*v, "output", port);
+      if (to == DType::invalid) return refuse(*v, "output", port, maker(v));
       if (to != from) {
         GRAFT_TRY(v, converted(v, to, port));
         changes_.push_back({false, port, from, to});
@@ -119,12 +143,15 @@ class Interface {
     }
     if (v->is_constant() && (is_float(to) || v->range.inside(int_range(to))))
       return build_.constant(ir::Constant::cast(v->constant, to));
-    return refuse(*v, "output", port);
+    return refuse(*v, "output", port, maker(v));
   }
+
+  static ir::Provenance maker(const Value* v) { return v->producer != nullptr ? v->producer->origin : v->origin; }
 
   Function& f_;
   ops::Build build_;
   bool fp16_io_;
+  std::optional<std::unordered_set<const Value*>> more_than_cast_;
   std::vector<InterfaceChange> changes_;
 };
 

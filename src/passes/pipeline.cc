@@ -86,11 +86,10 @@ Result<std::vector<InterfaceChange>> run_coreml_pipeline(ir::Function& function,
   return changes;
 }
 
-Result<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newest) {
+OrRefusals<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newest) {
   ir::Opset needed = ir::Opset::ios15;
-  std::optional<Diag> refusal;
+  Refusals refusals;
   ir::visit_ops(function.body, [&](ir::Op& op) {
-    if (refusal) return;
     const Result<ir::Opset> since = ir::oldest_opset(ir::call_of(op), newest);
     Status ok = since ? Status{} : fail(since.error());
     for (const ir::Value* v : op.results) {
@@ -98,12 +97,14 @@ Result<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newest) {
     }
     if (ok) {
       needed = std::max(needed, *since);
-    } else {
-      refusal = std::move(ok).error();
-      if (refusal->op.empty()) refusal->op = std::string(op.type());
+      return;
     }
+    Diag d = std::move(ok).error();
+    if (d.op.empty()) d.op = std::string(op.type());
+    d.origin = op.origin;
+    refusals.push_back(std::move(d));
   });
-  if (refusal) return fail(std::move(*refusal));
+  if (!refusals.empty()) return tl::unexpected(std::move(refusals));
   return needed;
 }
 

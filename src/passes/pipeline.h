@@ -34,8 +34,8 @@ Status run_host_pipeline(ir::Function& function, PassContext& context);
 Result<std::vector<InterfaceChange>> run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options,
                                                          PassContext& context);
 
-// The oldest opset, ios15 at least, that takes every operator and every type of the function, up to `newest`; else the
-// first refusal.
-Result<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newest);
+// The oldest opset, ios15 at least, that takes every operator and every type of the function, up to `newest`; else a
+// refusal for each operator that none takes, with its origin.
+OrRefusals<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newest);
 
 }  // namespace graft::passes

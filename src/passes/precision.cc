@@ -153,8 +153,9 @@ class Halving {
     if (const Op* c = made_by(v, "cast"); c != nullptr && t == DType::f16 && c->arg("x")->dtype() == t)
       return c->arg("x");
     std::vector<Cast>& casts = casts_[v];
+    std::erase_if(casts, [&](const Cast& c) { return c.block != nullptr && !rewriter_->visible(c.block); });
     for (const Cast& c : casts) {
-      if (c.value->dtype() == t && (c.block == nullptr || rewriter_->visible(c.block))) return c.value;
+      if (c.value->dtype() == t) return c.value;
     }
     Value* made = v->is_constant() ? build().constant(ir::Constant::cast(v->constant, t))
                                    : build().emit("cast", {{"x", v}, {"dtype", name(t)}});

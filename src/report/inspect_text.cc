@@ -1,3 +1,7 @@
+#include <map>
+#include <tuple>
+#include <unordered_set>
+
 #include "base/format.h"
 #include "report/parts.h"
 #include "report/report.h"
@@ -84,26 +88,24 @@ void refusals_text(Page& page, const tools::Inspection& r) {
   // Many nodes are refused for one reason: shown once, with the nodes it holds for. What stands behind an unsupported
   // operator is refused for that operator's sake: it only hides the other reasons, so it gets one line.
   std::vector<std::pair<const Diag*, std::vector<std::string>>> groups;
+  std::map<std::tuple<Code, std::string_view, std::vector<std::string>>, size_t> same;
   std::vector<const Diag*> behind;
+  std::unordered_set<std::string_view> missing;
+  for (const onnx::MissingOperator& m : r.missing) missing.insert(m.op);
   for (const Diag& d : r.refusals) {
     if (r.unusable) break;
-    if (d.code == Code::unknown_type && !r.missing.empty()) {
+    if (d.code == Code::unknown_type && !missing.empty()) {
       behind.push_back(&d);
       continue;
     }
-    if (d.code == Code::unsupported_operator && !r.missing.empty()) {
-      const bool listed =
-          std::any_of(r.missing.begin(), r.missing.end(), [&](const onnx::MissingOperator& m) { return m.op == d.op; });
-      if (listed && d.inner.empty()) continue;
-    }
-    const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& g) {
-      return g.first->code == d.code && g.first->message == d.message && d.inner.empty() &&
-             g.first->remedies == d.remedies;
-    });
-    if (same != groups.end())
-      same->second.push_back(d.node);
-    else
+    if (d.code == Code::unsupported_operator && missing.contains(d.op) && d.inner.empty()) continue;
+    if (!d.inner.empty()) {
       groups.push_back({&d, {d.node}});
+      continue;
+    }
+    const auto [at, first] = same.emplace(std::tuple(d.code, std::string_view(d.message), d.remedies), groups.size());
+    if (first) groups.emplace_back(&d, std::vector<std::string>());
+    groups[at->second].second.push_back(d.node);
   }
   if (groups.empty() && behind.empty()) return;
   page.line();

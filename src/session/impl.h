@@ -39,6 +39,7 @@ struct Session::Impl {
   std::shared_ptr<const Env> env;
   std::vector<engine::Port> inputs, outputs;
   std::vector<engine::Port> all_inputs;  // the inputs, then the overridable initializers
+  std::unordered_map<std::string_view, int> input_places, output_places;  // in all_inputs and outputs, by name
   Placement placement;
   std::vector<Diag> findings;
   std::map<std::string, std::string> metadata;
@@ -47,6 +48,7 @@ struct Session::Impl {
   std::optional<coreml::Interface> package;       // packages
 
   std::vector<Slot> slots;
+  std::unordered_map<std::string, int> slot_of;  // by name
   std::vector<Stage> stages;
   std::vector<bool> checked_inputs;  // int64 inputs that a Core ML stage's facts take to be within int32
 

@@ -8,7 +8,12 @@
 
 namespace graft::session {
 
-Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
+  for (const engine::Port& p : impl_->all_inputs)
+    impl_->input_places.emplace(p.name, static_cast<int>(impl_->input_places.size()));
+  for (const engine::Port& p : impl_->outputs)
+    impl_->output_places.emplace(p.name, static_cast<int>(impl_->output_places.size()));
+}
 Session::~Session() = default;
 
 namespace {
@@ -61,17 +66,14 @@ std::span<const engine::Port> Session::inputs() const { return impl_->inputs; }
 std::span<const engine::Port> Session::all_inputs() const { return impl_->all_inputs; }
 std::span<const engine::Port> Session::outputs() const { return impl_->outputs; }
 
-namespace {
-int index_of(std::span<const engine::Port> ports, std::string_view name) {
-  for (size_t i = 0; i < ports.size(); ++i) {
-    if (ports[i].name == name) return static_cast<int>(i);
-  }
-  return -1;
+int Session::input_index(std::string_view name) const {
+  const auto at = impl_->input_places.find(name);
+  return at == impl_->input_places.end() ? -1 : at->second;
 }
-}  // namespace
-
-int Session::input_index(std::string_view name) const { return index_of(impl_->all_inputs, name); }
-int Session::output_index(std::string_view name) const { return index_of(impl_->outputs, name); }
+int Session::output_index(std::string_view name) const {
+  const auto at = impl_->output_places.find(name);
+  return at == impl_->output_places.end() ? -1 : at->second;
+}
 
 Status Session::run(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
                     const engine::RunOptions& options) const {

@@ -10,11 +10,9 @@
 
 namespace graft::session {
 int Session::Impl::slot(const std::string& name, const ir::Type& type) {
-  for (size_t i = 0; i < slots.size(); ++i) {
-    if (slots[i].name == name) return static_cast<int>(i);
-  }
-  slots.push_back({name, type});
-  return static_cast<int>(slots.size()) - 1;
+  const auto [at, added] = slot_of.emplace(name, static_cast<int>(slots.size()));
+  if (added) slots.push_back({name, type});
+  return at->second;
 }
 
 void Session::Impl::add_ports() {
@@ -57,10 +55,11 @@ Status Session::Impl::wire(const partition::Segment& segment) {
   GRAFT_TRY(stage.model, backend::load_on_host(program, "main", env, options.engine));
   const auto connect = [&](std::span<const engine::Port> ports, const std::vector<onnx::Border>& borders,
                            std::vector<int>& to, std::vector<DType>& dtypes) {
+    std::unordered_map<std::string_view, const ir::Type*> onnx_types;
+    for (const onnx::Border& b : borders) onnx_types.emplace(b.name, &b.onnx_type);
     for (const engine::Port& p : ports) {
-      const auto b =
-          std::find_if(borders.begin(), borders.end(), [&](const onnx::Border& x) { return x.name == p.name; });
-      const ir::Type& type = b == borders.end() ? p.type : b->onnx_type;
+      const auto known = onnx_types.find(p.name);
+      const ir::Type& type = known == onnx_types.end() ? p.type : *known->second;
       to.push_back(slot(p.name, type));
       dtypes.push_back(type.dtype);
     }
@@ -90,6 +89,7 @@ Status Session::Impl::plan_pieces() {
     d.code = Code::not_delegated;
     d.message =
         format("{} of {} nodes are outside the Core ML program", p.count(partition::Where::host), p.nodes.size());
+    partition::find_remedies(*host, options.partition, p.nodes);
     d.inner = p.refusals();
     return fail(std::move(d));
   }
@@ -179,16 +179,18 @@ Status Session::Impl::open_package(const std::string& path) {
   stage.coreml = true;
   GRAFT_TRY(stage.model, backend::load_on_host(model.program, main->name, env, options.engine));
   const OnnxTypes types(metadata);
-  const auto port = [&](const engine::Port& p, const std::vector<coreml::Feature>& features) {
-    engine::Port outside = p;
-    for (const coreml::Feature& f : features) {
-      if (f.file_name == p.name || f.name == p.name) outside.name = f.name;
+  const auto ports = [&](std::span<const engine::Port> own, const std::vector<coreml::Feature>& features) {
+    std::unordered_map<std::string_view, const std::string*> outside_names;
+    for (const coreml::Feature& f : features) outside_names[f.file_name] = outside_names[f.name] = &f.name;
+    std::vector<engine::Port> outside(own.begin(), own.end());
+    for (engine::Port& p : outside) {
+      if (const auto at = outside_names.find(p.name); at != outside_names.end()) p.name = *at->second;
+      p.type = types.of(p.name, p.type);
     }
-    outside.type = types.of(outside.name, p.type);
     return outside;
   };
-  for (const engine::Port& p : stage.model->inputs()) inputs.push_back(port(p, main->inputs));
-  for (const engine::Port& p : stage.model->outputs()) outputs.push_back(port(p, main->outputs));
+  inputs = ports(stage.model->inputs(), main->inputs);
+  outputs = ports(stage.model->outputs(), main->outputs);
   all_inputs = inputs;
   add_ports();
   add_whole(std::move(stage));

@@ -72,6 +72,9 @@ class Maker {
       : session_(session), options_(options), made_(session.all_inputs().size()) {
     if (session.partition() != nullptr && session.partition()->host != nullptr)
       defaults_ = session.partition()->host->main().default_dims;
+    const coreml::FunctionInterface* main = session.package() == nullptr ? nullptr : session.package()->main();
+    if (main == nullptr) return;
+    for (const coreml::Feature& f : main->inputs) features_.emplace(f.name, &f);
   }
 
   Result<std::vector<InputTensor>> run() {
@@ -101,12 +104,8 @@ class Maker {
   }
 
   const coreml::Feature* feature(const std::string& name) const {
-    const coreml::FunctionInterface* main = session_.package() == nullptr ? nullptr : session_.package()->main();
-    if (main == nullptr) return nullptr;
-    for (const coreml::Feature& f : main->inputs) {
-      if (f.name == name) return &f;
-    }
-    return nullptr;
+    const auto at = features_.find(name);
+    return at == features_.end() ? nullptr : at->second;
   }
   bool is_image(const std::string& name) const {
     const coreml::Feature* f = feature(name);
@@ -221,6 +220,7 @@ class Maker {
   std::vector<InputTensor> made_;
   std::map<std::string, int64_t> sizes_;  // by symbol
   std::map<std::string, int64_t> defaults_;
+  std::unordered_map<std::string_view, const coreml::Feature*> features_;  // packages: the inputs
 };
 
 }  // namespace

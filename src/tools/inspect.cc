@@ -93,14 +93,11 @@ void describe_model(const onnx::Model& model, Inspection& out) {
 // What lowering found out about the interface is more than the file says: ranges, computed output sizes.
 void refine_ports(const onnx::HostProgram& host, Inspection& out) {
   const ir::Function& main = host.main();
-  const auto refine = [](std::vector<PortInfo>& ports, const std::string& name, const ir::Value* v) {
-    if (v == nullptr || v->poison || !v->type.is_tensor()) return;
-    for (PortInfo& p : ports) {
-      if (p.name == name) p = port_info(name, v->type);
-    }
+  const auto refine = [](PortInfo& port, const ir::Value* v) {
+    if (v != nullptr && !v->poison && v->type.is_tensor()) port = port_info(port.name, v->type);
   };
-  for (const ir::Value* v : main.inputs) refine(out.inputs, v->name, v);
-  for (size_t i = 0; i < main.body.outputs.size(); ++i) refine(out.outputs, main.output_names[i], main.body.outputs[i]);
+  for (size_t i = 0; i < main.inputs.size(); ++i) refine(out.inputs[i], main.inputs[i]);
+  for (size_t i = 0; i < main.body.outputs.size(); ++i) refine(out.outputs[i], main.body.outputs[i]);
 }
 
 void describe_partition(const partition::Partition& p, Inspection& out) {
@@ -132,6 +129,7 @@ Result<Partitioned> partition_model(std::shared_ptr<const onnx::Model> model, co
   out.model = std::move(model);
   out.host = std::make_shared<const onnx::HostProgram>(std::move(host));
   GRAFT_TRY(out.partition, partition::partition(out.host, options.partition));
+  partition::find_remedies(*out.host, options.partition, out.partition.nodes);
   return out;
 }
 
@@ -215,19 +213,20 @@ Result<PackageInspection> inspect_package(const std::string& path) {
     for (const coreml::FunctionInterface& i : model.interface.functions) {
       if (i.name == f->name) known = &i;
     }
-    const auto onnx_name = [&](const std::string& name, const std::vector<coreml::Feature>& features) {
-      for (const coreml::Feature& x : features) {
-        if (x.file_name == name) return x.name;
-      }
-      return name;
+    const auto onnx_names = [](const std::vector<coreml::Feature>& features) {
+      std::unordered_map<std::string_view, std::string_view> names;
+      for (const coreml::Feature& x : features) names.emplace(x.file_name, x.name);
+      return [names](const std::string& name) {
+        const auto at = names.find(name);
+        return at == names.end() ? name : std::string(at->second);
+      };
     };
     static const std::vector<coreml::Feature> kNone;
-    for (const ir::Value* v : f->inputs)
-      face.inputs.push_back(port_info(onnx_name(v->name, known != nullptr ? known->inputs : kNone), v->type));
-    for (size_t i = 0; i < f->body.outputs.size(); ++i) {
-      face.outputs.push_back(port_info(onnx_name(f->output_names[i], known != nullptr ? known->outputs : kNone),
-                                       f->body.outputs[i]->type));
-    }
+    const auto input = onnx_names(known != nullptr ? known->inputs : kNone);
+    for (const ir::Value* v : f->inputs) face.inputs.push_back(port_info(input(v->name), v->type));
+    const auto output = onnx_names(known != nullptr ? known->outputs : kNone);
+    for (size_t i = 0; i < f->body.outputs.size(); ++i)
+      face.outputs.push_back(port_info(output(f->output_names[i]), f->body.outputs[i]->type));
     std::map<std::string, int> counts;
     ir::visit_ops(f->body, [&](ir::Op& op) { ++counts[std::string(op.type())]; });
     face.operators = most_frequent_first(counts, [](const std::string& op, int count) {

@@ -103,8 +103,9 @@ TEST(NeededOpset, NamesTheFirstOperatorThatDoesNotFit) {
   EXPECT_EQ(*needed_opset(d.f, Opset::ios18), Opset::ios17);
   const auto refused = needed_opset(d.f, Opset::ios16);
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::needs_later_target);
-  EXPECT_EQ(refused.error().op, "cast");
+  ASSERT_EQ(refused.error().size(), 1U);
+  EXPECT_EQ(refused.error()[0].code, Code::needs_later_target);
+  EXPECT_EQ(refused.error()[0].op, "cast");
 }
 
 }  // namespace

@@ -50,12 +50,16 @@ class FunctionReader {
  public:
   FunctionReader(ir::Function& function, const FunctionInterface& face, const ir::OpTable& table,
                  const BlobSource& blobs)
-      : function_(function), face_(face), builder_(function, table, {ir::Opset::host}), blobs_(blobs) {}
+      : function_(function), builder_(function, table, {ir::Opset::host}), blobs_(blobs) {
+    for (const Feature& f : face.inputs) inputs_.emplace(f.file_name, &f);
+    for (const Feature& f : face.states) inputs_.emplace(f.file_name, &f);
+    for (const Feature& f : face.outputs) outputs_.emplace(f.file_name, &f);
+  }
 
   Status read_input(std::string_view message) {
     const NamedType n = decode_named_type(message);
-    const Feature* feature = find(face_.inputs, n.name);
-    if (feature == nullptr) feature = find(face_.states, n.name);
+    const auto described = inputs_.find(n.name);
+    const Feature* feature = described != inputs_.end() ? described->second : nullptr;
     const auto unknown = [&](int axis) { return input_dim(n.name, axis, feature); };
     GRAFT_TRY(ir::Type type, decode_type(n.type, unknown));
     ir::Value* v = function_.add_input(std::move(type), feature != nullptr ? feature->name : std::string(n.name));
@@ -65,19 +69,13 @@ class FunctionReader {
   Status read_body(std::string_view block) {
     GRAFT_TRY(const std::vector<std::string_view> outputs, read_block(block, function_.body));
     for (const std::string_view name : outputs) {
-      const Feature* feature = find(face_.outputs, name);
-      function_.output_names.push_back(feature != nullptr ? feature->name : std::string(name));
+      const auto feature = outputs_.find(name);
+      function_.output_names.push_back(feature != outputs_.end() ? feature->second->name : std::string(name));
     }
     return {};
   }
 
  private:
-  static const Feature* find(const std::vector<Feature>& features, std::string_view file_name) {
-    const auto at =
-        std::find_if(features.begin(), features.end(), [&](const Feature& f) { return f.file_name == file_name; });
-    return at == features.end() ? nullptr : &*at;
-  }
-
   // An unknown dim of an input: what the description allows there.
   ir::Dim input_dim(std::string_view input, int axis, const Feature* feature) {
     IntRange range{1, INT64_MAX};
@@ -319,9 +317,9 @@ class FunctionReader {
   }
 
   ir::Function& function_;
-  const FunctionInterface& face_;
   ir::Builder builder_;
   const BlobSource& blobs_;
+  std::unordered_map<std::string_view, const Feature*> inputs_, outputs_;  // by file name; inputs: states too
   std::unordered_map<std::string_view, ir::Value*> scope_;
   std::vector<std::string_view> defined_;  // in order, to forget a block's
   int depth_ = 0;

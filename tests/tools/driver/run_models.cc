@@ -166,7 +166,6 @@ class Case {
   Result<tools::Compilation> compile(const std::string& precision, const std::string& target, const std::string& path) {
     tools::CompileOptions options;
     GRAFT_TRY(options.session, options_of({{"precision", precision}, {"target", target}}));
-    options.session.partition.remedies = false;  // they have a test of their own
     return tools::compile(model_, path, *env_, options, nullptr);
   }
 

@@ -1,0 +1,132 @@
+#include "partition/pieces.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "passes/dead_code.h"
+
+namespace graft::partition {
+namespace {
+
+tl::unexpected<Refusals> only(Diag d) {
+  Refusals one;
+  one.push_back(std::move(d));
+  return tl::unexpected(std::move(one));
+}
+
+// After the passes: the types the function really has.
+void adopt_types(const ir::Function& fn, onnx::Piece& piece) {
+  std::unordered_map<std::string_view, const ir::Type*> types;
+  for (const ir::Value* v : fn.inputs) types.emplace(v->name, &v->type);
+  for (onnx::Border& b : piece.inputs) {
+    if (const auto at = types.find(b.name); at != types.end()) b.type = *at->second;
+  }
+  for (size_t i = 0; i < piece.outputs.size(); ++i) piece.outputs[i].type = fn.body.outputs[i]->type;
+}
+
+}  // namespace
+
+Pieces::Pieces(const onnx::HostProgram& host, const Options& options)
+    : options_(options), lowerer_(host, ir::BuildTarget{options.newest()}) {
+  for (const onnx::ValueInfo& v : host.model->graph.inputs)
+    model_inputs_.emplace(v.name, static_cast<int>(model_inputs_.size()));
+}
+
+OrRefusals<onnx::Piece> Pieces::build(const Nodes& nodes, const std::vector<std::string>& outputs) {
+  lowered_ += static_cast<int64_t>(nodes.size());
+  return lowerer_.build("main", nodes, outputs);
+}
+
+OrRefusals<ir::Opset> Pieces::lower(const Nodes& nodes, const std::vector<std::string>& outputs) {
+  const auto at = entries_.find(nodes);
+  if (at != entries_.end()) return at->second.needed;
+  OrRefusals<onnx::Piece> piece = build(nodes, outputs);
+  if (!piece) return tl::unexpected(std::move(piece).error());
+  Entry& entry = entries_[nodes];
+  entry.needed = piece->needed;
+  entry.lowered = std::move(*piece);
+  return entry.needed;
+}
+
+OrRefusals<Pieces::Finished*> Pieces::finish(const Nodes& nodes, const std::vector<std::string>& outputs,
+                                             ir::Opset target) {
+  Entry& entry = entries_.at(nodes);
+  if (entry.finished && entry.finished->segment.opset == target) return &*entry.finished;
+  if (!entry.lowered) {  // it was finished for another target
+    OrRefusals<onnx::Piece> again = build(nodes, outputs);
+    if (!again) return tl::unexpected(std::move(again).error());
+    entry.lowered = std::move(*again);
+  }
+  onnx::Piece piece = std::move(*entry.lowered);
+  entry.lowered.reset();
+  OrRefusals<Finished> finished = run_passes(std::move(piece), nodes, target);
+  if (!finished) return tl::unexpected(std::move(finished).error());
+  entry.finished = std::move(*finished);
+  return &*entry.finished;
+}
+
+OrRefusals<Pieces::Finished> Pieces::run_passes(onnx::Piece piece, const Nodes& nodes, ir::Opset target) const {
+  passes::PassContext context;
+  context.target = ir::BuildTarget{target};
+  passes::CoremlPassOptions options;
+  options.target = target;
+  options.precision = options_.precision;
+  keep_model_order(piece);
+  if (Result<int> dead = passes::dead_code(*piece.function, context); !dead) return only(std::move(dead).error());
+  drop_unread(piece);
+  auto changes = passes::run_coreml_pipeline(*piece.function, options, context);
+  if (!changes) return only(std::move(changes).error());
+  if (auto legal = passes::needed_opset(*piece.function, target); !legal)
+    return tl::unexpected(std::move(legal).error());
+  adopt_types(*piece.function, piece);
+  Finished out;
+  out.gain_us = gain_us(*piece.function, options_.cost);
+  out.findings = std::move(context.findings);
+  out.segment.coreml = true;
+  out.segment.opset = target;
+  out.segment.nodes = nodes;
+  out.segment.inputs = std::move(piece.inputs);
+  out.segment.outputs = std::move(piece.outputs);
+  out.segment.program = std::make_shared<ir::Program>();
+  out.segment.program->functions.push_back(std::move(piece.function));
+  return out;
+}
+
+// Inputs appear in the order in which nodes first read them; a piece that takes all of the model's takes them in the
+// model's order.
+void Pieces::keep_model_order(onnx::Piece& piece) const {
+  for (const onnx::Border& b : piece.inputs) {
+    if (!model_inputs_.contains(b.name)) return;
+  }
+  const auto before = [&](const auto& a, const auto& b) { return model_inputs_.at(a.name) < model_inputs_.at(b.name); };
+  std::sort(piece.inputs.begin(), piece.inputs.end(), before);
+  std::sort(piece.function->inputs.begin(), piece.function->inputs.end(),
+            [&](const ir::Value* a, const ir::Value* b) { return before(*a, *b); });
+}
+
+// What was only asked for its size, which is known: unless the model's own caller feeds it, nobody has to.
+void Pieces::drop_unread(onnx::Piece& piece) const {
+  const auto uses = ir::count_uses(piece.function->body);
+  std::unordered_set<std::string> unread;
+  for (const ir::Value* v : piece.function->inputs) {
+    if (!uses.contains(v) && !model_inputs_.contains(v->name)) unread.insert(v->name);
+  }
+  std::erase_if(piece.inputs, [&](const onnx::Border& b) { return unread.contains(b.name); });
+  std::erase_if(piece.function->inputs, [&](const ir::Value* v) { return unread.contains(v->name); });
+}
+
+std::vector<std::pair<const onnx::Node*, Refusals>> blamed(const Nodes& nodes, const Refusals& refusals) {
+  std::unordered_map<int32_t, Refusals> by_id;
+  for (const Diag& d : refusals) {
+    for (int32_t id : d.origin) by_id[id].push_back(d);
+  }
+  std::vector<std::pair<const onnx::Node*, Refusals>> list;
+  for (const onnx::Node* n : nodes) {
+    if (const auto at = by_id.find(n->id); at != by_id.end()) list.emplace_back(n, std::move(at->second));
+  }
+  if (!list.empty()) return list;
+  for (const onnx::Node* n : nodes) list.emplace_back(n, refusals);
+  return list;
+}
+
+}  // namespace graft::partition
