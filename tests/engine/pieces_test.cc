@@ -41,8 +41,10 @@ struct Case {
 TEST(Pieces, Convolutions) {
   for (const Case& c : std::vector<Case>{
            {{1, 16, 20, 20}, 32, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}},
-           {{1, 20, 31, 20}, 37, {3, 3}, {2, 1}, {1, 1}, {0, 1, 2, 1}},      // channels that fill no block
-           {{1, 16, 20, 20}, 24, {5, 3}, {1, 1}, {3, 2}, {6, 6, 2, 2}},      // dilated
+           {{1, 20, 31, 20}, 37, {3, 3}, {2, 1}, {1, 1}, {0, 1, 2, 1}},  // channels that fill no block
+           {{1, 16, 20, 20}, 24, {5, 3}, {1, 1}, {3, 2}, {6, 6, 2, 2}},  // dilated
+           {{1, 16, 60, 60}, 1, {5, 5}, {1, 1}, {1, 1}, {2, 2, 2, 2}},   // one channel
+           {{1, 1, 90, 90}, 16, {5, 5}, {1, 1}, {1, 1}, {2, 2, 2, 2}},
            {{1, 64, 14, 14}, 128, {1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}},     //
            {{1, 3, 50, 50}, 24, {7, 7}, {2, 2}, {1, 1}, {3, 3, 3, 3}},       // plain in, blocks out
            {{3, 16, 20, 20}, 48, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}},      // fewer images than pieces
@@ -77,6 +79,20 @@ TEST(Pieces, Convolutions) {
       expect_right(net.finish({y}), {random_tensor(dtype, c.x, 9)}, dtype);
     }
   }
+}
+
+// Its layout is that of what it reads, padded to a block: not one of rows.
+TEST(Pieces, AResultOfOneChannelBehindBlocks) {
+  Net net;
+  auto& b = *net.b;
+  ir::Value* v = net.input("x", DType::f32, dims({1, 1, 80, 80}));
+  for (const int64_t out : {16, 16, 1}) {
+    const int64_t in = out == 1 || v->dims()[1].value() == 16 ? 16 : 1;
+    v = b.unary("tanh", b.emit("conv", {{"x", v},
+                                        {"weight", random_constant(net, DType::f32, {out, in, 5, 5}, 1, -0.3, 0.3)},
+                                        {"pad_type", "same"}}));
+  }
+  expect_right(net.finish({v}), {random_tensor(DType::f32, {1, 1, 80, 80}, 9)}, DType::f32);
 }
 
 TEST(Pieces, TransposedConvolutions) {

@@ -14,9 +14,8 @@ using dnnl::memory;
 
 namespace {
 
-bool channels_last(const Shape& shape, Layout layout) {
-  return shape[1] == 1 || (!layout.plain() && layout.block == shape[1]);
-}
+// One channel lies like that in the plain layout too, but not where it is padded to a block.
+bool channels_last(const Shape& shape, Layout layout) { return layout.block == shape[1]; }
 
 int64_t size_of_image(const Shape& shape, Layout layout) {
   Shape one = shape;
