@@ -12,7 +12,7 @@ struct Executable::Impl {
   Core core;
   std::vector<Port> inputs, outputs;
   std::unordered_map<std::string_view, size_t> symbols;  // of the inputs' dims: numbered
-  PlanCache plans[3];                     // by manner
+  PlanCache plans[3];                                    // by manner
 
   Status check_input(size_t i, const TensorView& view, std::span<std::optional<int64_t>> bound) const;
   Status check_shape(size_t i, const Shape& shape, std::span<std::optional<int64_t>> bound) const;

@@ -367,7 +367,7 @@ Result<ir::Opset> PieceLowerer::attempt(const Node& node) const {
 }
 
 OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* const> nodes,
-                                  std::span<const std::string> outputs) const {
+                                      std::span<const std::string> outputs) const {
   Piece piece;
   piece.function = std::make_unique<ir::Function>(std::move(name));
   ir::Function& fn = *piece.function;

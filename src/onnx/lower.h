@@ -70,9 +70,10 @@ class PieceLowerer {
   // Tries one top-level node alone, with placeholders for its inputs, and forgets the result. Gives the opset it needs;
   // the refusal names the node.
   Result<ir::Opset> attempt(const Node& node) const;
-  // Builds the nodes (in the order given, topological) as function `name` that yields `outputs`; else a refusal for each
-  // node that it cannot take, with its origin. Those were seen with what they make coming from outside.
-  OrRefusals<Piece> build(std::string name, std::span<const Node* const> nodes, std::span<const std::string> outputs) const;
+  // Builds the nodes (in the order given, topological) as function `name` that yields `outputs`; else a refusal for
+  // each node that it cannot take, with its origin. Those were seen with what they make coming from outside.
+  OrRefusals<Piece> build(std::string name, std::span<const Node* const> nodes,
+                          std::span<const std::string> outputs) const;
 
  private:
   const HostProgram& host_;

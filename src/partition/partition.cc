@@ -287,7 +287,8 @@ class Partitioner {
       Nodes kept;
       for (size_t i = s.nodes.size(); i-- > 0;) {
         const Node* n = s.nodes[i];
-        if (std::any_of(n->outputs.begin(), n->outputs.end(), [&](const std::string& o) { return needed.contains(o); })) {
+        if (std::any_of(n->outputs.begin(), n->outputs.end(),
+                        [&](const std::string& o) { return needed.contains(o); })) {
           for_each_read(*n, [&](const std::string& name) { needed.insert(name); });
           kept.push_back(n);
         } else {
@@ -362,7 +363,7 @@ class Partitioner {
   Partition out_;
   std::unordered_map<std::string_view, size_t> producer_;  // places in out_.nodes
   Names graph_outputs_;
-  std::vector<size_t> scheduled_;       // places in out_.nodes
+  std::vector<size_t> scheduled_;        // places in out_.nodes
   std::vector<std::vector<int>> preds_;  // by scheduled node: places in scheduled_
   Pieces pieces_;
 };

@@ -66,8 +66,8 @@ struct Partition {
 Result<Partition> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options);
 
 // Looks for what would change the refusals of host nodes (a later target, fixed shapes, a constant input) and adds what
-// does to their remedies. By attempts, which may lower the whole graph dozens of times: for reports, when they are asked
-// for.
+// does to their remedies. By attempts, which may lower the whole graph dozens of times: for reports, when they are
+// asked for.
 void find_remedies(const onnx::HostProgram& host, const Options& options, std::vector<NodePlan>& nodes);
 
 }  // namespace graft::partition

@@ -1,5 +1,5 @@
-// The Core ML programs of claimed runs, kept from one grouping to the next: a piece whose nodes are the same is not built
-// again. Private to src/partition.
+// The Core ML programs of claimed runs, kept from one grouping to the next: a piece whose nodes are the same is not
+// built again. Private to src/partition.
 #pragma once
 
 #include <map>

@@ -128,7 +128,8 @@ TEST(Partition, DroppingOnePieceWritesTheOthersForAnEarlierTarget) {
 TEST(Partition, RemediesAreLookedForWhenAsked) {
   onnx::Graph g;
   g.inputs = {tensor("x", {2, 4, 3})};
-  g.initializers = {{"i", ir::Constant::reshape(ir::Constant::ints(DType::i64, std::vector<int64_t>{1, 2}), Shape{2, 1})}};
+  g.initializers = {
+      {"i", ir::Constant::reshape(ir::Constant::ints(DType::i64, std::vector<int64_t>{1, 2}), Shape{2, 1})}};
   g.nodes = {node("GatherND", {"x", "i"}, {"y"}, {onnx::int_attribute("batch_dims", 1)})};
   g.outputs = {tensor("y", {2, 3})};
   Options options;

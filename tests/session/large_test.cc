@@ -22,9 +22,7 @@ std::vector<Tensor> run_on(const std::string& model, const char* device, const s
   return out ? std::move(*out) : std::vector<Tensor>();
 }
 
-Tensor floats(const std::vector<float>& v) {
-  return tensor<float>(DType::f32, {static_cast<int64_t>(v.size())}, v);
-}
+Tensor floats(const std::vector<float>& v) { return tensor<float>(DType::f32, {static_cast<int64_t>(v.size())}, v); }
 std::vector<float> values(const Tensor& t) {
   const auto span = t.view().span<float>();
   return {span.begin(), span.end()};
@@ -118,8 +116,7 @@ TEST_P(Large, InputsAndConstantsThatAreOutputs) {
 TEST_P(Large, Chain) {
   test::GraphParts g;
   g.inputs = {test::value("x0", {2})};
-  for (int i = 0; i < kLong; ++i)
-    g.nodes.push_back(test::node("Neg", {numbered("x", i)}, {numbered("x", i + 1)}));
+  for (int i = 0; i < kLong; ++i) g.nodes.push_back(test::node("Neg", {numbered("x", i)}, {numbered("x", i + 1)}));
   g.outputs = {test::value(numbered("x", kLong), {2})};
   const auto out = run(g, {floats({1, -2})});
   ASSERT_EQ(out.size(), 1U);
@@ -152,14 +149,12 @@ TEST_P(Large, BranchesAndWhatTheyCapture) {
     const std::string in = numbered("x", i), y = numbered("x", i + 1);
     const auto branch = [&](const char* op) {
       const std::string r = op + y;
-      return test::graph({{test::node("Abs", {"x0"}, {"a" + r}), test::node(op, {in, "a" + r}, {r})},
-                          {},
-                          {},
-                          {test::value(r, {2})}});
+      return test::graph(
+          {{test::node("Abs", {"x0"}, {"a" + r}), test::node(op, {in, "a" + r}, {r})}, {}, {}, {test::value(r, {2})}});
     };
-    g.nodes.push_back(test::node("If", {"c"}, {y},
-                                 {test::graph_attribute("then_branch", branch("Add")),
-                                  test::graph_attribute("else_branch", branch("Sub"))}));
+    g.nodes.push_back(test::node(
+        "If", {"c"}, {y},
+        {test::graph_attribute("then_branch", branch("Add")), test::graph_attribute("else_branch", branch("Sub"))}));
   }
   g.outputs = {test::value(numbered("x", kMany), {2})};
   Tensor yes(DType::boolean, Shape{});
