@@ -45,15 +45,12 @@ TEST(InputFile, RefusesWhatIsNoRegularFileWithoutWaiting) {
                                                        {"/dev/null", "a device"},
                                                        {folder.path(), "a folder"}};
   for (const auto& [path, kind] : cases) {
-    const auto opens = [&](const Diag& d) {
+    for (const Diag& d : {InputFile::open(path).error(), FileBytes::open(path, Hold::mapped).error(),
+                          FileBytes::open(path, Hold::copied).error(), read_file(path, 100).error()}) {
       EXPECT_EQ(d.code, Code::io_error) << render(d);
       EXPECT_EQ(d.message, std::string(kind) + ", not a regular file");
       EXPECT_EQ(d.file, path);
-    };
-    opens(InputFile::open(path).error());
-    opens(FileBytes::open(path, Hold::mapped).error());
-    opens(FileBytes::open(path, Hold::copied).error());
-    opens(read_file(path, 100).error());
+    }
   }
   ::close(socket);
   EXPECT_EQ(InputFile::open(folder / "none").error().code, Code::file_not_found);
