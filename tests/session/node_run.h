@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <source_location>
 
 #include "base/format.h"
 #include "engine/executable.h"
@@ -132,9 +131,16 @@ class Case {
   std::vector<Input> inputs_;
 };
 
+// Where a helper was called; std::source_location is missing from Clang 14.
+struct Place {
+  const char* file;
+  int line;
+  static constexpr Place here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
+};
+
 inline void expect_everywhere(const Case& c, const Shape& shape, const std::vector<double>& values,
-                              std::source_location at = std::source_location::current()) {
-  const testing::ScopedTrace trace(at.file_name(), static_cast<int>(at.line()), "here");
+                              Place at = Place::here()) {
+  const testing::ScopedTrace trace(at.file, at.line, "here");
   EXPECT_EQ(c.on_host(), shown(shape, values));
   EXPECT_EQ(c.in_coreml(), shown(shape, values));
 }

@@ -19,7 +19,7 @@ Attributes pads(std::vector<int64_t> p) { return {ints_attribute("pads", std::mo
 
 // Known and open sizes alike.
 void expect_pool(const std::string& op, int opset, const Attributes& a, const Tensor& x, const Shape& shape,
-                 const std::vector<double>& values, std::source_location at = std::source_location::current()) {
+                 const std::vector<double>& values, Place at = Place::here()) {
   expect_everywhere(Case(op, opset, a).fed(Tensor::copy_of(x.view())), shape, values, at);
   expect_everywhere(Case(op, opset, a).open(Tensor::copy_of(x.view())), shape, values, at);
 }

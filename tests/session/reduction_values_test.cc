@@ -9,7 +9,7 @@ const Attributes kNoop = {int_attribute("noop_with_empty_axes", 1)};
 
 // Axes left out, an empty constant, an empty run-time list.
 void expect_noop(const std::string& op, const std::vector<double>& values, const std::vector<float>& in = {2, -3, 4},
-                 std::source_location at = std::source_location::current()) {
+                 Place at = Place::here()) {
   for (const int opset : {18, 22}) {
     expect_everywhere(Case(op, opset, kNoop).fed(f32(in)), {3}, values, at);
     expect_everywhere(Case(op, opset, kNoop).open(f32(in)), {3}, values, at);
