@@ -11,7 +11,7 @@ bool small(int64_t v) { return v > -100 && v < 100; }
 // Of 0, 1, 2: starts and ends as constants and as run-time values, the size known and open.
 void expect_slice(int64_t start, int64_t end, int64_t step, const std::vector<double>& values,
                   Place at = Place::here()) {
-  const testing::ScopedTrace trace(at.file_name(), static_cast<int>(at.line()), "here");
+  const testing::ScopedTrace trace(at.file, at.line, "here");
   const std::string want = shown({static_cast<int64_t>(values.size())}, values);
   for (const bool open : {false, true}) {
     const auto x = [&] {
