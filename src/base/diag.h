@@ -72,6 +72,14 @@ inline tl::unexpected<Diag> fail(Code code, std::string message) {
   d.message = std::move(message);
   return tl::unexpected<Diag>(std::move(d));
 }
+// About a file.
+inline tl::unexpected<Diag> fail_in(Code code, std::string file, std::string message) {
+  Diag d;
+  d.code = code;
+  d.file = std::move(file);
+  d.message = std::move(message);
+  return tl::unexpected<Diag>(std::move(d));
+}
 inline tl::unexpected<Diag> fail(Diag diag) { return tl::unexpected<Diag>(std::move(diag)); }
 
 // GRAFT_TRY(auto x, expr): x = *expr, or return its error. GRAFT_CHECK(expr): return the error of a Status.

@@ -16,11 +16,8 @@
 namespace graft {
 
 tl::unexpected<Diag> file_error(const std::string& path, std::string_view what, int error) {
-  Diag d;
-  d.code = error == ENOENT || error == ENOTDIR ? Code::file_not_found : Code::io_error;
-  d.file = path;
-  d.message = format("{}: {}", what, std::strerror(error));
-  return fail(std::move(d));
+  const Code code = error == ENOENT || error == ENOTDIR ? Code::file_not_found : Code::io_error;
+  return fail_in(code, path, format("{}: {}", what, std::strerror(error)));
 }
 
 std::string_view kind_of_file(mode_t mode) {
@@ -34,14 +31,6 @@ std::string_view kind_of_file(mode_t mode) {
 
 namespace {
 
-tl::unexpected<Diag> io_problem(const std::string& path, std::string message) {
-  Diag d;
-  d.code = Code::io_error;
-  d.file = path;
-  d.message = std::move(message);
-  return fail(std::move(d));
-}
-
 timespec time_of_writing(const struct stat& st) {
 #if defined(__APPLE__)
   return st.st_mtimespec;
@@ -54,7 +43,9 @@ timespec time_of_writing(const struct stat& st) {
 
 Result<InputFile> InputFile::open(const std::string& path) {
   struct stat st {};
-  const auto refuse = [&] { return io_problem(path, format("{}, not a regular file", kind_of_file(st.st_mode))); };
+  const auto refuse = [&] {
+    return fail_in(Code::io_error, path, format("{}, not a regular file", kind_of_file(st.st_mode)));
+  };
   if (::stat(path.c_str(), &st) != 0) return file_error(path, "cannot open for reading", errno);
   if (!S_ISREG(st.st_mode)) return refuse();
   // Something else may have come to lie there meanwhile: O_NONBLOCK, so that not even then anybody waits.
@@ -81,7 +72,8 @@ Status InputFile::read(uint64_t offset, void* to, size_t count) const {
     const ssize_t got = ::pread(fd_, at, count, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return file_error(path_, "cannot read", errno);
-    if (got == 0) return io_problem(path_, format("ends at byte {} now: it was cut short while it was read", offset));
+    if (got == 0)
+      return fail_in(Code::io_error, path_, format("ends at byte {} now: it was cut short while it was read", offset));
     at += got;
     offset += static_cast<uint64_t>(got);
     count -= static_cast<size_t>(got);
@@ -95,7 +87,7 @@ Status InputFile::unchanged() const {
   const timespec now = time_of_writing(st);
   if (static_cast<uint64_t>(st.st_size) == size_ && now.tv_sec == written_.tv_sec && now.tv_nsec == written_.tv_nsec)
     return {};
-  return io_problem(path_, "was written to while it was read");
+  return fail_in(Code::io_error, path_, "was written to while it was read");
 }
 
 namespace {
@@ -112,13 +104,8 @@ Result<std::shared_ptr<FileBytes>> FileBytes::open(const std::string& path, Hold
     // A copy takes memory where it is filled, which need not be everywhere.
     void* p = hold == Hold::mapped ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor(), 0)
                                    : ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED && errno == ENOMEM) {
-      Diag d;
-      d.code = Code::out_of_memory;
-      d.file = path;
-      d.message = format("no room for its {} bytes", size);
-      return fail(std::move(d));
-    }
+    if (p == MAP_FAILED && errno == ENOMEM)
+      return fail_in(Code::out_of_memory, path, format("no room for its {} bytes", size));
     if (p == MAP_FAILED) return file_error(path, "cannot map", errno);
     f->data_ = static_cast<std::byte*>(p);
     f->size_ = size;
@@ -163,13 +150,8 @@ Status FileBytes::finish() {
 
 Result<std::string> read_file(const std::string& path, size_t limit) {
   GRAFT_TRY(const InputFile file, InputFile::open(path));
-  if (file.size() > limit) {
-    Diag d;
-    d.code = Code::limit_exceeded;
-    d.file = path;
-    d.message = format("{} bytes, at most {} are read", file.size(), limit);
-    return fail(std::move(d));
-  }
+  if (file.size() > limit)
+    return fail_in(Code::limit_exceeded, path, format("{} bytes, at most {} are read", file.size(), limit));
   std::string text(static_cast<size_t>(file.size()), '\0');
   GRAFT_CHECK(file.read(0, text.data(), text.size()));
   return text;

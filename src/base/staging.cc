@@ -19,14 +19,6 @@ namespace {
 
 constexpr int kTries = 100;  // of what another process can spoil
 
-Diag problem(Code code, const std::string& path, std::string message) {
-  Diag d;
-  d.code = code;
-  d.file = path;
-  d.message = std::move(message);
-  return d;
-}
-
 bool is_there(const fs::path& path) {
   struct stat st {};
   return ::lstat(path.c_str(), &st) == 0;
@@ -52,7 +44,7 @@ Status check_folder_of(const fs::path& path, const std::string& destination) {
   struct stat st {};
   const fs::path folder = folder_of(path);
   const auto refuse = [&](std::string_view why) {
-    return fail(problem(Code::io_error, destination, format("cannot write into '{}': {}", folder.string(), why)));
+    return fail_in(Code::io_error, destination, format("cannot write into '{}': {}", folder.string(), why));
   };
   if (::stat(folder.c_str(), &st) != 0) return refuse(std::strerror(errno));
   if (!S_ISDIR(st.st_mode)) return refuse(format("it is {}, not a folder", kind_of_file(st.st_mode)));
@@ -164,7 +156,7 @@ Status Staging::publish(const MayReplace& may_replace) {
       return exchanged;
     }
   }
-  if (!done) return fail(problem(Code::io_error, destination_, "cannot replace: others replace it again and again"));
+  if (!done) return fail_in(Code::io_error, destination_, "cannot replace: others replace it again and again");
   return sync_one(folder_of(destination_), O_DIRECTORY);
 }
 
@@ -176,8 +168,8 @@ Status Staging::publish_files(const std::string& folder) {
     const fs::path to = followed(fs::path(folder) / at->path().filename());
     struct stat st {};
     if (::lstat(to.c_str(), &st) == 0 && !S_ISREG(st.st_mode))
-      return fail(problem(Code::would_overwrite, to.string(),
-                          format("is {}; only a regular file is replaced", kind_of_file(st.st_mode))));
+      return fail_in(Code::would_overwrite, to.string(),
+                     format("is {}; only a regular file is replaced", kind_of_file(st.st_mode)));
     moves.emplace_back(at->path(), to);
   }
   if (ec) return file_error(path_, "cannot be listed", ec.value());

@@ -137,34 +137,22 @@ Result<std::shared_ptr<const BlobReader>> BlobReader::open(const std::string& pa
   auto reader = std::make_shared<BlobReader>();
   GRAFT_TRY(reader->file_, FileBytes::open(path, hold));
   Header header{};
-  if (reader->file_->size() < sizeof header) {
-    Diag d;
-    d.code = Code::malformed;
-    d.file = path;
-    d.message =
-        format("a blob file has a header of {} bytes, this one is {} bytes long", sizeof header, reader->file_->size());
-    return fail(std::move(d));
-  }
+  if (reader->file_->size() < sizeof header)
+    return fail_in(Code::malformed, path,
+                   format("a blob file has a header of {} bytes, this one is {} bytes long", sizeof header,
+                          reader->file_->size()));
   GRAFT_TRY(const Bytes bytes, reader->file_->bytes(0, sizeof header));
   std::memcpy(&header, bytes.data(), sizeof header);
-  if (header.version != kVersion) {
-    Diag d;
-    d.code = Code::unsupported_format;
-    d.file = path;
-    d.message = format("blob storage version {}, only version {} is read", header.version, kVersion);
-    return fail(std::move(d));
-  }
+  if (header.version != kVersion)
+    return fail_in(Code::unsupported_format, path,
+                   format("blob storage version {}, only version {} is read", header.version, kVersion));
   return std::shared_ptr<const BlobReader>(std::move(reader));
 }
 
 Result<ir::ConstantPtr> BlobReader::constant(uint64_t offset, DType dtype, const Shape& shape) const {
   const uint64_t end = file_->size();
-  const auto bad = [&](std::string message) {
-    Diag d;
-    d.code = Code::malformed;
-    d.file = file_->path();
-    d.message = format("blob at offset {}: {}", offset, message);
-    return fail(std::move(d));
+  const auto bad = [&](std::string_view message) {
+    return fail_in(Code::malformed, file_->path(), format("blob at offset {}: {}", offset, message));
   };
   RecordHeader r{};
   if (offset < sizeof(Header) || offset > end || end - offset < sizeof r)

@@ -13,14 +13,6 @@ namespace graft::coreml {
 
 namespace fs = std::filesystem;
 
-tl::unexpected<Diag> fail_in(Code code, const fs::path& file, std::string message) {
-  Diag d;
-  d.code = code;
-  d.file = file.string();
-  d.message = std::move(message);
-  return fail(std::move(d));
-}
-
 Result<fs::path> inside(const fs::path& root, const fs::path& folder, const std::string& relative) {
   std::error_code ec;
   const fs::path wanted(relative);

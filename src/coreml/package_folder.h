@@ -9,9 +9,6 @@
 
 namespace graft::coreml {
 
-// An error about one file.
-tl::unexpected<Diag> fail_in(Code code, const std::filesystem::path& file, std::string message);
-
 struct Manifest {
   std::string root;                // path of the root model below Data/, as written
   std::vector<std::string> items;  // all of them, the root too

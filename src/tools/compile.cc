@@ -39,11 +39,7 @@ bool is_empty_folder(const std::string& path) {
 // Is this a folder that a partial compile wrote, and nothing else?
 Status check_only_parts(const std::string& path) {
   const auto in_the_way = [&](std::string_view why) {
-    Diag d;
-    d.code = Code::would_overwrite;
-    d.file = path;
-    d.message = format("exists and {}", why);
-    return fail(std::move(d));
+    return fail_in(Code::would_overwrite, path, format("exists and {}", why));
   };
   constexpr std::string_view kNotOurs = "is not a folder that a partial compile wrote";
   constexpr size_t kLargestReport = size_t{1} << 28;

@@ -22,14 +22,6 @@
 namespace graft::tools {
 namespace {
 
-tl::unexpected<Diag> problem(Code code, const std::string& path, std::string message) {
-  Diag d;
-  d.code = code;
-  d.file = path;
-  d.message = std::move(message);
-  return fail(std::move(d));
-}
-
 Result<std::vector<double>> parse_numbers(std::string_view option, std::string_view text) {
   std::vector<double> list;
   for (size_t at = 0; !text.empty() && at <= text.size();) {
@@ -59,13 +51,13 @@ Result<Pixels> decode(const std::string& path, int channels) {
   int own = 0;
   constexpr int64_t kMaxPixels = 100'000'000;
   if (stbi_info_from_memory(raw, size, &p.width, &p.height, &own) == 0)
-    return problem(Code::malformed, path, "not a PNG or JPEG image");
+    return fail_in(Code::malformed, path, "not a PNG or JPEG image");
   if (int64_t{p.width} * p.height > kMaxPixels)
-    return problem(Code::limit_exceeded, path,
+    return fail_in(Code::limit_exceeded, path,
                    format("{}x{} pixels; at most {} are read", p.width, p.height, kMaxPixels));
   const std::unique_ptr<stbi_uc, void (*)(void*)> decoded(
       stbi_load_from_memory(raw, size, &p.width, &p.height, &own, channels), stbi_image_free);
-  if (decoded == nullptr) return problem(Code::malformed, path, "the image is cut off or broken");
+  if (decoded == nullptr) return fail_in(Code::malformed, path, "the image is cut off or broken");
   p.channels = channels;
   p.data.assign(decoded.get(), decoded.get() + static_cast<size_t>(p.width) * static_cast<size_t>(p.height) *
                                                    static_cast<size_t>(channels));

@@ -25,14 +25,6 @@ constexpr NpyType kTypes[] = {{"b1", DType::boolean, 1}, {"i1", DType::i8, 1},  
                               {"f2", DType::f16, 2},     {"f4", DType::f32, 4},  {"f8", DType::f64, 8},
                               {"c8", DType::c64, 4},     {"c16", DType::c128, 8}};
 
-tl::unexpected<Diag> problem(Code code, const std::string& path, std::string message) {
-  Diag d;
-  d.code = code;
-  d.file = path;
-  d.message = std::move(message);
-  return fail(std::move(d));
-}
-
 // The header is a Python literal: {'descr': '<f4', 'fortran_order': False, 'shape': (1, 3), }. Only what NumPy itself
 // writes is taken; keys may come in any order.
 class Header {
@@ -149,36 +141,36 @@ Result<Tensor> read_npy(const std::string& path) {
   GRAFT_CHECK(file.read(0, start, static_cast<size_t>(std::min<uint64_t>(end, sizeof start))));
   const auto byte = [&](size_t i) { return size_t{start[i]}; };
   if (end < 10 || std::memcmp(start, kMagic, kMagicSize) != 0)
-    return problem(Code::malformed, path, "not an .npy file");
+    return fail_in(Code::malformed, path, "not an .npy file");
   const size_t version = byte(6), prefix = version == 1 ? 10 : 12;
   if (version < 1 || version > 3)
-    return problem(Code::unsupported_format, path, format(".npy version {}, 1 to 3 are read", version));
-  if (end < prefix) return problem(Code::malformed, path, "the .npy header is cut off");
+    return fail_in(Code::unsupported_format, path, format(".npy version {}, 1 to 3 are read", version));
+  if (end < prefix) return fail_in(Code::malformed, path, "the .npy header is cut off");
   const size_t length =
       version == 1 ? byte(8) | byte(9) << 8 : byte(8) | byte(9) << 8 | byte(10) << 16 | byte(11) << 24;
-  if (length > end - prefix) return problem(Code::malformed, path, "the .npy header is cut off");
+  if (length > end - prefix) return fail_in(Code::malformed, path, "the .npy header is cut off");
   if (length > kMaxHeader)
-    return problem(Code::limit_exceeded, path, format("a header of {} bytes, at most {} are read", length, kMaxHeader));
+    return fail_in(Code::limit_exceeded, path, format("a header of {} bytes, at most {} are read", length, kMaxHeader));
   std::string text(length, '\0');
   GRAFT_CHECK(file.read(prefix, text.data(), length));
   Header header(text);
   if (!header.parse()) {
-    if (header.too_many_dims) return problem(Code::limit_exceeded, path, format("more than {} dims", kMaxRank));
+    if (header.too_many_dims) return fail_in(Code::limit_exceeded, path, format("more than {} dims", kMaxRank));
     if (header.what == nullptr || header.descr.empty() || header.descr.size() > 16)
-      return problem(Code::unsupported_format, path, "only plain arrays are read, not objects or structures");
-    return problem(Code::malformed, path, format("the .npy header: {}", header.what));
+      return fail_in(Code::unsupported_format, path, "only plain arrays are read, not objects or structures");
+    return fail_in(Code::malformed, path, format("the .npy header: {}", header.what));
   }
   const char order = header.descr[0];
   const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const NpyType& t) {
     return header.descr.size() > 1 && t.code == std::string_view(header.descr).substr(1);
   });
   if (type == std::end(kTypes) || std::string_view("<>|=").find(order) == std::string_view::npos)
-    return problem(Code::unsupported_format, path, format("arrays of type '{}' are not read", header.descr));
+    return fail_in(Code::unsupported_format, path, format("arrays of type '{}' are not read", header.descr));
   const int64_t count = checked_count(header.shape);
   const size_t item = item_size(type->dtype);
   const uint64_t data = end - prefix - length;
   if (count < 0 || static_cast<size_t>(count) > data / item)
-    return problem(Code::malformed, path,
+    return fail_in(Code::malformed, path,
                    format("{} needs more than the {} bytes that follow", describe(type->dtype, header.shape), data));
   GRAFT_TRY(Tensor tensor, Tensor::allocate(type->dtype, header.shape));
   auto* to = static_cast<std::byte*>(tensor.mutable_view().data);
@@ -208,7 +200,7 @@ Status write_npy(const std::string& path, const TensorView& tensor) {
   const auto* type =
       std::find_if(std::begin(kTypes), std::end(kTypes), [&](const NpyType& t) { return t.dtype == tensor.dtype; });
   if (type == std::end(kTypes))
-    return problem(Code::unsupported_format, path, format("NumPy has no type for {}", graft::name(tensor.dtype)));
+    return fail_in(Code::unsupported_format, path, format("NumPy has no type for {}", graft::name(tensor.dtype)));
   std::string shape;
   for (const int64_t d : tensor.shape) shape += format("{}, ", d);
   // A tuple of one keeps its comma, longer ones lose comma and space.

@@ -61,11 +61,8 @@ void rank_rows(OutputTensor& o, int k, const std::vector<std::string>& labels) {
 Status check_output_folder(const std::string& folder) {
   struct stat st {};
   if (::stat(folder.c_str(), &st) != 0 || S_ISDIR(st.st_mode)) return {};
-  Diag d;
-  d.code = Code::would_overwrite;
-  d.file = folder;
-  d.message = format("is {}; outputs go into a folder, one file each", kind_of_file(st.st_mode));
-  return fail(std::move(d));
+  return fail_in(Code::would_overwrite, folder,
+                 format("is {}; outputs go into a folder, one file each", kind_of_file(st.st_mode)));
 }
 
 std::string lower_case(std::string s) {

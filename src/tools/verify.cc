@@ -20,13 +20,7 @@ class TemporaryFolder {
   static Result<TemporaryFolder> make() {
     std::error_code ec;
     std::string path = (fs::temp_directory_path(ec) / "graft-verify-XXXXXX").string();
-    if (ec || mkdtemp(path.data()) == nullptr) {
-      Diag d;
-      d.code = Code::io_error;
-      d.file = path;
-      d.message = "cannot make a temporary folder";
-      return fail(std::move(d));
-    }
+    if (ec || mkdtemp(path.data()) == nullptr) return fail_in(Code::io_error, path, "cannot make a temporary folder");
     TemporaryFolder f;
     f.path_ = std::move(path);
     return f;
