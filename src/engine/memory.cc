@@ -1,6 +1,7 @@
 #include "engine/memory.h"
 
 #include <algorithm>
+#include <bit>
 #include <new>
 #include <numeric>
 #include <utility>
@@ -47,20 +48,62 @@ Result<std::byte*> Slab::take(size_t bytes) {
   return p;
 }
 
+namespace {
+
+// Storages that have their place, found by the time in which they live: a tree over all of them in the order of their
+// first steps, in which each node knows the latest of the last steps below it.
+class Placed {
+ public:
+  explicit Placed(std::span<const Storage> all) : all_(all), by_first_(all.size()), leaf_(all.size()) {
+    std::iota(by_first_.begin(), by_first_.end(), size_t{0});
+    std::stable_sort(by_first_.begin(), by_first_.end(),
+                     [&](size_t a, size_t b) { return all[a].first < all[b].first; });
+    for (size_t i = 0; i < by_first_.size(); ++i) leaf_[by_first_[i]] = i;
+    leaves_ = std::bit_ceil(std::max<size_t>(all.size(), 1));
+    last_.assign(2 * leaves_, -1);
+  }
+
+  void add(size_t storage) {
+    for (size_t n = leaves_ + leaf_[storage]; n > 0; n /= 2) last_[n] = std::max(last_[n], all_[storage].last);
+  }
+
+  // Those that live at some step of `s` too.
+  void alive(const Storage& s, std::vector<const Storage*>& found) const { look(1, 0, leaves_, s, found); }
+
+ private:
+  // Node n is over the leaves [from, to).
+  void look(size_t n, size_t from, size_t to, const Storage& s, std::vector<const Storage*>& found) const {
+    if (last_[n] < s.first || from >= all_.size() || all_[by_first_[from]].first > s.last) return;
+    if (to - from == 1) {
+      found.push_back(&all_[by_first_[from]]);
+      return;
+    }
+    const size_t middle = from + (to - from) / 2;
+    look(2 * n, from, middle, s, found);
+    look(2 * n + 1, middle, to, s, found);
+  }
+
+  std::span<const Storage> all_;
+  std::vector<size_t> by_first_, leaf_;
+  std::vector<int> last_;  // node n has the children 2n and 2n + 1; the last leaves_ are leaves
+  size_t leaves_ = 0;
+};
+
+}  // namespace
+
 size_t place(std::span<Storage> storages) {
   std::vector<size_t> order(storages.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return storages[a].bytes > storages[b].bytes; });
-  std::vector<const Storage*> placed, alive;
+  Placed placed(storages);
+  std::vector<const Storage*> alive;
   size_t total = 0;
   for (size_t i : order) {
     Storage& s = storages[i];
     if (s.bytes == 0) continue;
     alive.clear();
-    for (const Storage* p : placed) {
-      if (p->first <= s.last && s.first <= p->last) alive.push_back(p);
-    }
+    placed.alive(s, alive);
     std::sort(alive.begin(), alive.end(), [](const Storage* a, const Storage* b) { return a->offset < b->offset; });
     size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
     for (const Storage* p : alive) {
@@ -72,7 +115,7 @@ size_t place(std::span<Storage> storages) {
     }
     s.offset = best == SIZE_MAX ? at : best;
     total = std::max(total, align_up(s.offset + s.bytes));
-    placed.push_back(&s);
+    placed.add(i);
   }
   return total;
 }

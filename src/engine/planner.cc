@@ -552,6 +552,7 @@ class Planner {
       life[v].bytes = p.values[v].root == static_cast<int>(v) && !outside[v] ? p.values[v].bytes() : 0;
     }
     for (int s = 0; s < end; ++s) join_in_place(s, life, kept, outside);
+    for (PlanValue& v : p.values) v.root = static_cast<int>(root_of(v.root));
 
     for (PlanResult& r : p.results) {  // results that steps may write into the caller's memory
       const size_t root = root_of(r.value);
@@ -570,7 +571,11 @@ class Planner {
       p.steps[static_cast<size_t>(s)]->scratch_offset = life[count + static_cast<size_t>(s)].offset;
   }
 
-  size_t root_of(int v) { return static_cast<size_t>(values()[v].root); }
+  // Storages that were joined are chains of roots, shortened as they are followed.
+  size_t root_of(int v) {
+    while (values()[v].root != v) v = values()[v].root = values()[values()[v].root].root;
+    return static_cast<size_t>(v);
+  }
   static void touch(Storage& life, int step) {
     life.first = std::min(life.first, step);
     life.last = std::max(life.last, step);
@@ -586,9 +591,7 @@ class Planner {
       if (life[to].first != s || life[to].bytes != life[from].bytes) continue;
       life[to].first = life[from].first;
       life[from].bytes = 0;
-      for (PlanValue& v : plan_->values) {
-        if (static_cast<size_t>(v.root) == from) v.root = static_cast<int>(to);
-      }
+      plan_->values[from].root = static_cast<int>(to);
     }
   }
 

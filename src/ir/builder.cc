@@ -148,7 +148,7 @@ bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& r
       if (!v->is_constant()) return false;
       if (first == nullptr) first = v;
       input_bytes += v->constant->bytes();
-      merge(origin, v->origin);
+      origin.merge(v->origin);
     }
   }
   if (def.lazy != nullptr && first != nullptr && types.size() == 1 && types[0].is_static()) {

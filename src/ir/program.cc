@@ -6,13 +6,6 @@
 
 namespace graft::ir {
 
-void merge(Provenance& into, const Provenance& from) {
-  if (from.empty()) return;
-  Provenance both;
-  std::set_union(into.begin(), into.end(), from.begin(), from.end(), std::back_inserter(both));
-  into = std::move(both);
-}
-
 Dim Value::dim(int i) const {
   const int r = rank();
   if (i < 0) i += r;

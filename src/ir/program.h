@@ -15,16 +15,13 @@
 #include <vector>
 
 #include "ir/op_def.h"
+#include "ir/provenance.h"
 
 namespace graft::ir {
 
 struct Op;
 struct Block;
 class Function;
-
-// Which ONNX nodes (by id in the flattened graph) a thing came from: sorted, no duplicates.
-using Provenance = std::vector<int32_t>;
-void merge(Provenance& into, const Provenance& from);
 
 struct Value {
   Type type;

@@ -139,7 +139,7 @@ Status Lowerer::run_row(const Node& node, Values& out) {
 Result<Values> Lowerer::lower(const Node& node) {
   const ir::Provenance outer = b_.origin();
   ir::Provenance origin = outer;
-  ir::merge(origin, {node.id});
+  origin.merge({node.id});
   b_.set_origin(std::move(origin));
   const ir::Builder::Mark mark = b_.mark();
   Values out;

@@ -277,10 +277,11 @@ class Partitioner {
       Segment& s = out_.segments[r];
       if (s.coreml) {
         for (const onnx::Border& b : s.inputs) needed.insert(b.name);
-        std::unordered_set<int32_t> ids;
-        ir::visit_ops(s.program->main()->body, [&](ir::Op& op) { ids.insert(op.origin.begin(), op.origin.end()); });
+        ir::Provenance left;
+        ir::visit_ops(s.program->main()->body, [&](ir::Op& op) { left.merge(op.origin); });
+        const std::vector<int32_t> ids = left.nodes();
         for (const Node* n : s.nodes) {
-          if (!ids.contains(n->id)) out_.nodes[index_of(*n)].where = Where::folded;
+          if (!std::binary_search(ids.begin(), ids.end(), n->id)) out_.nodes[index_of(*n)].where = Where::folded;
         }
         continue;
       }
@@ -353,7 +354,8 @@ class Partitioner {
     for (const auto& op : main.body.ops) {
       const double f = flops(*op, main.default_dims);
       out_.flops_total += f;
-      if (std::any_of(op->origin.begin(), op->origin.end(), [&](int32_t id) { return claimed.contains(id); }))
+      const std::vector<int32_t> nodes = op->origin.nodes();
+      if (std::any_of(nodes.begin(), nodes.end(), [&](int32_t id) { return claimed.contains(id); }))
         out_.flops_claimed += f;
     }
   }

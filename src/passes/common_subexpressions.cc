@@ -48,7 +48,7 @@ class Expressions {
     std::vector<Value*>& equal_hash = by_content_[v->constant->hash()];
     for (Value* other : equal_hash) {
       if (!other->constant->same_as(*v->constant)) continue;
-      ir::merge(other->origin, v->origin);
+      other->origin.merge(v->origin);
       return by_pointer_[v->constant.get()] = other;
     }
     equal_hash.push_back(v);

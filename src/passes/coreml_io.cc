@@ -29,12 +29,13 @@ bool exists_at_run_time(DType t) {
   return t != DType::i64 && t != DType::u64 && t != DType::u32 && t != DType::f64 && t != DType::bf16;
 }
 
-tl::unexpected<Diag> refuse(const Value& v, std::string_view what, std::string_view port, ir::Provenance origin) {
+tl::unexpected<Diag> refuse(const Value& v, std::string_view what, std::string_view port,
+                            const ir::Provenance& origin) {
   Diag d;
   d.code = Code::unsupported_dtype;
   d.tensor = std::string(port);
   d.message = format("the {} is {}, which Core ML programs cannot compute with", what, name(v.dtype()));
-  d.origin = std::move(origin);
+  d.origin = origin.nodes();
   return fail(std::move(d));
 }
 
@@ -109,10 +110,10 @@ class Interface {
     const std::function<void(const Ops&)> look = [&](const Ops& ops) {
       for (const auto& op : ops) {
         for (const auto& arg : op->args) {
-          if (std::find(arg.begin(), arg.end(), v) != arg.end()) ir::merge(nodes, op->origin);
+          if (std::find(arg.begin(), arg.end(), v) != arg.end()) nodes.merge(op->origin);
         }
         for (const auto& b : op->blocks) {
-          if (std::find(b->outputs.begin(), b->outputs.end(), v) != b->outputs.end()) ir::merge(nodes, op->origin);
+          if (std::find(b->outputs.begin(), b->outputs.end(), v) != b->outputs.end()) nodes.merge(op->origin);
           look(b->ops);
         }
       }

@@ -110,7 +110,7 @@ Value* scaled_weight(ops::Build& b, const Op& conv, const std::vector<double>& s
     }
   }
   Value* made = b.constant(ir::Constant::of(std::move(*t)), w->name);
-  ir::merge(made->origin, w->origin);
+  made->origin.merge(w->origin);
   return made;
 }
 

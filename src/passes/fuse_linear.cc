@@ -40,7 +40,7 @@ std::optional<Values> to_linear(Rewriter& rewriter, const Op& op) {
   Value* weight = flag_of(op, "transpose_y")
                       ? y
                       : rewriter.build().constant(ir::Constant::transpose(y->constant, Ints{1, 0}), y->name);
-  ir::merge(weight->origin, y->origin);
+  weight->origin.merge(y->origin);
   return Values{rewriter.build().emit("linear", {{"x", x}, {"weight", weight}})};
 }
 
@@ -55,7 +55,7 @@ std::optional<Values> add_bias(Rewriter& rewriter, const Op& op) {
   if (bias->constant->count() != n || bias->rank() == 0 || bias->constant->shape().back() != n) return std::nullopt;
   ops::Build& b = rewriter.build();
   Value* vector = b.constant(ir::Constant::reshape(bias->constant, Shape{n}), bias->name);
-  ir::merge(vector->origin, bias->origin);
+  vector->origin.merge(bias->origin);
   if (Value* had = linear->arg("bias")) vector = b.add(had, vector);
   return Values{b.emit("linear", {{"x", linear->arg("x")}, {"weight", linear->arg("weight")}, {"bias", vector}})};
 }

@@ -101,7 +101,7 @@ OrRefusals<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newes
     }
     Diag d = std::move(ok).error();
     if (d.op.empty()) d.op = std::string(op.type());
-    d.origin = op.origin;
+    d.origin = op.origin.nodes();
     refusals.push_back(std::move(d));
   });
   if (!refusals.empty()) return tl::unexpected(std::move(refusals));

@@ -139,7 +139,7 @@ std::optional<Values> into_layer_norm(Rewriter& rewriter, const Op& op) {
   }
   ops::Build& b = rewriter.build();
   Value* v = b.constant(ir::Constant::reshape(operands->constant->constant, shape), operands->constant->name);
-  ir::merge(v->origin, operands->constant->origin);
+  v->origin.merge(operands->constant->origin);
   auto args = norm->args;
   args[static_cast<size_t>(norm->row->param_index(param))] = {v};
   return rewriter.emit_again(*norm, args);

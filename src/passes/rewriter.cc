@@ -106,12 +106,12 @@ void Rewriter::replace(Block& block, Op& op, const Values& by, size_t first_new)
   for (const auto& arg : op.args) {
     for (const Value* v : arg) release(v, 1, origin);
   }
-  for (size_t i = first_new; i < block.ops.size(); ++i) ir::merge(block.ops[i]->origin, origin);
+  for (size_t i = first_new; i < block.ops.size(); ++i) block.ops[i]->origin.merge(origin);
   for (Value* v : by) {
     if (v->producer != nullptr) {
-      ir::merge(v->producer->origin, origin);
+      v->producer->origin.merge(origin);
     } else if (v->is_constant()) {
-      ir::merge(v->origin, origin);
+      v->origin.merge(origin);
     }
   }
 }
@@ -141,7 +141,7 @@ void Rewriter::release(const Value* v, int n, ir::Provenance& died) {
     if (uses(r) > 0) return;
   }
   if (!dead_.insert(op).second) return;
-  ir::merge(died, op->origin);
+  died.merge(op->origin);
   for (const auto& arg : op->args) {
     for (const Value* a : arg) release(a, 1, died);
   }

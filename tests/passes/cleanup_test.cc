@@ -56,7 +56,7 @@ TEST(CommonSubexpressions, OneOfEach) {
   PassContext c;
   EXPECT_EQ(*common_subexpressions(d.f, c), 1);
   EXPECT_EQ(count(d.f, "add"), 2);
-  EXPECT_EQ(d.f.body.ops[0]->origin, (ir::Provenance{1, 2}));
+  EXPECT_EQ(d.f.body.ops[0]->origin.nodes(), (std::vector<int32_t>{1, 2}));
   expect_same(*before, d.f, 0);
 }
 
@@ -150,7 +150,7 @@ TEST(Rewriter, WhatDiesWithAnOperatorIsPartOfWhereTheNewOneCameFrom) {
     return Values{rewriter.build().unary("sigmoid", x)};
   }),
             1);
-  EXPECT_EQ(d.f.body.ops.back()->origin, (ir::Provenance{3, 5}));
+  EXPECT_EQ(d.f.body.ops.back()->origin.nodes(), (std::vector<int32_t>{3, 5}));
   EXPECT_EQ(d.f.body.outputs[0]->name, "sum");
 }
 
