@@ -12,8 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-ROOT = Path(__file__).resolve().parents[2]
-GRAFT = os.environ.get("GRAFT", str(ROOT / "build" / "graft"))
+from built import GRAFT, ROOT
+
 DIGITS = str(ROOT / "models" / "digits.onnx")
 SMALL = ROOT / "models" / "small"
 VERBS = ("inspect", "compile", "run", "verify", "bench", "ops")

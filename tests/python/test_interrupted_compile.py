@@ -14,8 +14,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GRAFT = os.environ.get("GRAFT", os.path.join(ROOT, "build", "graft"))
+from built import GRAFT, ROOT
+
 OLD = os.path.join(ROOT, "models", "small", "mlp.onnx")
 NEW = os.path.join(ROOT, "models", "digits.onnx")
 

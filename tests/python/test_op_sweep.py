@@ -1,7 +1,6 @@
 """Each row of the lowering table over dtypes, ranks, opsets and attributes, and ONNX's own conformance cases: as a
 session on the host and as fp32 and fp16 packages, against onnxruntime."""
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -12,13 +11,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+from built import GRAFT, RUN_MODELS  # noqa: E402
 from sweep import driver, onnx_node_tests, operator_sweep  # noqa: E402
 from sweep.descriptors import CASES  # noqa: E402
 
-pytestmark = pytest.mark.skipif(driver.find_driver() is None, reason="run_models is not built")
+pytestmark = pytest.mark.skipif(RUN_MODELS is None, reason="run_models is not built")
 
 PARTS = 8  # for as many workers; the cases of an operator stay together
-GRAFT = os.environ.get("GRAFT", str(driver.ROOT / "build" / "graft"))
 
 # onnxruntime and PyTorch divide by the size of the result; ONNX's own reference by the size before it is rounded.
 DISPUTED = {f"test_resize_downsample_scales_{mode}_align_corners{suffix}" for mode in ("linear", "cubic")

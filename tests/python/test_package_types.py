@@ -9,9 +9,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+from built import LIBRARY  # noqa: E402
 from graphs import library  # noqa: E402
 
-pytestmark = pytest.mark.skipif(library.find_library() is None, reason="libgraft is not built")
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libgraft is not built")
 X = np.array([[-1.5, 2.0]], np.float32)
 
 

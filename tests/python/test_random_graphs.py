@@ -1,6 +1,5 @@
 """2,000 random graphs over all rows of the lowering table: the host and fp32 packages against onnxruntime."""
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -12,14 +11,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from graphs import generate, hunt, library, shrink  # noqa: E402
+from built import GRAFT, LIBRARY  # noqa: E402
+from graphs import generate, hunt, shrink  # noqa: E402
 from graphs.evaluate import Value  # noqa: E402
 from graphs.isolated import Isolated  # noqa: E402
 
-pytestmark = pytest.mark.skipif(library.find_library() is None, reason="libgraft is not built")
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libgraft is not built")
 
 SEED, COUNT, PARTS = 9, 2000, 8
-GRAFT = os.environ.get("GRAFT", str(library.ROOT / "build" / "graft"))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A printed remedy works: every one that a refusal carries is applied as it is printed, and the refusal must be gone."""
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -13,10 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parent))
+from built import GRAFT, ROOT, RUN_MODELS  # noqa: E402
 from sweep import driver, operator_sweep  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-GRAFT = os.environ.get("GRAFT", str(ROOT / "build" / "graft"))
 # The sources' own texts that print a remedy, as regular expressions for what is printed. A new one needs a line here
 # and a test below that meets it.
 PRINTED = {
@@ -151,7 +149,7 @@ def test_an_exact_form_for_fixed_sizes(tmp_path):
     check_inspect(["inspect", model])
 
 
-@pytest.mark.skipif(driver.find_driver() is None, reason="run_models is not built")
+@pytest.mark.skipif(RUN_MODELS is None, reason="run_models is not built")
 def test_the_remedies_of_the_operator_sweep(tmp_path):
     models = {}
     for _, case, opset in operator_sweep.turns():

@@ -1,18 +1,16 @@
 """The lowering table says of each operator what ONNX's own schemas say: inputs, outputs and attributes, in every version
 that is handled. And what breaks them is the model's fault, by name."""
 import json
-import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, defs, helper  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-GRAFT = os.environ.get("GRAFT", str(ROOT / "build" / "graft"))
+from built import GRAFT  # noqa: E402
+
 MARKS = {defs.OpSchema.FormalParameterOption.Single: "", defs.OpSchema.FormalParameterOption.Optional: "?",
          defs.OpSchema.FormalParameterOption.Variadic: "+"}
 

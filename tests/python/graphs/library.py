@@ -1,25 +1,13 @@
 """libgraft through its C interface (include/graft/graft.h): sessions, runs and the verbs, for numpy arrays."""
 import ctypes
 import json
-import os
-import pathlib
 
 import numpy as np
 from onnx import helper
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+import built
+
 Size, Int32, Int64, Text, Pointer = ctypes.c_size_t, ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p, ctypes.c_void_p
-
-
-def find_library():
-    """$GRAFT_LIBRARY, else the newest in the build folders; None when none is built."""
-    given = os.environ.get("GRAFT_LIBRARY")
-    if given:
-        return given
-    found = sorted(ROOT.glob("build*/lib/libgraft.so"), key=lambda p: p.stat().st_mtime)
-    return str(found[-1]) if found else None
-
-
 LOG = ctypes.CFUNCTYPE(None, Pointer, ctypes.c_int, Text)
 
 
@@ -70,7 +58,7 @@ def dims(shape):
 
 class Library:
     def __init__(self, path=None):
-        self.c = ctypes.CDLL(path or find_library())
+        self.c = ctypes.CDLL(path or built.LIBRARY)
         for name in ("error_code_name", "error_text", "report_json", "report_reason"):
             getattr(self.c, "graft_" + name).restype = Text
         for name in ("env_create", "session_create", "session_create_from_memory", "session_input", "session_output", "session_run",

@@ -10,25 +10,16 @@ Each case has up to three columns: `host`, the ONNX program on the host engine i
     wrong      all else: wrong results, errors, crashes
 """
 import json
-import os
 import pathlib
 import subprocess
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+import built
+
 COLUMNS = ("host", "float32", "float16")
 # A package is written for the lowest target that is enough, or for a later one, where operators have other variants.
 TARGETS = ("auto", "iOS18", "iOS16", "iOS17")
-
-
-def find_driver():
-    """The driver's path: $GRAFT_RUN_MODELS, else in the build folder; None when it is not built."""
-    given = os.environ.get("GRAFT_RUN_MODELS")
-    if given:
-        return given
-    found = sorted(ROOT.glob("build*/**/tests/run_models"), key=lambda p: p.stat().st_mtime)
-    return str(found[-1]) if found else None
 
 
 def write_case(folder, model, inputs):
@@ -50,7 +41,7 @@ def columns(turn, half):
 def run_all(cases, scratch):
     """{folder: the driver's answer} of {folder: columns, as the driver takes them}. A case that brings the process down
     is {"crashed": status}; with many of those it is the driver that is broken."""
-    driver, left, answers = find_driver(), {f: " ".join(c) for f, c in cases.items()}, {}
+    driver, left, answers = built.RUN_MODELS, {f: " ".join(c) for f, c in cases.items()}, {}
     while left:
         listing = pathlib.Path(scratch) / "list.txt"
         listing.write_text("".join(f"{folder} {columns}\n" for folder, columns in left.items()))
