@@ -49,9 +49,9 @@ Result<InputFile> InputFile::open(const std::string& path) {
   if (::stat(path.c_str(), &st) != 0) return file_error(path, "cannot open for reading", errno);
   if (!S_ISREG(st.st_mode)) return refuse();
   // Something else may have come to lie there meanwhile: O_NONBLOCK, so that not even then anybody waits.
-  InputFile file;
-  file.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (file.fd_ < 0 || ::fstat(file.fd_, &st) != 0) return file_error(path, "cannot open for reading", errno);
+  InputFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (file.descriptor() < 0 || ::fstat(file.descriptor(), &st) != 0)
+    return file_error(path, "cannot open for reading", errno);
   if (!S_ISREG(st.st_mode)) return refuse();
   file.size_ = static_cast<uint64_t>(st.st_size);
   file.written_ = time_of_writing(st);
@@ -59,17 +59,10 @@ Result<InputFile> InputFile::open(const std::string& path) {
   return file;
 }
 
-InputFile::InputFile(InputFile&& o) noexcept
-    : fd_(std::exchange(o.fd_, -1)), size_(o.size_), written_(o.written_), path_(std::move(o.path_)) {}
-
-InputFile::~InputFile() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 Status InputFile::read(uint64_t offset, void* to, size_t count) const {
   auto* at = static_cast<std::byte*>(to);
   while (count > 0) {
-    const ssize_t got = ::pread(fd_, at, count, static_cast<off_t>(offset));
+    const ssize_t got = ::pread(fd_.get(), at, count, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return file_error(path_, "cannot read", errno);
     if (got == 0)
@@ -83,7 +76,7 @@ Status InputFile::read(uint64_t offset, void* to, size_t count) const {
 
 Status InputFile::unchanged() const {
   struct stat st {};
-  if (::fstat(fd_, &st) != 0) return file_error(path_, "cannot look at", errno);
+  if (::fstat(fd_.get(), &st) != 0) return file_error(path_, "cannot look at", errno);
   const timespec now = time_of_writing(st);
   if (static_cast<uint64_t>(st.st_size) == size_ && now.tv_sec == written_.tv_sec && now.tv_nsec == written_.tv_nsec)
     return {};
@@ -158,23 +151,10 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
 }
 
 Result<FileWriter> FileWriter::create(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (fd < 0) return file_error(path, "cannot create", errno);
-  FileWriter w;
-  w.fd_ = fd;
+  FileWriter w(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (w.fd_.get() < 0) return file_error(path, "cannot create", errno);
   w.path_ = path;
   return w;
-}
-
-FileWriter::FileWriter(FileWriter&& o) noexcept
-    : fd_(std::exchange(o.fd_, -1)),
-      error_(o.error_),
-      position_(o.position_),
-      path_(std::move(o.path_)),
-      buffer_(std::move(o.buffer_)) {}
-
-FileWriter::~FileWriter() {
-  if (fd_ >= 0) ::close(fd_);
 }
 
 namespace {
@@ -195,18 +175,18 @@ void FileWriter::write(const void* data, size_t size) {
   position_ += size;
   if (error_ != 0) return;
   if (buffer_.size() + size > kBuffer) {
-    error_ = write_all(fd_, buffer_.data(), buffer_.size());
+    error_ = write_all(fd_.get(), buffer_.data(), buffer_.size());
     buffer_.clear();
-    if (error_ == 0 && size >= kBuffer) error_ = write_all(fd_, static_cast<const char*>(data), size);
+    if (error_ == 0 && size >= kBuffer) error_ = write_all(fd_.get(), static_cast<const char*>(data), size);
     if (size >= kBuffer || error_ != 0) return;
   }
   buffer_.append(static_cast<const char*>(data), size);
 }
 
 Status FileWriter::close() {
-  if (error_ == 0) error_ = write_all(fd_, buffer_.data(), buffer_.size());
+  if (error_ == 0) error_ = write_all(fd_.get(), buffer_.data(), buffer_.size());
   buffer_.clear();
-  if (::close(std::exchange(fd_, -1)) != 0 && error_ == 0) error_ = errno;
+  if (::close(fd_.release()) != 0 && error_ == 0) error_ = errno;
   if (error_ != 0) return file_error(path_, "cannot write", error_);
   return {};
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/diag.h"
+#include "base/owned_files.h"
 
 namespace graft {
 
@@ -27,20 +28,17 @@ std::string_view kind_of_file(mode_t mode);
 class InputFile {
  public:
   static Result<InputFile> open(const std::string& path);
-  InputFile(InputFile&& o) noexcept;
-  InputFile& operator=(InputFile&&) = delete;
-  ~InputFile();
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }  // when it was opened
-  int descriptor() const { return fd_; }
+  int descriptor() const { return fd_.get(); }
   // All of `count` bytes at `offset`; io_error when the file has become shorter than that.
   Status read(uint64_t offset, void* to, size_t count) const;
   // io_error when the file was written to since it was opened, as far as its size and time tell.
   Status unchanged() const;
 
  private:
-  InputFile() = default;
-  int fd_ = -1;
+  explicit InputFile(int fd) : fd_(fd) {}
+  Descriptor fd_;
   uint64_t size_ = 0;
   timespec written_{};
   std::string path_;
@@ -93,17 +91,14 @@ Result<std::string> read_file(const std::string& path, size_t limit);
 class FileWriter {
  public:
   static Result<FileWriter> create(const std::string& path);  // io_error when something is there
-  FileWriter(FileWriter&& o) noexcept;
-  FileWriter& operator=(FileWriter&&) = delete;
-  ~FileWriter();
   void write(const void* data, size_t size);
   void write(std::string_view s) { write(s.data(), s.size()); }
   uint64_t position() const { return position_; }
   Status close();  // flushes; reports the first error, a full disk included
 
  private:
-  FileWriter() = default;
-  int fd_ = -1;
+  explicit FileWriter(int fd) : fd_(fd) {}
+  Descriptor fd_;
   int error_ = 0;
   uint64_t position_ = 0;
   std::string path_, buffer_;

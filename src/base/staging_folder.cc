@@ -139,20 +139,12 @@ Result<StagingFolder> StagingFolder::make(const fs::path& destination) {
   return failed(EEXIST);
 }
 
-// The lock goes last: while it is held, nobody else removes anything in there.
-StagingFolder::~StagingFolder() {
-  std::error_code ec;
-  if (!path_.empty()) fs::remove_all(path_, ec);
-}
-
-std::string StagingFolder::built() const { return (fs::path(path_) / kBuilt).string(); }
-std::string StagingFolder::replaced() const { return (fs::path(path_) / kReplaced).string(); }
+std::string StagingFolder::built() const { return (fs::path(folder_.path()) / kBuilt).string(); }
+std::string StagingFolder::replaced() const { return (fs::path(folder_.path()) / kReplaced).string(); }
 
 std::string StagingFolder::keep() {
-  const std::string kept = path_ + ".kept";
-  const bool moved = ::rename(path_.c_str(), kept.c_str()) == 0;
-  const std::string place = std::exchange(path_, {});
-  return moved ? kept : place;
+  const std::string place = folder_.release(), kept = place + ".kept";
+  return ::rename(place.c_str(), kept.c_str()) == 0 ? kept : place;
 }
 
 }  // namespace graft

@@ -1,30 +1,14 @@
 // The hidden folder of a Staging: its name, its lock, and what becomes of those that killed processes left.
 #pragma once
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <string>
 #include <utility>
 
 #include "base/diag.h"
+#include "base/owned_files.h"
 
 namespace graft {
-
-// A descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // The folder that a path names a file in.
 std::filesystem::path folder_of(const std::filesystem::path& path);
@@ -43,9 +27,6 @@ int move_if_free(const std::string& from, const std::string& to);
 class StagingFolder {
  public:
   static Result<StagingFolder> make(const std::filesystem::path& destination);
-  StagingFolder(StagingFolder&& o) noexcept : path_(std::exchange(o.path_, {})), lock_(std::move(o.lock_)) {}
-  StagingFolder& operator=(StagingFolder&&) = delete;
-  ~StagingFolder();
 
   std::string built() const;     // the place for what is built
   std::string replaced() const;  // for what it replaces, between two renames; comes back from a stale folder
@@ -53,9 +34,9 @@ class StagingFolder {
   std::string keep();
 
  private:
-  StagingFolder(std::string path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
-  std::string path_;
-  Descriptor lock_;
+  StagingFolder(std::string path, Descriptor lock) : lock_(std::move(lock)), folder_(std::move(path)) {}
+  Descriptor lock_;  // goes last: while it is held, nobody else removes anything in there
+  OwnedFolder folder_;
 };
 
 }  // namespace graft

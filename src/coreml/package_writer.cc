@@ -43,28 +43,11 @@ Status write_file(const fs::path& path, std::string_view content) {
   return file.close();
 }
 
-// The folder of a package in the making; removed unless it was finished.
-class NewFolder {
- public:
-  static Result<NewFolder> make(const fs::path& path) {
-    std::error_code ec;
-    if (!fs::create_directory(path, ec)) return file_error(path.string(), "cannot create", ec ? ec.value() : EEXIST);
-    NewFolder f;
-    f.path_ = path;
-    return f;
-  }
-  NewFolder(NewFolder&& o) noexcept : path_(std::exchange(o.path_, {})) {}
-  NewFolder& operator=(NewFolder&&) = delete;
-  ~NewFolder() {
-    std::error_code ec;
-    if (!path_.empty()) fs::remove_all(path_, ec);
-  }
-  void keep() { path_.clear(); }
-
- private:
-  NewFolder() = default;
-  fs::path path_;
-};
+Result<OwnedFolder> new_folder(const std::string& path) {
+  std::error_code ec;
+  if (!fs::create_directory(path, ec)) return file_error(path, "cannot create", ec ? ec.value() : EEXIST);
+  return OwnedFolder(path);
+}
 
 Result<Interface> derive_interface(const ir::Program& program, ir::Opset opset) {
   Interface interface;
@@ -116,7 +99,7 @@ Status write_package(const ir::Program& program, const std::string& path, const 
     return fail(Code::limit_exceeded, format("the program takes {} bytes, at most {} fit", body.size(), kLimit));
   out.add_message(Model::mlProgram, body);
 
-  GRAFT_TRY(NewFolder package, NewFolder::make(path));
+  GRAFT_TRY(OwnedFolder package, new_folder(path));  // until it is finished
   const fs::path folder = fs::path(path) / "Data" / kAuthor;
   std::error_code ec;
   fs::create_directories(folder / "weights", ec);
@@ -129,7 +112,7 @@ Status write_package(const ir::Program& program, const std::string& path, const 
   }
   GRAFT_CHECK(write_file(fs::path(path) / "Manifest.json", manifest(digest)));
   GRAFT_CHECK(reads_back(path));
-  package.keep();
+  package.release();
   return {};
 }
 

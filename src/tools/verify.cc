@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/format.h"
+#include "base/owned_files.h"
 #include "tools/compile.h"
 
 namespace graft::tools {
@@ -14,29 +15,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A folder of our own in the system's place for such things; removed with everything in it.
-class TemporaryFolder {
- public:
-  static Result<TemporaryFolder> make() {
-    std::error_code ec;
-    std::string path = (fs::temp_directory_path(ec) / "graft-verify-XXXXXX").string();
-    if (ec || mkdtemp(path.data()) == nullptr) return fail_in(Code::io_error, path, "cannot make a temporary folder");
-    TemporaryFolder f;
-    f.path_ = std::move(path);
-    return f;
-  }
-  TemporaryFolder(TemporaryFolder&& o) noexcept : path_(std::exchange(o.path_, {})) {}
-  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ec;
-    if (!path_.empty()) fs::remove_all(path_, ec);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  TemporaryFolder() = default;
-  std::string path_;
-};
+// A folder of our own in the system's place for such things.
+Result<OwnedFolder> temporary_folder() {
+  std::error_code ec;
+  std::string path = (fs::temp_directory_path(ec) / "graft-verify-XXXXXX").string();
+  if (ec || mkdtemp(path.data()) == nullptr) return fail_in(Code::io_error, path, "cannot make a temporary folder");
+  return OwnedFolder(std::move(path));
+}
 
 // Names as both sides can spell them: MIL allows letters, digits and underscores only.
 std::string plain_name(std::string_view name) {
@@ -112,7 +97,7 @@ void judge_layers(Verification& out) {
 // A session on the Core ML program: through a package on disk when the graph is whole.
 struct Compiled {
   std::shared_ptr<const session::Session> session;
-  std::optional<TemporaryFolder> folder;  // what the session has mapped
+  std::optional<OwnedFolder> folder;  // what the session has mapped
 };
 Result<Compiled> open_compiled(const std::string& path, const Examined& examined, std::shared_ptr<const Env> env,
                                const session::Options& options) {
@@ -121,7 +106,7 @@ Result<Compiled> open_compiled(const std::string& path, const Examined& examined
     GRAFT_TRY(c.session, session::Session::open(path, std::move(env), options));
     return c;
   }
-  GRAFT_TRY(TemporaryFolder folder, TemporaryFolder::make());
+  GRAFT_TRY(OwnedFolder folder, temporary_folder());
   const std::string package = (fs::path(folder.path()) / "model.mlpackage").string();
   GRAFT_CHECK(write_segment(examined.parts->partition.segments[0], package));
   GRAFT_TRY(c.session, session::Session::open(package, std::move(env), options));
