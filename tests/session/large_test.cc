@@ -8,7 +8,7 @@ namespace graft::session_test {
 namespace {
 
 using Names = test::Names;
-constexpr int kMany = 10'000, kLong = 100'000;
+constexpr int kMany = 10'000, kLong = 30'000;
 
 std::string numbered(std::string_view name, int i) { return format("{}{}", name, i); }
 
