@@ -64,27 +64,21 @@ Values arg(NodeView& n, Build& b) {
 constexpr const char* kArgMax = "reduce_argmax";
 constexpr const char* kArgMin = "reduce_argmin";
 
+// The axes became an input, for ReduceSum some versions before the others.
+constexpr const char* kReduced = "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18";
+
 constexpr Lowering kRows[] = {
-    {"", "ReduceMean", kSince<1, 11, 13, 18>, "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18",
-     reduce<kMean>},
+    {"", "ReduceMean", kSince<1, 11, 13, 18>, kReduced, reduce<kMean>},
     {"", "ReduceSum", kSince<1, 11, 13>, "data axes?@13 -> reduced; axes<13 keepdims noop_with_empty_axes@13",
      reduce<kSum>},
-    {"", "ReduceMax", kSince<1, 11, 12, 13, 18, 20>,
-     "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18", reduce<kMax>},
-    {"", "ReduceMin", kSince<1, 11, 12, 13, 18, 20>,
-     "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18", reduce<kMin>},
-    {"", "ReduceProd", kSince<1, 11, 13, 18>, "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18",
-     reduce<kProd>},
-    {"", "ReduceL1", kSince<1, 11, 13, 18>, "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18",
-     reduce<kL1>},
-    {"", "ReduceL2", kSince<1, 11, 13, 18>, "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18",
-     reduce<kL2>},
-    {"", "ReduceLogSum", kSince<1, 11, 13, 18>, "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18",
-     reduce<kLogSum>},
-    {"", "ReduceLogSumExp", kSince<1, 11, 13, 18>, "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18",
-     reduce<kLogSumExp>},
-    {"", "ReduceSumSquare", kSince<1, 11, 13, 18>, "data axes?@18 -> reduced; axes<18 keepdims noop_with_empty_axes@18",
-     reduce<kSumSquare>},
+    {"", "ReduceMax", kSince<1, 11, 12, 13, 18, 20>, kReduced, reduce<kMax>},
+    {"", "ReduceMin", kSince<1, 11, 12, 13, 18, 20>, kReduced, reduce<kMin>},
+    {"", "ReduceProd", kSince<1, 11, 13, 18>, kReduced, reduce<kProd>},
+    {"", "ReduceL1", kSince<1, 11, 13, 18>, kReduced, reduce<kL1>},
+    {"", "ReduceL2", kSince<1, 11, 13, 18>, kReduced, reduce<kL2>},
+    {"", "ReduceLogSum", kSince<1, 11, 13, 18>, kReduced, reduce<kLogSum>},
+    {"", "ReduceLogSumExp", kSince<1, 11, 13, 18>, kReduced, reduce<kLogSumExp>},
+    {"", "ReduceSumSquare", kSince<1, 11, 13, 18>, kReduced, reduce<kSumSquare>},
     {"", "ArgMax", kSince<1, 11, 12, 13>, "data -> reduced; axis keepdims select_last_index@12", arg<kArgMax>},
     {"", "ArgMin", kSince<1, 11, 12, 13>, "data -> reduced; axis keepdims select_last_index@12", arg<kArgMin>},
 };
