@@ -33,6 +33,14 @@ Status has_elements(const Type& type) {
   return {};
 }
 
+// The dtype for numbers that may come straight from a model: int64 where t cannot hold one of them, which the row or
+// the target then judges.
+DType wide_enough(DType t, std::span<const int64_t> numbers) {
+  const IntRange fits = int_range(t);
+  const auto outside = [&](int64_t v) { return v < fits.lo || v > fits.hi; };
+  return std::any_of(numbers.begin(), numbers.end(), outside) ? DType::i64 : t;
+}
+
 }  // namespace
 
 Status coreml_type_ok(const Type& type) {
@@ -70,6 +78,10 @@ void Builder::rollback(const Mark& m) {
   failure_.reset();
 }
 
+Value* Builder::ints(std::span<const int64_t> v, DType dtype) {
+  return constant(Constant::ints(wide_enough(dtype, v), v));
+}
+
 Value* Builder::constant(ConstantPtr c, std::string name) {
   Value* v = function_->new_constant(std::move(c), std::move(name));
   v->origin = origin_;
@@ -85,17 +97,14 @@ Value* Builder::literal(const Arg& arg, const Param& p,
     ConstantPtr operator()(const Values&) const { return nullptr; }
     ConstantPtr operator()(int64_t v) const {
       const DType t = literal_dtype(p, letters, DType::i32);
-      return is_float(t) ? Constant::scalar(t, static_cast<double>(v)) : Constant::int_scalar(t, v);
+      return is_float(t) ? Constant::scalar(t, static_cast<double>(v))
+                         : Constant::int_scalar(wide_enough(t, {&v, 1}), v);
     }
     ConstantPtr operator()(double v) const { return Constant::scalar(literal_dtype(p, letters, DType::f32), v); }
     ConstantPtr operator()(bool v) const { return Constant::int_scalar(DType::boolean, v); }
     ConstantPtr operator()(const std::string& v) const { return Constant::text(v); }
     ConstantPtr operator()(const std::vector<int64_t>& v) const {
-      DType t = literal_dtype(p, letters, DType::i32);
-      for (int64_t x : v) {
-        if (x < int_range(t).lo || x > int_range(t).hi) t = DType::i64;
-      }
-      return Constant::ints(t, v);
+      return Constant::ints(wide_enough(literal_dtype(p, letters, DType::i32), v), v);
     }
     ConstantPtr operator()(const std::vector<bool>& v) const {
       std::vector<int64_t> ints(v.begin(), v.end());

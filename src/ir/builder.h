@@ -79,7 +79,7 @@ class Builder {
 
   Value* constant(ConstantPtr c, std::string name = {});
   Value* scalar(DType dtype, double v) { return constant(Constant::scalar(dtype, v)); }
-  Value* ints(std::span<const int64_t> v, DType dtype = DType::i32) { return constant(Constant::ints(dtype, v)); }
+  Value* ints(std::span<const int64_t> v, DType dtype = DType::i32);  // int64 where dtype cannot hold one of them
   // A rank-1 int32 value with this content: a constant when known, else built from `shape` operators of `hints`, values
   // whose dims mention the symbols. Used for shapes that are only known symbolically.
   Value* dims_value(const Dims& dims, std::span<Value* const> hints);

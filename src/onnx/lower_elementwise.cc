@@ -94,7 +94,7 @@ Values identity(NodeView& n, Build&) { return {n.in(0)}; }
 Values dropout(NodeView& n, Build& b) {
   Value* x = n.in(0);
   if (n.version() >= 12 && n.has(2)) {
-    const std::optional<double> training = n.const_scalar(2, "training_mode");
+    const std::optional<int64_t> training = n.const_int(2, "training_mode");
     if (training && *training != 0)
       return {n.refuse(Code::unsupported_attribute, "training_mode is true; only inference is supported")};
   }

@@ -36,7 +36,7 @@ std::optional<Pads> read_pads(NodeView& n, const Value* x) {
     const auto d = static_cast<size_t>(normal_axis(n, axes[i], x->rank()));
     p.before[d] = (*list)[i];
     p.after[d] = (*list)[axes.size() + i];
-    if (std::max(std::abs(p.before[d]), std::abs(p.after[d])) > INT32_MAX)
+    if (std::min(p.before[d], p.after[d]) < -INT32_MAX || std::max(p.before[d], p.after[d]) > INT32_MAX)
       n.refuse(Code::value_out_of_range, format("pads {} and {}", p.before[d], p.after[d]));
   }
   return p;
@@ -134,11 +134,12 @@ Values topk(NodeView& n, Build& b) {
   const int axis = n.axis("axis", -1, x->rank());
   Value* k = nullptr;
   if (n.version() < 10) {
-    k = b.ints(std::vector<int64_t>{n.required_i("k")});
+    k = b.ints(std::vector<int64_t>{n.required_i("k")}, n.mapped(DType::i64));
   } else {
     k = n.in(1);
-    if (!k->poison && k->dtype() != DType::i32) k = b.cast(k, DType::i32);
   }
+  if (k->is_constant() && k->constant->count() == 1 && element_as_int(k->constant->view(), 0) < 0)
+    return {n.refuse(Code::value_out_of_range, "k is negative")};
   const bool largest = n.version() < 11 || n.flag("largest", true);
   Values out = b.emit_all("topk", {{"x", x}, {"k", scalar_of(b, k)}, {"axis", axis}, {"ascending", !largest}});
   if (out.size() != 2 || out[1]->poison) return out;
@@ -148,10 +149,10 @@ Values topk(NodeView& n, Build& b) {
 Values cumsum(NodeView& n, Build& b) {
   Value* x = n.in(0);
   if (x->poison) return {x};
-  const std::optional<double> axis = n.const_scalar(1, "axis");
+  const std::optional<int64_t> axis = n.const_int(1, "axis");
   if (!axis) return {n.refuse(Code::invalid_model, "the axis is missing")};
   return {b.emit("cumsum", {{"x", x},
-                            {"axis", normal_axis(n, static_cast<int64_t>(*axis), x->rank())},
+                            {"axis", normal_axis(n, *axis, x->rank())},
                             {"exclusive", n.flag("exclusive")},
                             {"reverse", n.flag("reverse")}})};
 }
@@ -161,10 +162,13 @@ Values cumsum(NodeView& n, Build& b) {
 Values one_hot(NodeView& n, Build& b) {
   Value *indices = n.in(0), *depth = n.in(1), *values = n.in(2);
   if (indices->poison || depth->poison || values->poison) return {b.function().poison()};
-  indices = b.cast(indices, DType::i32);
-  depth = scalar_of(b, b.cast(depth, DType::i32));
-  // Negative indices count from the end; what is outside on either side gives a row of off values.
-  if (!indices->poison && indices->range.lo < 0) indices = wrapped(b, indices, depth);
+  depth = scalar_of(b, b.cast(depth, n.mapped(DType::i64)));
+  // Negative indices count from the end; what is outside on either side gives a row of off values. Ranges are proven
+  // for inputs within int32, and the host takes others.
+  const bool counts_up = info(indices->dtype()).kind == DTypeKind::unsigned_int;
+  if (!counts_up || !n.for_host()) indices = b.cast(indices, n.mapped(DType::i64));
+  if (indices->poison || depth->poison) return {b.function().poison()};
+  if (!counts_up && (n.for_host() || indices->range.lo < 0)) indices = wrapped(b, indices, depth);
   return {b.emit("one_hot", {{"indices", indices},
                              {"one_hot_vector_size", depth},
                              {"axis", n.i("axis", -1)},
@@ -231,7 +235,7 @@ Values trilu(NodeView& n, Build& b) {
   if (x->rank() < 2)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
   const bool upper = n.flag("upper", true);
-  const auto k = std::clamp<int64_t>(static_cast<int64_t>(n.const_scalar(1, "k").value_or(0)), -INT32_MAX, INT32_MAX);
+  const int64_t k = std::clamp<int64_t>(n.const_int(1, "k").value_or(0), -INT32_MAX, INT32_MAX);
   const auto band = [&](Value* v, int64_t lower, int64_t higher) {
     return b.emit("band_part", {{"x", v}, {"lower", lower}, {"upper", higher}});
   };

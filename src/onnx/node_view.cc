@@ -66,7 +66,7 @@ std::optional<std::vector<int64_t>> NodeView::const_ints(int i, std::string_view
   return v;
 }
 
-std::optional<double> NodeView::const_scalar(int i, std::string_view what) {
+std::optional<int64_t> NodeView::const_int(int i, std::string_view what) {
   if (!has(i)) return std::nullopt;
   const ir::ConstantPtr c = lowerer_.constant_of(node_.inputs[static_cast<size_t>(i)]);
   if (c == nullptr || c->count() != 1) {
@@ -74,7 +74,7 @@ std::optional<double> NodeView::const_scalar(int i, std::string_view what) {
            format("{} (input '{}') must be a constant of one element", what, node_.inputs[static_cast<size_t>(i)]));
     return 0;
   }
-  return element_as_double(c->view(), 0);
+  return element_as_int(c->view(), 0);
 }
 
 std::optional<Dims> NodeView::dims(int i) {

@@ -33,7 +33,7 @@ class NodeView {
   DType onnx_dtype(int i);
   // The integers of a constant input (axes, shapes); nullopt when left out. Refuses with needs_constant when not known.
   std::optional<std::vector<int64_t>> const_ints(int i, std::string_view what);
-  std::optional<double> const_scalar(int i, std::string_view what);
+  std::optional<int64_t> const_int(int i, std::string_view what);  // the same of one element
   // The content of a small integer input as dims, if it is known at least symbolically.
   std::optional<Dims> dims(int i);
   // Axes from the attribute (node versions before `input_since`) or from input i (from it on): normalised to 0..rank-1,

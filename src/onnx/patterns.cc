@@ -101,32 +101,40 @@ Value* wrapped(Build& b, Value* indices, Value* count) {
   return b.select(negative, b.add(indices, count), indices);
 }
 
+namespace {
+
+// Refuses a constant index outside -n..n-1 of a dim known. `count` entries from `first` on, `step` apart.
+bool inside(NodeView& n, const TensorView& indices, const Dim& size, int64_t first, int64_t step) {
+  for (int64_t i = first; size.known() && i < indices.count(); i += step) {
+    const int64_t at = element_as_int(indices, i);
+    if (at >= -size.value() && at < size.value()) continue;
+    n.refuse(Code::value_out_of_range, format("index {} is outside a dim of {}", at, size.value()));
+    return false;
+  }
+  return true;
+}
+
+// Core ML counts negative indices from the end up to iOS16 only. The host's kernels do, and refuse what is outside:
+// adding the size first would let in what is outside by less than it.
+bool stays(NodeView& n, const Value* indices) {
+  if (n.for_host() || info(indices->dtype()).kind == DTypeKind::unsigned_int) return true;
+  if (!indices->is_constant()) return indices->range.lo >= 0;
+  const TensorView v = indices->constant->view();
+  for (int64_t i = 0; i < v.count(); ++i) {
+    if (element_as_int(v, i) < 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis) {
   if (indices->poison || x->poison) return b.function().poison();
   const Dim size = x->dim(axis);
-  if (indices->is_constant() && indices->constant->count() > 0) {
-    int64_t lo = INT64_MAX, hi = INT64_MIN;
-    const TensorView v = indices->constant->view();
-    for (int64_t i = 0; i < v.count(); ++i) {
-      lo = std::min(lo, element_as_int(v, i));
-      hi = std::max(hi, element_as_int(v, i));
-    }
-    if (size.known() && (lo < -size.value() || hi >= size.value())) {
-      return n.refuse(Code::value_out_of_range,
-                      format("index {} is outside a dim of {}", lo < -size.value() ? lo : hi, size.value()));
-    }
-    if (lo >= 0) return indices;
-  } else if (indices->range.lo >= 0) {
-    return indices;
-  }
-  if (info(indices->dtype()).kind == DTypeKind::unsigned_int) return indices;
-  Value* count = nullptr;
-  if (size.known()) {
-    count = b.like(indices, static_cast<double>(size.value()));
-  } else {
-    count = b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}), indices->dtype());
-  }
-  return wrapped(b, indices, count);
+  if (indices->is_constant() && !inside(n, indices->constant->view(), size, 0, 1)) return b.function().poison();
+  if (stays(n, indices)) return indices;
+  if (size.known()) return wrapped(b, indices, b.like(indices, static_cast<double>(size.value())));
+  return wrapped(b, indices, b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}), indices->dtype()));
 }
 
 Value* of_length(Build& b, Value* lists, int64_t length) {
@@ -146,21 +154,19 @@ Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_
     return n.refuse(Code::shape_mismatch,
                     format("indices {} do not fit {}", indices->type.to_string(), x->type.to_string()));
   }
-  bool non_negative = indices->range.lo >= 0;
-  if (indices->is_constant()) {
-    const TensorView v = indices->constant->view();
-    non_negative = true;
-    for (int64_t i = 0; i < v.count(); ++i) non_negative &= element_as_int(v, i) >= 0;
+  const int64_t depth = indices->dim(-1).value();
+  for (int64_t k = 0; k < depth && indices->is_constant(); ++k) {
+    if (!inside(n, indices->constant->view(), x->dim(batch_dims + static_cast<int>(k)), k, depth))
+      return b.function().poison();
   }
-  if (non_negative) return indices;
+  if (stays(n, indices)) return indices;
   std::vector<Part> sizes;
   Value* shape = nullptr;
-  for (int d = batch_dims; d < batch_dims + indices->dim(-1).value(); ++d) {
+  for (int d = batch_dims; d < batch_dims + depth; ++d) {
     if (!x->dim(d).known() && shape == nullptr) shape = b.shape(x);
     sizes.push_back(x->dim(d).known() ? Part::of(x->dim(d).value()) : Part::element(shape, d));
   }
-  Value* count = b.cast(list_of(b, sizes), indices->dtype());
-  return wrapped(b, indices, count);
+  return wrapped(b, indices, b.cast(list_of(b, sizes), indices->dtype()));
 }
 
 int normal_axis(NodeView& n, int64_t axis, int rank) {

@@ -30,7 +30,7 @@ Value* broadcast_to(Build& b, Value* x, Value* shape);
 
 // indices + count where they are negative.
 Value* wrapped(Build& b, Value* indices, Value* count);
-// Indices along a dim of x, made non-negative where they are not proven to be. -n..n-1 is legal.
+// Indices along a dim of x (-n..n-1 is legal), made non-negative for Core ML where they are not proven to be.
 Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis);
 
 // The same for lists of indices (the last dim), entry k along dim batch_dims + k of x.

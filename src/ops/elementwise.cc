@@ -53,16 +53,16 @@ constexpr OpDef logic(std::string_view name, std::string_view doc) {
           .reference = binary_reference<fn, Takes::bools>};
 }
 
-// Bounds of integer results, saturating: they only ever get wider.
+// Bounds of integer results. What may leave the dtype wraps, and can be anything then.
 __extension__ using Int128 = __int128;
-int64_t sat(Int128 v) { return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : static_cast<int64_t>(v); }
 
 template <auto corner>
 IntRange range_of_corners(const Call& call) {
-  const IntRange a = call.in("x").range, b = call.in("y").range;
+  const IntRange a = call.in("x").range, b = call.in("y").range, whole = int_range(call.in("x").dtype());
   const Int128 v[] = {corner(a.lo, b.lo), corner(a.lo, b.hi), corner(a.hi, b.lo), corner(a.hi, b.hi)};
   const auto [lo, hi] = std::minmax_element(std::begin(v), std::end(v));
-  return {sat(*lo), sat(*hi)};
+  if (*lo < whole.lo || *hi > whole.hi) return whole;
+  return {static_cast<int64_t>(*lo), static_cast<int64_t>(*hi)};
 }
 constexpr auto kCornerAdd = [](Int128 a, Int128 b) { return a + b; };
 constexpr auto kCornerSub = [](Int128 a, Int128 b) { return a - b; };
@@ -75,7 +75,8 @@ constexpr auto kCornerMax = [](Int128 a, Int128 b) { return std::max(a, b); };
 IntRange range_divide(const Call& call) {
   const IntRange a = call.in("x").range, b = call.in("y").range;
   if (a.lo >= 0 && b.lo >= 1) return {a.lo / b.hi, a.hi / b.lo};
-  const int64_t m = std::max(a.hi, a.lo == INT64_MIN ? INT64_MAX : -a.lo);
+  if (a.lo == INT64_MIN) return {};
+  const int64_t m = std::max(a.hi, -a.lo);
   return {-m, m};
 }
 IntRange range_mod(const Call& call) {
@@ -403,7 +404,8 @@ bool cast_symbolic(const Call& call, Dims& content) {
 IntRange cast_range(const Call& call) {
   const IntRange fits = int_range(dtype_from_name(call.str("dtype")));
   const Operand& x = call.in("x");
-  if (is_float(x.dtype())) return fits;
+  // The range of uint64 ends at INT64_MAX, its values may not.
+  if (is_float(x.dtype()) || (x.dtype() == DType::u64 && x.range.hi == INT64_MAX)) return fits;
   return x.range.inside(fits) ? x.range : fits;
 }
 

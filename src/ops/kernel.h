@@ -153,6 +153,8 @@ inline tl::unexpected<Diag> no_kernel(const Call& call, DType t) {
   return fail(Code::dtype_mismatch, format("{} has no reference kernel for {}", call.row().name(), name(t)));
 }
 
+// Fails with limit_exceeded where results of this dtype (places, sizes) cannot hold their largest value.
+Status check_holds(DType t, int64_t largest);
 // Python's axis rule: -rank..rank-1. Fails with value_out_of_range.
 Result<int> normal_axis(int64_t axis, int rank);
 // The dims two operands broadcast to, numpy's rule. Symbolic dims that cannot be compared give their maximum, which is

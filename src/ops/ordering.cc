@@ -58,14 +58,18 @@ Status one_hot_reference(const Call& call, Outputs& out) {
   shape.insert(axis, y.shape[axis]);
   GRAFT_CHECK(check_output(call, y, shape));
   const AxisView v(y.shape, axis);
-  const double on = call.f("on_value"), off = call.f("off_value");
   const bool ok = visit_dtype(y.dtype, [&](auto tag) {
     using T = decltype(tag);
+    const auto element = [&](std::string_view param, double fallback) {
+      const TensorView given = call.in(param).value;
+      return given.data != nullptr ? *given.as<T>() : narrow<T>(fallback);
+    };
+    const T on = element("on_value", 1), off = element("off_value", 0);
     T* dst = y.as<T>();
     for (int64_t o = 0; o < v.outer; ++o) {
       for (int64_t i = 0; i < v.inner; ++i) {
         const int64_t hot = element_as_int(indices, o * v.inner + i);
-        for (int64_t k = 0; k < v.n; ++k) dst[v.line(o, i) + k * v.inner] = narrow<T>(k == hot ? on : off);
+        for (int64_t k = 0; k < v.n; ++k) dst[v.line(o, i) + k * v.inner] = k == hot ? on : off;
       }
     }
   });
@@ -213,7 +217,7 @@ Status argsort_reference(const Call& call, Outputs& out) {
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   GRAFT_CHECK(check_output(call, out[0], x.shape));
   const AxisView v(x.shape, axis);
-  if (v.n > INT32_MAX) return bad(Code::limit_exceeded, format("{} elements along an axis", v.n));
+  GRAFT_CHECK(check_holds(DType::i32, v.n - 1));
   const int sign = call.flag("ascending") ? 1 : -1;
   const bool ok = visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -313,9 +317,7 @@ Status topk_reference(const Call& call, Outputs& out) {
   const int64_t k = shape[axis];
   if (k > v.n) return bad(Code::value_out_of_range, format("k {} is outside 0..{}", k, v.n));
   const bool narrow_index = out.size() == 2 && out[1].dtype == DType::u16;
-  if (v.n - 1 > (narrow_index ? UINT16_MAX : INT32_MAX))
-    return bad(Code::value_out_of_range,
-               format("indices below {} do not fit {}", v.n, narrow_index ? "uint16" : "int32"));
+  GRAFT_CHECK(check_holds(narrow_index ? DType::u16 : DType::i32, v.n - 1));
   if (k == 0) return {};
   const int sign = call.flag("ascending") ? 1 : -1;
   const bool ok = visit_dtype(x.dtype, [&](auto tag) {
@@ -362,6 +364,7 @@ Status non_zero_type(const Call& call, Types& out) {
 
 Status non_zero_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
+  for (int64_t n : x.shape) GRAFT_CHECK(check_holds(DType::i32, n - 1));
   Status status;
   const bool ok = visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);

@@ -297,6 +297,7 @@ Status arg_reference(const Call& call, Outputs& out) {
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   if (x.shape[axis] == 0 && out[0].count() != 0)
     return bad(Code::shape_mismatch, format("axis {} has no elements to choose from", axis));
+  GRAFT_CHECK(check_holds(out[0].dtype, x.shape[axis] - 1));
   if (is_float(x.dtype))
     arg<double, largest>(x, axis, out[0]);
   else if (info(x.dtype).kind == DTypeKind::signed_int)

@@ -217,10 +217,11 @@ Status shape_type(const Call& call, Types& out) {
 Status shape_reference(const Call& call, Outputs& out) {
   const Operand& x = call.in("x");
   GRAFT_CHECK(check_output(call, out[0], Shape{x.rank()}));
+  // In a run the type may still be symbolic while the tensor's own shape is not.
+  const Shape sizes = x.value.dtype != DType::invalid ? x.value.shape : x.type->shape();
   for (int d = 0; d < x.rank(); ++d) {
-    // In a run the type may still be symbolic while the tensor's own shape is not.
-    const bool real = x.value.dtype != DType::invalid;
-    out[0].as<int32_t>()[d] = static_cast<int32_t>(real ? x.value.shape[d] : x.dims()[static_cast<size_t>(d)].value());
+    GRAFT_CHECK(check_holds(DType::i32, sizes[d]));
+    out[0].as<int32_t>()[d] = static_cast<int32_t>(sizes[d]);
   }
   return {};
 }

@@ -2,6 +2,7 @@
 // its lowering gives. What the judges (onnxruntime, ONNX's reference) say is written beside each case.
 #pragma once
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -31,16 +32,19 @@ inline Tensor counting(const Shape& shape) {
   for (int64_t i = 0; i < t.count(); ++i) t.span<float>()[static_cast<size_t>(i)] = static_cast<float>(i);
   return t;
 }
-// Every element as a double, with the shape in front, so that a failed comparison prints both.
+// Shape and elements in one line, so that a failed comparison prints both.
 inline std::string shown(const Shape& shape, const std::vector<double>& values) {
   std::string s = to_string(shape) + ":";
   for (double v : values) s += format(" {:g}", v);
   return s;
 }
 inline std::string shown(const Tensor& t) {
-  std::vector<double> values;
-  for (int64_t i = 0; i < t.count(); ++i) values.push_back(element_as_double(t.view(), i));
-  return shown(t.shape(), values);
+  std::string s = to_string(t.shape()) + ":";
+  for (int64_t i = 0; i < t.count(); ++i) {
+    s += is_int(t.dtype()) ? format(" {}", element_as_int(t.view(), i))
+                           : format(" {:g}", element_as_double(t.view(), i));
+  }
+  return s;
 }
 
 class Case {
@@ -52,6 +56,11 @@ class Case {
   Case open(Tensor t) && { return std::move(*this).input(std::move(t), Kind::open); }
   Case constant(Tensor t) && { return std::move(*this).input(std::move(t), Kind::constant); }
   Case skipped() && { return std::move(*this).input(Tensor(), Kind::skipped); }
+  // For operators that give more than the one result that is looked at.
+  Case of_outputs(int count) && {
+    outputs_ = count;
+    return std::move(*this);
+  }
 
   // The first result, or the error's text. As a Core ML program the refusal of the node is an error too.
   std::string on_host() const { return result(false); }
@@ -88,7 +97,9 @@ class Case {
       m->graph.inputs.push_back(std::move(v));
     }
     m->graph.outputs = {{"y", {}}};
-    m->graph.nodes = {onnx::node(op_, names, {"y"}, attributes_)};
+    onnx::Names outputs = {"y"};
+    for (int i = 1; i < outputs_; ++i) outputs.push_back(format("y{}", i));
+    m->graph.nodes = {onnx::node(op_, names, outputs, attributes_)};
     const Status s = onnx::prepare(*m);
     EXPECT_TRUE(s) << (s ? "" : render(s.error()));
     return m;
@@ -127,7 +138,7 @@ class Case {
 
   std::string op_;
   Attributes attributes_;
-  int opset_;
+  int opset_, outputs_ = 1;
   std::vector<Input> inputs_;
 };
 
