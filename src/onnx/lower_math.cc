@@ -34,6 +34,15 @@ Values mean(NodeView& n, Build& b) {
 Values mod(NodeView& n, Build& b) {
   Value *x = n.in(0), *y = n.in(1);
   if (!n.flag("fmod")) return {b.binary("mod", x, y)};
+  if (x->poison || y->poison) return {b.function().poison()};
+  if (!is_float(x->dtype())) {
+    // Not by magnitudes: the lowest integer has none.
+    Value *m = b.binary("mod", x, y), *zero = b.like(x, 0);
+    Value *below = b.binary("less", m, zero), *from_below = b.binary("less", x, zero);
+    Value* other = b.binary("logical_xor", below, from_below);
+    Value* wrong = b.binary("logical_and", b.binary("not_equal", m, zero), other);
+    return {b.select(wrong, b.sub(m, y), m)};
+  }
   Value *dividend = b.unary("abs", x), *divisor = b.unary("abs", y);
   Value* magnitude = b.binary("mod", dividend, divisor);
   return {b.mul(b.unary("sign", x), magnitude)};

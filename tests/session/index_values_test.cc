@@ -112,5 +112,14 @@ TEST(Int64, AttributesBeyondInt32) {
   }
 }
 
+// The lowest integer has no magnitude.
+TEST(Int64, RemaindersOfTheLowest) {
+  const Attributes fmod = {int_attribute("fmod", 1)};
+  EXPECT_EQ(
+      Case("Mod", 13, fmod).fed(i64({kLowest, kLowest, -7, 7, 6, 5})).fed(i64({3, -1, 3, -3, 3, kLowest})).on_host(),
+      shown({6}, {-2, 0, -1, 1, 0, 5}));
+  EXPECT_EQ(Case("Mod", 13, fmod).fed(f32({-7, 7})).fed(f32({3, -3})).on_host(), shown({2}, {-1, 1}));
+}
+
 }  // namespace
 }  // namespace graft::session_test
