@@ -5,6 +5,7 @@
 #include "base/format.h"
 #include "onnx/lower_families.h"
 #include "onnx/patterns.h"
+#include "ops/resize_grid.h"
 
 namespace graft::onnx {
 namespace {
@@ -19,29 +20,15 @@ struct Spec {
   bool antialias = false;
 };
 
-// Where an output index looks in the source, in fp32 as ONNX's runtimes have it.
-float source_of(const Spec& s, int64_t in, int64_t out, float scale, int64_t i) {
-  const auto k = static_cast<float>(i), n = static_cast<float>(in), m = static_cast<float>(out);
-  if (s.coordinate == "asymmetric") return k / scale;
-  if (s.coordinate == "align_corners") return out == 1 ? 0 : k * (n - 1) / (m - 1);
-  if (s.coordinate == "pytorch_half_pixel" && out <= 1) return 0;
-  // Both ends are cut alike where the size was rounded down.
-  const float cut = s.coordinate == "half_pixel_symmetric" ? n / 2 * (1 - m / (scale * n)) : 0;
-  return cut + (k + 0.5f) / scale - 0.5f;
-}
-int64_t nearest_of(const Spec& s, float x) {
-  if (s.nearest == "floor") return static_cast<int64_t>(std::floor(x));
-  if (s.nearest == "ceil") return static_cast<int64_t>(std::ceil(x));
-  const bool half = x - std::floor(x) == 0.5f;
-  if (half) return static_cast<int64_t>(s.nearest == "round_prefer_ceil" ? std::ceil(x) : std::floor(x));
-  return static_cast<int64_t>(std::round(x));
-}
 // Whether the nearest neighbours are those of MIL's nearest operators: floor(i * in / out).
-bool floors(const Spec& s, int64_t in, int64_t out, float scale) {
+bool floors(const Spec& s, const ops::ResizeAxis& a) {
   constexpr int64_t kMost = 1 << 20;
-  if (out > kMost) return false;
-  for (int64_t i = 0; i < out; ++i) {
-    if (std::clamp<int64_t>(nearest_of(s, source_of(s, in, out, scale, i)), 0, in - 1) != i * in / out) return false;
+  const auto coordinate = ops::named(ops::kCoordinates, s.coordinate);
+  const auto nearest = ops::named(ops::kNearest, s.nearest);
+  if (a.out > kMost || !coordinate || !nearest) return false;
+  for (int64_t i = 0; i < a.out; ++i) {
+    const int64_t at = ops::resize_nearest(*nearest, ops::resize_source(*coordinate, a, i));
+    if (std::clamp<int64_t>(at, 0, a.in - 1) != i * a.in / a.out) return false;
   }
   return true;
 }
@@ -64,7 +51,7 @@ bool axis_fits(const Spec& s, const Axis& a) {
   if (a.in < 1 || a.out < 1) return false;
   const bool by_scale = !s.scales.empty() && a.resized;
   const float scale = by_scale ? static_cast<float>(a.scale) : static_cast<float>(a.out) / static_cast<float>(a.in);
-  if (s.mode == "nearest") return floors(s, a.in, a.out, scale);
+  if (s.mode == "nearest") return floors(s, {a.in, a.out, scale});
   if (by_scale && a.scale * static_cast<double>(a.in) != static_cast<double>(a.out)) return false;
   if (s.coordinate == "pytorch_half_pixel" && a.out == 1 && a.in != 1) return false;
   return !s.antialias || a.out >= a.in;
@@ -72,7 +59,7 @@ bool axis_fits(const Spec& s, const Axis& a) {
 
 bool modes_fit(const Spec& s) {
   if (s.mode == "cubic" || s.coordinate == "tf_crop_and_resize" || s.policy != "stretch") return false;
-  return s.mode == "linear" || s.mode == "nearest";
+  return s.mode == "nearest" || (s.mode == "linear" && s.coordinate != "tf_half_pixel_for_nn");
 }
 
 bool whole(double scale) { return scale >= 1 && scale <= 1024 && scale == std::floor(scale); }
@@ -85,7 +72,7 @@ Value* by_factors(const Spec& s, Build& b, Value* x, const Axis& h, const Axis& 
   if (s.mode == "nearest") {
     constexpr int64_t kSample = 16;  // the pattern of a whole factor repeats, align_corners aside
     for (const auto& [axis, factor] : both) {
-      if (s.coordinate == "align_corners" || !floors(s, kSample, kSample * factor, static_cast<float>(factor)))
+      if (s.coordinate == "align_corners" || !floors(s, {kSample, kSample * factor, static_cast<float>(factor)}))
         return nullptr;
     }
     return b.emit("upsample_nearest_neighbor",
@@ -179,7 +166,7 @@ void keep_aspect_ratio(NodeView& n, Build& b, Spec& s, const Value* x) {
   Tensor scales(DType::f32, Shape{s.axes.size()});
   for (int k = 0; k < s.axes.size(); ++k) {
     const auto in = static_cast<float>(x->dim(static_cast<int>(s.axes[k])).value());
-    sizes.push_back(static_cast<int64_t>(std::floor(in * best + 0.5f)));
+    sizes.push_back(static_cast<int64_t>(std::round(in * best)));
     scales.span<float>()[static_cast<size_t>(k)] = best;
   }
   s.sizes_in = b.ints(sizes, DType::i64);

@@ -1,11 +1,11 @@
-// host_resize: ONNX's Resize with every mode, for those that MIL cannot express. Coordinates are computed in fp32, the
-// precision in which exporters and runtimes round them, so that nearest neighbours at ties agree; sums are in double.
+// host_resize: ONNX's Resize with every mode, for those that MIL cannot express. Sums are in double.
 //
 // The kernel allocates one table of source elements and weights for each resized dim.
 #include <algorithm>
 
 #include "ops/host_rows.h"
 #include "ops/moving.h"
+#include "ops/resize_grid.h"
 
 namespace graft::ops {
 namespace {
@@ -65,7 +65,7 @@ Status resize_type(const Call& call, Types& out) {
       n = Dim(static_cast<int64_t>(std::floor(static_cast<float>(n.value()) * scale)));
     else if (scale == std::floor(scale))
       n = n * Dim(static_cast<int64_t>(scale));
-    else if (1 / scale == std::floor(1 / scale))
+    else if (int exponent; std::frexp(scale, &exponent) == 0.5f)  // exact in fp32, unlike 41 times 1 / 41
       n = ir::floor_div(n, Dim(static_cast<int64_t>(1 / scale)));
     else
       n = call.fresh({0, INT32_MAX});
@@ -74,42 +74,20 @@ Status resize_type(const Call& call, Types& out) {
   return {};
 }
 
-// ---- coordinates --------------------------------------------------------------------------------------------------
+// ---- modes --------------------------------------------------------------------------------------------------------
 
 enum class Mode : uint8_t { nearest, linear, cubic };
-enum class Coordinate : uint8_t {
-  half_pixel,
-  half_pixel_symmetric,
-  pytorch_half_pixel,
-  align_corners,
-  asymmetric,
-  tf_crop_and_resize
-};
-enum class Nearest : uint8_t { round_prefer_floor, round_prefer_ceil, floor, ceil };
 
 template <class E, size_t n>
 Result<E> one_of(const Call& call, std::string_view param, const std::pair<std::string_view, E> (&names)[n]) {
   const std::string_view given = call.str(param);
+  if (const std::optional<E> value = named(names, given)) return *value;
   std::string list;
-  for (const auto& [name, value] : names) {
-    if (name == given) return value;
-    list += format("{}{}", list.empty() ? "" : ", ", name);
-  }
+  for (const auto& known : names) list += format("{}{}", list.empty() ? "" : ", ", known.first);
   return bad(Code::invalid_attribute, format("{} '{}', takes {}", param, given, list));
 }
 constexpr std::pair<std::string_view, Mode> kModes[] = {
     {"nearest", Mode::nearest}, {"linear", Mode::linear}, {"cubic", Mode::cubic}};
-constexpr std::pair<std::string_view, Coordinate> kCoordinates[] = {
-    {"half_pixel", Coordinate::half_pixel},
-    {"half_pixel_symmetric", Coordinate::half_pixel_symmetric},
-    {"pytorch_half_pixel", Coordinate::pytorch_half_pixel},
-    {"align_corners", Coordinate::align_corners},
-    {"asymmetric", Coordinate::asymmetric},
-    {"tf_crop_and_resize", Coordinate::tf_crop_and_resize}};
-constexpr std::pair<std::string_view, Nearest> kNearest[] = {{"round_prefer_floor", Nearest::round_prefer_floor},
-                                                             {"round_prefer_ceil", Nearest::round_prefer_ceil},
-                                                             {"floor", Nearest::floor},
-                                                             {"ceil", Nearest::ceil}};
 
 Status check_modes(const Call& call) {
   GRAFT_CHECK(one_of(call, "mode", kModes));
@@ -118,40 +96,6 @@ Status check_modes(const Call& call) {
   if (c == Coordinate::tf_crop_and_resize && !call.has("roi"))
     return bad(Code::invalid_model, "tf_crop_and_resize needs roi");
   return {};
-}
-
-struct Axis {
-  int64_t in, out;
-  float scale, start, end;
-};
-
-float source_of(Coordinate mode, const Axis& a, int64_t i) {
-  const auto x = static_cast<float>(i), in = static_cast<float>(a.in), out = static_cast<float>(a.out);
-  switch (mode) {
-    case Coordinate::half_pixel: return (x + 0.5f) / a.scale - 0.5f;
-    case Coordinate::half_pixel_symmetric: {
-      const float adjustment = out / (a.scale * in), center = in / 2;
-      return center * (1 - adjustment) + (x + 0.5f) / a.scale - 0.5f;
-    }
-    case Coordinate::pytorch_half_pixel: return a.out > 1 ? (x + 0.5f) / a.scale - 0.5f : 0;
-    case Coordinate::align_corners: return a.out > 1 ? x * (in - 1) / (out - 1) : 0;
-    case Coordinate::asymmetric: return x / a.scale;
-    case Coordinate::tf_crop_and_resize:
-      return a.out > 1 ? a.start * (in - 1) + x * (a.end - a.start) * (in - 1) / (out - 1)
-                       : 0.5f * (a.start + a.end) * (in - 1);
-  }
-  return 0;
-}
-
-int64_t nearest_of(Nearest mode, float x) {
-  const float down = std::floor(x);
-  switch (mode) {
-    case Nearest::round_prefer_floor: return static_cast<int64_t>(x == down + 0.5f ? down : std::round(x));
-    case Nearest::round_prefer_ceil: return static_cast<int64_t>(x == down + 0.5f ? down + 1 : std::round(x));
-    case Nearest::floor: return static_cast<int64_t>(down);
-    case Nearest::ceil: return static_cast<int64_t>(std::ceil(x));
-  }
-  return 0;
 }
 
 // ---- weights ------------------------------------------------------------------------------------------------------
@@ -185,7 +129,7 @@ int64_t reach_of(const Resize& r, double shrink) {
   return static_cast<int64_t>(std::ceil(support / shrink));
 }
 
-Result<Table> table_of(const Resize& r, const Axis& a) {
+Result<Table> table_of(const Resize& r, const ResizeAxis& a) {
   Table t;
   const double shrink = r.antialias ? std::min(1.0, static_cast<double>(a.scale)) : 1.0;
   const int64_t reach = r.mode == Mode::nearest ? 0 : reach_of(r, shrink);
@@ -197,7 +141,7 @@ Result<Table> table_of(const Resize& r, const Axis& a) {
   t.weight.resize(t.source.size(), 1.0);
   t.outside.resize(static_cast<size_t>(a.out), 0);
   for (int64_t i = 0; i < a.out; ++i) {
-    const float x = source_of(r.coordinate, a, i);
+    const float x = resize_source(r.coordinate, a, i);
     if (!std::isfinite(x) || std::abs(x) > 1e15f)
       return bad(Code::value_out_of_range, format("output index {} samples at {}", i, x));
     t.outside[static_cast<size_t>(i)] =
@@ -205,7 +149,7 @@ Result<Table> table_of(const Resize& r, const Axis& a) {
     int64_t* source = &t.source[static_cast<size_t>(i * width)];
     double* weight = &t.weight[static_cast<size_t>(i * width)];
     if (r.mode == Mode::nearest) {
-      *source = std::clamp<int64_t>(nearest_of(r.nearest, x), 0, a.in - 1);
+      *source = std::clamp<int64_t>(resize_nearest(r.nearest, x), 0, a.in - 1);
       continue;
     }
     const auto floor = static_cast<int64_t>(std::floor(x));
@@ -255,7 +199,7 @@ Result<Plan> plan_of(const Call& call, const Shape& x, const Shape& y) {
     expect[d] = y[d];
     if (x[d] == 0 && y[d] != 0)
       return bad(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x), to_string(y)));
-    Axis a{x[d], y[d], x[d] == 0 ? 1.0f : static_cast<float>(y[d]) / static_cast<float>(x[d]), 0, 1};
+    ResizeAxis a{x[d], y[d], x[d] == 0 ? 1.0f : static_cast<float>(y[d]) / static_cast<float>(x[d]), 0, 1};
     if (call.has("scales")) a.scale = static_cast<float>(element_as_double(scales, k));
     if (!(a.scale > 0) && y[d] > 0) return bad(Code::value_out_of_range, format("scale {} of dim {}", a.scale, d));
     if (call.has("roi")) {
