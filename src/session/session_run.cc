@@ -88,7 +88,8 @@ void Session::Impl::give_back(std::unique_ptr<RunState> state) const {
   pool.push_back(std::move(state));
 }
 
-// False: an integer left int32 on its way into a Core ML piece; the run has to be made on the host.
+// False: an integer left int32 on its way into a Core ML piece, or a tensor for it has no elements, which Core ML does
+// not have; the run has to be made on the host.
 Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span<engine::OutputSlot> out,
                                       const engine::RunOptions& run_options) const {
   const std::span<const engine::Port> in_ports = stage.model->inputs(), out_ports = stage.model->outputs();
@@ -97,6 +98,7 @@ Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span
   for (size_t i = 0; i < in_ports.size(); ++i) {
     const size_t from = static_cast<size_t>(stage.inputs[i]);
     s.in[i] = s.values[from];
+    if (stage.coreml && host != nullptr && s.in[i].count() == 0) return false;
     // Core ML's inputs have a rank: a scalar goes in as one element.
     if (slots[from].type.rank() == 0 && in_ports[i].type.rank() == 1 && s.in[i].shape.empty()) s.in[i].shape = Shape{1};
     const DType want = in_ports[i].type.dtype;

@@ -223,6 +223,20 @@ TEST(Sizes, ListsOfIndicesOfOpenLength) {
   }
 }
 
+// A size of 0 copies the dim of x at its place, which is not MIL's from the right.
+TEST(Sizes, ReshapeByTheSizeOfATensorWithoutElements) {
+  const Net net{.nodes = {test::node("Shape", {"z"}, {"sizes"}), test::node("Gather", {"sizes", "first"}, {"size"}),
+                          test::node("Concat", {"size", "rest"}, {"s"}, {test::int_attribute("axis", 0)}),
+                          test::node("Reshape", {"x", "s"}, {"y"})},
+                .initializers = {int_list("first", {0}), int_list("rest", {-1})},
+                .inputs = {test::value("x", {kOpen}), test::value("z", {kOpen, kOpen})},
+                .output = without_shape("y")};
+  for (const char* device : {"cpu", "coreml"}) {
+    EXPECT_EQ(shape_of(net, {floats({6}), floats({2, 3})}, device), "[2, 3]");
+    EXPECT_EQ(shape_of(net, {floats({6}), floats({0, 3})}, device), "[6, 1]");
+  }
+}
+
 TEST(Sizes, KernelsOfOpenSize) {
   Net net{.nodes = {test::node("Conv", {"x", "w"}, {"y"}, {test::ints_attribute("pads", {1, 1})})},
           .initializers = {},
