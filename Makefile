@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test unit python asan tsan plain check bench lint format clean
+.PHONY: help setup build demo test unit python asan tsan plain fuzz check bench lint format clean
 
 help:
 	@echo "make build   the tool at build/graft, the Python environment with the judges at .venv"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   formatting and structure only      make unit    C++ tests only (release build)"
 	@echo "make python  Python tests and judges only       make asan    unit tests under ASan and UBSan, by Clang"
 	@echo "make tsan    unit tests under TSan              make plain   unit tests of a build without oneDNN"
+	@echo "make fuzz    the fuzz harnesses, FUZZ_SECONDS (60) each, under ASan and UBSan"
 	@echo "make bench   speed against onnxruntime          make lint    check, then clang-tidy"
 	@echo "make format  format all C++ sources in place    make clean   remove the build folders (.venv stays)"
 
@@ -48,6 +49,10 @@ tsan: setup
 plain: setup
 	@scripts/build.sh plain
 	@scripts/unit_tests.sh plain
+
+fuzz: build
+	@scripts/build.sh asan
+	@scripts/fuzz.sh
 
 bench: build
 	@scripts/bench.sh

@@ -11,7 +11,8 @@ set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 
-set(GRAFT_SANITIZE "" CACHE STRING "Sanitizers, as a list: address;undefined or thread")
+# fuzzer-no-link, which Clang alone has, is what libFuzzer needs of our code: with it tests/fuzz is built too.
+set(GRAFT_SANITIZE "" CACHE STRING "Sanitizers, as a list: address;undefined or address;undefined;fuzzer-no-link or thread")
 
 # Asserts stay on in the developer's build; line numbers are all that its back traces need.
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
@@ -46,6 +47,13 @@ if(GRAFT_SANITIZE)
   add_link_options(-fsanitize=${graft_sanitizers})
 else()
   add_link_options(-Wl,--no-undefined)
+endif()
+
+# Counting each branch of a kernel's loops doubles the time of its tests and tells libFuzzer little: which kernels and
+# inferences were entered is enough.
+set(GRAFT_KERNEL_OPTIONS "")
+if("fuzzer-no-link" IN_LIST GRAFT_SANITIZE)
+  set(GRAFT_KERNEL_OPTIONS -fsanitize-coverage=func -fno-sanitize-coverage=trace-cmp)
 endif()
 
 find_program(GRAFT_MOLD mold)

@@ -11,12 +11,12 @@
 
 graft_folder(base      LIBS tl::expected fmt::fmt Threads::Threads PRIVATE graft::xxhash)
 graft_folder(ir        ARROWS base    OPTIONS -ffp-contract=off)
-graft_folder(ops APART ARROWS ir      OPTIONS -ffp-contract=off)
+graft_folder(ops APART ARROWS ir      OPTIONS -ffp-contract=off ${GRAFT_KERNEL_OPTIONS})
 graft_folder(onnx APART ARROWS ops)
 graft_folder(passes    ARROWS ops)
 graft_folder(coreml    ARROWS ops     PRIVATE nlohmann_json::nlohmann_json)
 graft_folder(engine APART ARROWS passes  PRIVATE hwy::hwy graft::onednn
-             OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3> $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+             OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3> $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> ${GRAFT_KERNEL_OPTIONS})
 graft_folder(partition ARROWS onnx passes coreml)
 graft_folder(cache     ARROWS base)
 graft_folder(backend   ARROWS engine coreml)

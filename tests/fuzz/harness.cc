@@ -1,0 +1,319 @@
+#include "fuzz/harness.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <thread>
+
+namespace graft::fuzz {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kMostElements = 1 << 16;  // of one input or output: work is not what is looked for
+constexpr std::chrono::seconds kPatience{2};
+
+[[noreturn]] void defect(const std::string& what) {
+  std::fprintf(stderr, "defect: %s\n", what.c_str());
+  std::abort();
+}
+
+// True without an error.
+bool fine(graft_error* error) {
+  if (error == nullptr) return true;
+  const std::string text = graft_error_text(error);
+  if (graft_error_code(error) == GRAFT_CODE_INTERNAL || graft_error_fault(error) == GRAFT_FAULT_US) defect(text);
+  if (text.empty() || *graft_error_json(error) != '{') defect("an error without words");
+  graft_error_free(error);
+  return false;
+}
+
+template <class T>
+struct Free {
+  void (*free)(T*);
+  void operator()(T* p) const { free(p); }
+};
+template <class T>
+using Owned = std::unique_ptr<T, Free<T>>;
+
+const graft_env* env() {
+  static const Owned<graft_env> made = [] {
+    graft_env_options options{};
+    options.struct_size = sizeof options;
+    options.threads = 1;
+    options.log = [](void*, graft_log_level, const char* text) {
+      if (*text == '\0') defect("an empty line in the log");
+    };
+    graft_env* e = nullptr;
+    if (!fine(graft_env_create(&options, &e))) defect("no environment");
+    return Owned<graft_env>(e, {graft_env_free});
+  }();
+  return made.get();
+}
+
+// Cancels a run that takes longer than kPatience. What does not hear it then, libFuzzer's -timeout finds.
+class Deadline {
+ public:
+  Deadline() {
+    if (!fine(graft_cancel_create(&cancel_))) defect("no cancel token");
+    thread_ = std::thread([this] {
+      std::unique_lock lock(mutex_);
+      if (!ended_.wait_for(lock, kPatience, [this] { return over_; })) graft_cancel_set(cancel_);
+    });
+  }
+  ~Deadline() {
+    {
+      const std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    ended_.notify_one();
+    thread_.join();
+    graft_cancel_free(cancel_);
+  }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+  const graft_cancel* token() const { return cancel_; }
+
+ private:
+  graft_cancel* cancel_ = nullptr;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool over_ = false;
+  std::thread thread_;
+};
+
+// Names and values as the C interface takes them.
+struct Pairs {
+  explicit Pairs(const Options& options) {
+    for (const Option& o : options) {
+      names.push_back(o.first.c_str());
+      values.push_back(o.second.c_str());
+    }
+  }
+  std::vector<const char*> names, values;
+};
+
+size_t item_size(graft_dtype t) {
+  switch (t) {
+    case GRAFT_DTYPE_UINT8:
+    case GRAFT_DTYPE_INT8:
+    case GRAFT_DTYPE_BOOL: return 1;
+    case GRAFT_DTYPE_UINT16:
+    case GRAFT_DTYPE_INT16:
+    case GRAFT_DTYPE_FLOAT16:
+    case GRAFT_DTYPE_BFLOAT16: return 2;
+    case GRAFT_DTYPE_FLOAT32:
+    case GRAFT_DTYPE_INT32:
+    case GRAFT_DTYPE_UINT32: return 4;
+    case GRAFT_DTYPE_COMPLEX128: return 16;
+    case GRAFT_DTYPE_STRING: return sizeof(const char*);
+    default: return 8;
+  }
+}
+
+// Small numbers, so that indices and sizes among them are often good, and the ones at which formulas end.
+void fill(graft_dtype dtype, int64_t count, std::vector<std::byte>& data) {
+  std::minstd_rand random(1);
+  const auto put = [&](int64_t i, auto v) {
+    std::memcpy(data.data() + static_cast<size_t>(i) * sizeof v, &v, sizeof v);
+  };
+  const size_t size = item_size(dtype);
+  for (int64_t i = 0; i < count; ++i) {
+    const bool odd = random() % 32 == 0;
+    const int64_t n = static_cast<int64_t>(random() % 8) - 3;
+    if (dtype == GRAFT_DTYPE_STRING) {
+      put(i, n % 2 == 0 ? "a" : "");
+    } else if (dtype == GRAFT_DTYPE_FLOAT32) {
+      put(i, odd ? (n < 0 ? -INFINITY : NAN) : static_cast<float>(n) / 2);
+    } else if (dtype == GRAFT_DTYPE_FLOAT64) {
+      put(i, odd ? static_cast<double>(INFINITY) : static_cast<double>(n) / 2);
+    } else if (dtype == GRAFT_DTYPE_BOOL) {
+      put(i, n > 0);
+    } else {  // integers; the bits of the other floats
+      const int64_t v = odd ? (n < 0 ? INT64_MIN : INT64_MAX) : n;
+      for (size_t at = 0; at < size; at += sizeof v)
+        std::memcpy(data.data() + static_cast<size_t>(i) * size + at, &v, std::min(size, sizeof v));
+    }
+  }
+}
+
+struct Input {
+  graft_input in{};
+  std::vector<int64_t> shape;
+  std::vector<std::byte> data;
+};
+
+// The size of an open dim: the same for the same symbol, two at best.
+class Sizes {
+ public:
+  int64_t of(const graft_port_info& port, int32_t dim) {
+    if (port.shape[dim] >= 0) return port.shape[dim];
+    const int64_t size = std::clamp<int64_t>(2, port.min[dim], std::max(port.min[dim], port.max[dim]));
+    return sizes_.emplace(port.symbols[dim], size).first->second;
+  }
+
+ private:
+  std::map<std::string, int64_t> sizes_;
+};
+
+// -1: too many.
+int64_t elements(const std::vector<int64_t>& shape) {
+  int64_t n = 1;
+  for (int64_t d : shape) {
+    if (d < 0 || (d != 0 && n > kMostElements / d)) return -1;
+    n *= d;
+  }
+  return n;
+}
+
+bool invent_inputs(const graft_session* session, std::vector<Input>& inputs) {
+  Sizes sizes;
+  for (size_t i = 0, n = graft_session_input_count(session); i < n; ++i) {
+    graft_port_info port{};
+    port.struct_size = sizeof port;
+    if (!fine(graft_session_input(session, i, &port))) defect("an input that is not there");
+    Input& input = inputs.emplace_back();
+    for (int32_t d = 0; d < port.rank; ++d) input.shape.push_back(sizes.of(port, d));
+    const int64_t count = elements(input.shape);
+    if (count < 0) return false;
+    input.data.resize(static_cast<size_t>(count) * item_size(port.dtype));
+    fill(port.dtype, count, input.data);
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    graft_port_info port{};
+    port.struct_size = sizeof port;
+    fine(graft_session_input(session, i, &port));
+    graft_input& in = inputs[i].in;
+    in.struct_size = sizeof in;
+    in.name = port.name;
+    in.dtype = port.dtype;
+    in.rank = port.rank;
+    in.shape = inputs[i].shape.data();
+    in.data = inputs[i].data.data();
+    in.bytes = inputs[i].data.size();
+  }
+  return true;
+}
+
+// Outputs whose size is known and large; what a run sizes is not known here.
+bool large_outputs(const graft_session* session) {
+  for (size_t i = 0, n = graft_session_output_count(session); i < n; ++i) {
+    graft_port_info port{};
+    port.struct_size = sizeof port;
+    if (!fine(graft_session_output(session, i, &port))) defect("an output that is not there");
+    std::vector<int64_t> shape;
+    for (int32_t d = 0; d < port.rank; ++d) shape.push_back(std::max<int64_t>(port.shape[d], 0));
+    if (elements(shape) < 0) return true;
+  }
+  return false;
+}
+
+volatile unsigned g_read;  // what was read has a use
+
+void look_at(graft_tensor* tensor) {
+  graft_tensor_info info{};
+  info.struct_size = sizeof info;
+  if (tensor == nullptr || !fine(graft_tensor_get(tensor, &info))) defect("a run without a result");
+  unsigned sum = 0;
+  const auto* bytes = static_cast<const unsigned char*>(info.data);
+  for (size_t i = 0; i < info.bytes; ++i) sum += bytes[i];
+  if (info.dtype == GRAFT_DTYPE_STRING) {
+    for (size_t i = 0; i < info.bytes / sizeof(const char*); ++i)
+      sum += static_cast<unsigned>(std::strlen(static_cast<const char* const*>(info.data)[i]));
+  }
+  g_read = sum;
+  graft_tensor_free(tensor);
+}
+
+void look_at_nodes(const graft_session* session) {
+  graft_placement placement{};
+  placement.struct_size = sizeof placement;
+  if (!fine(graft_session_placement(session, &placement))) defect("no placement");
+  for (size_t i = 0, n = graft_session_node_count(session); i < n; ++i) {
+    graft_node_info node{};
+    node.struct_size = sizeof node;
+    if (!fine(graft_session_node(session, i, &node))) defect("a node that is not there");
+    if (node.reason == GRAFT_CODE_INTERNAL) defect(node.reason_text);
+  }
+}
+
+void run(const graft_session* session) {
+  look_at_nodes(session);
+  std::vector<Input> invented;
+  if (large_outputs(session) || !invent_inputs(session, invented)) return;
+  std::vector<graft_input> inputs;
+  for (const Input& i : invented) inputs.push_back(i.in);
+  std::vector<graft_output> outputs(graft_session_output_count(session));
+  for (graft_output& o : outputs) o.struct_size = sizeof o;
+  const Deadline deadline;
+  graft_run_options options{};
+  options.struct_size = sizeof options;
+  options.cancel = deadline.token();
+  if (!fine(graft_session_run(session, inputs.data(), inputs.size(), outputs.data(), outputs.size(), &options))) return;
+  for (graft_output& o : outputs) look_at(o.tensor);
+}
+
+}  // namespace
+
+const fs::path& scratch() {
+  struct Folder {
+    fs::path path = fs::temp_directory_path() / ("graft_fuzz_" + std::to_string(getpid()));
+    Folder() { fs::create_directories(path); }
+    ~Folder() {
+      std::error_code ec;
+      fs::remove_all(path, ec);
+    }
+  };
+  static const Folder folder;
+  return folder.path;
+}
+
+void write(const fs::path& file, std::string_view bytes) {
+  std::ofstream(file, std::ios::binary | std::ios::trunc)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+void open_and_run(const fs::path& path, const Options& options) {
+  const Pairs pairs(options);
+  graft_session* session = nullptr;
+  if (!fine(
+          graft_session_create(env(), path.c_str(), pairs.names.data(), pairs.values.data(), options.size(), &session)))
+    return;
+  run(session);
+  graft_session_free(session);
+}
+
+void open_and_run(std::string_view model, const Options& options) {
+  const Pairs pairs(options);
+  graft_session* session = nullptr;
+  if (!fine(graft_session_create_from_memory(env(), model.data(), model.size(), nullptr, pairs.names.data(),
+                                             pairs.values.data(), options.size(), &session)))
+    return;
+  run(session);
+  graft_session_free(session);
+}
+
+bool run_verb(const char* verb, const Options& options) {
+  const Pairs pairs(options);
+  graft_report* report = nullptr;
+  if (!fine(graft_tool_run(env(), verb, pairs.names.data(), pairs.values.data(), options.size(), &report)))
+    return false;
+  const int32_t exit_code = graft_report_exit_code(report);
+  if (*graft_report_json(report) != '{' || graft_report_text(report, 1) == nullptr) defect("a report without words");
+  if ((exit_code == 0) != (*graft_report_reason(report) == '\0')) defect("an exit code without a reason");
+  graft_report_free(report);
+  return exit_code == 0;
+}
+
+}  // namespace graft::fuzz
