@@ -46,7 +46,7 @@ ir::Type OnnxTypes::of(const std::string& name, const ir::Type& type) const {
     if (type.rank() == 1 && type.dims[0] == ir::Dim(1)) had.dims.clear();
   }
   const DType dtype = dtype_from_name(text);
-  if (kNarrowed.has(dtype)) had.dtype = dtype;
+  if (kNarrowed.has(dtype) && is_float(dtype) == is_float(type.dtype)) had.dtype = dtype;
   return had;
 }
 

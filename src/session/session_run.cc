@@ -120,8 +120,10 @@ Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span
     Tensor made = std::move(s.out[i].owned);
     if (made.valid() && made.dtype() != stage.outside_out[i]) {
       GRAFT_TRY(Tensor wide, Tensor::allocate(stage.outside_out[i], made.shape()));
-      if (!convert(made.view(), wide.mutable_view()))
-        return fail(Code::internal, "a result does not fit its ONNX type");
+      if (!convert(made.view(), wide.mutable_view())) {
+        return fail(Code::value_out_of_range, format("output '{}' has values outside {}, its type in the ONNX model",
+                                                     out_ports[i].name, graft::name(stage.outside_out[i])));
+      }
       made = std::move(wide);
     }
     if (!made.valid()) {

@@ -31,14 +31,16 @@ inline Opened open_model(const std::string& model, const std::vector<NamedOption
   return Session::open_memory(test::bytes_of(*bytes), bytes, "", std::move(env), *parsed);
 }
 
-// The one package of a session that Core ML takes as a whole, written and opened again.
-inline Opened through_package(const Session& s) {
+// The one package of a session that Core ML takes as a whole, written and opened again; with other metadata where
+// given.
+inline Opened through_package(const Session& s, const session::Metadata& claimed = {}) {
   EXPECT_TRUE(s.partition()->whole());
   const std::filesystem::path package = std::filesystem::path(testing::TempDir()) / "whole.mlpackage";
   const partition::Segment& piece = s.partition()->segments[0];
   coreml::WriteOptions options;
   options.opset = piece.opset;
   session::add_onnx_types(piece, options.metadata);
+  if (!claimed.empty()) options.metadata = claimed;
   const Status written = coreml::write_package(*piece.program, package.string(), options);
   EXPECT_TRUE(written) << render(written.error());
   Opened back = open(package.string(), {});
