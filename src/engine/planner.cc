@@ -119,6 +119,7 @@ class Planner {
     GRAFT_CHECK(walk());
     GRAFT_CHECK(mark_kept());
     drop_dead();
+    GRAFT_CHECK(check_sizes());
     GRAFT_CHECK(select());
     finish_results();
     place_constants();
@@ -445,6 +446,28 @@ class Planner {
     p.nodes = {n};
     p.step = std::move(step);
     commit(std::move(p));
+  }
+
+  // Layouts and steps count elements and bytes without a thought of overflow: what no machine holds gets no plan.
+  Status check_sizes() {
+    constexpr int64_t kMost = int64_t{1} << 40;
+    const auto held = [&](int i) {
+      const int64_t count = checked_count(values()[i].shape);
+      return count >= 0 && count <= kMost;
+    };
+    for (int n = 0; n < s_.node_count(); ++n) {
+      if (node(n).taken) continue;
+      std::vector<int> touched = node(n).results;
+      for (const auto& arg : node(n).args) touched.insert(touched.end(), arg.begin(), arg.end());
+      const auto at = std::find_if_not(touched.begin(), touched.end(), held);
+      if (at == touched.end()) continue;
+      const PlanValue& v = values()[*at];
+      Diag d;
+      d.code = Code::out_of_memory;
+      d.message = format("a tensor {} is too large", describe(v.dtype(), v.shape));
+      return fail(at_op(std::move(d), *node(n).op));
+    }
+    return {};
   }
 
   Status select() {

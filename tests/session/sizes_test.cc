@@ -271,5 +271,24 @@ TEST(Sizes, ThousandsOfParts) {
   }
 }
 
+// Sizes that a file states and no machine has, with products beyond int64 among them.
+TEST(Sizes, TooLargeForAnyMachine) {
+  constexpr int64_t kHuge = int64_t{1} << 34;
+  for (const int64_t second : {int64_t{300}, kHuge}) {
+    for (const char* op : {"GlobalAveragePool", "Relu", "Softmax", "Flatten"}) {
+      SCOPED_TRACE(format("{} {}", op, second));
+      const Net net{.nodes = {test::node(op, {"x"}, {"y"})},
+                    .initializers = {},
+                    .inputs = {test::value("x", {kHuge, second, 4, 4})},
+                    .output = without_shape("y")};
+      for (const char* device : {"cpu", "coreml"}) {
+        const Result<Tensor> y = run(net, {floats({1})}, device);
+        ASSERT_FALSE(y);
+        EXPECT_EQ(y.error().code, Code::out_of_memory) << device << ": " << render(y.error());
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace graft::session
