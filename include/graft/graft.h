@@ -65,6 +65,7 @@ typedef enum graft_code {
   GRAFT_CODE_INVALID_MODEL = 8,
   GRAFT_CODE_UNSUPPORTED_OPERATOR = 9,
   GRAFT_CODE_INVALID_ATTRIBUTE = 10,
+  GRAFT_CODE_MEMORY_LIMIT = 11,
   /* types and shapes */
   GRAFT_CODE_DTYPE_MISMATCH = 20,
   GRAFT_CODE_SHAPE_MISMATCH = 21,
@@ -165,7 +166,8 @@ GRAFT_API void graft_env_free(graft_env* env);
  * for files that never change, such as those of an installed application. Only regular files are opened; a pipe, a
  * socket or a device is io_error. Errors: what is wrong with the file (file_not_found, io_error, malformed,
  * unsupported_operator with every such operator, ...), unknown_option, invalid_option, not_available_yet, not_delegated
- * (with every reason), device_unavailable. */
+ * (with every reason), device_unavailable, memory_limit: the option of that name bounds what a session and its runs may
+ * take; its default is three quarters of the machine's memory, or of its container's. */
 GRAFT_API graft_error* graft_session_create(const graft_env* env, const char* path, const char* const* names,
                                             const char* const* values, size_t count, graft_session** out);
 
@@ -175,6 +177,27 @@ GRAFT_API graft_error* graft_session_create_from_memory(const graft_env* env, co
                                                         const char* folder, const char* const* names,
                                                         const char* const* values, size_t count, graft_session** out);
 GRAFT_API void graft_session_free(graft_session* session);
+
+/* A flag that any thread may set. Opening a session looks at it all the time, a run between steps and, in most of them,
+ * every few milliseconds of one. */
+GRAFT_API graft_error* graft_cancel_create(graft_cancel** out);
+GRAFT_API void graft_cancel_set(graft_cancel* cancel);
+GRAFT_API void graft_cancel_free(graft_cancel* cancel);
+
+typedef struct graft_open_options {
+  size_t struct_size;
+  const char* path;   /* an ONNX file or a package; NULL: the model is in memory */
+  const void* data;   /* else: an ONNX model, borrowed until the session is freed */
+  size_t bytes;       /* of data */
+  const char* folder; /* where its external data lies, NULL when there is none */
+  const char* const* names;
+  const char* const* values;
+  size_t count;               /* options by name */
+  const graft_cancel* cancel; /* NULL: opening cannot be cancelled */
+} graft_open_options;
+
+/* The two functions above in one, for whoever wants to cancel it. Errors: theirs, and cancelled. */
+GRAFT_API graft_error* graft_session_open(const graft_env* env, const graft_open_options* options, graft_session** out);
 
 /* The options of a session, as rows. `available` is 0 for names that are known and do nothing yet: only their default
  * is accepted. The text is static. */
@@ -297,11 +320,6 @@ typedef struct graft_output {
   graft_tensor* tensor; /* out */
 } graft_output;
 
-/* A flag that any thread may set; runs look at it between steps. */
-GRAFT_API graft_error* graft_cancel_create(graft_cancel** out);
-GRAFT_API void graft_cancel_set(graft_cancel* cancel);
-GRAFT_API void graft_cancel_free(graft_cancel* cancel);
-
 typedef struct graft_run_options {
   size_t struct_size;
   const graft_cancel* cancel; /* NULL: the run cannot be cancelled */
@@ -315,7 +333,8 @@ typedef struct graft_run_options {
  * all outputs in the caller's memory allocate nothing but what pieces on the host need.
  * options: NULL for none. On an error no `tensor` is set, and the caller's output memory may be written in part.
  * Errors: invalid_argument (names, counts, element types, shapes, sizes; outputs must not overlap), cancelled,
- * out_of_memory, and what operators report about their data (value_out_of_range, ...). */
+ * out_of_memory, memory_limit (a result counts until this function hands it over), and what operators report about
+ * their data (value_out_of_range, ...), which is an error of this run alone. */
 GRAFT_API graft_error* graft_session_run(const graft_session* session, const graft_input* inputs, size_t input_count,
                                          graft_output* outputs, size_t output_count, const graft_run_options* options);
 

@@ -205,7 +205,7 @@ Output output(std::string name, Memory& memory, std::vector<int64_t> shape, graf
           elements.size_bytes()};
 }
 
-// Cancels the runs it is given to, from any thread.
+// Cancels what it is given to, a run or the opening of a session, from any thread.
 class Cancel {
  public:
   Cancel() {
@@ -241,21 +241,19 @@ struct Node {
 // A model, ready to run from any number of threads. The views it returns live as long as it does.
 class Session {
  public:
-  Session(const Env& env, const std::string& path, const Options& options = {}) {
-    const detail::OptionPointers o(options);
-    graft_session* s = nullptr;
-    check(graft_session_create(env.get(), path.c_str(), o.names(), o.values(), o.count(), &s));
-    session_.reset(s);
+  Session(const Env& env, const std::string& path, const Options& options = {}, const Cancel* cancel = nullptr) {
+    auto how = detail::sized<graft_open_options>();
+    how.path = path.c_str();
+    open(env, how, options, cancel);
   }
   // An ONNX model in memory, which must outlive the session.
-  Session(const Env& env, std::span<const std::byte> model, const Options& options = {},
-          const std::string& folder = {}) {
-    const detail::OptionPointers o(options);
-    graft_session* s = nullptr;
-    check(graft_session_create_from_memory(env.get(), model.data(), model.size(),
-                                           folder.empty() ? nullptr : folder.c_str(), o.names(), o.values(), o.count(),
-                                           &s));
-    session_.reset(s);
+  Session(const Env& env, std::span<const std::byte> model, const Options& options = {}, const std::string& folder = {},
+          const Cancel* cancel = nullptr) {
+    auto how = detail::sized<graft_open_options>();
+    how.data = model.data();
+    how.bytes = model.size();
+    how.folder = folder.empty() ? nullptr : folder.c_str();
+    open(env, how, options, cancel);
   }
 
   std::vector<Port> inputs() const { return ports(graft_session_input_count, graft_session_input); }
@@ -318,6 +316,16 @@ class Session {
   const graft_session* get() const { return session_.get(); }
 
  private:
+  void open(const Env& env, graft_open_options how, const Options& options, const Cancel* cancel) {
+    const detail::OptionPointers o(options);
+    how.names = o.names();
+    how.values = o.values();
+    how.count = o.count();
+    how.cancel = cancel == nullptr ? nullptr : cancel->get();
+    graft_session* s = nullptr;
+    check(graft_session_open(env.get(), &how, &s));
+    session_.reset(s);
+  }
   void run(const std::vector<Input>& inputs, std::vector<graft_output>& out, const Cancel* cancel) const {
     std::vector<graft_input> in;
     for (const Input& i : inputs) {

@@ -66,7 +66,7 @@ const char* reason_of(const graft_session& s, size_t node) {
   if (!p.nodes[node].refusal) return "";
   std::call_once(s.explained, [&] {
     std::vector<partition::NodePlan> nodes = p.nodes;
-    partition::find_remedies(*p.host, s.session->options().partition, nodes);
+    partition::find_remedies(*p.host, s.session->options().partition, {nullptr, s.session->memory()}, nodes);
     std::vector<std::string> reasons;
     for (const partition::NodePlan& n : nodes) reasons.push_back(n.refusal ? render(*n.refusal) : "");
     s.reasons = std::move(reasons);
@@ -219,7 +219,7 @@ class Run {
   }
 
   Status take_strings(size_t at, const Shape& shape, const char* const* data) {
-    GRAFT_TRY(Tensor t, Tensor::allocate(DType::string, shape));
+    GRAFT_TRY(Tensor t, Tensor::allocate(DType::string, shape, session_.memory()));
     size_t i = 0;
     for (std::string& s : t.span<std::string>()) {
       if (data[i] == nullptr)
@@ -284,23 +284,41 @@ void graft_env_free(graft_env* env) { delete env; }
 
 graft_error* graft_session_create(const graft_env* env, const char* path, const char* const* names,
                                   const char* const* values, size_t count, graft_session** out) {
-  return guarded([&]() -> Status {
-    if (env == nullptr || path == nullptr || out == nullptr) return invalid("env, path or out is null");
-    GRAFT_TRY(const auto options, session_options(names, values, count));
-    GRAFT_TRY(auto session, graft::session::Session::open(path, env->env, options));
-    *out = wrap(std::move(session));
-    return {};
-  });
+  graft_open_options o{};
+  o.struct_size = sizeof o;
+  o.path = path;
+  o.names = names;
+  o.values = values;
+  o.count = count;
+  return graft_session_open(env, &o, out);
 }
 
 graft_error* graft_session_create_from_memory(const graft_env* env, const void* data, size_t bytes, const char* folder,
                                               const char* const* names, const char* const* values, size_t count,
                                               graft_session** out) {
+  graft_open_options o{};
+  o.struct_size = sizeof o;
+  o.data = data;
+  o.bytes = bytes;
+  o.folder = folder;
+  o.names = names;
+  o.values = values;
+  o.count = count;
+  return graft_session_open(env, &o, out);
+}
+
+graft_error* graft_session_open(const graft_env* env, const graft_open_options* options, graft_session** out) {
   return guarded([&]() -> Status {
-    if (env == nullptr || data == nullptr || out == nullptr) return invalid("env, data or out is null");
-    GRAFT_TRY(const auto options, session_options(names, values, count));
-    GRAFT_TRY(auto session, graft::session::Session::open_memory({static_cast<const std::byte*>(data), bytes}, nullptr,
-                                                                 folder == nullptr ? "" : folder, env->env, options));
+    if (env == nullptr || options == nullptr || out == nullptr) return invalid("env, options or out is null");
+    GRAFT_TRY(const graft_open_options o, read_struct(options, "graft_open_options"));
+    if ((o.path == nullptr) == (o.data == nullptr)) return invalid("a path or data is needed, and one of them only");
+    GRAFT_TRY(const auto named, session_options(o.names, o.values, o.count));
+    const graft::CancelToken* cancel = o.cancel == nullptr ? nullptr : &o.cancel->token;
+    using graft::session::Session;
+    GRAFT_TRY(auto session, o.path != nullptr
+                                ? Session::open(o.path, env->env, named, cancel)
+                                : Session::open_memory({static_cast<const std::byte*>(o.data), o.bytes}, nullptr,
+                                                       o.folder == nullptr ? "" : o.folder, env->env, named, cancel));
     *out = wrap(std::move(session));
     return {};
   });

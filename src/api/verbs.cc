@@ -71,7 +71,8 @@ class VerbArguments {
   // Those of the session's own options that this verb has, with the same name but for the dashes.
   Result<session::Options> session() const {
     std::vector<session::NamedOption> named;
-    for (std::string_view name : {"device", "target", "precision", "shapes", "engine", "weights", "require-device"}) {
+    for (std::string_view name :
+         {"device", "target", "precision", "shapes", "engine", "weights", "memory-limit", "require-device"}) {
       if (const std::string* v = find(name)) {
         std::string own(name);
         std::replace(own.begin(), own.end(), '-', '_');
@@ -114,6 +115,10 @@ constexpr VerbOption kEngine = {"engine", "", "fast|reference",
 constexpr VerbOption kWeights = {
     "weights", "", "copied|mapped",
     "mapped: leave the weights in the model's files, which nobody may write to meanwhile; default: copied"};
+constexpr VerbOption kMemoryLimit = {
+    "memory-limit", "", "BYTES",
+    "most memory that the session and its runs may take: 500000000, 512M, 4G, or none; default: three quarters of the "
+    "machine's, or of its container's"};
 constexpr VerbOption kInput = {
     "input", "", "NAME=FILE", "an input from an .npy file, or from a .png or .jpg image; others are random", kRepeated};
 constexpr VerbOption kSeed = {"seed", "", "N", "of the random inputs; default: 1"};
@@ -227,7 +232,7 @@ const std::vector<Verb>& verbs() {
        "  graft inspect resnet18.onnx\n"
        "  graft inspect detector.onnx --target iOS16 --shapes 'image:1x3x(64..2048)x(64..2048)'\n"
        "  graft inspect model.onnx --json | jq '.partitions, .refusals[].message'\n",
-       {kAnyModel, kTarget, kPrecision, kShapes},
+       {kAnyModel, kTarget, kPrecision, kShapes, kMemoryLimit},
        run_inspect},
       {"compile",
        "ONNX to a Core ML package",
@@ -250,6 +255,7 @@ const std::vector<Verb>& verbs() {
         kTarget,
         kPrecision,
         kShapes,
+        kMemoryLimit,
         {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
         {"force", "", "",
          "let a package take the place of a folder that --allow-partial wrote, or the other way round, or of an empty "
@@ -280,6 +286,7 @@ const std::vector<Verb>& verbs() {
         kShapes,
         kSeed,
         kThreads,
+        kMemoryLimit,
         kEngine,
         kWeights,
         kImageScale,
@@ -305,6 +312,7 @@ const std::vector<Verb>& verbs() {
         kShapes,
         kSeed,
         kThreads,
+        kMemoryLimit,
         kEngine,
         kImageScale,
         kImageMean,
@@ -327,6 +335,7 @@ const std::vector<Verb>& verbs() {
         kShapes,
         kInput,
         kSeed,
+        kMemoryLimit,
         kEngine,
         kWeights,
         kImageScale,

@@ -30,8 +30,9 @@ class Model {
   virtual std::string_view runs_on() const = 0;
 };
 
-// The engine: any host, no Core ML needed.
+// The engine: any host, no Core ML needed. Fixed shapes are planned while loading, which hears cancel.
 Result<std::shared_ptr<const Model>> load_on_host(std::shared_ptr<const ir::Program> program, std::string_view function,
-                                                  std::shared_ptr<const Env> env, const engine::Options& options);
+                                                  std::shared_ptr<const Env> env, const engine::Options& options,
+                                                  const Bounds& bounds = {});
 
 }  // namespace graft::backend

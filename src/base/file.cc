@@ -87,11 +87,12 @@ namespace {
 constexpr size_t kBlock = size_t{1} << 18;  // what a copy is filled by
 }
 
-Result<std::shared_ptr<FileBytes>> FileBytes::open(const std::string& path, Hold hold) {
+Result<std::shared_ptr<FileBytes>> FileBytes::open(const std::string& path, Hold hold, const Bounds& bounds) {
   GRAFT_TRY(InputFile file, InputFile::open(path));
   std::shared_ptr<FileBytes> f(new FileBytes);
   f->path_ = path;
   f->hold_ = hold;
+  f->bounds_ = bounds;
   if (file.size() != 0) {
     const size_t size = static_cast<size_t>(file.size());
     // A copy takes memory where it is filled, which need not be everywhere.
@@ -127,8 +128,15 @@ Result<Bytes> FileBytes::bytes(uint64_t offset, size_t count) {
       continue;
     }
     const size_t from = block * kBlock;
-    GRAFT_CHECK(file_->read(from, data_ + from, std::min(last * kBlock, size_) - from));
-    for (; block < last; ++block) present_[block] = true;
+    Result<MemoryShare> share = MemoryShare::take(bounds_.memory, std::min(last * kBlock, size_) - from);
+    if (!share) return fail(std::move(share.error()).in_file(path_));
+    shares_.push_back(std::move(*share));
+    for (; block < last; ++block) {
+      GRAFT_CHECK(check(bounds_.cancel));
+      const size_t at = block * kBlock;
+      GRAFT_CHECK(file_->read(at, data_ + at, std::min(at + kBlock, size_) - at));
+      present_[block] = true;
+    }
   }
   return range;
 }
@@ -138,6 +146,7 @@ Status FileBytes::unchanged() const { return file_ ? file_->unchanged() : Status
 Status FileBytes::finish() {
   GRAFT_CHECK(unchanged());
   if (hold_ == Hold::copied) file_.reset();
+  bounds_ = {};
   return {};
 }
 

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/diag.h"
+#include "base/bounds.h"
 #include "base/owned_files.h"
 
 namespace graft {
@@ -58,7 +58,8 @@ enum class Hold : uint8_t {
 // into it. Not to be asked from several threads at once; what it has handed out may be read from any.
 class FileBytes {
  public:
-  static Result<std::shared_ptr<FileBytes>> open(const std::string& path, Hold hold);
+  // Reading hears cancel; copies count as memory.
+  static Result<std::shared_ptr<FileBytes>> open(const std::string& path, Hold hold, const Bounds& bounds = {});
   ~FileBytes();
   FileBytes(const FileBytes&) = delete;
   FileBytes& operator=(const FileBytes&) = delete;
@@ -80,6 +81,8 @@ class FileBytes {
   std::byte* data_ = nullptr;
   size_t size_ = 0;
   std::vector<bool> present_;  // copied: by block
+  std::vector<MemoryShare> shares_;
+  Bounds bounds_;  // until finish()
   std::string path_;
 };
 

@@ -11,10 +11,27 @@ namespace {
 
 constexpr size_t kAlign = 64;
 
-std::shared_ptr<void> aligned_block(size_t bytes) {
-  void* p = ::operator new (std::max<size_t>(bytes, 1), std::align_val_t{kAlign}, std::nothrow);
+// Frees a block, or an array of strings, and what was counted for it.
+struct BlockFree {
+  bool strings;
+  MemoryShare share;
+  void operator()(void* p) const {
+    if (strings)
+      delete[] static_cast<std::string*>(p);
+    else
+      ::operator delete (p, std::align_val_t{kAlign});
+  }
+};
+
+// Null where there is no memory.
+std::shared_ptr<void> block(DType dtype, int64_t count, MemoryShare share) {
+  const bool strings = dtype == DType::string;
+  const auto least_one = static_cast<size_t>(std::max<int64_t>(count, 1));
+  void* p = strings
+                ? static_cast<void*>(new (std::nothrow) std::string[least_one])
+                : ::operator new (std::max<size_t>(byte_size(dtype, count), 1), std::align_val_t{kAlign}, std::nothrow);
   if (p == nullptr) return nullptr;
-  return {p, [](void* q) { ::operator delete (q, std::align_val_t{kAlign}); }};
+  return {p, BlockFree{strings, std::move(share)}};
 }
 
 template <class T>
@@ -52,35 +69,55 @@ double small_float(uint32_t v, int exp_bits, int man_bits, int bias, DType t) {
 
 }  // namespace
 
-Tensor::Tensor(DType dtype, const Shape& shape) : dtype_(dtype), shape_(shape) {
-  const size_t n = static_cast<size_t>(shape.product());
-  if (dtype == DType::string) {
-    if (auto* p = new (std::nothrow) std::string[std::max<size_t>(n, 1)])
-      data_ = std::shared_ptr<void>(p, [](void* q) { delete[] static_cast<std::string*>(q); });
-  } else {
-    data_ = aligned_block(byte_size(dtype, static_cast<int64_t>(n)));
-  }
+Tensor::Tensor(DType dtype, const Shape& shape)
+    : dtype_(dtype), shape_(shape), data_(block(dtype, shape.product(), {})) {
+  if (data_ == nullptr) throw std::bad_alloc();
 }
 
-Result<Tensor> Tensor::allocate(DType dtype, const Shape& shape) {
+Result<Tensor> Tensor::allocate(DType dtype, const Shape& shape, const std::shared_ptr<MemoryLimit>& limit) {
   // A terabyte is beyond any machine this runs on; the allocator refuses the rest.
   constexpr int64_t kMost = int64_t{1} << 40;
   const int64_t n = checked_count(shape);
-  if (n < 0 || n > kMost / static_cast<int64_t>(std::max<size_t>(1, item_size(dtype)))) {
+  const size_t item = dtype == DType::string ? sizeof(std::string) : item_size(dtype);
+  if (n < 0 || n > kMost / static_cast<int64_t>(std::max<size_t>(1, item))) {
     return fail(Code::out_of_memory, format("a tensor {} is too large", describe(dtype, shape)));
   }
-  Tensor t(dtype, shape);
+  const size_t bytes = dtype == DType::string ? static_cast<size_t>(n) * item : byte_size(dtype, n);
+  Result<MemoryShare> share = MemoryShare::take(limit, bytes);
+  if (!share) {
+    Diag d = std::move(share).error();
+    d.message = format("a tensor {}: {}", describe(dtype, shape), d.message);
+    return fail(std::move(d));
+  }
+  Tensor t;
+  t.dtype_ = dtype;
+  t.shape_ = shape;
+  t.data_ = block(dtype, n, std::move(*share));
   if (t.data_ == nullptr) return fail(Code::out_of_memory, format("no memory for a tensor {}", describe(dtype, shape)));
   return t;
 }
 
+void Tensor::hand_over() {
+  if (auto* free = std::get_deleter<BlockFree>(data_)) free->share = MemoryShare();
+}
+
+void Tensor::fill_from(const TensorView& view) {
+  if (view.dtype == DType::string) {
+    std::copy_n(view.as<std::string>(), view.count(), static_cast<std::string*>(data_.get()));
+  } else if (view.bytes() != 0) {
+    std::memcpy(data_.get(), view.data, view.bytes());
+  }
+}
+
 Tensor Tensor::copy_of(const TensorView& view) {
   Tensor t(view.dtype, view.shape);
-  if (view.dtype == DType::string) {
-    std::copy_n(view.as<std::string>(), view.count(), static_cast<std::string*>(t.data_.get()));
-  } else if (view.bytes() != 0) {
-    std::memcpy(t.data_.get(), view.data, view.bytes());
-  }
+  t.fill_from(view);
+  return t;
+}
+
+Result<Tensor> Tensor::copy_of(const TensorView& view, const std::shared_ptr<MemoryLimit>& limit) {
+  GRAFT_TRY(Tensor t, allocate(view.dtype, view.shape, limit));
+  t.fill_from(view);
   return t;
 }
 

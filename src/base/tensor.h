@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "base/diag.h"
+#include "base/bounds.h"
 #include "base/dtype.h"
 #include "base/shape.h"
 
@@ -30,6 +30,10 @@ struct TensorView {
   template <class T>
   std::span<const T> span() const {
     return {as<T>(), static_cast<size_t>(count())};
+  }
+  // To the elements' own size, for typed access.
+  bool aligned() const {
+    return dtype == DType::string || item_size(dtype) == 0 || reinterpret_cast<uintptr_t>(data) % item_size(dtype) == 0;
   }
 };
 
@@ -56,11 +60,13 @@ struct MutableTensorView {
 class Tensor {
  public:
   Tensor() = default;
-  // 64-byte aligned, not initialised (strings: empty). Dies with out_of_memory as a value through allocate(); the
-  // constructor is for sizes that are known to be small.
+  // 64-byte aligned, not initialised (strings: empty). Sizes that a model or a caller names go through allocate(),
+  // which counts the memory for as long as it lives and says out_of_memory or memory_limit; the constructor is for
+  // sizes that are known to be small, and throws std::bad_alloc.
   Tensor(DType dtype, const Shape& shape);
-  static Result<Tensor> allocate(DType dtype, const Shape& shape);
+  static Result<Tensor> allocate(DType dtype, const Shape& shape, const std::shared_ptr<MemoryLimit>& limit = nullptr);
   static Tensor copy_of(const TensorView& view);
+  static Result<Tensor> copy_of(const TensorView& view, const std::shared_ptr<MemoryLimit>& limit);
   template <class T>
   static Tensor of(DType dtype, const Shape& shape, std::span<const T> values) {
     Tensor t(dtype, shape);
@@ -79,10 +85,14 @@ class Tensor {
     return {static_cast<T*>(data_.get()), static_cast<size_t>(count())};
   }
   const std::shared_ptr<void>& storage() const { return data_; }
+  // From now on the memory is the caller's and counts against no limit.
+  void hand_over();
   // The same elements under another shape of equal count.
   Tensor reshaped(const Shape& shape) const;
 
  private:
+  void fill_from(const TensorView& view);
+
   DType dtype_ = DType::invalid;
   Shape shape_;
   std::shared_ptr<void> data_;

@@ -133,9 +133,9 @@ Result<uint64_t> BlobWriter::write(const std::string& path) const {
   return digest.finish();
 }
 
-Result<std::shared_ptr<const BlobReader>> BlobReader::open(const std::string& path, Hold hold) {
+Result<std::shared_ptr<const BlobReader>> BlobReader::open(const std::string& path, Hold hold, const Bounds& bounds) {
   auto reader = std::make_shared<BlobReader>();
-  GRAFT_TRY(reader->file_, FileBytes::open(path, hold));
+  GRAFT_TRY(reader->file_, FileBytes::open(path, hold, bounds));
   Header header{};
   if (reader->file_->size() < sizeof header)
     return fail_in(Code::malformed, path,

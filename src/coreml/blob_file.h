@@ -39,7 +39,7 @@ class BlobWriter {
 // for.
 class BlobReader {
  public:
-  static Result<std::shared_ptr<const BlobReader>> open(const std::string& path, Hold hold);
+  static Result<std::shared_ptr<const BlobReader>> open(const std::string& path, Hold hold, const Bounds& bounds = {});
   // The blob whose record is at `offset`, as a constant of this type; malformed when record and type disagree.
   Result<ir::ConstantPtr> constant(uint64_t offset, DType dtype, const Shape& shape) const;
   // Nothing more will be asked for. io_error when the file was written to meanwhile.

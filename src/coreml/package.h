@@ -96,6 +96,8 @@ struct Model {
 //   unsupported_operator: an operator that the table lacks.
 //   malformed, invalid_model, unsafe_path, limit_exceeded: a broken or hostile file.
 //   io_error: a file that cannot be read, or that was written to meanwhile.
-Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold = Hold::mapped);
+//   memory_limit, cancelled: compressed weights are decompressed here, within `bounds`.
+Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold = Hold::mapped,
+                           const Bounds& bounds = {});
 
 }  // namespace graft::coreml

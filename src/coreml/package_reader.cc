@@ -71,8 +71,8 @@ ModelView split_model(std::string_view message) {
 // Opens each blob file once; only files beside the model, inside the package.
 class BlobFiles {
  public:
-  BlobFiles(fs::path package, fs::path model_folder, Hold hold)
-      : package_(std::move(package)), folder_(std::move(model_folder)), hold_(hold) {}
+  BlobFiles(fs::path package, fs::path model_folder, Hold hold, const Bounds& bounds)
+      : package_(std::move(package)), folder_(std::move(model_folder)), hold_(hold), bounds_(bounds) {}
 
   Result<ir::ConstantPtr> get(std::string_view file, uint64_t offset, DType dtype, const Shape& shape) {
     auto at = open_.find(file);
@@ -80,7 +80,7 @@ class BlobFiles {
       if (!file.starts_with(kModelPath))
         return fail_in(Code::unsafe_path, package_, format("the blob file '{}' is not below {}", file, kModelPath));
       GRAFT_TRY(const fs::path path, inside(package_, folder_, std::string(file.substr(kModelPath.size()))));
-      GRAFT_TRY(auto reader, BlobReader::open(path.string(), hold_));
+      GRAFT_TRY(auto reader, BlobReader::open(path.string(), hold_, bounds_));
       at = open_.emplace(std::string(file), std::move(reader)).first;
     }
     return at->second->constant(offset, dtype, shape);
@@ -93,11 +93,12 @@ class BlobFiles {
  private:
   fs::path package_, folder_;
   Hold hold_;
+  const Bounds& bounds_;
   std::map<std::string, std::shared_ptr<const BlobReader>, std::less<>> open_;
 };
 
 Result<Model> decode_model(std::string_view message, const fs::path& package, const fs::path& file,
-                           const ir::OpTable& table, Hold hold) {
+                           const ir::OpTable& table, Hold hold, const Bounds& bounds) {
   const ModelView view = split_model(message);
   if (!view.has_program)
     return fail_in(view.other_kind.empty() ? Code::malformed : Code::unsupported_format, file,
@@ -109,11 +110,11 @@ Result<Model> decode_model(std::string_view message, const fs::path& package, co
                    format("specification version {}; ML Programs of versions 6 to 10 are read", view.spec_version));
   GRAFT_TRY(Description description, decode_description(view.description));
   take_name_keys(description.interface, description.metadata);
-  BlobFiles blobs(package, file.parent_path(), hold);
+  BlobFiles blobs(package, file.parent_path(), hold, bounds);
   const BlobSource source = [&](std::string_view name, uint64_t offset, DType dtype, const Shape& shape) {
     return blobs.get(name, offset, dtype, shape);
   };
-  GRAFT_TRY(ProgramParts parts, decode_program(view.program, description.interface, table, source));
+  GRAFT_TRY(ProgramParts parts, decode_program(view.program, description.interface, table, source, bounds));
   GRAFT_CHECK(blobs.finish());
   parts.program->metadata = description.metadata;
   return Model{std::move(parts.program), static_cast<int>(view.spec_version), parts.opset,
@@ -130,7 +131,7 @@ Result<Model> refuse_file(std::string_view message, const fs::path& path) {
   return fail_in(Code::unsupported_format, path, format("a {} model; only ML Programs are read", view.other_kind));
 }
 
-Result<Model> read_any(const fs::path& path, const ir::OpTable& table, Hold hold) {
+Result<Model> read_any(const fs::path& path, const ir::OpTable& table, Hold hold, const Bounds& bounds) {
   std::error_code ec;
   const bool package = fs::is_directory(path, ec);
   fs::path file = path;
@@ -140,21 +141,21 @@ Result<Model> read_any(const fs::path& path, const ir::OpTable& table, Hold hold
     GRAFT_TRY(const Manifest manifest, read_manifest(path));
     GRAFT_TRY(file, inside(path, path / "Data", manifest.root));
   }
-  GRAFT_TRY(const auto model, FileBytes::open(file.string(), hold));
+  GRAFT_TRY(const auto model, FileBytes::open(file.string(), hold, bounds));
   GRAFT_TRY(const Bytes bytes, model->bytes());
   const std::string_view message(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!package) return refuse_file(message, path);
-  GRAFT_TRY(Model out, decode_model(message, path, file, table, hold));
+  GRAFT_TRY(Model out, decode_model(message, path, file, table, hold, bounds));
   GRAFT_CHECK(model->finish());
   return out;
 }
 
 }  // namespace
 
-Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold) {
+Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold, const Bounds& bounds) {
   Result<Model> model = fail(Code::malformed, "");
   try {
-    model = read_any(path, table, hold);
+    model = read_any(path, table, hold, bounds);
   } catch (const protozero::exception& e) {
     model = fail(Code::malformed, format("broken protobuf: {}", e.what()));
   } catch (const WireError& e) {

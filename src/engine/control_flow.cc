@@ -19,10 +19,11 @@ struct Nested {
 
 // Adds the block's captured values to `captured` (shared by the step's blocks), whose first is step input `base`.
 Result<Nested> nested(const ir::Block& block, std::span<const External> inputs, const Outer& outer, size_t base,
-                      std::vector<const ir::Value*>& captured, Manner manner) {
+                      std::vector<const ir::Value*>& captured, Manner manner, const CancelToken* cancel) {
   Nested n;
   n.request.block = &block;
   n.request.manner = manner;
+  n.request.cancel = cancel;
   for (size_t i = 0; i < block.inputs.size(); ++i)
     n.request.externals.push_back({block.inputs[i], inputs[i].dtype, inputs[i].shape, nullptr});
   for (const ir::Value* v : free_values(block, 0)) {
@@ -84,7 +85,7 @@ class CondStep final : public Step {
 };
 
 Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External& pred, const Outer& outer,
-                              Manner manner) {
+                              Manner manner, const CancelToken* cancel) {
   if (op.blocks.size() != 2) return fail(Code::invalid_model, format("cond has {} blocks, takes 2", op.blocks.size()));
   auto step = std::make_unique<CondStep>();
   ControlFlow made;
@@ -97,12 +98,11 @@ Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External
     if (op.blocks[b]->outputs.size() != op.results.size())
       return fail(Code::invalid_model, format("a branch returns {} values, the operator {}",
                                               op.blocks[b]->outputs.size(), op.results.size()));
-    GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, made.captured, manner));
+    GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, made.captured, manner, cancel));
     Result<std::shared_ptr<const Plan>> planned = make_plan(core, step->branch[b].request);
     if (!planned) {
-      const Code code = planned.error().code;
       const bool last = only >= 0 || (b == 1 && step->plans[0] == nullptr);
-      if (last || code == Code::cancelled || code == Code::out_of_memory) return fail(std::move(planned).error());
+      if (last || out_of_bounds(planned.error().code)) return fail(std::move(planned).error());
       step->impossible[b] = std::move(planned).error();
       continue;
     }
@@ -139,10 +139,10 @@ struct LoopState final : StepState {
 
 class LoopSink final : public Sink {
  public:
-  explicit LoopSink(std::vector<Grown>& set) : set_(set) {}
+  LoopSink(std::vector<Grown>& set, const std::shared_ptr<MemoryLimit>& limit) : set_(set), limit_(limit) {}
   Result<void*> memory(size_t i, DType dtype, const Shape& shape) override {
     Grown& g = set_[i];
-    GRAFT_CHECK(g.memory.ensure(std::max<size_t>(byte_size(dtype, shape.product()), 1)));
+    GRAFT_CHECK(g.memory.ensure(std::max<size_t>(byte_size(dtype, shape.product()), 1), limit_));
     g.dtype = dtype;
     g.shape = shape;
     return static_cast<void*>(g.memory.data());
@@ -150,6 +150,7 @@ class LoopSink final : public Sink {
 
  private:
   std::vector<Grown>& set_;
+  const std::shared_ptr<MemoryLimit>& limit_;
 };
 
 class FlagSink final : public Sink {
@@ -184,12 +185,11 @@ class WhileStep final : public Step {
       state.shapes[i] = frame.plan.values[static_cast<size_t>(frame.step.in[i])].shape;
     }
     for (size_t turn = 0;; turn ^= 1) {
-      if (frame.options.cancel != nullptr && frame.options.cancel->cancelled())
-        return fail(Code::cancelled, "the run was cancelled");
+      if (frame.cancelled()) return {};  // whoever runs the step sees it too
       FlagSink flag;
       GRAFT_CHECK(run_block(frame, state, cond_, cond_plans_, flag));
       if (!flag.flag) break;
-      LoopSink sink(state.sets[turn]);
+      LoopSink sink(state.sets[turn], core_.memory);
       GRAFT_CHECK(run_block(frame, state, body_, body_plans_, sink));
       for (size_t i = 0; i < count_; ++i) {
         const Grown& g = state.sets[turn][i];
@@ -208,7 +208,7 @@ class WhileStep final : public Step {
   }
 
   static Result<ControlFlow> make(const Core& core, const ir::Op& op, std::span<const External> vars,
-                                  const Outer& outer, Manner manner) {
+                                  const Outer& outer, Manner manner, const CancelToken* cancel) {
     if (op.blocks.size() != 2 || op.blocks[0]->inputs.size() != vars.size() ||
         op.blocks[1]->inputs.size() != vars.size() || op.blocks[1]->outputs.size() != vars.size() ||
         op.blocks[0]->outputs.size() != 1 || op.results.size() != vars.size()) {
@@ -218,8 +218,8 @@ class WhileStep final : public Step {
     ControlFlow made;
     step->count_ = vars.size();
     for (const External& e : vars) step->dtypes_.push_back(e.dtype);
-    GRAFT_TRY(step->cond_, nested(*op.blocks[0], vars, outer, vars.size(), made.captured, manner));
-    GRAFT_TRY(step->body_, nested(*op.blocks[1], vars, outer, vars.size(), made.captured, manner));
+    GRAFT_TRY(step->cond_, nested(*op.blocks[0], vars, outer, vars.size(), made.captured, manner, cancel));
+    GRAFT_TRY(step->body_, nested(*op.blocks[1], vars, outer, vars.size(), made.captured, manner, cancel));
     std::vector<int64_t> key;
     for (const External& e : vars) {
       key.push_back(e.shape.size());
@@ -257,8 +257,9 @@ class WhileStep final : public Step {
     };
     std::shared_ptr<const Plan> plan = cache.find(same);
     if (plan == nullptr) {
-      std::lock_guard lock(core_.planning);
+      GRAFT_TRY(const auto lock, graft::lock(core_.planning, frame.options.cancel));
       PlanRequest request = block.request;
+      request.cancel = frame.options.cancel;
       std::vector<int64_t> key;
       for (size_t i = 0; i < count_; ++i) {
         request.externals[i].shape = state.shapes[i];
@@ -283,10 +284,10 @@ class WhileStep final : public Step {
 }  // namespace
 
 Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const External> arguments,
-                                 const Outer& outer, Manner manner) {
-  if (op.type() == "while_loop") return WhileStep::make(core, op, arguments, outer, manner);
+                                 const Outer& outer, Manner manner, const CancelToken* cancel) {
+  if (op.type() == "while_loop") return WhileStep::make(core, op, arguments, outer, manner, cancel);
   if (arguments.empty()) return fail(Code::invalid_model, "cond has no predicate");
-  return make_cond(core, op, arguments[0], outer, manner);
+  return make_cond(core, op, arguments[0], outer, manner, cancel);
 }
 
 }  // namespace graft::engine

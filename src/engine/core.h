@@ -12,21 +12,36 @@ namespace graft::engine {
 
 struct Candidate;
 
+// All plans of an executable, which keep contexts for the next run: idle memory.
+class PlanList final : public IdleMemory {
+ public:
+  void add(const std::shared_ptr<const Plan>& plan);
+  void drop() override;
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::weak_ptr<const Plan>> plans_;
+};
+
 class Core {
  public:
   std::shared_ptr<const ir::Program> program;
   const ir::Function* function = nullptr;
   std::shared_ptr<const Env> env;
+  std::shared_ptr<MemoryLimit> memory;  // counts weights, folded constants, contexts and results; may be null
   Options options;
   // By operator name, best first.
   std::unordered_map<std::string_view, std::vector<const Candidate*>> candidates;
 
   // Held while a plan is made; guards what follows.
-  mutable std::mutex planning;
+  mutable std::timed_mutex planning;
   mutable std::unordered_map<const ir::Op*, std::vector<ir::ConstantPtr>> folded;
   mutable Slab weights;  // packed ones
   // Packed weights and whatever else providers share between plans, by a key of theirs.
   mutable std::map<std::string, std::shared_ptr<const void>> shared;
+  // What reading lazy and misaligned constants costs, once for all plans.
+  mutable std::unordered_map<const ir::Constant*, MemoryShare> copied;
+  std::shared_ptr<PlanList> plans = std::make_shared<PlanList>();
 };
 
 // What is asked of the planner: run `block` from operator `first` on.
@@ -41,9 +56,11 @@ struct PlanRequest {
   size_t first = 0;
   std::vector<External> externals;
   Manner manner = Manner::fast;
+  const CancelToken* cancel = nullptr;
 };
 
-// core.planning must be held.
+// core.planning must be held. Errors carry operator and value: what inference and folding report, memory_limit,
+// cancelled.
 Result<std::shared_ptr<const Plan>> make_plan(const Core& core, const PlanRequest& request);
 
 // Values that `block` uses from operator `first` on (nested blocks included) or returns, and does not define there, in

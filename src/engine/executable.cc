@@ -17,7 +17,7 @@ struct Executable::Impl {
   Status check_input(size_t i, const TensorView& view, std::span<std::optional<int64_t>> bound) const;
   Status check_shape(size_t i, const Shape& shape, std::span<std::optional<int64_t>> bound) const;
   template <class ShapeOf>
-  Result<std::shared_ptr<const Plan>> plan(const ShapeOf& shape_of, Manner manner) const;
+  Result<std::shared_ptr<const Plan>> plan(const ShapeOf& shape_of, Manner manner, const CancelToken* cancel) const;
 };
 
 namespace {
@@ -52,7 +52,8 @@ std::span<const Port> Executable::outputs() const { return impl_->outputs; }
 
 Result<std::shared_ptr<const Executable>> Executable::load(std::shared_ptr<const ir::Program> program,
                                                            std::string_view function, std::shared_ptr<const Env> env,
-                                                           const Options& options) {
+                                                           const Options& options,
+                                                           std::shared_ptr<MemoryLimit> memory) {
   auto impl = std::make_unique<Impl>();
   for (const auto& f : program->functions) {
     if (f->name == function) impl->core.function = f.get();
@@ -77,6 +78,8 @@ Result<std::shared_ptr<const Executable>> Executable::load(std::shared_ptr<const
     }
   }
   impl->core.env = std::move(env);
+  if (memory != nullptr) memory->add(impl->core.plans);
+  impl->core.memory = std::move(memory);
   impl->core.options = options;
   if (!options.reference) {
 #ifdef GRAFT_HAVE_ONEDNN
@@ -128,14 +131,13 @@ Status Executable::Impl::check_input(size_t i, const TensorView& view, std::span
   GRAFT_CHECK(check_shape(i, view.shape, bound));
   if (view.count() == 0) return {};
   if (view.data == nullptr) return wrong("no data");
-  if (const size_t size = item_size(view.dtype);
-      size > 1 && view.dtype != DType::string && reinterpret_cast<uintptr_t>(view.data) % size != 0)
-    return wrong(format("the data is not aligned to its {} byte elements", size));
+  if (!view.aligned()) return wrong(format("the data is not aligned to its {} byte elements", item_size(view.dtype)));
   return {};
 }
 
 template <class ShapeOf>
-Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_of, Manner manner) const {
+Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_of, Manner manner,
+                                                           const CancelToken* cancel) const {
   const PlanCache& cache = plans[static_cast<size_t>(manner)];
   const auto same = [&](const std::vector<int64_t>& key) {  // ranks are fixed: dims alone tell
     size_t at = 0;
@@ -148,11 +150,12 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
   };
   std::shared_ptr<const Plan> found = cache.find(same);
   if (found != nullptr) return found;
-  std::lock_guard lock(core.planning);
+  GRAFT_TRY(const auto lock, graft::lock(core.planning, cancel));
   if (found = cache.find(same); found != nullptr) return found;
   PlanRequest request;
   request.block = &core.function->body;
   request.manner = manner;
+  request.cancel = cancel;
   std::vector<int64_t> key;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Shape& shape = shape_of(i);
@@ -166,8 +169,8 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
 
 namespace {
 
-// NaN or infinity, in fp32 or fp16. Written so that compilers use vectors.
-bool not_all_finite(const TensorView& t) {
+// NaN or infinity, in fp32 or fp16. Written so that compilers use vectors. A run that is cancelled need not know.
+bool not_all_finite(const TensorView& t, const CancelToken* cancel) {
   const auto any = [&](auto exponent) {
     using T = decltype(exponent);
     const T* bits = static_cast<const T*>(t.data);
@@ -176,6 +179,7 @@ bool not_all_finite(const TensorView& t) {
       T found = 0;
       for (int64_t k = i; k < std::min(i + kPiece, count); ++k) found |= (bits[k] & exponent) == exponent ? T{1} : T{0};
       if (found != 0) return true;
+      if (cancel != nullptr && cancel->cancelled()) return false;
     }
     return false;
   };
@@ -187,12 +191,15 @@ bool not_all_finite(const TensorView& t) {
 // The caller's memory, or tensors made for the caller.
 class CallerSink final : public Sink {
  public:
-  CallerSink(std::span<OutputSlot> slots, std::span<const Port> ports) : slots_(slots), ports_(ports) {}
+  CallerSink(std::span<OutputSlot> slots, std::span<const Port> ports, const std::shared_ptr<MemoryLimit>& limit)
+      : slots_(slots), ports_(ports), limit_(limit) {}
   Result<void*> memory(size_t i, DType dtype, const Shape& shape) override {
     OutputSlot& slot = slots_[i];
     const bool given = slot.memory.data != nullptr || (slot.memory.dtype != DType::invalid && slot.memory.count() == 0);
     if (!given) {
-      GRAFT_TRY(slot.owned, Tensor::allocate(dtype, shape));
+      Result<Tensor> made = Tensor::allocate(dtype, shape, limit_);
+      if (!made) return fail(std::move(made.error()).at_tensor(ports_[i].name));
+      slot.owned = std::move(*made);
       return slot.owned.mutable_view().data;
     }
     const auto wrong = [&](std::string why) {
@@ -213,6 +220,7 @@ class CallerSink final : public Sink {
  private:
   std::span<OutputSlot> slots_;
   std::span<const Port> ports_;
+  const std::shared_ptr<MemoryLimit>& limit_;
 };
 
 }  // namespace
@@ -237,29 +245,31 @@ Status Executable::run(std::span<const TensorView> inputs, std::span<OutputSlot>
     feeds[i] = inputs[i].data;
   }
   const auto shape_of = [&](size_t i) -> const Shape& { return inputs[i].shape; };
-  GRAFT_TRY(std::shared_ptr<const Plan> plan, impl.plan(shape_of, options.observe ? Manner::observed : Manner::fast));
+  GRAFT_TRY(std::shared_ptr<const Plan> plan,
+            impl.plan(shape_of, options.observe ? Manner::observed : Manner::fast, options.cancel));
   if ((plan->drops_nan || plan->has_boundary) && plan->manner == Manner::fast &&
-      std::any_of(inputs.begin(), inputs.end(), not_all_finite)) {
-    GRAFT_TRY(plan, impl.plan(shape_of, Manner::careful));
+      std::any_of(inputs.begin(), inputs.end(),
+                  [&](const TensorView& t) { return not_all_finite(t, options.cancel); })) {
+    GRAFT_TRY(plan, impl.plan(shape_of, Manner::careful, options.cancel));
   }
   // The witness keeps IEEE arithmetic; fast kernels would be slowed down many times by denormals.
   const FlushDenormals flush(!impl.core.options.reference);
-  CallerSink sink(outputs, impl.outputs);
+  CallerSink sink(outputs, impl.outputs, impl.core.memory);
   return plan->run(feeds, sink, options);
 }
 
-Status Executable::prepare(std::span<const Shape> shapes) const {
-  const Result<std::vector<Placement>> made = explain(shapes);
+Status Executable::prepare(std::span<const Shape> shapes, const CancelToken* cancel) const {
+  const Result<std::vector<Placement>> made = explain(shapes, cancel);
   return made ? Status{} : fail(made.error());
 }
 
-Result<std::vector<Placement>> Executable::explain(std::span<const Shape> shapes) const {
+Result<std::vector<Placement>> Executable::explain(std::span<const Shape> shapes, const CancelToken* cancel) const {
   if (shapes.size() != impl_->inputs.size())
     return fail(Code::invalid_argument, format("got {} shapes, takes {}", shapes.size(), impl_->inputs.size()));
   std::vector<std::optional<int64_t>> bound(impl_->symbols.size());
   for (size_t i = 0; i < shapes.size(); ++i) GRAFT_CHECK(impl_->check_shape(i, shapes[i], bound));
   GRAFT_TRY(const std::shared_ptr<const Plan> plan,
-            impl_->plan([&](size_t i) -> const Shape& { return shapes[i]; }, Manner::fast));
+            impl_->plan([&](size_t i) -> const Shape& { return shapes[i]; }, Manner::fast, cancel));
   std::vector<Placement> list;
   const auto name_of = [](const ir::Op& op) { return op.results.empty() ? op.name : op.results[0]->name; };
   for (const auto& [op, why] : plan->no_work) list.push_back({std::string(op->type()), name_of(*op), why, "", {}});

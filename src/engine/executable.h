@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "base/env.h"
+#include "base/bounds.h"
 #include "ir/program.h"
 
 namespace graft::engine {
@@ -30,7 +30,8 @@ struct OutputSlot {
 };
 
 struct RunOptions {
-  const CancelToken* cancel = nullptr;  // looked at between steps
+  // Looked at between steps and, in most kernels, every few milliseconds of one; also while the run has to plan.
+  const CancelToken* cancel = nullptr;
   // Called in order for every operator's result, nested blocks included, on the calling thread. Turns off everything
   // that keeps a result from existing in memory (fused steps, in-place updates), so such a run is slower. The view is
   // valid during the call only.
@@ -59,11 +60,14 @@ struct Placement {
 // makes of finite inputs may become a bound in a relu or clip that is fused into a convolution or product.
 class Executable {
  public:
-  // The program must not change while the executable lives. Errors: unsupported_operator for a row without a kernel,
+  // The program must not change while the executable lives. `memory` counts what the executable keeps (packed weights,
+  // folded constants, contexts of plans) and what runs take while they last; results are counted until whoever gets
+  // them calls Tensor::hand_over(). Null: no limit. Errors: unsupported_operator for a row without a kernel,
   // invalid_argument for an unknown function.
   static Result<std::shared_ptr<const Executable>> load(std::shared_ptr<const ir::Program> program,
                                                         std::string_view function, std::shared_ptr<const Env> env,
-                                                        const Options& options);
+                                                        const Options& options,
+                                                        std::shared_ptr<MemoryLimit> memory = nullptr);
   ~Executable();
   Executable(const Executable&) = delete;
   Executable& operator=(const Executable&) = delete;
@@ -72,14 +76,15 @@ class Executable {
   std::span<const Port> outputs() const;
 
   // Inputs and outputs in the order of inputs() and outputs(). Data must be aligned to its element type.
-  // Errors: invalid_argument (count, dtype, shape, alignment), cancelled, out_of_memory, and what operators report
-  // about their arguments, with the operator and the value named.
+  // Errors: invalid_argument (count, dtype, shape, alignment), cancelled, out_of_memory, memory_limit, and what
+  // operators report about their arguments, with the operator and the value named.
   Status run(std::span<const TensorView> inputs, std::span<OutputSlot> outputs, const RunOptions& options = {}) const;
 
   // Makes the plan for these input shapes now instead of in the first run.
-  Status prepare(std::span<const Shape> input_shapes) const;
+  Status prepare(std::span<const Shape> input_shapes, const CancelToken* cancel = nullptr) const;
   // What is done with each operator for these input shapes, up to the first size that depends on data.
-  Result<std::vector<Placement>> explain(std::span<const Shape> input_shapes) const;
+  Result<std::vector<Placement>> explain(std::span<const Shape> input_shapes,
+                                         const CancelToken* cancel = nullptr) const;
 
  private:
   struct Impl;

@@ -17,12 +17,17 @@ namespace graft::engine {
 // By operator new as all other memory is, so that whoever replaces it sees (and limits) everything.
 void AlignedFree::operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{align}); }
 
-Status Buffer::ensure(size_t bytes) {
+Status Buffer::ensure(size_t bytes, const std::shared_ptr<MemoryLimit>& limit) {
   if (bytes <= size_) return {};
+  // What is there is of no use any more: it is given back first, so that the two never exist at once.
+  data_.reset();
+  size_ = 0;
+  share_ = MemoryShare();
   constexpr size_t kHuge = size_t{2} << 20;
   if (bytes > SIZE_MAX - kHuge) return fail(Code::out_of_memory, format("no memory for {} bytes", bytes));
   const size_t align = bytes >= 2 * kHuge ? kHuge : kArenaAlign;
   const size_t size = align_up(bytes, align);
+  GRAFT_TRY(MemoryShare share, MemoryShare::take(limit, size));
   auto* p = static_cast<std::byte*>(::operator new (size, std::align_val_t{align}, std::nothrow));
   if (p == nullptr) return fail(Code::out_of_memory, format("no memory for {} bytes", bytes));
 #if defined(__linux__)
@@ -30,15 +35,16 @@ Status Buffer::ensure(size_t bytes) {
 #endif
   data_ = {p, AlignedFree{align}};
   size_ = size;
+  share_ = std::move(share);
   return {};
 }
 
-Result<std::byte*> Slab::take(size_t bytes) {
+Result<std::byte*> Slab::take(size_t bytes, const std::shared_ptr<MemoryLimit>& limit) {
   constexpr size_t kLeast = size_t{64} << 10, kMost = size_t{8} << 20;
   if (blocks_.empty() || blocks_.back().size() - used_ < bytes) {
     Buffer block;
     const size_t want = std::max(bytes, std::clamp(total_, kLeast, kMost)), expected = std::exchange(expected_, 0);
-    if (expected <= want || !block.ensure(expected)) GRAFT_CHECK(block.ensure(want));
+    if (expected <= want || !block.ensure(expected, limit)) GRAFT_CHECK(block.ensure(want, limit));
     total_ += block.size();
     used_ = 0;
     blocks_.push_back(std::move(block));

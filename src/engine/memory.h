@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "base/diag.h"
+#include "base/bounds.h"
 
 namespace graft::engine {
 
@@ -15,16 +15,18 @@ struct AlignedFree {
   void operator()(std::byte* p) const;
 };
 
-// 64-byte aligned, huge pages asked for where it is large. Grows only.
+// 64-byte aligned, huge pages asked for where it is large. Grows only, and does not keep what is in it. Counted against
+// the limit, which may be null.
 class Buffer {
  public:
-  Status ensure(size_t bytes);
+  Status ensure(size_t bytes, const std::shared_ptr<MemoryLimit>& limit);
   std::byte* data() const { return data_.get(); }
   size_t size() const { return size_; }
 
  private:
   std::unique_ptr<std::byte[], AlignedFree> data_;
   size_t size_ = 0;
+  MemoryShare share_;
 };
 
 // Many pieces that live as long as the slab, in few large blocks: fewer page faults, huge pages. Pieces are 64-byte
@@ -35,7 +37,7 @@ class Slab {
   // About this much will be taken in all: the next block is as large, if there is memory. Pages never touched cost
   // nothing.
   void expect(size_t bytes) { expected_ = bytes; }
-  Result<std::byte*> take(size_t bytes);
+  Result<std::byte*> take(size_t bytes, const std::shared_ptr<MemoryLimit>& limit);
 
  private:
   std::vector<Buffer> blocks_;

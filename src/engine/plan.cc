@@ -55,7 +55,7 @@ Result<void*> Frame::allocate(size_t i, DType dtype, const Shape& shape) const {
   const int64_t count = checked_count(shape);
   if (count < 0) return fail(Code::out_of_memory, format("a tensor {} is too large", describe(dtype, shape)));
   Grown& g = context.grown[static_cast<size_t>(at - sized.begin())];
-  GRAFT_CHECK(g.memory.ensure(std::max<size_t>(byte_size(dtype, count), 1)));
+  GRAFT_CHECK(g.memory.ensure(std::max<size_t>(byte_size(dtype, count), 1), plan.core->memory));
   g.dtype = dtype;
   g.shape = shape;
   context.pointers[static_cast<size_t>(step.out[i])] = g.memory.data();
@@ -79,9 +79,55 @@ struct Plan::Lease {
   }
 };
 
+void Plan::drop_idle() const {
+  std::vector<std::unique_ptr<Context>> idle;
+  std::lock_guard lock(pool_mutex_);
+  idle.swap(pool_);
+}
+
+void PlanList::add(const std::shared_ptr<const Plan>& plan) {
+  std::lock_guard lock(mutex_);
+  if (plans_.size() == plans_.capacity()) std::erase_if(plans_, [](const auto& p) { return p.expired(); });
+  plans_.push_back(plan);
+}
+
+void PlanList::drop() {
+  std::vector<std::weak_ptr<const Plan>> all;
+  {
+    std::lock_guard lock(mutex_);
+    all = plans_;
+  }
+  for (const auto& p : all) {
+    if (const auto plan = p.lock()) plan->drop_idle();
+  }
+}
+
+namespace {
+
+Diag at_value(Diag d, const PlanValue& v) {
+  if (v.value == nullptr) return d;
+  if (const ir::Op* op = v.value->producer) std::move(d).at_node(op->results[0]->name, op->type());
+  return std::move(d).at_tensor(v.value->name);
+}
+
+}  // namespace
+
+// The error names the value that takes most of the arena, of those that have a name.
+Diag Plan::largest(Diag d) const {
+  const PlanValue* most = nullptr;
+  for (const PlanValue& v : values) {
+    if (offsets[static_cast<size_t>(v.root)] == SIZE_MAX || v.value == nullptr || v.value->name.empty()) continue;
+    if (most == nullptr || v.bytes() > most->bytes()) most = &v;
+  }
+  if (most == nullptr) return d;
+  d.message =
+      format("memory for intermediate values, {} among them: {}", describe(most->dtype(), most->shape), d.message);
+  return at_value(std::move(d), *most);
+}
+
 Result<std::unique_ptr<Context>> Plan::make_context() const {
   auto c = std::make_unique<Context>();
-  GRAFT_CHECK(c->arena.ensure(std::max<size_t>(arena_bytes, 1)));
+  if (Status s = c->arena.ensure(std::max<size_t>(arena_bytes, 1), core->memory); !s) return fail(largest(s.error()));
   c->pointers.assign(values.size(), nullptr);
   for (size_t v = 0; v < values.size(); ++v) {
     const size_t root = static_cast<size_t>(values[v].root);
@@ -107,9 +153,9 @@ Diag at_step(Diag d, const Step& step) {
 }  // namespace
 
 Status Plan::run_steps(Context& c, const RunOptions& options) const {
+  GRAFT_CHECK(check(options.cancel));
   for (size_t i = 0; i < steps.size(); ++i) {
     const Step& step = *steps[i];
-    if (options.cancel != nullptr && options.cancel->cancelled()) return fail(Code::cancelled, "the run was cancelled");
     const Frame frame{*this, c, step, c.states[i].get(), c.arena.data() + step.scratch_offset, *core->env, options};
     Status s;
     if (options.profile) {
@@ -119,6 +165,7 @@ Status Plan::run_steps(Context& c, const RunOptions& options) const {
     } else {
       s = step.run(frame);
     }
+    GRAFT_CHECK(check(options.cancel));  // first: a step that stops half-way may complain, or may not
     if (!s) return fail(at_step(std::move(s).error(), step));
     if (manner != Manner::observed || step.ops.empty()) continue;
     for (size_t k = 0; k < step.out.size(); ++k) {
@@ -145,7 +192,9 @@ Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOption
   if (!has_boundary) {
     for (size_t i = 0; i < results.size(); ++i) {
       const PlanValue& v = values[static_cast<size_t>(results[i].value)];
-      GRAFT_TRY(c.result_memory[i], sink.memory(i, v.dtype(), v.shape));
+      Result<void*> memory = sink.memory(i, v.dtype(), v.shape);
+      if (!memory) return fail(at_value(std::move(memory).error(), v));
+      c.result_memory[i] = *memory;
       if (results[i].direct) c.pointers[static_cast<size_t>(v.root)] = c.result_memory[i];
     }
   }
@@ -183,10 +232,10 @@ Status Plan::go_on(Context& c, Sink& sink, const RunOptions& options) const {
   const auto same = [&](const std::vector<int64_t>& key) { return key == c.key; };
   std::shared_ptr<const Plan> tail = tails_.find(same);
   if (tail == nullptr) {
-    std::lock_guard lock(core->planning);
+    GRAFT_TRY(const auto lock, graft::lock(core->planning, options.cancel));
     tail = tails_.find(same);
     if (tail == nullptr) {
-      GRAFT_TRY(tail, make_tail(c));
+      GRAFT_TRY(tail, make_tail(c, options.cancel));
       tails_.insert(c.key, tail);
     }
   }
@@ -198,11 +247,12 @@ Status Plan::go_on(Context& c, Sink& sink, const RunOptions& options) const {
   return tail->run(c.tail_feeds, sink, options);
 }
 
-Result<std::shared_ptr<const Plan>> Plan::make_tail(const Context& c) const {
+Result<std::shared_ptr<const Plan>> Plan::make_tail(const Context& c, const CancelToken* cancel) const {
   PlanRequest request;
   request.block = block;
   request.first = boundary.next_op;
   request.manner = manner;
+  request.cancel = cancel;
   for (size_t k = 0; k < tail_values.size(); ++k) {
     const int i = tail_values[k];
     const PlanValue& v = values[static_cast<size_t>(i)];

@@ -74,7 +74,9 @@ struct Frame {
   // True for results of a step with one that the plan could not size: their memory comes from allocate().
   bool sized_by_run(size_t i) const;
   Result<void*> allocate(size_t i, DType dtype, const Shape& shape) const;
-  // As Env::parallel_for, denormals flushed in every chunk. `body` is called through a reference: nothing is allocated.
+  bool cancelled() const { return options.cancel != nullptr && options.cancel->cancelled(); }
+  // As Env::parallel_for, denormals flushed in every chunk, which ends early once the run is cancelled: what it left
+  // undone is never looked at. `body` is called through a reference: nothing is allocated.
   template <class Body>
   void parallel_for(int64_t count, int64_t grain, const Body& body) const;
 };
@@ -181,13 +183,16 @@ class Plan {
 
   // Runs all of it, tails included. `feeds` by externals.
   Status run(std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const;
+  // Frees the contexts that no run uses.
+  void drop_idle() const;
 
  private:
   struct Lease;
   Result<std::unique_ptr<Context>> make_context() const;
+  Diag largest(Diag d) const;
   Status run_steps(Context& c, const RunOptions& options) const;
   Status go_on(Context& c, Sink& sink, const RunOptions& options) const;
-  Result<std::shared_ptr<const Plan>> make_tail(const Context& c) const;
+  Result<std::shared_ptr<const Plan>> make_tail(const Context& c, const CancelToken* cancel) const;
 
   mutable std::mutex pool_mutex_;
   mutable std::vector<std::unique_ptr<Context>> pool_;
@@ -217,9 +222,16 @@ T* Frame::out(size_t i) const {
 }
 template <class Body>
 void Frame::parallel_for(int64_t count, int64_t grain, const Body& body) const {
-  const auto chunk = [&body](int64_t begin, int64_t end) {
+  // The token is asked between pieces of some milliseconds; a grain is some tens of microseconds.
+  constexpr int64_t kGrains = 128;
+  const int64_t piece = options.cancel == nullptr ? INT64_MAX : kGrains * std::max<int64_t>(grain, 1);
+  const auto chunk = [&](int64_t begin, int64_t end) {
     const FlushDenormals flush(true);
-    body(begin, end);
+    for (int64_t at = begin; at < end && !cancelled();) {
+      const int64_t next = end - at > piece ? at + piece : end;
+      body(at, next);
+      at = next;
+    }
   };
   env.parallel_for(count, grain, std::ref(chunk));
 }

@@ -69,6 +69,7 @@ int Selection::arg(int n, std::string_view param) const {
 ir::Call Selection::call(int n) const {
   const Node& at = node(n);
   ir::Call call(*at.op->row);
+  call.cancel = cancel_;
   for (size_t p = 0; p < at.args.size(); ++p) {
     std::vector<ir::Operand> operands;
     operands.reserve(at.args[p].size());
@@ -103,6 +104,7 @@ class Planner {
     plan_->manner = request.manner;
     s_.core_ = &core;
     s_.plan_ = plan_.get();
+    s_.cancel_ = request.cancel;
   }
 
   Result<std::shared_ptr<const Plan>> make() {
@@ -122,8 +124,9 @@ class Planner {
     GRAFT_CHECK(check_sizes());
     GRAFT_CHECK(select());
     finish_results();
-    place_constants();
+    GRAFT_CHECK(place_constants());
     place_memory();
+    core_.plans->add(plan_);
     return std::shared_ptr<const Plan>(plan_);
   }
 
@@ -163,6 +166,7 @@ class Planner {
   Status walk() {
     const auto& ops = request_.block->ops;
     for (size_t i = request_.first; i < ops.size(); ++i) {
+      GRAFT_CHECK(check(request_.cancel));
       Status s = add_op(*ops[i], i);
       if (!s) return fail(at_op(std::move(s).error(), *ops[i]));
       if (plan_->has_boundary) break;
@@ -296,9 +300,12 @@ class Planner {
       } else {
         int64_t bytes = 0;
         for (const ir::Type& t : types) bytes += static_cast<int64_t>(byte_size(t.dtype, t.shape().product()));
-        if (!constant && bytes > kFoldBytes) return false;
-        GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types));
-        GRAFT_CHECK(def.reference(call.with_values(), out));
+        // What leaves the plan is made where it goes: folded, it would lie in memory twice.
+        if (bytes > kFoldBytes && (!constant || leaves(op))) return false;
+        GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types, core_.memory));
+        const Status computed = def.reference(call.with_values(), out);
+        GRAFT_CHECK(check(request_.cancel));
+        GRAFT_CHECK(computed);
         for (size_t k = 0; k < types.size(); ++k) made.push_back(ir::Constant::of(out.take(static_cast<int>(k))));
         if (constant) core_.folded.emplace(&op, made);
       }
@@ -321,6 +328,12 @@ class Planner {
     return true;
   }
 
+  bool leaves(const ir::Op& op) const {
+    const std::vector<ir::Value*>& out = request_.block->outputs;
+    return std::any_of(op.results.begin(), op.results.end(),
+                       [&](const ir::Value* v) { return std::find(out.begin(), out.end(), v) != out.end(); });
+  }
+
   // ---- control flow ----
 
   External external_of(const ir::Value* v) {
@@ -336,9 +349,9 @@ class Planner {
     for (const auto& arg : op.args) {
       for (const ir::Value* v : arg) arguments.push_back(external_of(v));
     }
-    GRAFT_TRY(ControlFlow made,
-              control_flow(
-                  core_, op, arguments, [this](const ir::Value* v) { return external_of(v); }, request_.manner));
+    GRAFT_TRY(ControlFlow made, control_flow(
+                                    core_, op, arguments, [this](const ir::Value* v) { return external_of(v); },
+                                    request_.manner, request_.cancel));
     plan_->drops_nan = request_.manner == Manner::fast;  // not known before the blocks are planned
     std::vector<int> in;
     for (const auto& arg : node(n).args) in.insert(in.end(), arg.begin(), arg.end());
@@ -473,13 +486,15 @@ class Planner {
   Status select() {
     for (int n = 0; n < s_.node_count(); ++n) {
       if (node(n).taken) continue;
+      GRAFT_CHECK(check(request_.cancel));
       const ir::Op& op = *node(n).op;
       if (const auto at = prepared_.find(n); at != prepared_.end()) {
         commit_plain(std::move(at->second), n);
       } else if (is_view(op.type()) && plan_->boundary.sized != node(n).results) {
         view(n);
       } else {
-        select_step(n);
+        Status s = select_step(n);
+        if (!s) return fail(at_op(std::move(s).error(), op));
       }
     }
     return {};
@@ -498,7 +513,7 @@ class Planner {
     plan_->no_work.emplace_back(node(n).op, "view");
   }
 
-  void select_step(int n) {
+  Status select_step(int n) {
     const ir::Op& op = *node(n).op;
     std::vector<std::string> declined;
     const bool fixed = std::none_of(node(n).results.begin(), node(n).results.end(),
@@ -507,17 +522,19 @@ class Planner {
       for (const Candidate* c : list->second) {
         Result<Prepared> p = c->prepare(s_, n);
         if (!p) {
+          if (out_of_bounds(p.error().code)) return fail(p.error());
           declined.push_back(std::move(p).error().message);
           continue;
         }
         p->step->declined = std::move(declined);
         commit(std::move(*p));
-        return;
+        return {};
       }
     }
     auto step = reference_step(s_, n);
     step->declined = std::move(declined);
     commit_plain(std::move(step), n);
+    return {};
   }
 
   // ---- memory ----
@@ -537,7 +554,7 @@ class Planner {
 
   // Only what is read: most constants are packed weights by now, and reading those again would copy them, as files do
   // not align them.
-  void place_constants() {
+  Status place_constants() {
     std::vector<bool> read(plan_->values.size(), false);
     const auto mark = [&](int v) { read[root_of(v)] = read[static_cast<size_t>(v)] = true; };
     for (const auto& step : plan_->steps) std::for_each(step->in.begin(), step->in.end(), mark);
@@ -546,8 +563,23 @@ class Planner {
     for (size_t i = 0; i < read.size(); ++i) {
       const PlanValue& r = plan_->values[root_of(static_cast<int>(i))];
       if (!read[i] || r.where != PlanValue::Where::constant) continue;
+      GRAFT_CHECK(count_copy(r));
       plan_->constants.emplace_back(static_cast<int>(i), r.constant->aligned_view().data);
     }
+    return {};
+  }
+
+  // A weight of the program that is lazy or misaligned is copied when it is read, and the copy kept.
+  Status count_copy(const PlanValue& v) {
+    if (v.value == nullptr || !v.value->is_constant()) return {};
+    const ir::Constant& c = *v.constant;
+    if (c.is_direct() && c.view().aligned()) return {};
+    GRAFT_CHECK(check(request_.cancel));
+    if (core_.copied.contains(&c)) return {};
+    Result<MemoryShare> share = MemoryShare::take(core_.memory, c.bytes());
+    if (!share) return fail(std::move(share.error()).at_tensor(v.value->name));
+    core_.copied.emplace(&c, std::move(*share));
+    return {};
   }
 
   // Storages are roots; where a step may work in place, the storages of its operand and its result become one.

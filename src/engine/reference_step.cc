@@ -86,6 +86,7 @@ class ReferenceStep final : public Step {
       for (ir::Operand& o : state.call.slot(static_cast<int>(p))) o.value.data = frame.in(at++);
     }
     GRAFT_CHECK(state.outputs.bind(frame));
+    state.call.cancel = frame.options.cancel;
     Status s = row_->def->reference(state.call, state.outputs);
     if (s && state.call.error()) s = fail(*state.call.error());
     return s;

@@ -56,6 +56,8 @@ class Selection {
   bool available(int value) const { return this->value(value).ready; }
   // The one operator that uses the value, -1 when there are more or it is needed beyond this plan.
   int sole_consumer(int value) const;
+  // Work on many elements while planning asks it now and then; what was asked for it then gives `cancelled`.
+  const CancelToken* cancel() const { return cancel_; }
   bool fusing() const { return plan_->manner != Manner::observed; }
   // May the step being prepared turn NaN into a number? Not in a careful plan; else the plan remembers that it did.
   bool may_drop_nan() const {
@@ -68,6 +70,7 @@ class Selection {
   friend class Planner;
   const Core* core_ = nullptr;
   Plan* plan_ = nullptr;
+  const CancelToken* cancel_ = nullptr;
   std::vector<Node> nodes_;
 };
 
@@ -83,7 +86,8 @@ struct ControlFlow {
   std::vector<const ir::Value*> captured;
 };
 Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const External> arguments,
-                                 const std::function<External(const ir::Value*)>& outer, Manner manner);
+                                 const std::function<External(const ir::Value*)>& outer, Manner manner,
+                                 const CancelToken* cancel);
 
 // Tables of the providers.
 std::span<const Candidate> native_candidates();

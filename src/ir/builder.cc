@@ -57,8 +57,8 @@ Status coreml_type_ok(const Type& type) {
   return has_elements(type);
 }
 
-Builder::Builder(Function& function, const OpTable& table, BuildTarget target)
-    : function_(&function), block_(&function.body), table_(&table), target_(target) {}
+Builder::Builder(Function& function, const OpTable& table, BuildTarget target, Bounds bounds)
+    : function_(&function), block_(&function.body), table_(&table), target_(target), bounds_(std::move(bounds)) {}
 
 Value* Builder::refuse(Diag diag) {
   if (!failure_) failure_ = std::move(diag);
@@ -75,7 +75,7 @@ Value* Builder::refuse(Code code, std::string message) {
 void Builder::rollback(const Mark& m) {
   block_ = m.block;
   block_->ops.resize(m.ops);
-  failure_.reset();
+  clear_failure();
 }
 
 Value* Builder::ints(std::span<const int64_t> v, DType dtype) {
@@ -177,8 +177,18 @@ bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& r
     }
   }
   if (output_bytes > std::max(kFoldFreely, input_bytes)) return false;
-  Result<HeapOutputs> out = HeapOutputs::for_types(types);
-  if (!out || !def.reference(call.with_values(), *out)) return false;
+  const auto stop = [&](Diag d) {
+    d.op = std::string(op.type());
+    results = {refuse(std::move(d))};
+    return true;
+  };
+  Result<HeapOutputs> out = HeapOutputs::for_types(types, bounds_.memory);
+  if (!out) return out.error().code == Code::memory_limit && stop(std::move(out).error());
+  Call full = call.with_values();
+  full.cancel = bounds_.cancel;
+  const Status computed = def.reference(full, *out);
+  if (Status s = check(bounds_.cancel); !s) return stop(std::move(s).error());
+  if (!computed) return computed.error().code == Code::memory_limit && stop(computed.error());
   for (int i = 0; i < static_cast<int>(types.size()); ++i) {
     Tensor t = out->take(i);
     if (!t.valid()) return false;
@@ -203,6 +213,7 @@ Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
     return Values{refuse(std::move(d))};
   };
   if (failure_) return {function_->poison()};
+  if (Status s = check(bounds_.cancel); !s) return poison(std::move(s).error());
   for (const Arg& a : args) {
     if (const auto* values = std::get_if<Values>(&a.value)) {
       for (const Value* v : *values) {

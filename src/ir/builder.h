@@ -50,7 +50,8 @@ struct BuildTarget {
 
 class Builder {
  public:
-  Builder(Function& function, const OpTable& table, BuildTarget target);
+  // `bounds`: folding keeps to them; what goes beyond is refused as memory_limit, and everything as cancelled.
+  Builder(Function& function, const OpTable& table, BuildTarget target, Bounds bounds = {});
   // Appends to another block (a branch's body) for the lifetime of the scope.
   class BlockScope {
    public:
@@ -68,6 +69,7 @@ class Builder {
   Function& function() { return *function_; }
   Block& block() { return *block_; }
   const OpTable& table() const { return *table_; }
+  const Bounds& bounds() const { return bounds_; }
 
   // Emits one operator; poison on refusal. The single-result form refuses rows with several results.
   Value* emit(std::string_view op, Args args);
@@ -84,12 +86,15 @@ class Builder {
   // whose dims mention the symbols. Used for shapes that are only known symbolically.
   Value* dims_value(const Dims& dims, std::span<Value* const> hints);
 
-  // Refuse what is being lowered: the first refusal counts. Returns poison.
+  // Refuse what is being lowered: the first refusal counts. Returns poison. One that is out_of_bounds() is the end: it
+  // is never cleared.
   Value* refuse(Diag diag);
   Value* refuse(Code code, std::string message);
   bool ok() const { return !failure_.has_value(); }
   const std::optional<Diag>& failure() const { return failure_; }
-  void clear_failure() { failure_.reset(); }
+  void clear_failure() {
+    if (!cut_off()) failure_.reset();
+  }
 
   // Transactions: operators emitted since mark() are dropped by rollback(), and the failure with them. Their values
   // stay with the function, unused: somebody may still hold one.
@@ -107,6 +112,7 @@ class Builder {
   Opset needed() const { return needed_; }
 
  private:
+  bool cut_off() const { return failure_ && out_of_bounds(failure_->code); }
   Value* literal(const Arg& arg, const Param& param, const std::vector<std::pair<std::string_view, DType>>& letters);
   Status bind(const OpRow& row, std::span<const Arg> args, Op& op);
   Status legal(const Call& call, const Types& types);
@@ -117,6 +123,7 @@ class Builder {
   Block* block_;
   const OpTable* table_;
   BuildTarget target_;
+  Bounds bounds_;
   std::optional<Diag> failure_;
   Provenance origin_;
   Opset needed_ = Opset::ios15;

@@ -177,8 +177,7 @@ TensorView Constant::view() const {
 
 TensorView Constant::aligned_view() const {
   const TensorView v = view();
-  const size_t size = std::max<size_t>(item_size(dtype_), 1);
-  if (dtype_ == DType::string || reinterpret_cast<uintptr_t>(v.data) % size == 0) return v;
+  if (v.aligned()) return v;
   std::call_once(cache_->aligned, [&] { cache_->copy = Tensor::copy_of(v); });
   return cache_->copy.view();
 }

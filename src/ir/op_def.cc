@@ -279,8 +279,9 @@ Call Call::with_values() const {
 
 Dim Call::fresh(IntRange range) const { return make_fresh ? make_fresh(range) : Dim::symbol("?", range); }
 
-Result<HeapOutputs> HeapOutputs::for_types(const Types& types) {
+Result<HeapOutputs> HeapOutputs::for_types(const Types& types, std::shared_ptr<MemoryLimit> limit) {
   HeapOutputs out;
+  out.limit_ = std::move(limit);
   out.views_.resize(types.size());
   out.tensors_.resize(types.size());
   for (size_t i = 0; i < types.size(); ++i) {
@@ -290,7 +291,7 @@ Result<HeapOutputs> HeapOutputs::for_types(const Types& types) {
 }
 
 Status HeapOutputs::allocate(int i, DType dtype, const Shape& shape) {
-  GRAFT_TRY(tensors_[static_cast<size_t>(i)], Tensor::allocate(dtype, shape));
+  GRAFT_TRY(tensors_[static_cast<size_t>(i)], Tensor::allocate(dtype, shape, limit_));
   views_[static_cast<size_t>(i)] = tensors_[static_cast<size_t>(i)].mutable_view();
   return {};
 }

@@ -8,6 +8,7 @@
 // several values, S is the number of spatial dims of x (rank - 2), `none` means absent.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
@@ -144,6 +145,37 @@ struct Operand {
   const Dims& dims() const { return type->dims; }
 };
 
+// What the loops of a kernel count their work with, to hear that they are to stop: the token is asked first, and then
+// once in about a million elements.
+class Pace {
+ public:
+  explicit Pace(const CancelToken* cancel) : cancel_(cancel), left_(cancel == nullptr ? INT64_MAX : 0) {}
+  // `work`: elements that the next step reads or makes. False: stop here.
+  bool go_on(int64_t work = 1) {
+    left_ -= work;
+    return left_ > 0 || rest();
+  }
+  // body(begin, end) for pieces of [0, count), each element some work: loops inside can use vectors.
+  template <class Body>
+  void each_piece(int64_t count, const Body& body) {
+    for (int64_t at = 0, n; at < count; at += n) {
+      n = std::min(kStretch, count - at);
+      if (!go_on(n)) return;
+      body(at, at + n);
+    }
+  }
+
+ private:
+  static constexpr int64_t kStretch = 1 << 20;
+  bool rest() {
+    const bool stop = cancel_ != nullptr && cancel_->cancelled();
+    left_ = stop ? 0 : cancel_ == nullptr ? INT64_MAX : kStretch;  // loops around this one ask again
+    return !stop;
+  }
+  const CancelToken* cancel_;
+  int64_t left_;
+};
+
 // An operator with its arguments, as inference, reference kernels and fast candidates see it. Parameters are read by
 // name; one that was left out gives the row's default. Reading a parameter that is not known, or has the wrong size,
 // leaves an error in the call (see error()), and gives a harmless value, so that readers stay straight.
@@ -177,6 +209,11 @@ class Call {
   // The first failure to read a parameter. Inference drivers turn it into the operator's error.
   const std::optional<Diag>& error() const { return error_; }
 
+  // Who may wish the kernel to stop; null: nobody. A kernel that stops early leaves its results unfinished: whoever
+  // called it asks the token too, and drops them.
+  const CancelToken* cancel = nullptr;
+  Pace pace() const { return Pace(cancel); }
+
   // A new symbol for a size that only a run can tell. Inference in the builder gives it a name; while planning a run it
   // stays unknown, which tells the engine to ask the data.
   Dim fresh(IntRange range) const;
@@ -207,12 +244,13 @@ class Outputs {
 class HeapOutputs final : public Outputs {
  public:
   // Static types are allocated at once.
-  static Result<HeapOutputs> for_types(const Types& types);
+  static Result<HeapOutputs> for_types(const Types& types, std::shared_ptr<MemoryLimit> limit = nullptr);
   Status allocate(int i, DType dtype, const Shape& shape) override;
   Tensor take(int i) { return std::move(tensors_[static_cast<size_t>(i)]); }
 
  private:
   std::vector<Tensor> tensors_;
+  std::shared_ptr<MemoryLimit> limit_;
 };
 
 // Checks presence, constness and element types of the arguments against `signature` (host: also def->host types), then

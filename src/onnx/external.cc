@@ -52,7 +52,7 @@ Result<std::shared_ptr<FileBytes>> ExternalFiles::open(const std::string& locati
   }
   std::shared_ptr<FileBytes>& file = by_path_[path.string()];
   if (!file) {
-    GRAFT_TRY(file, FileBytes::open(path.string(), hold_));
+    GRAFT_TRY(file, FileBytes::open(path.string(), hold_, bounds_));
   }
   by_location_[location] = file;
   return file;

@@ -15,7 +15,8 @@ namespace graft::onnx {
 class ExternalFiles {
  public:
   // An empty folder: there is none, and every location is refused.
-  ExternalFiles(std::string folder, Hold hold) : folder_(std::move(folder)), hold_(hold) {}
+  ExternalFiles(std::string folder, Hold hold, Bounds bounds)
+      : folder_(std::move(folder)), hold_(hold), bounds_(std::move(bounds)) {}
 
   // The file at `location`, a relative path as the model states it. unsafe_path when it leads out of the folder,
   // file_not_found when it does not exist; messages name the file.
@@ -26,6 +27,7 @@ class ExternalFiles {
  private:
   std::string folder_;
   Hold hold_;
+  Bounds bounds_;
   std::map<std::string, std::shared_ptr<FileBytes>> by_location_, by_path_;
 };
 

@@ -89,6 +89,7 @@ class Inliner {
 };
 
 Status Inliner::charge(size_t bytes) {
+  GRAFT_CHECK(check(limits_.cancel));
   if (bytes > memory_) return fail(Code::limit_exceeded, "the model's functions expand to too much");
   memory_ -= bytes;
   return {};

@@ -160,6 +160,7 @@ struct Limits {
   int depth = 64;                   // of bodies in bodies and of calls in calls, each
   int64_t nodes = 1'000'000;        // after functions are inlined, bodies included
   size_t memory = size_t{1} << 30;  // bytes that inlining may add
+  const CancelToken* cancel = nullptr;
 };
 
 // Makes a filled model fit for use: inlines functions, fixes opset versions and names, numbers and sorts the nodes,

@@ -102,7 +102,8 @@ class InputTypes {
 
 class HostLowering {
  public:
-  HostLowering(std::shared_ptr<const Model> model, const LowerOptions& options) : options_(options) {
+  HostLowering(std::shared_ptr<const Model> model, const LowerOptions& options, const Bounds& bounds)
+      : options_(options), bounds_(bounds) {
     host_.model = std::move(model);
     host_.program = std::make_shared<ir::Program>();
     host_.program->functions.push_back(std::make_unique<ir::Function>("main"));
@@ -113,7 +114,7 @@ class HostLowering {
   Result<HostProgram> run() {
     const Graph& graph = host_.model->graph;
     ir::Function& fn = *host_.program->functions[0];
-    Build b(fn, {});
+    Build b(fn, {}, bounds_);
     Lowerer lowerer(b, [&](const std::string& name) { return initializer(graph, name, b); });
     lowerer.outer_constant = [&](const std::string& name) -> ir::ConstantPtr {
       const Initializer* init = graph.find_initializer(name);
@@ -128,7 +129,11 @@ class HostLowering {
       if (at == declared_.end() || !at->second->type.has_shape) return std::nullopt;
       return static_cast<int>(at->second->type.dims.size());
     };
-    for (const Node& n : graph.nodes) lower_node(n, lowerer, fn);
+    for (const Node& n : graph.nodes) {
+      lower_node(n, lowerer, fn);
+      if (!host_.problems.empty() && out_of_bounds(host_.problems.back().code))
+        return fail(std::move(host_.problems.back()));
+    }
     for (const ValueInfo& o : graph.outputs) add_output(o, lowerer, fn);
     return std::move(host_);
   }
@@ -221,6 +226,7 @@ class HostLowering {
   }
 
   const LowerOptions& options_;
+  const Bounds& bounds_;
   HostProgram host_;
   std::unordered_map<std::string, const ValueInfo*> declared_;
 };
@@ -240,9 +246,10 @@ std::optional<ir::Type> type_of(const ValueInfo& info) {
   return ir::Type::tensor(info.type.dtype, std::move(dims));
 }
 
-Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const LowerOptions& options) {
+Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const LowerOptions& options,
+                                   const Bounds& bounds) {
   const std::string path = model->path;
-  Result<HostProgram> r = HostLowering(std::move(model), options).run();
+  Result<HostProgram> r = HostLowering(std::move(model), options, bounds).run();
   if (!r) return fail(std::move(std::move(r).error()).in_file(path));
   for (Diag& d : r->problems) d.file = path;
   return r;
@@ -355,7 +362,7 @@ Result<ir::Opset> PieceLowerer::attempt(const Node& node) const {
   const NodeFacts& facts = host_.nodes[static_cast<size_t>(node.id)];
   if (facts.failure) return fail(*facts.failure);
   ir::Function fn("attempt");
-  Build b(fn, target_);
+  Build b(fn, target_, bounds_);
   Outside outside(host_, b, fn);
   Lowerer lowerer(b, [&](const std::string& name) { return outside(name); });
   outside.lowerer = &lowerer;
@@ -372,7 +379,7 @@ OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* co
   piece.function = std::make_unique<ir::Function>(std::move(name));
   ir::Function& fn = *piece.function;
   fn.default_dims = host_.main().default_dims;
-  Build b(fn, target_);
+  Build b(fn, target_, bounds_);
   Outside outside(host_, b, fn);
   Lowerer lowerer(b, [&](const std::string& value) -> Value* { return outside(value); });
   outside.lowerer = &lowerer;
@@ -381,6 +388,7 @@ OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* co
   Refusals refusals;
   for (const Node* n : nodes) {
     if (Result<Values> r = lowerer.lower(*n); !r) refusals.push_back(std::move(r).error());
+    if (!b.ok()) break;  // for good
   }
   if (!refusals.empty()) return tl::unexpected(std::move(refusals));
   for (const std::string& o : outputs) {

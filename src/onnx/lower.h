@@ -46,8 +46,9 @@ struct HostProgram {
 
 // Fails only for what makes the whole model unusable (an input of unknown rank, a bad --shapes); failing nodes are
 // listed. int64 graph inputs are taken to be within int32, which sessions check before each run that uses a Core ML
-// piece.
-Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const LowerOptions& options);
+// piece. Also fails with memory_limit and cancelled.
+Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const LowerOptions& options,
+                                   const Bounds& bounds = {});
 
 // A value at the border of a piece: known outside by its ONNX name and type.
 struct Border {
@@ -63,10 +64,12 @@ struct Piece {
   ir::Opset needed = ir::Opset::ios15;
 };
 
-// Lowers nodes against the host program's facts. One object belongs to one thread; `host` must outlive it.
+// Lowers nodes against the host program's facts. One object belongs to one thread; `host` must outlive it. Refusals of
+// the codes memory_limit and cancelled say nothing about the node: they end whatever it is attempted for.
 class PieceLowerer {
  public:
-  PieceLowerer(const HostProgram& host, ir::BuildTarget target) : host_(host), target_(target) {}
+  PieceLowerer(const HostProgram& host, ir::BuildTarget target, Bounds bounds = {})
+      : host_(host), target_(target), bounds_(std::move(bounds)) {}
   // Tries one top-level node alone, with placeholders for its inputs, and forgets the result. Gives the opset it needs;
   // the refusal names the node.
   Result<ir::Opset> attempt(const Node& node) const;
@@ -78,6 +81,7 @@ class PieceLowerer {
  private:
   const HostProgram& host_;
   ir::BuildTarget target_;
+  Bounds bounds_;
 };
 
 // ---- the table ----------------------------------------------------------------------------------------------------

@@ -52,12 +52,13 @@ Value* Lowerer::constant(const ir::ConstantPtr& c, const std::string& name, bool
     d.message = "an int64 constant has values outside int32, the widest integer Core ML has";
     return b_.refuse(std::move(d));
   }
-  Tensor t(DType::i32, c->shape());
+  Result<Tensor> t = Tensor::allocate(DType::i32, c->shape(), b_.bounds().memory);
+  if (!t) return b_.refuse(std::move(std::move(t).error()).at_tensor(name));
   for (int64_t i = 0; i < view.count(); ++i) {
-    t.span<int32_t>()[static_cast<size_t>(i)] =
+    t->span<int32_t>()[static_cast<size_t>(i)] =
         static_cast<int32_t>(std::clamp(element_as_int(view, i), i32.lo, i32.hi));
   }
-  return plain(ir::Constant::of(std::move(t)));
+  return plain(ir::Constant::of(std::move(*t)));
 }
 
 bool Lowerer::refused(const std::string& name) const {
@@ -181,6 +182,7 @@ Values Lowerer::lower_body(const Graph& body, std::span<Value* const> inputs) {
     }
     if (Result<Values> r = lower(n); !r) {
       refusals.push_back(std::move(r).error());
+      if (!b_.ok()) break;  // for good
       for (const std::string& o : n.outputs) define(o, b_.function().poison());
     }
   }

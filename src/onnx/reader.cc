@@ -393,10 +393,11 @@ Status check_kind(Bytes bytes) {
   return {};
 }
 
-Status read_all(Bytes bytes, Hold hold, Model& model) {
+Status read_all(Bytes bytes, Hold hold, const Bounds& bounds, Model& model) {
   GRAFT_CHECK(check_kind(bytes));
   const size_t memory = kFreeMemory + bytes.size() * kMemoryPerByte;
-  Source source{bytes.data(), model.keeps, Budget(memory), ExternalFiles(model.folder, hold)};
+  Source source{bytes.data(), model.keeps, Budget(memory, bounds.cancel), bounds.memory,
+                ExternalFiles(model.folder, hold, bounds)};
   GRAFT_CHECK(read_model(Wire(bytes, bytes.data()), model, source));
   for (const std::shared_ptr<FileBytes>& file : source.external.files()) {
     GRAFT_CHECK(file->finish());
@@ -405,13 +406,15 @@ Status read_all(Bytes bytes, Hold hold, Model& model) {
   Limits limits;
   limits.depth = kMaxDepth;
   limits.memory = source.budget.left();
+  limits.cancel = bounds.cancel;
   return prepare(model, limits);
 }
 
-Result<std::shared_ptr<const Model>> read_into(std::shared_ptr<Model> model, Bytes bytes, Hold hold) {
+Result<std::shared_ptr<const Model>> read_into(std::shared_ptr<Model> model, Bytes bytes, Hold hold,
+                                               const Bounds& bounds) {
   Status status;
   try {
-    status = read_all(bytes, hold, *model);
+    status = read_all(bytes, hold, bounds, *model);
   } catch (const std::bad_alloc&) {
     status = fail(Code::out_of_memory, "no memory left while reading the model");
   }
@@ -421,8 +424,8 @@ Result<std::shared_ptr<const Model>> read_into(std::shared_ptr<Model> model, Byt
 
 }  // namespace
 
-Result<std::shared_ptr<const Model>> read_file(const std::string& path, Hold hold) {
-  GRAFT_TRY(const std::shared_ptr<FileBytes> file, FileBytes::open(path, hold));
+Result<std::shared_ptr<const Model>> read_file(const std::string& path, Hold hold, const Bounds& bounds) {
+  GRAFT_TRY(const std::shared_ptr<FileBytes> file, FileBytes::open(path, hold, bounds));
   GRAFT_TRY(const Bytes bytes, file->bytes());
   GRAFT_CHECK(file->finish());
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
@@ -431,17 +434,17 @@ Result<std::shared_ptr<const Model>> read_file(const std::string& path, Hold hol
   model->folder = parent.empty() ? "." : parent.string();
   model->keeps = file;
   model->files.push_back(file);
-  GRAFT_TRY(std::shared_ptr<const Model> whole, read_into(std::move(model), bytes, hold));
+  GRAFT_TRY(std::shared_ptr<const Model> whole, read_into(std::move(model), bytes, hold, bounds));
   GRAFT_CHECK(file->unchanged());
   return whole;
 }
 
 Result<std::shared_ptr<const Model>> read_memory(Bytes bytes, const std::string& folder,
-                                                 std::shared_ptr<const void> owner, Hold hold) {
+                                                 std::shared_ptr<const void> owner, Hold hold, const Bounds& bounds) {
   auto model = std::make_shared<Model>();
   model->folder = folder;
   model->keeps = std::move(owner);
-  return read_into(std::move(model), bytes, hold);
+  return read_into(std::move(model), bytes, hold, bounds);
 }
 
 }  // namespace graft::onnx

@@ -152,7 +152,7 @@ Result<ir::ConstantPtr> borrow(DType dtype, const Shape& shape, const std::byte*
     return ir::Constant::borrow(view, std::move(owner));
   }
   GRAFT_CHECK(source.budget.take(view.bytes()));
-  GRAFT_TRY(Tensor tensor, Tensor::allocate(dtype, shape));
+  GRAFT_TRY(Tensor tensor, Tensor::allocate(dtype, shape, source.memory));
   auto* out = tensor.mutable_view().as<uint8_t>();
   std::transform(data, data + view.bytes(), out,
                  [](std::byte b) { return b != std::byte{0} ? uint8_t{1} : uint8_t{0}; });
@@ -232,7 +232,7 @@ Status decode_typed(Wire wire, uint32_t field, Tensor& tensor, size_t count) {
 
 Result<ir::ConstantPtr> decode_strings(Wire wire, const Shape& shape, size_t count, Source& source) {
   GRAFT_CHECK(source.budget.take(count * sizeof(std::string)));
-  Tensor tensor(DType::string, shape);
+  GRAFT_TRY(Tensor tensor, Tensor::allocate(DType::string, shape, source.memory));
   auto* out = tensor.mutable_view().as<std::string>();
   size_t done = 0;
   while (wire.next()) {
@@ -273,7 +273,7 @@ Result<ir::ConstantPtr> typed_constant(Wire message, const TensorMessage& t, DTy
     return borrow(dtype, shape, t.typed.packed.data(), source.owner, source);
   }
   GRAFT_CHECK(source.budget.take(bytes));
-  GRAFT_TRY(Tensor tensor, Tensor::allocate(dtype, shape));
+  GRAFT_TRY(Tensor tensor, Tensor::allocate(dtype, shape, source.memory));
   GRAFT_CHECK(decode_typed(message, field, tensor, need));
   return ir::Constant::of(std::move(tensor));
 }
@@ -332,7 +332,7 @@ Result<ir::ConstantPtr> densify(const ir::Constant& values, const ir::Constant& 
   }
   GRAFT_TRY(const size_t bytes, bytes_of(dtype, shape));
   GRAFT_CHECK(source.budget.take(bytes));
-  GRAFT_TRY(Tensor tensor, Tensor::allocate(dtype, shape));
+  GRAFT_TRY(Tensor tensor, Tensor::allocate(dtype, shape, source.memory));
   auto* out = static_cast<std::byte*>(tensor.mutable_view().data);
   std::fill_n(out, bytes, std::byte{0});
   const auto* in = static_cast<const std::byte*>(values.view().data);
@@ -348,6 +348,7 @@ Result<ir::ConstantPtr> densify(const ir::Constant& values, const ir::Constant& 
 }  // namespace
 
 Status Budget::take(size_t bytes) {
+  GRAFT_CHECK(check(cancel_));
   if (bytes > left_)
     return fail(Code::limit_exceeded, "reading the model would take far more memory than its size explains");
   left_ -= bytes;

@@ -12,15 +12,16 @@
 namespace graft::onnx {
 
 // What reading may still allocate. A file must not cost more memory than its size justifies, so everything that is
-// built from it is charged here first.
+// built from it is charged here first; which is why this is also where reading hears cancel.
 class Budget {
  public:
-  explicit Budget(size_t bytes) : left_(bytes) {}
+  Budget(size_t bytes, const CancelToken* cancel) : left_(bytes), cancel_(cancel) {}
   Status take(size_t bytes);
   size_t left() const { return left_; }
 
  private:
   size_t left_;
+  const CancelToken* cancel_;
 };
 
 // What the parts of one file share while it is read.
@@ -28,6 +29,7 @@ struct Source {
   const std::byte* start = nullptr;   // of the file, for offsets in messages
   std::shared_ptr<const void> owner;  // keeps the file's bytes alive
   Budget budget;
+  std::shared_ptr<MemoryLimit> memory;  // counts decoded tensors
   ExternalFiles external;
 };
 

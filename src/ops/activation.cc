@@ -131,10 +131,11 @@ template <auto fn>
 Status by_channel(const Call& call, Outputs& out, const TensorView& alpha, const TensorView& beta) {
   const TensorView x = call.in("x").value;
   const int64_t channels = x.shape[1], inner = x.shape.product(2, x.rank());
+  Pace pace = call.pace();
   std::array<double, kBlock> v;
-  for (int64_t plane = 0, n = x.shape[0] * channels; plane < n; ++plane) {
+  for (int64_t plane = 0, n = x.shape[0] * channels; plane < n && pace.go_on(); ++plane) {
     const double a = element_as_double(alpha, plane % channels), b = element_as_double(beta, plane % channels);
-    for (int64_t i = 0; i < inner; i += kBlock) {
+    for (int64_t i = 0; i < inner && pace.go_on(kBlock); i += kBlock) {
       const int64_t count = std::min(kBlock, inner - i);
       load(x, plane * inner + i, 1, count, v.data());
       for (size_t k = 0; k < static_cast<size_t>(count); ++k) v[k] = fn(v[k], a, b);
@@ -212,9 +213,10 @@ Status softmax_type(const Call& call, Types& out) {
 Status softmax_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
-  const Runs along(x.shape, Ints{axis});
+  Pace pace = call.pace();
+  const Runs along(x.shape, Ints{axis}, pace);
   std::array<double, kBlock> v;
-  Runs(x.shape, other_axes(x.rank(), Ints{axis})).each_element([&](int64_t base) {
+  Runs(x.shape, other_axes(x.rank(), Ints{axis}), pace).each_element([&](int64_t base) {
     double largest = -INFINITY, sum = 0;
     const auto each = [&](auto fn) {
       along.each([&](int64_t offset, int64_t stride, int64_t n) {

@@ -50,7 +50,7 @@ void gather(const TensorView& t, int64_t base, const int64_t* index, int64_t n, 
   });
 }
 
-Runs::Runs(const Shape& shape, std::span<const int64_t> axes) {
+Runs::Runs(const Shape& shape, std::span<const int64_t> axes, Pace& pace) : pace_(&pace) {
   const Shape all = strides_of(shape);
   for (int64_t axis : axes) {
     const int64_t size = shape[static_cast<int>(axis)], stride = all[static_cast<int>(axis)];

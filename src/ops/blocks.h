@@ -28,9 +28,9 @@ void gather(const TensorView& t, int64_t base, const int64_t* index, int64_t n, 
 // stride apart, none longer than kBlock. Dims that lie behind one another in memory are one run.
 class Runs {
  public:
-  Runs(const Shape& shape, std::span<const int64_t> axes);
+  Runs(const Shape& shape, std::span<const int64_t> axes, Pace& pace);
   int64_t count() const { return sizes_.product(); }
-  // fn(offset, stride, n) for each run.
+  // fn(offset, stride, n) for each run, as long as the pace goes on.
   template <class Fn>
   void each(Fn&& fn) const {
     if (count() == 0) return;
@@ -38,8 +38,11 @@ class Runs {
     Shape at(last, 0);
     int64_t base = 0;
     for (;;) {
-      for (int64_t i = 0; i < sizes_[last]; i += kBlock)
-        fn(base + i * strides_[last], strides_[last], std::min(kBlock, sizes_[last] - i));
+      for (int64_t i = 0; i < sizes_[last]; i += kBlock) {
+        const int64_t n = std::min(kBlock, sizes_[last] - i);
+        if (!pace_->go_on(n)) return;
+        fn(base + i * strides_[last], strides_[last], n);
+      }
       int d = last - 1;
       for (; d >= 0; --d) {
         base += strides_[d];
@@ -54,12 +57,13 @@ class Runs {
   template <class Fn>
   void each_element(Fn&& fn) const {
     each([&](int64_t offset, int64_t stride, int64_t n) {
-      for (int64_t i = 0; i < n; ++i) fn(offset + i * stride);
+      for (int64_t i = 0; i < n && pace_->go_on(); ++i) fn(offset + i * stride);
     });
   }
 
  private:
   Shape sizes_, strides_;  // at least one dim
+  Pace* pace_;
 };
 
 // The axes of a rank that are not in `axes`, in order.

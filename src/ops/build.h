@@ -18,7 +18,8 @@ std::optional<std::vector<int64_t>> constant_shape(const Dims& from, const Dims&
 
 class Build : public ir::Builder {
  public:
-  Build(ir::Function& f, ir::BuildTarget target) : Builder(f, ops::table(), target) {}
+  Build(ir::Function& f, ir::BuildTarget target, Bounds bounds = {})
+      : Builder(f, ops::table(), target, std::move(bounds)) {}
 
   Value* add(Value* x, Value* y) { return emit("add", {{"x", x}, {"y", y}}); }
   Value* sub(Value* x, Value* y) { return emit("sub", {{"x", x}, {"y", y}}); }

@@ -20,9 +20,9 @@ void clear(MutableTensorView y) {
 }
 
 // y[to] = x[from], for whole-byte and packed elements; a packed y was cleared before.
-void put_element(const TensorView& x, int64_t from, MutableTensorView y, int64_t to) {
+void put_element(const TensorView& x, int64_t from, MutableTensorView y, int64_t to, Pace& pace) {
   if (item_size(x.dtype) != 0)
-    copy_elements(x.dtype, x.data, from, y.data, to, 1);
+    copy_elements(x.dtype, x.data, from, y.data, to, 1, pace);
   else
     put_bits(y.data, bits(x.dtype), to, static_cast<uint64_t>(element_as_int(x, from)) & ((1u << bits(x.dtype)) - 1));
 }
@@ -65,10 +65,11 @@ Status sparse_to_dense_reference(const Call& call, Outputs& out) {
   const TensorView mask = call.in("mask").value, data = call.in("nonzero_data").value;
   GRAFT_CHECK(check_output(call, out[0], mask.shape));
   clear(out[0]);
-  for (int64_t i = 0, k = 0, n = mask.count(); i < n; ++i) {
+  Pace pace = call.pace();
+  for (int64_t i = 0, k = 0, n = mask.count(); i < n && pace.go_on(); ++i) {
     if (element_as_int(mask, i) == 0) continue;
     if (k == data.count()) return bad(Code::shape_mismatch, "more ones in the mask than values");
-    put_element(data, k++, out[0], i);
+    put_element(data, k++, out[0], i, pace);
   }
   return {};
 }
@@ -143,9 +144,10 @@ Status lut_to_dense_reference(const Call& call, Outputs& out) {
   GRAFT_TRY(const Palette p, palette_of(call, indices.shape, indices.dtype));
   GRAFT_CHECK(check_output(call, out[0], p.result));
   Walk<1> walk(p.result, {p.result});
-  for (int64_t i = 0, n = out[0].count(); i < n; ++i, walk.next()) {
+  Pace pace = call.pace();
+  for (int64_t i = 0, n = out[0].count(); i < n && pace.go_on(); ++i, walk.next()) {
     const PaletteRow row = palette_row(p, walk.index());
-    put_element(lut, row.first + element_as_int(indices, row.index) * p.vector, out[0], i);
+    put_element(lut, row.first + element_as_int(indices, row.index) * p.vector, out[0], i, pace);
   }
   return {};
 }
@@ -171,7 +173,8 @@ Status lut_to_sparse_reference(const Call& call, Outputs& out) {
   const int64_t run = p.vector > 1 ? p.indices.product(p.axis + 1, p.indices.size()) : mask.count();
   Walk<1> walk(p.result, {p.result});
   int64_t k = 0, line = 0, first = 0, next = 0;
-  for (int64_t i = 0, n = p.result.product(); i < n; ++i, walk.next()) {
+  Pace pace = call.pace();
+  for (int64_t i = 0, n = p.result.product(); i < n && pace.go_on(); ++i, walk.next()) {
     const PaletteRow row = palette_row(p, walk.index());
     if (row.index / run != line) {
       line = row.index / run;
@@ -182,7 +185,7 @@ Status lut_to_sparse_reference(const Call& call, Outputs& out) {
     if (next >= indices.count() || k >= out[1].count())
       return bad(Code::shape_mismatch, "more ones in the mask than values");
     put_bits(out[0].data, 1, i, 1);
-    put_element(lut, row.first + element_as_int(indices, next++) * p.vector, out[1], k++);
+    put_element(lut, row.first + element_as_int(indices, next++) * p.vector, out[1], k++, pace);
   }
   return {};
 }
@@ -229,7 +232,8 @@ Status blockwise_reference(const Call& call, Outputs& out) {
   const TensorView data = call.in("data").value, scale = call.in("scale").value;
   GRAFT_CHECK(check_output(call, out[0], data.shape));
   Walk<1> walk(data.shape, {data.shape});
-  for (int64_t i = 0, n = data.count(); i < n; ++i, walk.next()) {
+  Pace pace = call.pace();
+  for (int64_t i = 0, n = data.count(); i < n && pace.go_on(); ++i, walk.next()) {
     put_float(out[0], i, shifted(call, element_as_double(data, i), block_of(data.shape, scale.shape, walk.index())));
   }
   return {};
@@ -249,7 +253,8 @@ Status sparse_blockwise_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(check_output(call, out[0], mask.shape));
   if (mask.bytes() != 0) std::memcpy(out[0].data, mask.data, mask.bytes());
   Walk<1> walk(mask.shape, {mask.shape});
-  for (int64_t i = 0, k = 0, n = mask.count(); i < n; ++i, walk.next()) {
+  Pace pace = call.pace();
+  for (int64_t i = 0, k = 0, n = mask.count(); i < n && pace.go_on(); ++i, walk.next()) {
     if (element_as_int(mask, i) == 0) continue;
     if (k == data.count()) return bad(Code::shape_mismatch, "more ones in the mask than values");
     put_float(out[1], k, shifted(call, element_as_double(data, k), block_of(mask.shape, scale.shape, walk.index())));
@@ -279,7 +284,8 @@ Status affine_reference(const Call& call, Outputs& out) {
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), q.rank()));
   GRAFT_CHECK(check_output(call, out[0], q.shape));
   const int64_t n = q.shape[axis], inner = q.shape.product(axis + 1, q.rank());
-  for (int64_t i = 0, count = q.count(); i < count; ++i) {
+  Pace pace = call.pace();
+  for (int64_t i = 0, count = q.count(); i < count && pace.go_on(); ++i) {
     const int64_t c = i / inner % n;
     const double z = element_as_double(zero, zero.count() == 1 ? 0 : c);
     put_float(out[0], i, (element_as_double(q, i) - z) * element_as_double(scale, scale.count() == 1 ? 0 : c));

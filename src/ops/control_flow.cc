@@ -53,11 +53,11 @@ Status select_type(const Call& call, Types& out) {
 }
 
 template <class Copy>
-void select_elements(const TensorView& cond, const TensorView& a, const TensorView& b, MutableTensorView y,
+void select_elements(const TensorView& cond, const TensorView& a, const TensorView& b, MutableTensorView y, Pace pace,
                      Copy&& copy) {
   Walk<3> walk(y.shape, {cond.shape, a.shape, b.shape});
   const auto* c = cond.as<uint8_t>();
-  for (int64_t i = 0, n = y.count(); i < n; ++i, walk.next()) {
+  for (int64_t i = 0, n = y.count(); i < n && pace.go_on(); ++i, walk.next()) {
     const bool yes = c[walk.offset(0)] != 0;
     copy(i, yes ? a.data : b.data, walk.offset(yes ? 1 : 2));
   }
@@ -74,14 +74,14 @@ Status select_reference(const Call& call, Outputs& out) {
     }
   }
   if (y.dtype == DType::string) {
-    select_elements(cond, a, b, y, [&](int64_t i, const void* from, int64_t at) {
+    select_elements(cond, a, b, y, call.pace(), [&](int64_t i, const void* from, int64_t at) {
       y.as<std::string>()[i] = static_cast<const std::string*>(from)[at];
     });
     return {};
   }
   const auto by_size = [&](auto size) {
     constexpr size_t kSize = decltype(size)::value;
-    select_elements(cond, a, b, y, [&](int64_t i, const void* from, int64_t at) {
+    select_elements(cond, a, b, y, call.pace(), [&](int64_t i, const void* from, int64_t at) {
       std::memcpy(y.as<char>() + static_cast<size_t>(i) * kSize,
                   static_cast<const char*>(from) + static_cast<size_t>(at) * kSize, kSize);
     });

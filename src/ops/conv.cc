@@ -167,16 +167,17 @@ Status run(const Call& call, const MutableTensorView& y, const Geometry& g, cons
   const int64_t ins = x.shape[1] / groups, outs = y.shape[1] / groups;
   const int64_t in_plane = x.shape.product(2, x.rank()), out_plane = y.shape.product(2, y.rank());
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  Pace pace = call.pace();
   T tile;
   std::array<int64_t, T::kCols> index;
   for (int64_t n = 0; n < x.shape[0]; ++n) {
     for (int64_t group = 0; group < groups; ++group) {
-      for (int64_t first = 0; first < out_plane; first += T::kCols) {
+      for (int64_t first = 0; first < out_plane && pace.go_on(); first += T::kCols) {
         const int64_t width = std::min<int64_t>(T::kCols, out_plane - first);
         for (int64_t oc = 0; oc < outs; oc += T::kRows) {
           const int height = static_cast<int>(std::min<int64_t>(T::kRows, outs - oc));
           tile.clear();
-          for (int64_t tap = 0; tap < taps; ++tap) {
+          for (int64_t tap = 0; tap < taps && pace.go_on(ins * T::kCols); ++tap) {
             g.sources(first, width, tap, index.data());
             for (int64_t ic = 0; ic < ins; ++ic) {
               gather(x, (n * x.shape[1] + group * ins + ic) * in_plane, index.data(), width, tile.row.data());

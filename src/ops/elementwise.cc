@@ -377,13 +377,16 @@ Status cast_type(const Call& call, Types& out) {
 
 Status cast_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
+  Pace pace = call.pace();
   const bool ok = visit_dtype(x.dtype, [&](auto from) {
     using From = decltype(from);
     visit_dtype(out[0].dtype, [&](auto to) {
       using To = decltype(to);
       const From* src = x.as<From>();
       To* dst = out[0].as<To>();
-      for (int64_t i = 0, n = x.count(); i < n; ++i) dst[i] = narrow<To>(widen(src[i]));
+      pace.each_piece(x.count(), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) dst[i] = narrow<To>(widen(src[i]));
+      });
     });
   });
   return ok ? Status{} : no_kernel(call, x.dtype);

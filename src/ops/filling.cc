@@ -29,9 +29,9 @@ Status fill_like_type(const Call& call, Types& out) {
 }
 
 // A left-out value is the number 0, whose bytes are all zero.
-void fill_or_zero(const Operand& value, DType dtype, MutableTensorView y) {
+void fill_or_zero(const Operand& value, DType dtype, MutableTensorView y, Pace& pace) {
   if (value.value.data != nullptr) {
-    fill_elements(dtype, value.value.data, 0, y.data, y.count());
+    fill_elements(dtype, value.value.data, 0, y.data, y.count(), pace);
   } else if (y.bytes() != 0 && dtype != DType::string) {
     std::memset(y.data, 0, y.bytes());
   }
@@ -39,7 +39,8 @@ void fill_or_zero(const Operand& value, DType dtype, MutableTensorView y) {
 
 Status fill_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(allocate_outputs(call, out));
-  fill_or_zero(call.in("value"), out[0].dtype, out[0]);
+  Pace pace = call.pace();
+  fill_or_zero(call.in("value"), out[0].dtype, out[0], pace);
   return {};
 }
 
@@ -118,7 +119,8 @@ Status tile_reference(const Call& call, Outputs& out) {
     from.steps.push_back(in[d]);
     to.steps.push_back(at[d]);
   }
-  copy_strided(x.dtype, shape, x.data, from, out[0].data, to);
+  Pace pace = call.pace();
+  copy_strided(x.dtype, shape, x.data, from, out[0].data, to, pace);
   return {};
 }
 constexpr Variant kTile[] = {{Opset::ios15, "x:T; reps:int32", kAny15}};
@@ -179,7 +181,7 @@ Status pad_type(const Call& call, Types& out) {
 
 // Fills the borders of one dim from inside y. Dims before it still hold only their middle part (lo, n); those behind it
 // are complete.
-Status pad_borders(MutableTensorView y, int d, const Ints& lo, const Ints& n, PadMode mode) {
+Status pad_borders(MutableTensorView y, int d, const Ints& lo, const Ints& n, PadMode mode, Pace& pace) {
   const int64_t before = lo[d], size = n[d], after = y.shape[d] - before - size;
   if (before == 0 && after == 0) return {};
   const int64_t reach = std::max(before, after);
@@ -197,11 +199,12 @@ Status pad_borders(MutableTensorView y, int d, const Ints& lo, const Ints& n, Pa
   const auto copy = [&](int64_t source, int64_t target) {
     from.offset = base + source * strides[d];
     to.offset = base + target * strides[d];
-    copy_strided(y.dtype, slab, y.data, from, y.data, to);
+    copy_strided(y.dtype, slab, y.data, from, y.data, to, pace);
   };
   const int64_t last = before + size - 1;
-  for (int64_t k = 1; k <= before; ++k) copy(mode == PadMode::reflect ? before + k : before, before - k);
-  for (int64_t k = 1; k <= after; ++k) copy(mode == PadMode::reflect ? last - k : last, last + k);
+  for (int64_t k = 1; k <= before && pace.go_on(); ++k)
+    copy(mode == PadMode::reflect ? before + k : before, before - k);
+  for (int64_t k = 1; k <= after && pace.go_on(); ++k) copy(mode == PadMode::reflect ? last - k : last, last + k);
   return {};
 }
 
@@ -224,12 +227,13 @@ Status pad_reference(const Call& call, Outputs& out) {
     shape[d] = wrap_add(wrap_add(shape[d], before), after);
   }
   GRAFT_CHECK(check_output(call, y, shape));
-  if (mode == PadMode::constant) fill_or_zero(call.in("constant_val"), y.dtype, y);
+  Pace pace = call.pace();
+  if (mode == PadMode::constant) fill_or_zero(call.in("constant_val"), y.dtype, y, pace);
   Strided to{0, row_strides(y.shape)};
   for (int d = 0; d < x.rank(); ++d) to.offset += lo[d] * to.steps[d];
-  copy_strided(x.dtype, to_ints(x.shape), x.data, {0, row_strides(x.shape)}, y.data, to);
+  copy_strided(x.dtype, to_ints(x.shape), x.data, {0, row_strides(x.shape)}, y.data, to, pace);
   if (mode == PadMode::constant || y.count() == 0) return {};
-  for (int d = x.rank() - 1; d >= lead; --d) GRAFT_CHECK(pad_borders(y, d, lo, to_ints(x.shape), mode));
+  for (int d = x.rank() - 1; d >= lead; --d) GRAFT_CHECK(pad_borders(y, d, lo, to_ints(x.shape), mode, pace));
   return {};
 }
 
@@ -317,6 +321,7 @@ Status range_1d_reference(const Call& call, Outputs& out) {
   GRAFT_TRY(const int64_t n, range_count(call));
   GRAFT_CHECK(check_output(call, out[0], Shape{n}));
   const TensorView start = call.in("start").value, step = call.in("step").value;
+  Pace pace = call.pace();
   const bool ok = visit_dtype(out[0].dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (!std::is_same_v<T, bool>) {
@@ -326,7 +331,8 @@ Status range_1d_reference(const Call& call, Outputs& out) {
         a = element_as_double(start, 0), s = element_as_double(step, 0);
       else
         a = element_as_int(start, 0), s = element_as_int(step, 0);
-      for (int64_t i = 0; i < n; ++i) out[0].as<T>()[i] = narrow<T>(wrap_add(a, wrap_mul(static_cast<W>(i), s)));
+      for (int64_t i = 0; i < n && pace.go_on(); ++i)
+        out[0].as<T>()[i] = narrow<T>(wrap_add(a, wrap_mul(static_cast<W>(i), s)));
     }
   });
   return ok ? Status{} : no_kernel(call, out[0].dtype);

@@ -57,19 +57,20 @@ Status nms_reference(const Call& call, Outputs& out) {
     return bad(Code::shape_mismatch, format("boxes {} and scores {}", to_string(boxes.shape), to_string(scores.shape)));
   std::vector<int64_t> found, order;
   std::vector<Box> kept;
-  for (int64_t row = 0; row < n * classes; ++row) {
+  Pace pace = call.pace();
+  for (int64_t row = 0; row < n * classes && pace.go_on(count); ++row) {
     const auto score = [&](int64_t b) { return static_cast<float>(element_as_double(scores, row * count + b)); };
     order.clear();
     kept.clear();
     for (int64_t b = 0; b < count; ++b) {
       if (any_score ? !std::isnan(score(b)) : score(b) > least) order.push_back(b);
     }
-    std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    sort_by(order, pace, [&](int64_t a, int64_t b) {
       const float p = score(a), q = score(b);
       return p != q ? p > q : a < b;
     });
     for (int64_t b : order) {
-      if (static_cast<int64_t>(kept.size()) >= most) break;
+      if (static_cast<int64_t>(kept.size()) >= most || !pace.go_on(static_cast<int64_t>(kept.size()) + 1)) break;
       const Box box = box_at(boxes, row / classes * count + b, center);
       if (std::any_of(kept.begin(), kept.end(), [&](const Box& k) { return overlaps(k, box, iou); })) continue;
       kept.push_back(box);

@@ -229,15 +229,17 @@ double sum_taps(const Plan& p, const TensorView& x, const Ints& strides, const S
 }
 
 Status resize_reference(const Call& call, Outputs& out) {
+  constexpr int64_t kWork = 16;  // of an element: the taps of two cubic axes
   GRAFT_CHECK(allocate_outputs(call, out));
   const TensorView x = call.in("x").value;
   const MutableTensorView y = out[0];
   GRAFT_TRY(const Plan p, plan_of(call, x.shape, y.shape));
   const Ints strides = row_strides(x.shape);
+  Pace pace = call.pace();
   const bool ok = visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
     Walk<1> walk(y.shape, {y.shape});
-    for (int64_t i = 0, n = y.count(); i < n; ++i, walk.next()) {
+    for (int64_t i = 0, n = y.count(); i < n && pace.go_on(kWork); ++i, walk.next()) {
       int64_t base = 0;
       bool outside = false;
       for (int d = 0; d < x.rank(); ++d) base += walk.index()[d] * strides[d];

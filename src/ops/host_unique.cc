@@ -71,16 +71,16 @@ struct Groups {
 };
 
 template <class T>
-Groups group_items(const T* x, const Items& t, bool sorted) {
+Groups group_items(const T* x, const Items& t, bool sorted, Pace& pace) {
   std::vector<int64_t> order(static_cast<size_t>(t.count));
   std::iota(order.begin(), order.end(), int64_t{0});
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+  sort_by(order, pace, [&](int64_t a, int64_t b) {
     const int c = compare_items(x, t, a, b);
     return c != 0 ? c < 0 : a < b;
   });
   Groups g;
   g.group_of.resize(order.size());
-  for (size_t k = 0; k < order.size(); ++k) {
+  for (size_t k = 0; k < order.size() && pace.go_on(); ++k) {
     if (k == 0 || compare_items(x, t, order[k - 1], order[k]) != 0) {
       g.first.push_back(order[k]);
       g.size.push_back(0);
@@ -88,12 +88,12 @@ Groups group_items(const T* x, const Items& t, bool sorted) {
     ++g.size.back();
     g.group_of[static_cast<size_t>(order[k])] = static_cast<int64_t>(g.first.size()) - 1;
   }
-  if (sorted) return g;
+  if (sorted || g.first.empty()) return g;  // none: there are no items, or it has to stop
   // By first occurrence.
   std::vector<int64_t> by_first(g.first.size()), place(g.first.size());
   std::iota(by_first.begin(), by_first.end(), int64_t{0});
-  std::sort(by_first.begin(), by_first.end(),
-            [&](int64_t a, int64_t b) { return g.first[static_cast<size_t>(a)] < g.first[static_cast<size_t>(b)]; });
+  sort_by(by_first, pace,
+          [&](int64_t a, int64_t b) { return g.first[static_cast<size_t>(a)] < g.first[static_cast<size_t>(b)]; });
   Groups r;
   for (size_t k = 0; k < by_first.size(); ++k) {
     place[static_cast<size_t>(by_first[k])] = static_cast<int64_t>(k);
@@ -112,10 +112,11 @@ Status unique_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   GRAFT_TRY(const Items t, items_of(call, x.shape));
   const bool sorted = call.flag("sorted");
+  Pace pace = call.pace();
   Groups g;
   if (x.dtype == DType::string) {
-    g = group_items(x.as<std::string>(), t, sorted);
-  } else if (!visit_dtype(x.dtype, [&](auto tag) { g = group_items(x.as<decltype(tag)>(), t, sorted); })) {
+    g = group_items(x.as<std::string>(), t, sorted, pace);
+  } else if (!visit_dtype(x.dtype, [&](auto tag) { g = group_items(x.as<decltype(tag)>(), t, sorted, pace); })) {
     return no_kernel(call, x.dtype);
   }
   const auto found = static_cast<int64_t>(g.first.size());
@@ -128,10 +129,10 @@ Status unique_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(make(call, out, 1, DType::i64, Shape{found}));
   GRAFT_CHECK(make(call, out, 2, DType::i64, Shape{t.count}));
   GRAFT_CHECK(make(call, out, 3, DType::i64, Shape{found}));
-  for (int64_t k = 0; k < found; ++k) {
+  for (int64_t k = 0; k < found && pace.go_on(); ++k) {
     for (int64_t o = 0; o < t.outer; ++o) {
       copy_elements(x.dtype, x.data, (o * t.count + g.first[static_cast<size_t>(k)]) * t.inner, out[0].data,
-                    (o * found + k) * t.inner, t.inner);
+                    (o * found + k) * t.inner, t.inner, pace);
     }
   }
   std::copy(g.first.begin(), g.first.end(), out[1].as<int64_t>());

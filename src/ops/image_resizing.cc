@@ -65,12 +65,12 @@ Taps taps_of(Sampling sampling, Grid grid, int64_t in, int64_t out, int64_t i) {
 
 // Resizes the last `dims` dims of x to those of y.
 template <class T>
-void resize_elements(const TensorView& x, MutableTensorView y, int dims, Sampling sampling, Grid grid) {
+void resize_elements(const TensorView& x, MutableTensorView y, int dims, Sampling sampling, Grid grid, Pace pace) {
   const int lead = y.rank() - dims;
   const Ints strides = row_strides(x.shape);
   std::array<Taps, kMaxRank> taps{};
   Walk<1> walk(y.shape, {y.shape});
-  for (int64_t i = 0, n = y.count(); i < n; ++i, walk.next()) {
+  for (int64_t i = 0, n = y.count(); i < n && pace.go_on(1 << dims); ++i, walk.next()) {
     int64_t base = 0;
     for (int d = 0; d < lead; ++d) base += walk.index()[d] * strides[d];
     for (int d = 0; d < dims; ++d) {
@@ -94,17 +94,17 @@ void resize_elements(const TensorView& x, MutableTensorView y, int dims, Samplin
 }
 
 // Nearest neighbours move elements whole: every dtype, and exactly.
-void resize_moving(const TensorView& x, MutableTensorView y, int dims, Sampling sampling, Grid grid) {
+void resize_moving(const TensorView& x, MutableTensorView y, int dims, Sampling sampling, Grid grid, Pace pace) {
   const int lead = y.rank() - dims;
   const Ints strides = row_strides(x.shape);
   Walk<1> walk(y.shape, {y.shape});
-  for (int64_t i = 0, n = y.count(); i < n; ++i, walk.next()) {
+  for (int64_t i = 0, n = y.count(); i < n && pace.go_on(1 << dims); ++i, walk.next()) {
     int64_t at = 0;
     for (int d = 0; d < y.rank(); ++d) {
       const int64_t k = walk.index()[d];
       at += strides[d] * (d < lead ? k : taps_of(sampling, grid, x.shape[d], y.shape[d], k).lo);
     }
-    copy_elements(x.dtype, x.data, at, y.data, i, 1);
+    copy_elements(x.dtype, x.data, at, y.data, i, 1, pace);
   }
 }
 
@@ -119,10 +119,11 @@ Status resize_run(const Call& call, Outputs& out, int dims, Sampling sampling, G
   }
   if (!fits) return bad(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x.shape), to_string(y.shape)));
   if (sampling != Sampling::linear) {
-    resize_moving(x, y, dims, sampling, grid);
+    resize_moving(x, y, dims, sampling, grid, call.pace());
     return {};
   }
-  const bool ok = visit_dtype(x.dtype, [&](auto tag) { resize_elements<decltype(tag)>(x, y, dims, sampling, grid); });
+  const bool ok =
+      visit_dtype(x.dtype, [&](auto tag) { resize_elements<decltype(tag)>(x, y, dims, sampling, grid, call.pace()); });
   return ok ? Status{} : no_kernel(call, x.dtype);
 }
 
@@ -314,7 +315,8 @@ Status crop_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(check_output(call, out[0], shape));
   Strided from{0, row_strides(x.shape)};
   from.offset = h[0] * from.steps[x.rank() - 2] + w[0];
-  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)});
+  Pace pace = call.pace();
+  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)}, pace);
   return {};
 }
 constexpr Variant kCrop[] = {{Opset::ios15, "x:T; crop_height:const int32; crop_width:const int32", kFloat}};
@@ -415,6 +417,7 @@ Status sample_images(const Call& call, const Resample& r, MutableTensorView y, P
   if (x.rank() != 4 || y.rank() != 4 || x.shape[0] != y.shape[0] || x.shape[1] != y.shape[1])
     return bad(Code::shape_mismatch, format("cannot sample {} into {}", to_string(x.shape), to_string(y.shape)));
   const int64_t h = x.shape[2], w = x.shape[3], plane = h * w, out_h = y.shape[2], out_w = y.shape[3];
+  Pace pace = call.pace();
   bool ok = false;
   visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -422,7 +425,7 @@ Status sample_images(const Call& call, const Resample& r, MutableTensorView y, P
       ok = true;
       for (int64_t b = 0; b < y.shape[0]; ++b) {
         for (int64_t i = 0; i < out_h; ++i) {
-          for (int64_t j = 0; j < out_w; ++j) {
+          for (int64_t j = 0; j < out_w && pace.go_on(y.shape[1]); ++j) {
             double px = 0, py = 0;
             point(b, i, j, px, py);
             for (int64_t c = 0; c < y.shape[1]; ++c) {

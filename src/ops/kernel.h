@@ -1,8 +1,9 @@
 // What reference kernels and inference functions share: dtype dispatch, wide arithmetic, broadcasting, small checks.
 // Reference kernels never allocate (they may run in steady state), and compute floats in double, integers in int64:
-// a store rounds or wraps once.
+// a store rounds or wraps once. Their loops go by a Pace, and end early where it says so.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -19,6 +20,7 @@ using ir::OpDef;
 using ir::Operand;
 using ir::Opset;
 using ir::Outputs;
+using ir::Pace;
 using ir::Type;
 using ir::Types;
 using ir::Variant;
@@ -147,6 +149,19 @@ class Walk {
   std::array<Shape, static_cast<size_t>(N)> step_;
   std::array<int64_t, static_cast<size_t>(N)> offset_{};
 };
+
+// std::sort, which leaves its range in any order when it has to stop.
+template <class Range, class Less>
+void sort_by(Range& range, Pace& pace, Less less) {
+  struct Stopped {};
+  try {
+    std::sort(range.begin(), range.end(), [&](const auto& a, const auto& b) {
+      if (!pace.go_on()) throw Stopped{};
+      return less(a, b);
+    });
+  } catch (const Stopped&) {
+  }
+}
 
 inline tl::unexpected<Diag> bad(Code code, std::string message) { return fail(code, std::move(message)); }
 inline tl::unexpected<Diag> no_kernel(const Call& call, DType t) {

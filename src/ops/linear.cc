@@ -17,15 +17,15 @@ struct Matrix {
 // y[m, n] = x[m, k] * w[k, n] (+ bias[n]), y dense from `to` on.
 template <class W>
 void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const MutableTensorView& y, int64_t to,
-              int64_t rows, int64_t inner, int64_t cols) {
+              int64_t rows, int64_t inner, int64_t cols, Pace& pace) {
   using T = Tile<W>;
   T tile;
   for (int64_t n = 0; n < cols; n += T::kCols) {
     const int64_t width = std::min<int64_t>(T::kCols, cols - n);
-    for (int64_t m = 0; m < rows; m += T::kRows) {
+    for (int64_t m = 0; m < rows && pace.go_on(); m += T::kRows) {
       const int height = static_cast<int>(std::min<int64_t>(T::kRows, rows - m));
       tile.clear();
-      for (int64_t k = 0; k < inner; ++k) {
+      for (int64_t k = 0; k < inner && pace.go_on(T::kCols); ++k) {
         load(x.t, x.offset + m * x.row_step + k * x.col_step, x.row_step, height, tile.a.data());
         load(w.t, w.offset + k * w.row_step + n * w.col_step, w.col_step, width, tile.row.data());
         tile.add_product(height);
@@ -43,11 +43,11 @@ void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const Mu
 
 // In double when an operand is real: an integer result of an integer and a real operand is truncated once, at the end.
 void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const MutableTensorView& y, int64_t to,
-              int64_t rows, int64_t inner, int64_t cols) {
+              int64_t rows, int64_t inner, int64_t cols, Pace pace) {
   if (is_float(x.t.dtype) || is_float(w.t.dtype) || (bias != nullptr && is_float(bias->dtype)))
-    multiply<double>(x, w, bias, y, to, rows, inner, cols);
+    multiply<double>(x, w, bias, y, to, rows, inner, cols, pace);
   else
-    multiply<uint64_t>(x, w, bias, y, to, rows, inner, cols);  // wrapping is the same for signed and unsigned
+    multiply<uint64_t>(x, w, bias, y, to, rows, inner, cols, pace);  // wrapping is the same for signed and unsigned
 }
 
 // ---- matmul -------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ Status matmul_reference(const Call& call, Outputs& out) {
   for (int64_t b = 0, n = batch.product(); b < n; ++b, walk.next()) {
     const Matrix left{xv, walk.offset(0) * x_rows * x_cols, tx ? 1 : x_cols, tx ? x_cols : 1};
     const Matrix right{yv, walk.offset(1) * y_rows * y_cols, ty ? 1 : y_cols, ty ? y_cols : 1};
-    multiply(left, right, nullptr, out[0], b * rows * cols, rows, inner, cols);
+    multiply(left, right, nullptr, out[0], b * rows * cols, rows, inner, cols, call.pace());
   }
   return {};
 }
@@ -148,7 +148,8 @@ Status linear_type(const Call& call, Types& out) {
 Status linear_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value, w = call.in("weight").value, bias = call.in("bias").value;
   const int64_t inner = w.shape[1], cols = w.shape[0], rows = x.shape.product(0, x.rank() - 1);
-  multiply({x, 0, inner, 1}, {w, 0, 1, inner}, call.has("bias") ? &bias : nullptr, out[0], 0, rows, inner, cols);
+  multiply({x, 0, inner, 1}, {w, 0, 1, inner}, call.has("bias") ? &bias : nullptr, out[0], 0, rows, inner, cols,
+           call.pace());
   return {};
 }
 
@@ -269,13 +270,14 @@ Status einsum_reference(const Call& call, Outputs& out) {
   const Shape x_out = steps(e.out, e.x, x.shape), y_out = steps(e.out, e.y, y.shape);
   const Shape x_sum = steps(summed, e.x, x.shape), y_sum = steps(summed, e.y, y.shape);
   const bool real = is_float(x.dtype);
+  Pace pace = call.pace();
   Walk<1> o(out[0].shape, {out[0].shape});
-  for (int64_t i = 0, n = out[0].count(); i < n; ++i, o.next()) {
+  for (int64_t i = 0, n = out[0].count(); i < n && pace.go_on(); ++i, o.next()) {
     const int64_t x_base = offset(o.index(), x_out), y_base = offset(o.index(), y_out);
     double sum = 0;
     uint64_t wrapped = 0;
     Walk<1> s(summed_shape, {summed_shape});
-    for (int64_t k = 0, m = summed_shape.product(); k < m; ++k, s.next()) {
+    for (int64_t k = 0, m = summed_shape.product(); k < m && pace.go_on(); ++k, s.next()) {
       const int64_t xi = x_base + offset(s.index(), x_sum), yi = y_base + offset(s.index(), y_sum);
       if (real)
         sum += element_as_double(x, xi) * element_as_double(y, yi);

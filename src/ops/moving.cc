@@ -43,7 +43,8 @@ Ints row_strides(std::span<const int64_t> shape) {
   return s;
 }
 
-void copy_strided(DType dtype, const Ints& shape, const void* src, const Strided& from, void* dst, const Strided& to) {
+void copy_strided(DType dtype, const Ints& shape, const void* src, const Strided& from, void* dst, const Strided& to,
+                  Pace& pace) {
   // Dims of one element say nothing, and neighbours that are contiguous on both sides are one dim: what is left has
   // the longest rows.
   Ints n, a, b;
@@ -66,10 +67,15 @@ void copy_strided(DType dtype, const Ints& shape, const void* src, const Strided
   const char* s = static_cast<const char*>(src) + from.offset * size;
   char* t = static_cast<char*>(dst) + to.offset * size;
   if (n.empty()) return move(s, 1, t, 1, 1);
+  constexpr int64_t kLongest = 1 << 20;  // elements at a time
   const int inner = n.size() - 1;
   Ints at(inner, 0);
   while (true) {
-    move(s, a[inner], t, b[inner], n[inner]);
+    for (int64_t i = 0; i < n[inner]; i += kLongest) {
+      const int64_t count = std::min(kLongest, n[inner] - i);
+      if (!pace.go_on(count)) return;
+      move(s + i * a[inner] * size, a[inner], t + i * b[inner] * size, b[inner], count);
+    }
     int d = inner - 1;
     for (; d >= 0; --d) {
       s += a[d] * size;
@@ -83,12 +89,12 @@ void copy_strided(DType dtype, const Ints& shape, const void* src, const Strided
   }
 }
 
-void copy_elements(DType dtype, const void* src, int64_t from, void* dst, int64_t to, int64_t count) {
-  if (count > 0) copy_strided(dtype, {count}, src, {from, {1}}, dst, {to, {1}});
+void copy_elements(DType dtype, const void* src, int64_t from, void* dst, int64_t to, int64_t count, Pace& pace) {
+  if (count > 0) copy_strided(dtype, {count}, src, {from, {1}}, dst, {to, {1}}, pace);
 }
 
-void fill_elements(DType dtype, const void* src, int64_t at, void* dst, int64_t count) {
-  if (count > 0) copy_strided(dtype, {count}, src, {at, {0}}, dst, {0, {1}});
+void fill_elements(DType dtype, const void* src, int64_t at, void* dst, int64_t count, Pace& pace) {
+  if (count > 0) copy_strided(dtype, {count}, src, {at, {0}}, dst, {0, {1}}, pace);
 }
 
 Status allocate_outputs(const Call& call, Outputs& out) {
@@ -123,7 +129,8 @@ Status copy_reference(const Call& call, Outputs& out) {
   if (item_size(x.dtype) == 0) {
     if (x.bytes() != 0) std::memcpy(out[0].data, x.data, x.bytes());  // packed below a byte: order is all that counts
   } else {
-    copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count());
+    Pace pace = call.pace();
+    copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count(), pace);
   }
   return {};
 }

@@ -17,11 +17,12 @@ struct Strided {
 };
 // Copies `shape` elements of a whole-byte dtype or strings. The two sides must lie inside their buffers and not
 // overlap; that is the caller's to check.
-void copy_strided(DType dtype, const Ints& shape, const void* src, const Strided& from, void* dst, const Strided& to);
+void copy_strided(DType dtype, const Ints& shape, const void* src, const Strided& from, void* dst, const Strided& to,
+                  Pace& pace);
 // `count` neighbours from src[from] to dst[to].
-void copy_elements(DType dtype, const void* src, int64_t from, void* dst, int64_t to, int64_t count);
+void copy_elements(DType dtype, const void* src, int64_t from, void* dst, int64_t to, int64_t count, Pace& pace);
 // dst[0..count) = src[at].
-void fill_elements(DType dtype, const void* src, int64_t at, void* dst, int64_t count);
+void fill_elements(DType dtype, const void* src, int64_t at, void* dst, int64_t count, Pace& pace);
 
 // What a kernel calls first when its result's size hangs on argument values: outputs that inference could not size
 // while planning are sized now that the values are there.

@@ -84,9 +84,9 @@ Moments moments(const TensorView& x, int64_t base, const Runs& group) {
 
 // y = (x - mean) * factor + shift over `inner` elements that lie together.
 void scale_plane(const TensorView& x, const MutableTensorView& y, int64_t base, int64_t inner, double mean,
-                 double factor, double shift) {
+                 double factor, double shift, Pace& pace) {
   Block v;
-  for (int64_t i = 0; i < inner; i += kBlock) {
+  for (int64_t i = 0; i < inner && pace.go_on(kBlock); i += kBlock) {
     const int64_t n = std::min(kBlock, inner - i);
     load(x, base + i, 1, n, v.data());
     for (size_t k = 0; k < static_cast<size_t>(n); ++k) v[k] = (v[k] - mean) * factor + shift;
@@ -108,10 +108,12 @@ Status batch_norm_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   const int64_t channels = x.shape[1], inner = x.shape.product(2, x.rank());
   const double epsilon = call.f("epsilon");
-  for (int64_t plane = 0, n = x.shape[0] * channels; plane < n; ++plane) {
+  Pace pace = call.pace();
+  for (int64_t plane = 0, n = x.shape[0] * channels; plane < n && pace.go_on(); ++plane) {
     const int64_t c = plane % channels;
     const double factor = value_or(call, "gamma", 1, c) / std::sqrt(value_or(call, "variance", 1, c) + epsilon);
-    scale_plane(x, out[0], plane * inner, inner, value_or(call, "mean", 0, c), factor, value_or(call, "beta", 0, c));
+    scale_plane(x, out[0], plane * inner, inner, value_or(call, "mean", 0, c), factor, value_or(call, "beta", 0, c),
+                pace);
   }
   return {};
 }
@@ -141,12 +143,13 @@ Status instance_norm_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   const int64_t channels = x.shape[1], inner = x.shape.product(2, x.rank());
   const double epsilon = call.f("epsilon");
-  const Runs group(Shape{inner}, Ints{0});
-  for (int64_t plane = 0, n = x.shape[0] * channels; plane < n; ++plane) {
+  Pace pace = call.pace();
+  const Runs group(Shape{inner}, Ints{0}, pace);
+  for (int64_t plane = 0, n = x.shape[0] * channels; plane < n && pace.go_on(); ++plane) {
     const int64_t c = plane % channels;
     const Moments m = moments(x, plane * inner, group);
     const double factor = value_or(call, "gamma", 1, c) / std::sqrt(m.variance + epsilon);
-    scale_plane(x, out[0], plane * inner, inner, m.mean, factor, value_or(call, "beta", 0, c));
+    scale_plane(x, out[0], plane * inner, inner, m.mean, factor, value_or(call, "beta", 0, c), pace);
   }
   return {};
 }
@@ -196,9 +199,10 @@ Status layer_norm_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   GRAFT_TRY(const Ints axes, norm_axes(call));
   const double epsilon = call.f("epsilon");
-  const Runs group(x.shape, axes);
+  Pace pace = call.pace();
+  const Runs group(x.shape, axes, pace);
   Block v, gamma, beta;
-  Runs(x.shape, other_axes(x.rank(), axes)).each_element([&](int64_t base) {
+  Runs(x.shape, other_axes(x.rank(), axes), pace).each_element([&](int64_t base) {
     const Moments m = moments(x, base, group);
     const double factor = 1 / std::sqrt(m.variance + epsilon);
     int64_t at = 0;
@@ -236,15 +240,16 @@ Status l2_norm_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   const int64_t inner = x.shape.product(x.rank() - 3, x.rank()), outer = x.shape.product(0, x.rank() - 3);
   const double epsilon = call.f("epsilon");
-  const Runs group(Shape{inner}, Ints{0});
+  Pace pace = call.pace();
+  const Runs group(Shape{inner}, Ints{0}, pace);
   Block v;
-  for (int64_t at = 0; at < outer; ++at) {
+  for (int64_t at = 0; at < outer && pace.go_on(); ++at) {
     double sum = 0;
     group.each([&](int64_t offset, int64_t stride, int64_t n) {
       load(x, at * inner + offset, stride, n, v.data());
       for (size_t i = 0; i < static_cast<size_t>(n); ++i) sum += v[i] * v[i];
     });
-    scale_plane(x, out[0], at * inner, inner, 0, 1 / std::sqrt(sum + epsilon), 0);
+    scale_plane(x, out[0], at * inner, inner, 0, 1 / std::sqrt(sum + epsilon), 0, pace);
   }
   return {};
 }
@@ -269,14 +274,15 @@ Status local_response_norm_reference(const Call& call, Outputs& out) {
   const int64_t channels = x.shape[axis], plane = x.shape.product(axis + 1, x.rank()), size = call.i("size");
   const double k = call.f("k"), alpha = call.f("alpha") / static_cast<double>(size), beta = call.f("beta");
   const int64_t before = (size - 1) / 2, after = size - 1 - before;  // of an even size the larger part is behind
+  Pace pace = call.pace();
   Block v, sum;
   for (int64_t n = 0; n < x.shape.product(0, axis); ++n) {
     for (int64_t c = 0; c < channels; ++c) {
       const int64_t first = before < c ? c - before : 0, last = after < channels - 1 - c ? c + after : channels - 1;
-      for (int64_t i = 0; i < plane; i += kBlock) {
+      for (int64_t i = 0; i < plane && pace.go_on(kBlock); i += kBlock) {
         const int64_t count = std::min(kBlock, plane - i);
         sum.fill(0);
-        for (int64_t j = first; j <= last; ++j) {
+        for (int64_t j = first; j <= last && pace.go_on(count); ++j) {
           load(x, (n * channels + j) * plane + i, 1, count, v.data());
           for (size_t e = 0; e < static_cast<size_t>(count); ++e) sum[e] += v[e] * v[e];
         }

@@ -58,6 +58,7 @@ Status one_hot_reference(const Call& call, Outputs& out) {
   shape.insert(axis, y.shape[axis]);
   GRAFT_CHECK(check_output(call, y, shape));
   const AxisView v(y.shape, axis);
+  Pace pace = call.pace();
   const bool ok = visit_dtype(y.dtype, [&](auto tag) {
     using T = decltype(tag);
     const auto element = [&](std::string_view param, double fallback) {
@@ -67,9 +68,9 @@ Status one_hot_reference(const Call& call, Outputs& out) {
     const T on = element("on_value", 1), off = element("off_value", 0);
     T* dst = y.as<T>();
     for (int64_t o = 0; o < v.outer; ++o) {
-      for (int64_t i = 0; i < v.inner; ++i) {
+      for (int64_t i = 0; i < v.inner && pace.go_on(); ++i) {
         const int64_t hot = element_as_int(indices, o * v.inner + i);
-        for (int64_t k = 0; k < v.n; ++k) dst[v.line(o, i) + k * v.inner] = k == hot ? on : off;
+        for (int64_t k = 0; k < v.n && pace.go_on(); ++k) dst[v.line(o, i) + k * v.inner] = k == hot ? on : off;
       }
     }
   });
@@ -109,11 +110,12 @@ Status band_part_reference(const Call& call, Outputs& out) {
   const int64_t lower = call.i("lower"), upper = call.i("upper");
   const int64_t rows = x.shape[x.rank() - 2], cols = x.shape[x.rank() - 1], matrices = x.shape.product(0, x.rank() - 2);
   if (out[0].bytes() != 0) std::memset(out[0].data, 0, out[0].bytes());
+  Pace pace = call.pace();
   for (int64_t m = 0, at = 0; m < matrices; ++m) {
-    for (int64_t r = 0; r < rows; ++r, at += cols) {
+    for (int64_t r = 0; r < rows && pace.go_on(); ++r, at += cols) {
       const int64_t begin = lower < 0 ? 0 : std::max<int64_t>(0, r - std::min(lower, r));
       const int64_t end = upper < 0 ? cols : std::min(cols, wrap_add(r + 1, std::min(upper, cols)));
-      if (begin < end) copy_elements(x.dtype, x.data, at + begin, out[0].data, at + begin, end - begin);
+      if (begin < end) copy_elements(x.dtype, x.data, at + begin, out[0].data, at + begin, end - begin, pace);
     }
   }
   return {};
@@ -138,6 +140,7 @@ Status cumsum_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(check_output(call, out[0], x.shape));
   const AxisView v(x.shape, axis);
   const bool exclusive = call.flag("exclusive"), reverse = call.flag("reverse");
+  Pace pace = call.pace();
   bool ok = false;
   visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -146,7 +149,7 @@ Status cumsum_reference(const Call& call, Outputs& out) {
       for (int64_t o = 0; o < v.outer; ++o) {
         for (int64_t i = 0; i < v.inner; ++i) {
           Wide<T> sum{};
-          for (int64_t k = 0; k < v.n; ++k) {
+          for (int64_t k = 0; k < v.n && pace.go_on(); ++k) {
             const int64_t at = v.line(o, i) + (reverse ? v.n - 1 - k : k) * v.inner;
             const Wide<T> before = sum;
             sum = wrap_add(sum, widen(x.as<T>()[at]));
@@ -171,6 +174,8 @@ constexpr OpDef cumsum = {.name = "cumsum",
 
 // ---- argsort, topk ------------------------------------------------------------------------------------------------
 
+constexpr int64_t kSift = 32;  // comparisons, about, on the way down a heap
+
 // Heap sort of n slots: before(i, j) says that slot i sorts before slot j, swap(i, j) exchanges them. In place, and
 // stable because callers break ties by index.
 template <class Before, class Swap>
@@ -186,12 +191,12 @@ void sift_down(int64_t root, int64_t n, Before&& before, Swap&& swap) {
   }
 }
 template <class Before, class Swap>
-void make_heap(int64_t n, Before&& before, Swap&& swap) {
-  for (int64_t i = n / 2; i-- > 0;) sift_down(i, n, before, swap);
+void make_heap(int64_t n, Before&& before, Swap&& swap, Pace& pace) {
+  for (int64_t i = n / 2; i-- > 0 && pace.go_on(kSift);) sift_down(i, n, before, swap);
 }
 template <class Before, class Swap>
-void sort_heap(int64_t n, Before&& before, Swap&& swap) {
-  for (int64_t end = n - 1; end > 0; --end) {
+void sort_heap(int64_t n, Before&& before, Swap&& swap, Pace& pace) {
+  for (int64_t end = n - 1; end > 0 && pace.go_on(kSift); --end) {
     swap(0, end);
     sift_down(0, end, before, swap);
   }
@@ -219,6 +224,7 @@ Status argsort_reference(const Call& call, Outputs& out) {
   const AxisView v(x.shape, axis);
   GRAFT_CHECK(check_holds(DType::i32, v.n - 1));
   const int sign = call.flag("ascending") ? 1 : -1;
+  Pace pace = call.pace();
   const bool ok = visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
     for (int64_t o = 0; o < v.outer; ++o) {
@@ -232,8 +238,8 @@ Status argsort_reference(const Call& call, Outputs& out) {
           return c != 0 ? c < 0 : p < q;
         };
         const auto swap = [&](int64_t a, int64_t b) { std::swap(dst[a * v.inner], dst[b * v.inner]); };
-        make_heap(v.n, before, swap);
-        sort_heap(v.n, before, swap);
+        make_heap(v.n, before, swap, pace);
+        sort_heap(v.n, before, swap, pace);
       }
     }
   });
@@ -281,7 +287,7 @@ Status topk_type(const Call& call, Types& out) {
 
 // The first k of n in `before` order. The k slots of the outputs hold a heap whose root is the worst kept so far.
 template <class T, class I>
-void topk_line(const T* src, int64_t n, int64_t step, T* values, I* indices, int64_t k, int sign) {
+void topk_line(const T* src, int64_t n, int64_t step, T* values, I* indices, int64_t k, int sign, Pace& pace) {
   const auto before_value = [&](T a, T b) { return sign * compare_values(widen(a), widen(b)); };
   const auto before = [&](int64_t a, int64_t b) {
     const int c = before_value(values[a * step], values[b * step]);
@@ -296,14 +302,14 @@ void topk_line(const T* src, int64_t n, int64_t step, T* values, I* indices, int
     if (indices != nullptr) indices[slot * step] = static_cast<I>(i);
   };
   for (int64_t i = 0; i < k; ++i) put(i, i);
-  make_heap(k, before, swap);
-  for (int64_t i = k; i < n; ++i) {
+  make_heap(k, before, swap, pace);
+  for (int64_t i = k; i < n && pace.go_on(); ++i) {
     // A later element of equal value never replaces an earlier one.
     if (before_value(src[i * step], values[0]) >= 0) continue;
     put(0, i);
     sift_down(0, k, before, swap);
   }
-  sort_heap(k, before, swap);
+  sort_heap(k, before, swap, pace);
 }
 
 Status topk_reference(const Call& call, Outputs& out) {
@@ -320,6 +326,7 @@ Status topk_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(check_holds(narrow_index ? DType::u16 : DType::i32, v.n - 1));
   if (k == 0) return {};
   const int sign = call.flag("ascending") ? 1 : -1;
+  Pace pace = call.pace();
   const bool ok = visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
     for (int64_t o = 0; o < v.outer; ++o) {
@@ -328,9 +335,9 @@ Status topk_reference(const Call& call, Outputs& out) {
         const int64_t to = o * k * v.inner + i;
         T* values = out[0].as<T>() + to;
         if (narrow_index)
-          topk_line(src, v.n, v.inner, values, out[1].as<uint16_t>() + to, k, sign);
+          topk_line(src, v.n, v.inner, values, out[1].as<uint16_t>() + to, k, sign, pace);
         else
-          topk_line(src, v.n, v.inner, values, out.size() == 2 ? out[1].as<int32_t>() + to : nullptr, k, sign);
+          topk_line(src, v.n, v.inner, values, out.size() == 2 ? out[1].as<int32_t>() + to : nullptr, k, sign, pace);
       }
     }
   });
@@ -376,7 +383,8 @@ Status non_zero_reference(const Call& call, Outputs& out) {
     if (!status) return;
     int32_t* dst = out[0].as<int32_t>();
     Walk<1> walk(x.shape, {x.shape});
-    for (int64_t i = 0, count = x.count(); i < count; ++i, walk.next()) {
+    Pace pace = call.pace();
+    for (int64_t i = 0, count = x.count(); i < count && pace.go_on(); ++i, walk.next()) {
       if (!set(src[i])) continue;
       for (int64_t d : walk.index()) *dst++ = static_cast<int32_t>(d);
     }

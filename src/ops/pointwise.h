@@ -18,6 +18,7 @@ constexpr bool takes(Takes which) {
 template <auto fn, Takes which = Takes::numbers>
 Status unary_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
+  Pace pace = call.pace();
   bool ok = false;
   visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -25,7 +26,9 @@ Status unary_reference(const Call& call, Outputs& out) {
       ok = true;
       const T* src = x.as<T>();
       T* dst = out[0].as<T>();
-      for (int64_t i = 0, n = x.count(); i < n; ++i) dst[i] = narrow<T>(fn(widen(src[i])));
+      pace.each_piece(x.count(), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) dst[i] = narrow<T>(fn(widen(src[i])));
+      });
     }
   });
   return ok ? Status{} : no_kernel(call, x.dtype);
@@ -35,6 +38,7 @@ Status unary_reference(const Call& call, Outputs& out) {
 template <auto fn, Takes which = Takes::numbers>
 Status with_scalars(const Call& call, Outputs& out, double p, double q) {
   const TensorView x = call.in("x").value;
+  Pace pace = call.pace();
   bool ok = false;
   visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -43,7 +47,9 @@ Status with_scalars(const Call& call, Outputs& out, double p, double q) {
       const T* src = x.as<T>();
       T* dst = out[0].as<T>();
       const auto a = static_cast<Wide<T>>(p), b = static_cast<Wide<T>>(q);
-      for (int64_t i = 0, n = x.count(); i < n; ++i) dst[i] = narrow<T>(fn(widen(src[i]), a, b));
+      pace.each_piece(x.count(), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) dst[i] = narrow<T>(fn(widen(src[i]), a, b));
+      });
     }
   });
   return ok ? Status{} : no_kernel(call, x.dtype);
@@ -53,6 +59,7 @@ Status with_scalars(const Call& call, Outputs& out, double p, double q) {
 template <auto fn, Takes which = Takes::numbers, class Out = void>
 Status binary_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value, y = call.in("y").value;
+  Pace pace = call.pace();
   bool ok = false;
   visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -62,7 +69,7 @@ Status binary_reference(const Call& call, Outputs& out) {
       const T *a = x.as<T>(), *b = y.as<T>();
       R* dst = out[0].as<R>();
       Walk<2> walk(out[0].shape, {x.shape, y.shape});
-      for (int64_t i = 0, n = out[0].count(); i < n; ++i, walk.next()) {
+      for (int64_t i = 0, n = out[0].count(); i < n && pace.go_on(); ++i, walk.next()) {
         dst[i] = narrow<R>(fn(widen(a[walk.offset(0)]), widen(b[walk.offset(1)])));
       }
     }

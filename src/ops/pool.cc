@@ -64,7 +64,7 @@ Span span_of(const Window& w, int d, int64_t in, int64_t at) {
 }
 
 template <template <class> class Accumulator, class T>
-void pool(const TensorView& x, const MutableTensorView& y, const Window& window, bool exclude_padding) {
+void pool(const TensorView& x, const MutableTensorView& y, const Window& window, bool exclude_padding, Pace pace) {
   // Missing spatial dims are in front, of size 1.
   std::array<int64_t, kMaxSpatial> in{1, 1, 1}, out{1, 1, 1};
   const int lead = kMaxSpatial - window.spatial;
@@ -80,14 +80,14 @@ void pool(const TensorView& x, const MutableTensorView& y, const Window& window,
     const T* src = x.as<T>() + plane * in[0] * in[1] * in[2];
     for (int64_t oz = 0; oz < out[0]; ++oz) {
       const Span sz = span(0, oz);
-      for (int64_t oy = 0; oy < out[1]; ++oy) {
+      for (int64_t oy = 0; oy < out[1] && pace.go_on(out[2]); ++oy) {
         const Span sy = span(1, oy);
         for (int64_t ox = 0; ox < out[2]; ++ox) {
           const Span sx = span(2, ox);
           Accumulator<Wide<T>> a;
           int64_t inside = 0;
           for (int64_t z = sz.first; z < sz.last; ++z) {
-            for (int64_t v = sy.first; v < sy.last; ++v) {
+            for (int64_t v = sy.first; v < sy.last && pace.go_on(sx.last - sx.first); ++v) {
               for (int64_t u = sx.first; u < sx.last; ++u, ++inside) a.add(widen(src[(z * in[1] + v) * in[2] + u]));
             }
           }
@@ -109,7 +109,7 @@ Status pool_reference(const Call& call, Outputs& out) {
     using T = decltype(tag);
     if constexpr (is_float_type<T> || (integers && !std::is_same_v<T, bool>)) {
       ok = true;
-      pool<Accumulator, T>(x, out[0], window, exclude);
+      pool<Accumulator, T>(x, out[0], window, exclude, call.pace());
     }
   });
   return ok ? Status{} : no_kernel(call, x.dtype);

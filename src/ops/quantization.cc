@@ -59,7 +59,8 @@ Status quantize_reference(const Call& call, Outputs& out) {
   GRAFT_TRY(const Channels ch, channels_of(call));
   const bool is_signed = out[0].dtype == DType::i8;
   const double lo = is_signed ? -128 : 0, hi = is_signed ? 127 : 255;
-  for (int64_t i = 0, n = x.count(); i < n; ++i) {
+  Pace pace = call.pace();
+  for (int64_t i = 0, n = x.count(); i < n && pace.go_on(); ++i) {
     const int64_t c = ch.at(i);
     const double z = call.has("zero_point") ? element_as_double(zero, c) : 0;
     const double q = std::nearbyint(element_as_double(x, i) / element_as_double(scale, c)) + z;
@@ -79,12 +80,13 @@ Status dequantize_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("input").value, scale = call.in("scale").value, zero = call.in("zero_point").value;
   GRAFT_CHECK(check_output(call, out[0], x.shape));
   GRAFT_TRY(const Channels ch, channels_of(call));
+  Pace pace = call.pace();
   bool ok = false;
   visit_dtype(out[0].dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (is_float_type<T>) {
       ok = true;
-      for (int64_t i = 0, n = x.count(); i < n; ++i) {
+      for (int64_t i = 0, n = x.count(); i < n && pace.go_on(); ++i) {
         const int64_t c = ch.at(i);
         const double z = call.has("zero_point") ? element_as_double(zero, c) : 0;
         out[0].as<T>()[i] = narrow<T>((element_as_double(x, i) - z) * element_as_double(scale, c));

@@ -50,16 +50,17 @@ Status shaped_type(const Call& call, Types& out) {
   return {};
 }
 
-// y[i] = fn(i)
+// y[i] = fn(i), which reads `work` elements.
 template <class Fn>
-Status generate(const Call& call, Outputs& out, Fn&& fn) {
+Status generate(const Call& call, Outputs& out, Fn&& fn, int64_t work = 1) {
   GRAFT_CHECK(allocate_outputs(call, out));
+  Pace pace = call.pace();
   bool ok = false;
   visit_dtype(out[0].dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (is_float_type<T>) {
       ok = true;
-      for (int64_t i = 0, n = out[0].count(); i < n; ++i) out[0].as<T>()[i] = narrow<T>(fn(i));
+      for (int64_t i = 0, n = out[0].count(); i < n && pace.go_on(work); ++i) out[0].as<T>()[i] = narrow<T>(fn(i));
     }
   });
   return ok ? Status{} : no_kernel(call, out[0].dtype);
@@ -117,27 +118,30 @@ Status categorical(const Call& call, Outputs& out) {
   expect[x.rank() - 1] = size;
   GRAFT_CHECK(allocate_outputs(call, out));
   GRAFT_CHECK(check_output(call, out[0], expect));
-  return generate(call, out, [&](int64_t i) {
-    const int64_t row = i / size * classes;
-    double top = 0;
-    for (int64_t k = 0; logits && k < classes; ++k) {
-      const double v = element_as_double(x, row + k);
-      top = k == 0 ? v : std::fmax(top, v);
-    }
-    const auto weight = [&](int64_t k) {
-      const double v = element_as_double(x, row + k);
-      return logits ? std::exp(v - top) : v;
-    };
-    double sum = 0;
-    for (int64_t k = 0; k < classes; ++k) sum += weight(k);
-    double left = s.at(i) * sum;
-    int64_t k = 0;
-    for (; k + 1 < classes; ++k) {
-      left -= weight(k);
-      if (left < 0) break;
-    }
-    return static_cast<double>(k);
-  });
+  return generate(
+      call, out,
+      [&](int64_t i) {
+        const int64_t row = i / size * classes;
+        double top = 0;
+        for (int64_t k = 0; logits && k < classes; ++k) {
+          const double v = element_as_double(x, row + k);
+          top = k == 0 ? v : std::fmax(top, v);
+        }
+        const auto weight = [&](int64_t k) {
+          const double v = element_as_double(x, row + k);
+          return logits ? std::exp(v - top) : v;
+        };
+        double sum = 0;
+        for (int64_t k = 0; k < classes; ++k) sum += weight(k);
+        double left = s.at(i) * sum;
+        int64_t k = 0;
+        for (; k + 1 < classes; ++k) {
+          left -= weight(k);
+          if (left < 0) break;
+        }
+        return static_cast<double>(k);
+      },
+      classes);
 }
 
 constexpr OpDef random_row(OpDef def) {

@@ -139,11 +139,11 @@ Status reduce_type(const Call& call, Types& out) {
 }
 
 template <template <class> class Accumulator, class W>
-void reduce(const TensorView& x, const Ints& axes, const MutableTensorView& y) {
-  const Runs inner(x.shape, axes);
+void reduce(const TensorView& x, const Ints& axes, const MutableTensorView& y, Pace pace) {
+  const Runs inner(x.shape, axes, pace);
   std::array<W, kBlock> v;
   int64_t at = 0;
-  Runs(x.shape, other_axes(x.rank(), axes)).each_element([&](int64_t base) {
+  Runs(x.shape, other_axes(x.rank(), axes), pace).each_element([&](int64_t base) {
     Accumulator<W> a;
     if constexpr (requires { a.start(x.dtype); }) a.start(x.dtype);
     inner.each([&](int64_t offset, int64_t stride, int64_t n) {
@@ -160,11 +160,11 @@ Status reduce_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   GRAFT_TRY(const Ints axes, reduced_axes(call));
   if (is_float(x.dtype))
-    reduce<Accumulator, double>(x, axes, out[0]);
+    reduce<Accumulator, double>(x, axes, out[0], call.pace());
   else if (info(x.dtype).kind == DTypeKind::signed_int)
-    reduce<Accumulator, int64_t>(x, axes, out[0]);
+    reduce<Accumulator, int64_t>(x, axes, out[0], call.pace());
   else
-    reduce<Accumulator, uint64_t>(x, axes, out[0]);
+    reduce<Accumulator, uint64_t>(x, axes, out[0], call.pace());
   return {};
 }
 
@@ -271,11 +271,11 @@ IntRange arg_range(const Call& call) {
 
 // The first of equals; the first NaN wins over numbers.
 template <class W, bool largest>
-void arg(const TensorView& x, int axis, const MutableTensorView& y) {
-  const Runs along(x.shape, Ints{axis});
+void arg(const TensorView& x, int axis, const MutableTensorView& y, Pace pace) {
+  const Runs along(x.shape, Ints{axis}, pace);
   std::array<W, kBlock> v;
   int64_t at = 0;
-  Runs(x.shape, other_axes(x.rank(), Ints{axis})).each_element([&](int64_t base) {
+  Runs(x.shape, other_axes(x.rank(), Ints{axis}), pace).each_element([&](int64_t base) {
     int64_t i = 0, found = 0;
     W best{};
     along.each([&](int64_t offset, int64_t stride, int64_t n) {
@@ -299,11 +299,11 @@ Status arg_reference(const Call& call, Outputs& out) {
     return bad(Code::shape_mismatch, format("axis {} has no elements to choose from", axis));
   GRAFT_CHECK(check_holds(out[0].dtype, x.shape[axis] - 1));
   if (is_float(x.dtype))
-    arg<double, largest>(x, axis, out[0]);
+    arg<double, largest>(x, axis, out[0], call.pace());
   else if (info(x.dtype).kind == DTypeKind::signed_int)
-    arg<int64_t, largest>(x, axis, out[0]);
+    arg<int64_t, largest>(x, axis, out[0], call.pace());
   else
-    arg<uint64_t, largest>(x, axis, out[0]);
+    arg<uint64_t, largest>(x, axis, out[0], call.pace());
   return {};
 }
 

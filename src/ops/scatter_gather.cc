@@ -86,13 +86,14 @@ Status gather_reference(const Call& call, Outputs& out) {
   const int64_t batches = x.shape.product(0, at.batch), outer = x.shape.product(at.batch, at.axis);
   const int64_t n = x.shape[at.axis], inner = x.shape.product(at.axis + 1, x.rank());
   const int64_t count = indices.shape.product(at.batch, indices.rank());
+  Pace pace = call.pace();
   int64_t to = 0;
   for (int64_t b = 0; b < batches; ++b) {
     for (int64_t o = 0; o < outer; ++o) {
-      for (int64_t k = 0; k < count; ++k, to += inner) {
+      for (int64_t k = 0; k < count && pace.go_on(); ++k, to += inner) {
         const int64_t i = element_as_int(indices, b * count + k), row = normal_index(i, n);
         if (row < 0) return bad_index(i, n);
-        copy_elements(x.dtype, x.data, ((b * outer + o) * n + row) * inner, out[0].data, to, inner);
+        copy_elements(x.dtype, x.data, ((b * outer + o) * n + row) * inner, out[0].data, to, inner, pace);
       }
     }
   }
@@ -170,11 +171,12 @@ Status gather_along_axis_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(check_output(call, out[0], indices.shape));
   if (!inside(indices.shape, x.shape, axis)) return bad(Code::shape_mismatch, "indices reach beyond x");
   const Ints strides = row_strides(x.shape);
+  Pace pace = call.pace();
   Walk<1> walk(indices.shape, {indices.shape});
-  for (int64_t k = 0, n = indices.count(); k < n; ++k, walk.next()) {
+  for (int64_t k = 0, n = indices.count(); k < n && pace.go_on(); ++k, walk.next()) {
     const int64_t given = element_as_int(indices, k), i = normal_index(given, x.shape[axis]);
     if (i < 0) return bad_index(given, x.shape[axis]);
-    copy_elements(x.dtype, x.data, along_axis_offset(walk.index(), strides, axis, i), out[0].data, k, 1);
+    copy_elements(x.dtype, x.data, along_axis_offset(walk.index(), strides, axis, i), out[0].data, k, 1, pace);
   }
   return {};
 }
@@ -251,10 +253,11 @@ Status gather_nd_reference(const Call& call, Outputs& out) {
   const int64_t batches = x.shape.product(0, nd.batch), rows = x.shape.product(nd.batch, nd.batch + nd.depth);
   const int64_t inner = x.shape.product(nd.batch + nd.depth, x.rank());
   const int64_t count = indices.shape.product(nd.batch, indices.rank() - 1);
+  Pace pace = call.pace();
   for (int64_t b = 0, k = 0; b < batches; ++b) {
-    for (int64_t j = 0; j < count; ++j, ++k) {
+    for (int64_t j = 0; j < count && pace.go_on(); ++j, ++k) {
       GRAFT_TRY(const int64_t row, nd_place(indices, k, x.shape, nd));
-      copy_elements(x.dtype, x.data, (b * rows + row) * inner, out[0].data, k * inner, inner);
+      copy_elements(x.dtype, x.data, (b * rows + row) * inner, out[0].data, k * inner, inner, pace);
     }
   }
   return {};
@@ -317,11 +320,11 @@ Combine combine_of(std::string_view mode) {
 struct Scatter {
   DType dtype;
   Combine with = nullptr;
-  void put(void* y, int64_t to, const void* updates, int64_t from, int64_t n) const {
+  void put(void* y, int64_t to, const void* updates, int64_t from, int64_t n, Pace& pace) const {
     if (with != nullptr)
       with(y, to, updates, from, n);
     else
-      copy_elements(dtype, updates, from, y, to, n);
+      copy_elements(dtype, updates, from, y, to, n, pace);
   }
 };
 
@@ -343,7 +346,8 @@ Result<Scatter> scatter_mode(const Call& call) {
 Status copy_data(const Call& call, Outputs& out) {
   const TensorView data = call.in("data").value;
   GRAFT_CHECK(check_output(call, out[0], data.shape));
-  copy_elements(data.dtype, data.data, 0, out[0].data, 0, data.count());
+  Pace pace = call.pace();
+  copy_elements(data.dtype, data.data, 0, out[0].data, 0, data.count(), pace);
   return {};
 }
 
@@ -376,11 +380,12 @@ Status scatter_reference(const Call& call, Outputs& out) {
   const int64_t outer = data.shape.product(0, axis), n = data.shape[axis];
   const int64_t inner = data.shape.product(axis + 1, data.rank()), count = indices.count();
   if (updates.count() != outer * count * inner) return bad(Code::shape_mismatch, "updates do not fit data and indices");
+  Pace pace = call.pace();
   for (int64_t o = 0, from = 0; o < outer; ++o) {
-    for (int64_t k = 0; k < count; ++k, from += inner) {
+    for (int64_t k = 0; k < count && pace.go_on(inner); ++k, from += inner) {
       const int64_t given = element_as_int(indices, k), i = normal_index(given, n);
       if (i < 0) return bad_index(given, n);
-      mode.put(out[0].data, (o * n + i) * inner, updates.data, from, inner);
+      mode.put(out[0].data, (o * n + i) * inner, updates.data, from, inner, pace);
     }
   }
   return {};
@@ -403,11 +408,12 @@ Status scatter_along_axis_reference(const Call& call, Outputs& out) {
     return bad(Code::shape_mismatch, "data, indices and updates do not fit");
   GRAFT_CHECK(copy_data(call, out));
   const Ints strides = row_strides(data.shape);
+  Pace pace = call.pace();
   Walk<1> walk(indices.shape, {indices.shape});
-  for (int64_t k = 0, n = indices.count(); k < n; ++k, walk.next()) {
+  for (int64_t k = 0, n = indices.count(); k < n && pace.go_on(); ++k, walk.next()) {
     const int64_t given = element_as_int(indices, k), i = normal_index(given, data.shape[axis]);
     if (i < 0) return bad_index(given, data.shape[axis]);
-    mode.put(out[0].data, along_axis_offset(walk.index(), strides, axis, i), updates.data, k, 1);
+    mode.put(out[0].data, along_axis_offset(walk.index(), strides, axis, i), updates.data, k, 1, pace);
   }
   return {};
 }
@@ -429,9 +435,10 @@ Status scatter_nd_reference(const Call& call, Outputs& out) {
   const int64_t count = indices.shape.product(0, indices.rank() - 1);
   if (updates.count() != count * inner) return bad(Code::shape_mismatch, "updates do not fit data and indices");
   GRAFT_CHECK(copy_data(call, out));
-  for (int64_t k = 0; k < count; ++k) {
+  Pace pace = call.pace();
+  for (int64_t k = 0; k < count && pace.go_on(inner); ++k) {
     GRAFT_TRY(const int64_t row, nd_place(indices, k, data.shape, nd));
-    mode.put(out[0].data, row * inner, updates.data, k * inner, inner);
+    mode.put(out[0].data, row * inner, updates.data, k * inner, inner, pace);
   }
   return {};
 }

@@ -159,7 +159,8 @@ Status slice_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   GRAFT_TRY(const Slice s, slice_of(call, x.shape));
   GRAFT_CHECK(check_output(call, out[0], s.kept));
-  copy_strided(x.dtype, s.shape, x.data, s.from, out[0].data, {0, row_strides(s.shape)});
+  Pace pace = call.pace();
+  copy_strided(x.dtype, s.shape, x.data, s.from, out[0].data, {0, row_strides(s.shape)}, pace);
   return {};
 }
 
@@ -202,8 +203,9 @@ Status slice_update_reference(const Call& call, Outputs& out) {
     return bad(Code::shape_mismatch,
                format("update is {}, the slice is {}", to_string(update.shape), to_string(s.kept)));
   }
-  copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count());
-  copy_strided(x.dtype, s.shape, update.data, {0, row_strides(s.shape)}, out[0].data, s.from);
+  Pace pace = call.pace();
+  copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count(), pace);
+  copy_strided(x.dtype, s.shape, update.data, {0, row_strides(s.shape)}, out[0].data, s.from, pace);
   return {};
 }
 constexpr Variant kSliceUpdate[] = {{Opset::ios18, "x:T; update:T; " GRAFT_SLICE("U"), GRAFT_ANY17 GRAFT_INDEX17}};
@@ -270,7 +272,8 @@ Status slice_by_size_reference(const Call& call, Outputs& out) {
     shape.push_back(s);
   }
   GRAFT_CHECK(check_output(call, out[0], shape));
-  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)});
+  Pace pace = call.pace();
+  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)}, pace);
   return {};
 }
 constexpr Variant kSliceBySize[] = {{Opset::ios15, "x:T; begin:int32; size:int32", GRAFT_ANY15},

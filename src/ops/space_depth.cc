@@ -70,8 +70,9 @@ Status to_space(const Call& call, Outputs& out, std::string_view param, Channels
     return bad(Code::shape_mismatch, format("{} channels in blocks of {}", x.shape[1], b));
   const Shape y{x.shape[0], x.shape[1] / (b * b), x.shape[2] * b, x.shape[3] * b};
   GRAFT_CHECK(check_output(call, out[0], y));
+  Pace pace = call.pace();
   copy_strided(x.dtype, {y[0], y[1], x.shape[2], b, x.shape[3], b}, x.data, deep_side(x.shape, b, order), out[0].data,
-               wide_side(y, b));
+               wide_side(y, b), pace);
   return {};
 }
 Status to_depth(const Call& call, Outputs& out, std::string_view param, Channels order) {
@@ -81,8 +82,9 @@ Status to_depth(const Call& call, Outputs& out, std::string_view param, Channels
     return bad(Code::shape_mismatch, format("{} in blocks of {}", to_string(x.shape), b));
   const Shape y{x.shape[0], x.shape[1] * b * b, x.shape[2] / b, x.shape[3] / b};
   GRAFT_CHECK(check_output(call, out[0], y));
+  Pace pace = call.pace();
   copy_strided(x.dtype, {y[0], x.shape[1], y[2], b, y[3], b}, x.data, wide_side(x.shape, b), out[0].data,
-               deep_side(y, b, order));
+               deep_side(y, b, order), pace);
   return {};
 }
 
@@ -188,7 +190,7 @@ Status batch_to_space_type(const Call& call, Types& out) {
 // Copies between the batch side [bh*bw*n, C, h, w] and the space side [n, C, H, W], which starts `top`, `left` inside
 // the blocks.
 void move_blocks(const BatchBlocks& b, DType dtype, const Shape& batched, const Shape& space, bool to_batch,
-                 const void* src, void* dst) {
+                 const void* src, void* dst, Pace pace) {
   const Ints bs = row_strides(batched), ss = row_strides(space);
   for (int64_t r = 0; r < b.bh; ++r) {
     for (int64_t c = 0; c < b.bw; ++c) {
@@ -197,7 +199,7 @@ void move_blocks(const BatchBlocks& b, DType dtype, const Shape& batched, const 
       const Strided in_space{(y.first * b.bh + r - b.top) * ss[2] + (x.first * b.bw + c - b.left) * ss[3],
                              {ss[0], ss[1], ss[2] * b.bh, ss[3] * b.bw}};
       const Ints part{space[0], space[1], y.count, x.count};
-      copy_strided(dtype, part, src, to_batch ? in_space : in_batch, dst, to_batch ? in_batch : in_space);
+      copy_strided(dtype, part, src, to_batch ? in_space : in_batch, dst, to_batch ? in_batch : in_space, pace);
     }
   }
 }
@@ -210,7 +212,7 @@ Status space_to_batch_reference(const Call& call, Outputs& out) {
     return bad(Code::shape_mismatch, "the padded size is not a multiple of the blocks");
   GRAFT_CHECK(check_output(call, out[0], {x.shape[0] * b.bh * b.bw, x.shape[1], h / b.bh, w / b.bw}));
   if (out[0].bytes() != 0) std::memset(out[0].data, 0, out[0].bytes());
-  move_blocks(b, x.dtype, out[0].shape, x.shape, true, x.data, out[0].data);
+  move_blocks(b, x.dtype, out[0].shape, x.shape, true, x.data, out[0].data, call.pace());
   return {};
 }
 Status batch_to_space_reference(const Call& call, Outputs& out) {
@@ -221,7 +223,7 @@ Status batch_to_space_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(check_output(
       call, out[0],
       {x.shape[0] / blocks, x.shape[1], x.shape[2] * b.bh - b.top - b.bottom, x.shape[3] * b.bw - b.left - b.right}));
-  move_blocks(b, x.dtype, x.shape, out[0].shape, false, x.data, out[0].data);
+  move_blocks(b, x.dtype, x.shape, out[0].shape, false, x.data, out[0].data, call.pace());
   return {};
 }
 constexpr Variant kSpaceToBatch[] = {{Opset::ios15, "x:T; block_shape:const int32; paddings:const int32", kFloat}};

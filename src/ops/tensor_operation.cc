@@ -56,6 +56,7 @@ Status concat_reference(const Call& call, Outputs& out) {
   const int64_t step = to.steps[axis];
   if (interleave) to.steps[axis] *= static_cast<int64_t>(values.size());
   int64_t along = 0;
+  Pace pace = call.pace();
   for (const Operand& v : values) {
     Shape expect = y.shape;
     expect[axis] = v.value.shape[axis];
@@ -66,7 +67,7 @@ Status concat_reference(const Call& call, Outputs& out) {
     }
     if (interleave && expect[axis] * static_cast<int64_t>(values.size()) != y.shape[axis])
       return bad(Code::shape_mismatch, "interleaved values must have equal shapes");
-    copy_strided(y.dtype, to_ints(v.value.shape), v.value.data, {0, row_strides(v.value.shape)}, y.data, to);
+    copy_strided(y.dtype, to_ints(v.value.shape), v.value.data, {0, row_strides(v.value.shape)}, y.data, to, pace);
     to.offset += interleave ? step : step * expect[axis];
   }
   if (along != y.shape[axis]) return bad(Code::shape_mismatch, format("{} of {} rows given", along, y.shape[axis]));
@@ -111,11 +112,12 @@ Status stack_reference(const Call& call, Outputs& out) {
   to.steps.erase(axis);
   if (y.shape[axis] != static_cast<int64_t>(values.size()))
     return bad(Code::shape_mismatch, format("{} values for {}", values.size(), to_string(y.shape)));
+  Pace pace = call.pace();
   for (const Operand& v : values) {
     if (!(v.value.shape == part))
       return bad(Code::shape_mismatch,
                  format("{} does not stack into {}", to_string(v.value.shape), to_string(y.shape)));
-    copy_strided(y.dtype, to_ints(part), v.value.data, {0, row_strides(part)}, y.data, to);
+    copy_strided(y.dtype, to_ints(part), v.value.data, {0, row_strides(part)}, y.data, to, pace);
     to.offset += step;
   }
   return {};
@@ -172,13 +174,14 @@ Status split_reference(const Call& call, Outputs& out) {
   Strided from{0, row_strides(x.shape)};
   const int64_t step = from.steps[axis];
   int64_t along = 0;
+  Pace pace = call.pace();
   for (int k = 0; k < out.size(); ++k) {
     Shape part = x.shape;
     part[axis] = out[k].shape[axis];
     GRAFT_CHECK(check_output(call, out[k], part));
     along += part[axis];
     if (along > x.shape[axis]) break;
-    copy_strided(x.dtype, to_ints(part), x.data, from, out[k].data, {0, row_strides(part)});
+    copy_strided(x.dtype, to_ints(part), x.data, from, out[k].data, {0, row_strides(part)}, pace);
     from.offset += step * part[axis];
   }
   if (along != x.shape[axis])

@@ -189,7 +189,8 @@ Status transpose_reference(const Call& call, Outputs& out) {
     shape.push_back(x.shape[static_cast<int>(p)]);
   }
   GRAFT_CHECK(check_output(call, out[0], shape));
-  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)});
+  Pace pace = call.pace();
+  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)}, pace);
   return {};
 }
 
@@ -227,7 +228,8 @@ Status reverse_reference(const Call& call, Outputs& out) {
     from.offset += (x.shape[d] - 1) * from.steps[d];
     from.steps[d] = -from.steps[d];
   }
-  copy_strided(x.dtype, to_ints(x.shape), x.data, from, out[0].data, {0, row_strides(x.shape)});
+  Pace pace = call.pace();
+  copy_strided(x.dtype, to_ints(x.shape), x.data, from, out[0].data, {0, row_strides(x.shape)}, pace);
   return {};
 }
 constexpr Variant kReverse[] = {{Opset::ios15, "x:T; axes?:const int32=none", GRAFT_ANY15},
@@ -260,7 +262,8 @@ Status reverse_sequence_reference(const Call& call, Outputs& out) {
   if (lengths.count() != x.shape[batch])
     return bad(Code::shape_mismatch, format("{} lengths for {} entries", lengths.count(), x.shape[batch]));
   const Ints strides = row_strides(x.shape);
-  copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count());
+  Pace pace = call.pace();
+  copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count(), pace);
   for (int64_t b = 0; b < x.shape[batch]; ++b) {
     const int64_t n = element_as_int(lengths, b);
     if (n < 0 || n > x.shape[seq])
@@ -271,7 +274,7 @@ Status reverse_sequence_reference(const Call& call, Outputs& out) {
     part[seq] = n;
     Strided from{b * strides[batch] + (n - 1) * strides[seq], strides}, to{b * strides[batch], strides};
     from.steps[seq] = -from.steps[seq];
-    copy_strided(x.dtype, part, x.data, from, out[0].data, to);
+    copy_strided(x.dtype, part, x.data, from, out[0].data, to, pace);
   }
   return {};
 }
@@ -316,7 +319,8 @@ Status sliding_windows_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(check_output(call, out[0], shape));
   Strided from{0, row_strides(x.shape)};
   from.steps.insert(axis, from.steps[axis] * stride);
-  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)});
+  Pace pace = call.pace();
+  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)}, pace);
   return {};
 }
 constexpr Variant kSlidingWindows[] = {

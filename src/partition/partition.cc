@@ -52,8 +52,8 @@ void for_each_read(const Node& n, const Visit& visit) {
 
 class Partitioner {
  public:
-  Partitioner(std::shared_ptr<const onnx::HostProgram> host, const Options& options)
-      : options_(options), graph_(host->model->graph), pieces_(*host, options) {
+  Partitioner(std::shared_ptr<const onnx::HostProgram> host, const Options& options, const Bounds& bounds)
+      : options_(options), bounds_(bounds), graph_(host->model->graph), pieces_(*host, options, bounds) {
     out_.host = std::move(host);
     for (const Node& n : graph_.nodes) {
       NodePlan plan;
@@ -70,16 +70,23 @@ class Partitioner {
     mark_folded();
     attempt_all();
     schedule();
-    while (!build_pieces()) {
-    }
+    GRAFT_CHECK(cut_off());
+    while (!build_pieces()) GRAFT_CHECK(cut_off());
     settle_host_nodes();
     if (options_.claim) build_host_segments();
+    GRAFT_CHECK(cut_off());
     count_flops();
     out_.lowered += pieces_.lowered();
     return std::move(out_);
   }
 
  private:
+  // Claims may not depend on how much memory there is: a refusal for want of it is the end, as the caller's wish is.
+  Status cut_off() const { return cut_off_ ? fail(*cut_off_) : check(bounds_.cancel); }
+  void look_at(const Diag& refusal) {
+    if (!cut_off_ && out_of_bounds(refusal.code)) cut_off_ = refusal;
+  }
+
   bool is_constant(const std::string& name) const {
     const auto at = out_.host->values.find(name);
     return at != out_.host->values.end() ? at->second->is_constant() : graph_.find_initializer(name) != nullptr;
@@ -108,14 +115,16 @@ class Partitioner {
   }
 
   void attempt_all() {
-    const onnx::PieceLowerer lowerer(*out_.host, ir::BuildTarget{options_.newest()});
+    const onnx::PieceLowerer lowerer(*out_.host, ir::BuildTarget{options_.newest()}, bounds_);
     for (NodePlan& n : out_.nodes) {
       if (n.where == Where::folded || !options_.claim) continue;
+      if (cut_off_) return;
       ++out_.lowered;
       Result<ir::Opset> r = lowerer.attempt(*n.node);
       if (r) {
         n.where = Where::coreml;
       } else {
+        look_at(r.error());
         n.refusal = std::move(r).error();
       }
     }
@@ -244,6 +253,7 @@ class Partitioner {
 
   // A claim that could not be kept.
   void take_back(const Nodes& nodes, const Refusals& refusals) {
+    for (const Diag& d : refusals) look_at(d);
     for (auto& [node, reasons] : blamed(nodes, refusals)) {
       Diag d;
       d.code = Code::claimed_late_refusal;
@@ -319,7 +329,7 @@ class Partitioner {
   void build_host_segments() {
     const std::vector<std::string> loose = loose_outputs();
     if (!loose.empty() && (out_.segments.empty() || out_.segments.back().coreml)) out_.segments.emplace_back();
-    const onnx::PieceLowerer lowerer(*out_.host, {});
+    const onnx::PieceLowerer lowerer(*out_.host, {}, bounds_);
     Names needed = graph_outputs_;  // by what comes after
     for (size_t r = out_.segments.size(); r-- > 0;) {
       Segment& s = out_.segments[r];
@@ -338,7 +348,7 @@ class Partitioner {
     out_.lowered += static_cast<int64_t>(s.nodes.size());
     OrRefusals<onnx::Piece> piece = lowerer.build("main", s.nodes, outputs);
     // A node without a lowering leaves the segment without a program; running the model reports host->problems.
-    if (!piece) return;
+    if (!piece) return look_at(piece.error().front());
     s.program = std::make_shared<ir::Program>();
     s.inputs = std::move(piece->inputs);
     s.outputs = std::move(piece->outputs);
@@ -361,6 +371,8 @@ class Partitioner {
   }
 
   const Options& options_;
+  const Bounds& bounds_;
+  std::optional<Diag> cut_off_;
   const onnx::Graph& graph_;
   Partition out_;
   std::unordered_map<std::string_view, size_t> producer_;  // places in out_.nodes
@@ -372,8 +384,9 @@ class Partitioner {
 
 }  // namespace
 
-Result<Partition> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options) {
-  return Partitioner(std::move(host), options).run();
+Result<Partition> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options,
+                            const Bounds& bounds) {
+  return Partitioner(std::move(host), options, bounds).run();
 }
 
 }  // namespace graft::partition

@@ -62,12 +62,15 @@ struct Partition {
   std::vector<Diag> refusals() const;                                 // one for each host node, in order
 };
 
-// Errors are only those that make partitioning itself impossible; everything else is a refusal in the result.
-Result<Partition> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options);
+// Errors are only those that make partitioning itself impossible, memory_limit and cancelled; everything else is a
+// refusal in the result.
+Result<Partition> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options,
+                            const Bounds& bounds = {});
 
 // Looks for what would change the refusals of host nodes (a later target, fixed shapes, a constant input) and adds what
 // does to their remedies. By attempts, which may lower the whole graph dozens of times: for reports, when they are
 // asked for.
-void find_remedies(const onnx::HostProgram& host, const Options& options, std::vector<NodePlan>& nodes);
+void find_remedies(const onnx::HostProgram& host, const Options& options, const Bounds& bounds,
+                   std::vector<NodePlan>& nodes);
 
 }  // namespace graft::partition

@@ -26,8 +26,8 @@ void adopt_types(const ir::Function& fn, onnx::Piece& piece) {
 
 }  // namespace
 
-Pieces::Pieces(const onnx::HostProgram& host, const Options& options)
-    : options_(options), lowerer_(host, ir::BuildTarget{options.newest()}) {
+Pieces::Pieces(const onnx::HostProgram& host, const Options& options, const Bounds& bounds)
+    : options_(options), bounds_(bounds), lowerer_(host, ir::BuildTarget{options.newest()}, bounds) {
   for (const onnx::ValueInfo& v : host.model->graph.inputs)
     model_inputs_.emplace(v.name, static_cast<int>(model_inputs_.size()));
 }
@@ -68,6 +68,7 @@ OrRefusals<Pieces::Finished*> Pieces::finish(const Nodes& nodes, const std::vect
 OrRefusals<Pieces::Finished> Pieces::run_passes(onnx::Piece piece, const Nodes& nodes, ir::Opset target) const {
   passes::PassContext context;
   context.target = ir::BuildTarget{target};
+  context.bounds = bounds_;
   passes::CoremlPassOptions options;
   options.target = target;
   options.precision = options_.precision;

@@ -12,7 +12,7 @@ using Nodes = std::vector<const onnx::Node*>;
 
 class Pieces {
  public:
-  Pieces(const onnx::HostProgram& host, const Options& options);
+  Pieces(const onnx::HostProgram& host, const Options& options, const Bounds& bounds);
 
   struct Finished {
     Segment segment;
@@ -39,6 +39,7 @@ class Pieces {
   void drop_unread(onnx::Piece& piece) const;
 
   const Options& options_;
+  const Bounds& bounds_;
   onnx::PieceLowerer lowerer_;
   std::unordered_map<std::string_view, int> model_inputs_;  // and their places
   std::map<Nodes, Entry> entries_;

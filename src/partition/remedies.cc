@@ -15,11 +15,12 @@ bool may_find(const NodePlan& n, const onnx::HostProgram& host) {
   return n.refusal->code != Code::not_worth_it && !host.nodes[static_cast<size_t>(n.node->id)].failure;
 }
 
-void try_later_targets(const onnx::HostProgram& host, ir::Opset newest, std::vector<NodePlan>& nodes) {
+void try_later_targets(const onnx::HostProgram& host, ir::Opset newest, const Bounds& bounds,
+                       std::vector<NodePlan>& nodes) {
   for (NodePlan& n : nodes) {
     if (!may_find(n, host)) continue;
     for (const ir::OpsetInfo& o : ir::all_opsets()) {
-      if (o.opset <= newest || !onnx::PieceLowerer(host, ir::BuildTarget{o.opset}).attempt(*n.node)) continue;
+      if (o.opset <= newest || !onnx::PieceLowerer(host, ir::BuildTarget{o.opset}, bounds).attempt(*n.node)) continue;
       n.refusal->remedies.push_back(format("--target {}", o.name));
       break;
     }
@@ -70,7 +71,8 @@ std::optional<std::string> fixed_shapes(const onnx::HostProgram& host, int64_t s
   return shell_word(text);
 }
 
-void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, std::vector<NodePlan>& nodes) {
+void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, const Bounds& bounds,
+                      std::vector<NodePlan>& nodes) {
   std::vector<NodePlan*> left;
   for (NodePlan& n : nodes) {
     if (may_find(n, host)) left.push_back(&n);
@@ -80,9 +82,9 @@ void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, std::vect
     onnx::LowerOptions options;
     const std::optional<std::string> text = left.empty() ? std::nullopt : fixed_shapes(host, size, options);
     if (!text) return;
-    const Result<onnx::HostProgram> fixed = onnx::lower_for_host(host.model, options);
+    const Result<onnx::HostProgram> fixed = onnx::lower_for_host(host.model, options, bounds);
     if (!fixed || fixed->problems.size() != host.problems.size()) continue;
-    const onnx::PieceLowerer lowerer(*fixed, ir::BuildTarget{newest});
+    const onnx::PieceLowerer lowerer(*fixed, ir::BuildTarget{newest}, bounds);
     std::erase_if(left, [&](NodePlan* n) {
       if (!lowerer.attempt(*n->node)) return false;
       n->refusal->remedies.push_back("--shapes " + *text);
@@ -103,7 +105,8 @@ ir::ConstantPtr filled(DType dtype, const Shape& shape, double with) {
 // MIL wants many parameters as constants that ONNX lets be inputs: would a node be taken if one of the graph's inputs
 // were an initializer? Which value is not known here: all zeros are tried, and all ones (a count of zero may be
 // illegal).
-void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, std::vector<NodePlan>& nodes) {
+void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, const Bounds& bounds,
+                         std::vector<NodePlan>& nodes) {
   std::unordered_map<std::string_view, std::vector<NodePlan*>> readers;  // the host may want the constant as well
   for (NodePlan& n : nodes) {
     if (n.where != Where::host || !n.refusal || n.refusal->code != Code::needs_constant) continue;
@@ -124,9 +127,9 @@ void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, std::v
     for (const double value : {0.0, 1.0}) {
       const auto model = std::make_shared<const onnx::Model>(
           onnx::with_constant(*host.model, input.name, filled(type.dtype, type.shape(), value)));
-      const Result<onnx::HostProgram> fixed = onnx::lower_for_host(model, {});
+      const Result<onnx::HostProgram> fixed = onnx::lower_for_host(model, {}, bounds);
       if (!fixed || fixed->problems.size() > host.problems.size()) continue;
-      const onnx::PieceLowerer lowerer(*fixed, ir::BuildTarget{newest});
+      const onnx::PieceLowerer lowerer(*fixed, ir::BuildTarget{newest}, bounds);
       std::erase_if(left, [&](NodePlan* n) {
         if (helped.contains(n)) return true;
         if (!lowerer.attempt(*n->node)) return false;
@@ -140,11 +143,12 @@ void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, std::v
 
 }  // namespace
 
-void find_remedies(const onnx::HostProgram& host, const Options& options, std::vector<NodePlan>& nodes) {
+void find_remedies(const onnx::HostProgram& host, const Options& options, const Bounds& bounds,
+                   std::vector<NodePlan>& nodes) {
   if (!options.claim) return;
-  try_later_targets(host, options.newest(), nodes);
-  try_fixed_shapes(host, options.newest(), nodes);
-  try_constant_inputs(host, options.newest(), nodes);
+  try_later_targets(host, options.newest(), bounds, nodes);
+  try_fixed_shapes(host, options.newest(), bounds, nodes);
+  try_constant_inputs(host, options.newest(), bounds, nodes);
 }
 
 }  // namespace graft::partition

@@ -41,7 +41,8 @@ tl::unexpected<Diag> refuse(const Value& v, std::string_view what, std::string_v
 
 class Interface {
  public:
-  Interface(Function& f, const PassContext& c, bool fp16_io) : f_(f), build_(f, c.target), fp16_io_(fp16_io) {}
+  Interface(Function& f, const PassContext& c, bool fp16_io)
+      : f_(f), build_(f, c.target, c.bounds), fp16_io_(fp16_io) {}
 
   Result<std::vector<InterfaceChange>> legalise() && {
     GRAFT_CHECK(inputs());

@@ -91,7 +91,7 @@ Value* rounded(ops::Build& b, const std::vector<double>& v) {
 Value* scaled_weight(ops::Build& b, const Op& conv, const std::vector<double>& scale) {
   const Value* w = conv.arg("weight");
   const TensorView view = w->constant->view();
-  Result<Tensor> t = Tensor::allocate(DType::f32, view.shape);
+  Result<Tensor> t = Tensor::allocate(DType::f32, view.shape, b.bounds().memory);
   if (!t) return b.refuse(std::move(t).error());
   const bool transposed = conv.type() == "conv_transpose";
   const int64_t inner = view.shape.product(transposed ? 2 : 1, view.rank());

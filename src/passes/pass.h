@@ -16,6 +16,8 @@ struct PassContext {
   ir::BuildTarget target;
   // What the user should know of what was done: Code::precision_note and Code::fp16_range, in program order.
   std::vector<Diag> findings;
+  // What the constants that a rewrite makes, and the time it takes, must stay within.
+  Bounds bounds;
   // Called by pipelines after each pass, for dumps and for tests that check every step. May be empty.
   std::function<void(std::string_view pass, const ir::Function&)> after_pass;
 };

@@ -5,7 +5,7 @@
 namespace graft::passes {
 
 Rewriter::Rewriter(Function& function, const PassContext& context)
-    : function_(&function), build_(function, context.target), uses_(ir::count_uses(function.body)) {}
+    : function_(&function), build_(function, context.target, context.bounds), uses_(ir::count_uses(function.body)) {}
 
 int Rewriter::uses(const Value* v) const {
   const auto at = uses_.find(v);
@@ -56,6 +56,7 @@ void Rewriter::walk(Block& block, const Rule& rule) {
     for (auto& arg : op->args) {
       for (Value*& v : arg) v = now(v);
     }
+    if (Status s = check(build_.bounds().cancel); !s) stop(std::move(s).error());
     if (!error_) {
       for (const auto& inner : op->blocks) walk(*inner, rule);
     }
@@ -80,6 +81,7 @@ bool Rewriter::apply(Block& block, Op& op, const Rule& rule) {
   build_.set_origin(op.origin);
   std::optional<Values> by = rule(op);
   if (!build_.ok()) {
+    if (out_of_bounds(build_.failure()->code)) stop(*build_.failure());
     build_.rollback(mark);
     return false;
   }

@@ -34,9 +34,23 @@ struct RunState {
   std::vector<Tensor> narrowed;  // by argument of the stage being run
 };
 
+// States that no run uses.
+class RunStates final : public IdleMemory {
+ public:
+  std::unique_ptr<RunState> take();
+  void give_back(std::unique_ptr<RunState> state);
+  void drop() override;
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<RunState>> idle_;
+};
+
 struct Session::Impl {
   Options options;
   std::shared_ptr<const Env> env;
+  std::string path;  // empty: from memory
+  std::shared_ptr<MemoryLimit> memory;
   std::vector<engine::Port> inputs, outputs;
   std::vector<engine::Port> all_inputs;  // the inputs, then the overridable initializers
   std::unordered_map<std::string_view, int> input_places, output_places;  // in all_inputs and outputs, by name
@@ -53,21 +67,24 @@ struct Session::Impl {
   std::vector<bool> checked_inputs;  // int64 inputs that a Core ML stage's facts take to be within int32
 
   // The whole model on the host, made when a Core ML piece first fails or a value leaves int32.
-  mutable std::mutex fallback_mutex;
+  mutable std::timed_mutex fallback_mutex;
   mutable std::shared_ptr<const backend::Model> fallback;
   mutable std::atomic<bool> use_fallback{false};
   // The whole model on the host with some overridable initializers as inputs, by their names; under fallback_mutex.
   mutable std::map<std::vector<std::string>, std::shared_ptr<const backend::Model>> overridden;
 
-  mutable std::mutex pool_mutex;
-  mutable std::vector<std::unique_ptr<RunState>> pool;
+  std::shared_ptr<RunStates> states = std::make_shared<RunStates>();
 
-  Status open_onnx(const std::shared_ptr<const onnx::Model>& model);
-  Status open_package(const std::string& path);
-  Result<std::shared_ptr<const backend::Model>> load_host_program(const onnx::HostProgram& program) const;
-  Result<std::shared_ptr<const backend::Model>> load_overridden(const std::vector<std::string>& names) const;
-  Status plan_pieces();
-  Status wire(const partition::Segment& segment);
+  static std::unique_ptr<Impl> make(std::shared_ptr<const Env> env, const Options& options);
+  Bounds bounds(const CancelToken* cancel) const { return {cancel, memory}; }
+  Status open_onnx(const std::shared_ptr<const onnx::Model>& model, const CancelToken* cancel);
+  Status open_package(const CancelToken* cancel);
+  Result<std::shared_ptr<const backend::Model>> load_host_program(const onnx::HostProgram& program,
+                                                                  const CancelToken* cancel) const;
+  Result<std::shared_ptr<const backend::Model>> load_overridden(const std::vector<std::string>& names,
+                                                                const CancelToken* cancel) const;
+  Status plan_pieces(const CancelToken* cancel);
+  Status wire(const partition::Segment& segment, const CancelToken* cancel);
   void add_whole(Stage stage);  // a stage that is the whole model: its ports are the session's
   int slot(const std::string& name, const ir::Type& type);
   void add_ports();
@@ -82,8 +99,6 @@ struct Session::Impl {
                           const engine::RunOptions& run_options) const;
   Result<bool> run_stage(const Stage& stage, RunState& s, std::span<engine::OutputSlot> out,
                          const engine::RunOptions& run_options) const;
-  std::unique_ptr<RunState> take_state() const;
-  void give_back(std::unique_ptr<RunState> state) const;
 };
 
 }  // namespace graft::session

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/format.h"
+#include "base/machine.h"
 
 namespace graft::session {
 namespace {
@@ -33,6 +34,8 @@ struct State {
   Options options;
   bool precision_given = false;
 };
+
+constexpr std::string_view kMemoryWords = "auto, none, a number of bytes, or one with K, M, G or T (powers of 1024)";
 
 using Apply = Status (*)(State&, std::string_view name, std::string_view value);
 
@@ -115,6 +118,26 @@ Status set_onednn(State& s, std::string_view name, std::string_view value) {
 Status set_weights(State& s, std::string_view name, std::string_view value) {
   if (value != "copied" && value != "mapped") return bad_value(name, value, "copied, mapped");
   s.options.weights = value == "copied" ? Hold::copied : Hold::mapped;
+  return {};
+}
+
+// A number of bytes: "500000000", "512M", "4G".
+Status set_memory_limit(State& s, std::string_view name, std::string_view value) {
+  s.options.memory_limit.reset();
+  if (same_word(value, "auto")) return {};
+  s.options.memory_limit = SIZE_MAX;
+  if (same_word(value, "none")) return {};
+  size_t bytes = 0;
+  const char* const end = value.data() + value.size();
+  const auto [rest, error] = std::from_chars(value.data(), end, bytes);
+  constexpr std::string_view kUnits[] = {"", "K", "M", "G", "T"};
+  const auto* const unit = std::find_if(std::begin(kUnits), std::end(kUnits), [&, from = rest](std::string_view u) {
+    return same_word({from, static_cast<size_t>(end - from)}, u);
+  });
+  const auto shift = 10 * (unit - std::begin(kUnits));
+  if (error != std::errc() || bytes == 0 || unit == std::end(kUnits) || bytes > SIZE_MAX >> shift)
+    return bad_value(name, value, kMemoryWords);
+  s.options.memory_limit = bytes << shift;
   return {};
 }
 
@@ -233,6 +256,11 @@ constexpr Row kRows[] = {
       "leaves them in the files, which nobody may write to while the session lives",
       true},
      set_weights},
+    {{"memory_limit", kMemoryWords, "auto",
+      "most memory that the session and its runs may take together, mapped files and what the caller gives not "
+      "counted; auto: three quarters of the machine's memory, or of its container's",
+      true},
+     set_memory_limit},
     {{"cost_model", "0, 1", "1", "leave pieces on the host that do not pay for crossing into Core ML", true},
      set_cost_model},
     {{"MLComputeUnits", "ALL, CPUOnly, CPUAndGPU, CPUAndNeuralEngine", "ALL", "what Core ML may use", true}, set_units},
@@ -281,6 +309,12 @@ Result<Device> parse_device(std::string_view text) {
     legal += (legal.empty() ? "" : ", ") + std::string(d.name);
   }
   return bad_value("device", text, legal);
+}
+
+std::shared_ptr<MemoryLimit> memory_limit_of(const Options& options) {
+  const size_t limit = options.memory_limit.value_or(machine_memory() / 4 * 3);
+  const bool none = options.memory_limit ? limit == SIZE_MAX : limit == 0;  // 0: the machine does not tell
+  return none ? nullptr : std::make_shared<MemoryLimit>(limit);
 }
 
 std::span<const OptionInfo> all_options() {

@@ -27,9 +27,15 @@ struct Options {
   partition::Options partition;          // target, precision
   onnx::LowerOptions lowering;           // shapes
   backend::ComputeUnits units = backend::ComputeUnits::all;
-  engine::Options engine;       // "engine" = "reference" | "fast"
-  Hold weights = Hold::copied;  // of files; memory that the caller gave is used as it is
+  engine::Options engine;              // "engine" = "reference" | "fast"
+  Hold weights = Hold::copied;         // of files; memory that the caller gave is used as it is
+  std::optional<size_t> memory_limit;  // bytes; unset: by the machine, SIZE_MAX: none
 };
+
+// What a session may take under these options, counted: memory of its own for weights, constants, plans and
+// intermediate values, for copies of inputs, and for results until they are handed over. Three quarters of the memory
+// that the machine (or the process's control group) has where nothing else was asked for. Null: no limit.
+std::shared_ptr<MemoryLimit> memory_limit_of(const Options& options);
 
 using NamedOption = std::pair<std::string, std::string>;
 

@@ -33,17 +33,16 @@ bool is_package(const std::string& path) {
 }  // namespace
 
 Result<std::shared_ptr<const Session>> Session::open(const std::string& path, std::shared_ptr<const Env> env,
-                                                     const Options& options) {
+                                                     const Options& options, const CancelToken* cancel) {
   GRAFT_CHECK(check_device(options));
-  auto impl = std::make_unique<Impl>();
-  impl->options = options;
-  impl->env = std::move(env);
+  std::unique_ptr<Impl> impl = Impl::make(std::move(env), options);
+  impl->path = path;
   Status s;
   if (is_package(path)) {
-    s = impl->open_package(path);
+    s = impl->open_package(cancel);
   } else {
-    GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_file(path, options.weights));
-    s = impl->open_onnx(model);
+    GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_file(path, options.weights, impl->bounds(cancel)));
+    s = impl->open_onnx(model, cancel);
   }
   if (!s) return fail(std::move(std::move(s).error()).in_file(path));
   return std::shared_ptr<const Session>(new Session(std::move(impl)));
@@ -51,15 +50,22 @@ Result<std::shared_ptr<const Session>> Session::open(const std::string& path, st
 
 Result<std::shared_ptr<const Session>> Session::open_memory(Bytes bytes, std::shared_ptr<const void> owner,
                                                             const std::string& folder, std::shared_ptr<const Env> env,
-                                                            const Options& options) {
+                                                            const Options& options, const CancelToken* cancel) {
   GRAFT_CHECK(check_device(options));
+  std::unique_ptr<Impl> impl = Impl::make(std::move(env), options);
+  GRAFT_TRY(std::shared_ptr<const onnx::Model> model,
+            onnx::read_memory(bytes, folder, std::move(owner), options.weights, impl->bounds(cancel)));
+  GRAFT_CHECK(impl->open_onnx(model, cancel));
+  return std::shared_ptr<const Session>(new Session(std::move(impl)));
+}
+
+std::unique_ptr<Session::Impl> Session::Impl::make(std::shared_ptr<const Env> env, const Options& options) {
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   impl->env = std::move(env);
-  GRAFT_TRY(std::shared_ptr<const onnx::Model> model,
-            onnx::read_memory(bytes, folder, std::move(owner), options.weights));
-  GRAFT_CHECK(impl->open_onnx(model));
-  return std::shared_ptr<const Session>(new Session(std::move(impl)));
+  impl->memory = memory_limit_of(options);
+  if (impl->memory != nullptr) impl->memory->add(impl->states);
+  return impl;
 }
 
 std::span<const engine::Port> Session::inputs() const { return impl_->inputs; }
@@ -77,7 +83,15 @@ int Session::output_index(std::string_view name) const {
 
 Status Session::run(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
                     const engine::RunOptions& options) const {
-  return impl_->run(inputs, outputs, options);
+  Status ran = impl_->run(inputs, outputs, options);
+  for (engine::OutputSlot& o : outputs) {
+    if (ran)
+      o.owned.hand_over();
+    else
+      o.owned = Tensor();
+  }
+  if (!ran) return fail(std::move(std::move(ran).error()).in_file(impl_->path));
+  return {};
 }
 
 const Placement& Session::placement() const { return impl_->placement; }
@@ -86,5 +100,6 @@ std::span<const Diag> Session::findings() const { return impl_->findings; }
 const coreml::Interface* Session::package() const { return impl_->package ? &*impl_->package : nullptr; }
 const std::map<std::string, std::string>& Session::metadata() const { return impl_->metadata; }
 const Options& Session::options() const { return impl_->options; }
+const std::shared_ptr<MemoryLimit>& Session::memory() const { return impl_->memory; }
 
 }  // namespace graft::session

@@ -28,11 +28,12 @@ class Session {
   // changed, cut short, replaced or removed, unless options.weights is Hold::mapped; while it reads them they may not:
   // what it notices of that (sizes, times) is an io_error.
   static Result<std::shared_ptr<const Session>> open(const std::string& path, std::shared_ptr<const Env> env,
-                                                     const Options& options);
+                                                     const Options& options, const CancelToken* cancel = nullptr);
   // An ONNX model in memory; `bytes` are kept alive by `owner`, external data is looked up in `folder` (empty: none).
   static Result<std::shared_ptr<const Session>> open_memory(Bytes bytes, std::shared_ptr<const void> owner,
                                                             const std::string& folder, std::shared_ptr<const Env> env,
-                                                            const Options& options);
+                                                            const Options& options,
+                                                            const CancelToken* cancel = nullptr);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -65,6 +66,8 @@ class Session {
   const coreml::Interface* package() const;
   const std::map<std::string, std::string>& metadata() const;
   const Options& options() const;
+  // What the session's memory is counted against, for whoever makes tensors for it; null: no limit.
+  const std::shared_ptr<MemoryLimit>& memory() const;
 
  private:
   struct Impl;

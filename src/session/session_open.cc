@@ -22,20 +22,22 @@ void Session::Impl::add_ports() {
     slots[static_cast<size_t>(slot(outputs[i].name, outputs[i].type))].output = static_cast<int>(i);
 }
 
-Result<std::shared_ptr<const backend::Model>> Session::Impl::load_host_program(const onnx::HostProgram& from) const {
+Result<std::shared_ptr<const backend::Model>> Session::Impl::load_host_program(const onnx::HostProgram& from,
+                                                                               const CancelToken* cancel) const {
   auto program = std::make_shared<ir::Program>();
   program->metadata = from.program->metadata;
   program->functions.push_back(ir::clone(from.main()));
   passes::PassContext context;
+  context.bounds = bounds(cancel);
   GRAFT_CHECK(passes::run_host_pipeline(*program->functions[0], context));
-  return backend::load_on_host(program, "main", env, options.engine);
+  return backend::load_on_host(program, "main", env, options.engine, bounds(cancel));
 }
 
-Result<std::shared_ptr<const backend::Model>> Session::Impl::load_overridden(
-    const std::vector<std::string>& names) const {
+Result<std::shared_ptr<const backend::Model>> Session::Impl::load_overridden(const std::vector<std::string>& names,
+                                                                             const CancelToken* cancel) const {
   auto fed = std::make_shared<const onnx::Model>(onnx::with_inputs(*host->model, names));
-  GRAFT_TRY(const onnx::HostProgram lowered, onnx::lower_for_host(fed, options.lowering));
-  if (lowered.problems.empty()) return load_host_program(lowered);
+  GRAFT_TRY(const onnx::HostProgram lowered, onnx::lower_for_host(fed, options.lowering, bounds(cancel)));
+  if (lowered.problems.empty()) return load_host_program(lowered, cancel);
   Diag d;
   d.code = Code::invalid_argument;
   d.tensor = names[0];
@@ -44,15 +46,16 @@ Result<std::shared_ptr<const backend::Model>> Session::Impl::load_overridden(
   return fail(std::move(d));
 }
 
-Status Session::Impl::wire(const partition::Segment& segment) {
+Status Session::Impl::wire(const partition::Segment& segment, const CancelToken* cancel) {
   Stage stage;
   stage.coreml = segment.coreml;
   std::shared_ptr<ir::Program> program = segment.program;
   if (!segment.coreml) {
     passes::PassContext context;
+    context.bounds = bounds(cancel);
     GRAFT_CHECK(passes::run_host_pipeline(*program->functions[0], context));
   }
-  GRAFT_TRY(stage.model, backend::load_on_host(program, "main", env, options.engine));
+  GRAFT_TRY(stage.model, backend::load_on_host(program, "main", env, options.engine, bounds(cancel)));
   const auto connect = [&](std::span<const engine::Port> ports, const std::vector<onnx::Border>& borders,
                            std::vector<int>& to, std::vector<DType>& dtypes) {
     std::unordered_map<std::string_view, const ir::Type*> onnx_types;
@@ -82,19 +85,19 @@ void Session::Impl::add_whole(Stage stage) {
   stages.push_back(std::move(stage));
 }
 
-Status Session::Impl::plan_pieces() {
-  GRAFT_TRY(partition::Partition p, partition::partition(host, options.partition));
+Status Session::Impl::plan_pieces(const CancelToken* cancel) {
+  GRAFT_TRY(partition::Partition p, partition::partition(host, options.partition, bounds(cancel)));
   if (options.require_full_delegation && !p.whole()) {
     Diag d;
     d.code = Code::not_delegated;
     d.message =
         format("{} of {} nodes are outside the Core ML program", p.count(partition::Where::host), p.nodes.size());
-    partition::find_remedies(*host, options.partition, p.nodes);
+    partition::find_remedies(*host, options.partition, bounds(cancel), p.nodes);
     d.inner = p.refusals();
     return fail(std::move(d));
   }
   findings.insert(findings.end(), p.findings.begin(), p.findings.end());
-  for (const partition::Segment& s : p.segments) GRAFT_CHECK(wire(s));
+  for (const partition::Segment& s : p.segments) GRAFT_CHECK(wire(s, cancel));
   partition = std::move(p);
   return {};
 }
@@ -122,8 +125,8 @@ Diag cannot_run(const onnx::Model& model, const std::vector<Diag>& problems) {
 
 }  // namespace
 
-Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model) {
-  GRAFT_TRY(onnx::HostProgram lowered, onnx::lower_for_host(model, options.lowering));
+Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model, const CancelToken* cancel) {
+  GRAFT_TRY(onnx::HostProgram lowered, onnx::lower_for_host(model, options.lowering, bounds(cancel)));
   host = std::make_shared<const onnx::HostProgram>(std::move(lowered));
   metadata = model->metadata;
   if (!host->problems.empty()) return fail(cannot_run(*model, host->problems));
@@ -146,7 +149,7 @@ Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model)
       options.device != Device::cpu && (options.device != Device::automatic || backend::coreml_available());
   placement.requested = std::string(name(options.device));
   if (coreml) {
-    GRAFT_CHECK(plan_pieces());
+    GRAFT_CHECK(plan_pieces(cancel));
     const int total = static_cast<int>(partition->nodes.size());
     const int in_pieces = partition->count(partition::Where::coreml),
               on_host = partition->count(partition::Where::host);
@@ -161,23 +164,23 @@ Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model)
   }
   partition::Options none = options.partition;
   none.claim = false;
-  GRAFT_TRY(partition, partition::partition(host, none));
+  GRAFT_TRY(partition, partition::partition(host, none, bounds(cancel)));
   Stage stage;
-  GRAFT_TRY(stage.model, load_host_program(*host));
+  GRAFT_TRY(stage.model, load_host_program(*host, cancel));
   add_whole(std::move(stage));
   placement.allowed = options.device == Device::cpu ? "the host engine" : "the host engine: no Core ML on this machine";
   placement.planned = "the ONNX program in its own dtypes on the host engine";
   return {};
 }
 
-Status Session::Impl::open_package(const std::string& path) {
-  GRAFT_TRY(coreml::Model model, coreml::read_package(path, ops::table(), options.weights));
+Status Session::Impl::open_package(const CancelToken* cancel) {
+  GRAFT_TRY(coreml::Model model, coreml::read_package(path, ops::table(), options.weights, bounds(cancel)));
   metadata = model.metadata;
   const coreml::FunctionInterface* main = model.interface.main();
   if (main == nullptr) return fail(Code::invalid_model, "the package has no default function");
   Stage stage;
   stage.coreml = true;
-  GRAFT_TRY(stage.model, backend::load_on_host(model.program, main->name, env, options.engine));
+  GRAFT_TRY(stage.model, backend::load_on_host(model.program, main->name, env, options.engine, bounds(cancel)));
   const OnnxTypes types(metadata);
   const auto ports = [&](std::span<const engine::Port> own, const std::vector<coreml::Feature>& features) {
     std::unordered_map<std::string_view, const std::string*> outside_names;

@@ -11,10 +11,11 @@ namespace graft::session {
 namespace {
 
 // Element by element, between the dtypes that borders convert: integers, bool, fp16, fp32, fp64. False when an integer
-// does not fit.
-bool convert(const TensorView& from, const MutableTensorView& to) {
+// does not fit. Ends early when it is to stop, which the caller has to ask about.
+bool convert(const TensorView& from, const MutableTensorView& to, const CancelToken* cancel) {
   const IntRange fits = int_range(to.dtype);
-  for (int64_t i = 0, n = from.count(); i < n; ++i) {
+  ir::Pace pace(cancel);
+  for (int64_t i = 0, n = from.count(); i < n && pace.go_on(); ++i) {
     if (is_float(from.dtype)) {
       const double v = element_as_double(from, i);
       if (to.dtype == DType::f32)
@@ -47,9 +48,10 @@ bool convert(const TensorView& from, const MutableTensorView& to) {
 }
 
 // A tensor of that type, reusing `have` when it fits and nobody else holds it.
-Result<Tensor> reuse(Tensor have, DType dtype, const Shape& shape) {
+Result<Tensor> reuse(Tensor have, DType dtype, const Shape& shape, const std::shared_ptr<MemoryLimit>& limit) {
   if (have.valid() && have.dtype() == dtype && have.shape() == shape && have.storage().use_count() == 1) return have;
-  return Tensor::allocate(dtype, shape);
+  have = Tensor();
+  return Tensor::allocate(dtype, shape, limit);
 }
 
 // What a failed run says about the runs after it.
@@ -59,11 +61,10 @@ enum class Failure : uint8_t {
   of_the_backend,  // anything else: the host from now on
 };
 Failure failure_of(Code code) {
+  if (out_of_bounds(code)) return Failure::of_the_run;
   switch (code) {
-    case Code::cancelled:
     case Code::invalid_argument:
-    case Code::limit_exceeded:
-    case Code::out_of_memory: return Failure::of_the_run;
+    case Code::limit_exceeded: return Failure::of_the_run;
     case Code::dtype_mismatch:
     case Code::shape_mismatch:
     case Code::rank_mismatch:
@@ -74,18 +75,25 @@ Failure failure_of(Code code) {
 
 }  // namespace
 
-std::unique_ptr<RunState> Session::Impl::take_state() const {
-  std::lock_guard lock(pool_mutex);
-  if (pool.empty()) return std::make_unique<RunState>();
-  std::unique_ptr<RunState> s = std::move(pool.back());
-  pool.pop_back();
+std::unique_ptr<RunState> RunStates::take() {
+  std::lock_guard lock(mutex_);
+  if (idle_.empty()) return std::make_unique<RunState>();
+  std::unique_ptr<RunState> s = std::move(idle_.back());
+  idle_.pop_back();
   return s;
 }
 
-void Session::Impl::give_back(std::unique_ptr<RunState> state) const {
+void RunStates::give_back(std::unique_ptr<RunState> state) {
   for (engine::OutputSlot& o : state->out) o.owned = Tensor();
-  std::lock_guard lock(pool_mutex);
-  pool.push_back(std::move(state));
+  for (Tensor& t : state->owned) t = Tensor();
+  std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(state));
+}
+
+void RunStates::drop() {
+  std::vector<std::unique_ptr<RunState>> dropped;
+  std::lock_guard lock(mutex_);
+  dropped.swap(idle_);
 }
 
 // False: an integer left int32 on its way into a Core ML piece, or a tensor for it has no elements, which Core ML does
@@ -103,8 +111,8 @@ Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span
     if (slots[from].type.rank() == 0 && in_ports[i].type.rank() == 1 && s.in[i].shape.empty()) s.in[i].shape = Shape{1};
     const DType want = in_ports[i].type.dtype;
     if (s.in[i].dtype == want || s.in[i].dtype != stage.outside_in[i]) continue;
-    GRAFT_TRY(s.narrowed[i], reuse(std::move(s.narrowed[i]), want, s.in[i].shape));
-    if (!convert(s.in[i], s.narrowed[i].mutable_view())) return false;
+    GRAFT_TRY(s.narrowed[i], reuse(std::move(s.narrowed[i]), want, s.in[i].shape, memory));
+    if (!convert(s.in[i], s.narrowed[i].mutable_view(), run_options.cancel)) return false;
     s.in[i] = s.narrowed[i].view();
   }
   s.out.clear();
@@ -119,8 +127,8 @@ Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span
     const size_t at = static_cast<size_t>(stage.outputs[i]);
     Tensor made = std::move(s.out[i].owned);
     if (made.valid() && made.dtype() != stage.outside_out[i]) {
-      GRAFT_TRY(Tensor wide, Tensor::allocate(stage.outside_out[i], made.shape()));
-      if (!convert(made.view(), wide.mutable_view())) {
+      GRAFT_TRY(Tensor wide, Tensor::allocate(stage.outside_out[i], made.shape(), memory));
+      if (!convert(made.view(), wide.mutable_view(), run_options.cancel)) {
         return fail(Code::value_out_of_range, format("output '{}' has values outside {}, its type in the ONNX model",
                                                      out_ports[i].name, graft::name(stage.outside_out[i])));
       }
@@ -133,6 +141,7 @@ Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span
     s.values[at] = made.view();
     s.owned[at] = std::move(made);
   }
+  GRAFT_CHECK(check(run_options.cancel));
   return true;
 }
 
@@ -153,7 +162,10 @@ Result<bool> Session::Impl::run_stages(RunState& s, std::span<const TensorView> 
     engine::OutputSlot& o = out[static_cast<size_t>(slots[i].output)];
     const TensorView v = s.values[i];
     if (o.memory.data == nullptr) {
-      o.owned = s.owned[i].valid() ? s.owned[i] : Tensor::copy_of(v);
+      o.owned = std::move(s.owned[i]);
+      if (!o.owned.valid()) {
+        GRAFT_TRY(o.owned, Tensor::copy_of(v, memory));
+      }
     } else if (o.memory.data != v.data) {
       if (o.memory.dtype != v.dtype || !(o.memory.shape == v.shape)) {
         return fail(Code::invalid_argument,
@@ -162,7 +174,6 @@ Result<bool> Session::Impl::run_stages(RunState& s, std::span<const TensorView> 
       }
       std::memcpy(o.memory.data, v.data, v.bytes());
     }
-    s.owned[i] = Tensor();
   }
   return true;
 }
@@ -171,9 +182,9 @@ Status Session::Impl::run_fallback(std::span<const TensorView> in, std::span<eng
                                    const engine::RunOptions& run_options) const {
   std::shared_ptr<const backend::Model> model;
   {
-    std::lock_guard lock(fallback_mutex);
+    GRAFT_TRY(const auto lock, graft::lock(fallback_mutex, run_options.cancel));
     if (fallback == nullptr) {
-      GRAFT_TRY(fallback, load_host_program(*host));
+      GRAFT_TRY(fallback, load_host_program(*host, run_options.cancel));
     }
     model = fallback;
   }
@@ -191,10 +202,10 @@ Status Session::Impl::run_overridden(std::span<const TensorView> in, std::span<e
   }
   std::shared_ptr<const backend::Model> model;
   {
-    std::lock_guard lock(fallback_mutex);
+    GRAFT_TRY(const auto lock, graft::lock(fallback_mutex, run_options.cancel));
     auto& have = overridden[names];
     if (have == nullptr) {
-      GRAFT_TRY(have, load_overridden(names));
+      GRAFT_TRY(have, load_overridden(names, run_options.cancel));
     }
     model = have;
   }
@@ -222,9 +233,9 @@ Status Session::Impl::run(std::span<const TensorView> in, std::span<engine::Outp
       if (v < fits.lo || v > fits.hi) return run_fallback(in, out, run_options);
     }
   }
-  std::unique_ptr<RunState> state = take_state();
+  std::unique_ptr<RunState> state = states->take();
   Result<bool> done = run_stages(*state, in, out, run_options);
-  give_back(std::move(state));
+  states->give_back(std::move(state));
   if (done && *done) return {};
   if (host == nullptr) {
     if (!done) return fail(std::move(done).error());

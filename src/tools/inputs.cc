@@ -27,10 +27,13 @@ class Random {
   uint64_t state_;
 };
 
-Result<Tensor> random_tensor(const std::string& name, DType dtype, const Shape& shape, uint64_t seed, bool image) {
+Result<Tensor> random_tensor(const std::string& name, DType dtype, const Shape& shape, uint64_t seed, bool image,
+                             const std::shared_ptr<MemoryLimit>& limit) {
   if (checked_count(shape) < 0)
     return fail(Code::limit_exceeded, format("input '{}': {} is too large", name, describe(dtype, shape)));
-  GRAFT_TRY(Tensor t, Tensor::allocate(dtype, shape));
+  Result<Tensor> made = Tensor::allocate(dtype, shape, limit);
+  if (!made) return fail(std::move(made.error()).at_tensor(name));
+  Tensor t = std::move(*made);
   Random random(seed ^ hash64(Bytes(reinterpret_cast<const std::byte*>(name.data()), name.size())));
   const auto fill = [&](auto kind) {
     using T = decltype(kind);
@@ -211,7 +214,8 @@ class Maker {
     }
     made_[i].name = port.name;
     made_[i].source = "random";
-    GRAFT_TRY(made_[i].tensor, random_tensor(port.name, port.type.dtype, shape, options_.seed, is_image(port.name)));
+    GRAFT_TRY(made_[i].tensor,
+              random_tensor(port.name, port.type.dtype, shape, options_.seed, is_image(port.name), session_.memory()));
     return {};
   }
 

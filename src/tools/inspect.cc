@@ -123,13 +123,14 @@ void describe_partition(const partition::Partition& p, Inspection& out) {
   out.findings = p.findings;
 }
 
-Result<Partitioned> partition_model(std::shared_ptr<const onnx::Model> model, const session::Options& options) {
+Result<Partitioned> partition_model(std::shared_ptr<const onnx::Model> model, const session::Options& options,
+                                    const Bounds& bounds) {
   Partitioned out;
-  GRAFT_TRY(onnx::HostProgram host, onnx::lower_for_host(model, options.lowering));
+  GRAFT_TRY(onnx::HostProgram host, onnx::lower_for_host(model, options.lowering, bounds));
   out.model = std::move(model);
   out.host = std::make_shared<const onnx::HostProgram>(std::move(host));
-  GRAFT_TRY(out.partition, partition::partition(out.host, options.partition));
-  partition::find_remedies(*out.host, options.partition, out.partition.nodes);
+  GRAFT_TRY(out.partition, partition::partition(out.host, options.partition, bounds));
+  partition::find_remedies(*out.host, options.partition, bounds, out.partition.nodes);
   return out;
 }
 
@@ -146,17 +147,18 @@ PortInfo port_info(const std::string& name, const ir::Type& type) {
 
 Result<Examined> examine(const std::string& path, const Env& env, const session::Options& options) {
   if (env.progress) env.progress("reading the model", -1);
-  GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_file(path));
+  const Bounds bounds{nullptr, session::memory_limit_of(options)};
+  GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_file(path, Hold::mapped, bounds));
   Examined examined;
   Inspection& out = examined.verdict;
   describe_model(*model, out);
   out.path = path;
   out.precision = options.partition.precision == partition::Precision::float16 ? "float16" : "float32";
   if (env.progress) env.progress("trying every node against Core ML", -1);
-  Result<Partitioned> p = partition_model(model, options);
+  Result<Partitioned> p = partition_model(model, options, bounds);
   if (!p) {
-    // A wrong option is the caller's mistake, not the model's verdict.
-    if (p.error().fault() == Fault::options) return fail(std::move(p).error());
+    // A wrong option is the caller's mistake, and too little memory the machine's: neither is the model's verdict.
+    if (p.error().fault() == Fault::options || out_of_bounds(p.error().code)) return fail(std::move(p).error());
     out.unusable = std::move(p).error();
     out.refusals.push_back(*out.unusable);
     return examined;

@@ -339,6 +339,61 @@ TEST_F(CApi, CancelledBeforeItStarts) {
   graft_cancel_free(cancel);
 }
 
+TEST_F(CApi, OpensByOneStruct) {
+  graft_open_options how{};
+  how.struct_size = sizeof how;
+  how.path = kDigits.c_str();
+  const char* names[] = {"device"};
+  const char* values[] = {"cpu"};
+  how.names = names;
+  how.values = values;
+  how.count = 1;
+  ASSERT_OK(graft_session_open(env_, &how, &session_));
+  const graft_input in = image();
+  graft_output out = output();
+  ASSERT_OK(graft_session_run(session_, &in, 1, &out, 1, nullptr));
+  graft_tensor_free(out.tensor);
+
+  graft_session* other = nullptr;
+  graft_cancel* cancel = nullptr;
+  ASSERT_OK(graft_cancel_create(&cancel));
+  how.cancel = cancel;
+  ASSERT_OK(graft_session_open(env_, &how, &other));
+  graft_session_free(other);
+  other = nullptr;
+  graft_cancel_set(cancel);
+  EXPECT_CODE(CANCELLED, graft_session_open(env_, &how, &other));
+  EXPECT_EQ(other, nullptr);
+  how.cancel = nullptr;
+
+  std::ifstream file(kDigits, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  how.data = bytes.data();
+  how.bytes = bytes.size();
+  EXPECT_CODE(INVALID_ARGUMENT, graft_session_open(env_, &how, &other)) << "two models";
+  how.path = nullptr;
+  ASSERT_OK(graft_session_open(env_, &how, &other));
+  graft_session_free(other);
+  other = nullptr;
+  how.data = nullptr;
+  EXPECT_CODE(INVALID_ARGUMENT, graft_session_open(env_, &how, &other)) << "no model";
+  EXPECT_CODE(INVALID_ARGUMENT, graft_session_open(env_, nullptr, &other));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_session_open(nullptr, &how, &other));
+  graft_cancel_free(cancel);
+}
+
+TEST_F(CApi, MemoryIsLimited) {
+  const char* names[] = {"device", "memory_limit"};
+  const char* values[] = {"cpu", "1K"};
+  graft_session* session = nullptr;
+  EXPECT_CODE(MEMORY_LIMIT, graft_session_create(env_, kDigits.c_str(), names, values, 2, &session));
+  values[1] = "much";
+  EXPECT_CODE(INVALID_OPTION, graft_session_create(env_, kDigits.c_str(), names, values, 2, &session));
+  values[1] = "100M";
+  ASSERT_OK(graft_session_create(env_, kDigits.c_str(), names, values, 2, &session));
+  graft_session_free(session);
+}
+
 TEST_F(CApi, EightThreadsGetEqualResults) {
   open("coreml");
   std::vector<std::vector<float>> results(8, std::vector<float>(10));

@@ -46,6 +46,12 @@ TEST(CppApi, ErrorsAreExceptions) {
   EXPECT_THROW(session.run({}), graft::Error);
   graft::Cancel cancel;
   cancel.set();
+  try {
+    const graft::Session never(env, kDigits, {}, &cancel);
+    FAIL();
+  } catch (const graft::Error& e) {
+    EXPECT_EQ(e.code(), GRAFT_CODE_CANCELLED);
+  }
   const std::vector<float> pixels(32 * 32);
   try {
     session.run({graft::input("image", pixels, {1, 1, 32, 32})}, &cancel);

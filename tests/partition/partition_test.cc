@@ -137,7 +137,7 @@ TEST(Partition, RemediesAreLookedForWhenAsked) {
   Partition p = cut(lowered(std::move(g)), options);
   ASSERT_TRUE(p.nodes[0].refusal);
   EXPECT_THAT(p.nodes[0].refusal->remedies, IsEmpty());
-  find_remedies(*p.host, options, p.nodes);
+  find_remedies(*p.host, options, {}, p.nodes);
   EXPECT_THAT(p.nodes[0].refusal->remedies, ElementsAre("--target iOS16"));
 }
 

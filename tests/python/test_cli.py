@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -458,6 +459,30 @@ def test_run_open_dims(tmp_path):
     np.save(tmp_path / "b.npy", np.ones((9, 2), np.float32))
     j = report("run", path, "--input", f"b={tmp_path}/b.npy")
     assert j["inputs"][0]["shape"] == [1, 9], "k is known from the file of b"
+
+
+def test_run_within_a_memory_limit(tmp_path):
+    """A small file that asks for 4 GB: refused before any of it is taken."""
+
+    def bomb(size):
+        shape = helper.make_tensor("shape", TensorProto.INT64, [1], [size])
+        nodes = [helper.make_node("Expand", ["x", "shape"], ["wide"], name="bomb")]
+        return save(tmp_path / "bomb.onnx", nodes, [value("x", TensorProto.FLOAT, [1])], [value("wide", TensorProto.FLOAT, [size])], [shape])
+
+    np.save(tmp_path / "x.npy", np.ones(1, np.float32))
+    given = ("--input", f"x={tmp_path / 'x.npy'}")
+    for device in ("cpu", "coreml"):
+        started = time.monotonic()
+        p = graft("run", bomb(10**9), *given, "--device", device, "--memory-limit", "256M", code=FAILED)
+        assert time.monotonic() - started < 30
+        assert "bomb.onnx: node '" in p.stderr and "'wide'" in p.stderr and "[memory_limit]" in p.stderr
+        assert "4000000000 bytes" in p.stderr or "2000000000 bytes" in p.stderr  # fp32, fp16
+        assert "the memory limit is 268435456 bytes" in p.stderr
+    graft("run", bomb(10**5), *given, "--memory-limit", "256M", "-o", tmp_path / "out")
+    y = np.load(tmp_path / "out" / "wide.npy")
+    assert y.shape == (10**5,) and (y == 1).all()
+    assert "--memory-limit" in graft("run", "--help").stdout and "three quarters" in graft("run", "--help").stdout
+    graft("run", bomb(10), *given, "--memory-limit", "a lot", code=USAGE)
 
 
 def test_run_a_model_with_unknown_operators(unknown):

@@ -43,6 +43,19 @@ TEST(Options, NamesOfOtherToolsAreAccepted) {
   EXPECT_EQ(o->partition.precision, partition::Precision::float32);
 }
 
+TEST(Options, MemoryLimitInBytes) {
+  EXPECT_FALSE(parse({})->memory_limit);
+  EXPECT_FALSE(parse({{"memory_limit", "1G"}, {"memory_limit", "auto"}})->memory_limit);
+  EXPECT_EQ(parse({{"memory_limit", "none"}})->memory_limit, SIZE_MAX);
+  EXPECT_EQ(parse({{"memory_limit", "500000000"}})->memory_limit, 500000000U);
+  EXPECT_EQ(parse({{"memory_limit", "3K"}})->memory_limit, 3U << 10);
+  EXPECT_EQ(parse({{"memory_limit", "512M"}})->memory_limit, 512U << 20);
+  EXPECT_EQ(parse({{"memory_limit", "4g"}})->memory_limit, size_t{4} << 30);
+  EXPECT_EQ(parse({{"memory_limit", "2T"}})->memory_limit, size_t{2} << 40);
+  for (const char* bad : {"", "0", "-1", "M", "1.5G", "4GB", "4 G", "99999999999T", "99999999999999999999", "much"})
+    EXPECT_NE(error_of({{"memory_limit", bad}}).find("powers of 1024"), std::string::npos) << bad;
+}
+
 TEST(Options, FlagForm) {
   EXPECT_EQ(parse({{"COREML_FLAGS", "COREML_FLAG_CREATE_MLPROGRAM|COREML_FLAG_USE_CPU_AND_GPU"}})->units,
             backend::ComputeUnits::cpu_and_gpu);

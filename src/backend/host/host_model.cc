@@ -37,14 +37,16 @@ class HostModel final : public Model {
 }  // namespace
 
 Result<std::shared_ptr<const Model>> load_on_host(std::shared_ptr<const ir::Program> program, std::string_view function,
-                                                  std::shared_ptr<const Env> env, const engine::Options& options) {
-  GRAFT_TRY(auto executable, engine::Executable::load(std::move(program), function, std::move(env), options));
+                                                  std::shared_ptr<const Env> env, const engine::Options& options,
+                                                  const Bounds& bounds) {
+  GRAFT_TRY(auto executable,
+            engine::Executable::load(std::move(program), function, std::move(env), options, bounds.memory));
   // Fixed shapes are planned now: loading is where weights are packed, and where what cannot run should say so.
   std::vector<Shape> shapes;
   for (const engine::Port& p : executable->inputs()) {
     if (p.type.is_static()) shapes.push_back(p.type.shape());
   }
-  if (shapes.size() == executable->inputs().size()) GRAFT_CHECK(executable->prepare(shapes));
+  if (shapes.size() == executable->inputs().size()) GRAFT_CHECK(executable->prepare(shapes, bounds.cancel));
   return std::shared_ptr<const Model>(std::make_shared<HostModel>(std::move(executable)));
 }
 

@@ -49,8 +49,8 @@ struct OperationView {
 class FunctionReader {
  public:
   FunctionReader(ir::Function& function, const FunctionInterface& face, const ir::OpTable& table,
-                 const BlobSource& blobs)
-      : function_(function), builder_(function, table, {ir::Opset::host}), blobs_(blobs) {
+                 const BlobSource& blobs, const Bounds& bounds)
+      : function_(function), builder_(function, table, {ir::Opset::host}, bounds), blobs_(blobs) {
     for (const Feature& f : face.inputs) inputs_.emplace(f.file_name, &f);
     for (const Feature& f : face.states) inputs_.emplace(f.file_name, &f);
     for (const Feature& f : face.outputs) outputs_.emplace(f.file_name, &f);
@@ -236,7 +236,8 @@ class FunctionReader {
   }
 
   Status materialise(const OperationView& op, const ir::Op& folded, size_t argument_bytes) {
-    const ir::Call call = call_of(folded).with_values();
+    ir::Call call = call_of(folded).with_values();
+    call.cancel = builder_.bounds().cancel;
     ir::Types types;
     GRAFT_CHECK(check_arguments(call, folded.row->newest(), true));
     GRAFT_CHECK(infer(call, types));
@@ -246,8 +247,9 @@ class FunctionReader {
       if (count < 0 || byte_size(t.dtype, count) / kMaxExpansion > argument_bytes + kMaxExpansion)
         return fail(Code::limit_exceeded, format("a weight of {} from {} bytes", t.to_string(), argument_bytes));
     }
-    GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types));
+    GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types, builder_.bounds().memory));
     GRAFT_CHECK(folded.row->def->reference(call, out));
+    GRAFT_CHECK(check(builder_.bounds().cancel));
     ir::Values results;
     for (int i = 0; i < out.size(); ++i) results.push_back(builder_.constant(ir::Constant::of(out.take(i))));
     return name_results(op, results);
@@ -327,7 +329,7 @@ class FunctionReader {
 
 Result<std::unique_ptr<ir::Function>> read_function(std::string_view name, std::string_view message,
                                                     const FunctionInterface& face, const ir::OpTable& table,
-                                                    const BlobSource& blobs, ir::Opset& newest) {
+                                                    const BlobSource& blobs, const Bounds& bounds, ir::Opset& newest) {
   auto function = std::make_unique<ir::Function>(std::string(name));
   std::vector<std::string_view> inputs;
   std::vector<Entry> blocks;
@@ -346,7 +348,7 @@ Result<std::unique_ptr<ir::Function>> read_function(std::string_view name, std::
   newest = std::max(newest, opset->opset);
   const auto block = std::find_if(blocks.begin(), blocks.end(), [&](const Entry& e) { return e.key == opset_name; });
   if (block == blocks.end()) return invalid(format("function '{}' has no block for opset {}", name, opset_name));
-  FunctionReader reader(*function, face, table, blobs);
+  FunctionReader reader(*function, face, table, blobs, bounds);
   for (const std::string_view i : inputs) GRAFT_CHECK(reader.read_input(i));
   GRAFT_CHECK(reader.read_body(block->value));
   return function;
@@ -355,7 +357,7 @@ Result<std::unique_ptr<ir::Function>> read_function(std::string_view name, std::
 }  // namespace
 
 Result<ProgramParts> decode_program(std::string_view message, const Interface& interface, const ir::OpTable& table,
-                                    const BlobSource& blobs) {
+                                    const BlobSource& blobs, const Bounds& bounds) {
   ProgramParts parts;
   parts.program = std::make_shared<ir::Program>();
   parts.program->default_function = interface.default_function;
@@ -373,7 +375,7 @@ Result<ProgramParts> decode_program(std::string_view message, const Interface& i
     const auto face = std::find_if(interface.functions.begin(), interface.functions.end(),
                                    [&, n = name](const FunctionInterface& f) { return f.name == n; });
     if (face == interface.functions.end()) return invalid(format("function '{}' is not described", name));
-    GRAFT_TRY(auto function, read_function(name, body, *face, table, blobs, parts.opset));
+    GRAFT_TRY(auto function, read_function(name, body, *face, table, blobs, bounds, parts.opset));
     parts.program->functions.push_back(std::move(function));
   }
   if (!functions.contains(interface.default_function))

@@ -13,6 +13,6 @@ struct ProgramParts {
 
 // `interface` gives the ranges of unknown dims, and the callers' names of inputs and outputs.
 Result<ProgramParts> decode_program(std::string_view message, const Interface& interface, const ir::OpTable& table,
-                                    const BlobSource& blobs);
+                                    const BlobSource& blobs, const Bounds& bounds);
 
 }  // namespace graft::coreml

@@ -30,7 +30,7 @@ struct Packed {
   ir::ConstantPtr source;  // keeps the key's address in use
   const void* data = nullptr;
 };
-Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantPtr& constant, int64_t first,
+Result<std::shared_ptr<const Packed>> pack(const Selection& s, const ir::ConstantPtr& constant, int64_t first,
                                            const Md& from, const Md& to);
 
 // One slice of a result, which a primitive of its own makes on one thread.

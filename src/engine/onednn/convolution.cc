@@ -212,11 +212,11 @@ Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed)
   for (const auto& [share, of] : shares) {
     PrimitiveStep::Piece& piece = step->add_piece(Primitive(of), of.scratchpad_desc());
     piece.bind(DNNL_ARG_SRC, of.src_desc(), in, share.part.x_at);
-    GRAFT_TRY(auto packed, pack(s.core(), s.value(p.weight).constant, share.begin * p.weight_strides[0],
+    GRAFT_TRY(auto packed, pack(s, s.value(p.weight).constant, share.begin * p.weight_strides[0],
                                 p.weight_from(share.begin, share.end), of.weights_desc()));
     piece.fix(DNNL_ARG_WEIGHTS, of.weights_desc(), std::move(packed));
     if (p.bias >= 0) {
-      GRAFT_TRY(auto bias, pack(s.core(), s.value(p.bias).constant, share.begin * per_entry,
+      GRAFT_TRY(auto bias, pack(s, s.value(p.bias).constant, share.begin * per_entry,
                                 md_of(Shape{share.part.y[1]}, Layout{}), of.bias_desc()));
       piece.fix(DNNL_ARG_BIAS, of.bias_desc(), std::move(bias));
     }

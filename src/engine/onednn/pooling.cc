@@ -1,4 +1,6 @@
 // max_pool and avg_pool.
+#include <algorithm>
+
 #include "base/format.h"
 #include "engine/onednn/common.h"
 #include "engine/onednn/kernels.h"
@@ -59,10 +61,14 @@ Result<Prepared> prepare_pool(const Selection& s, int n, dnnl::algorithm algorit
     }
     return list;
   };
+  // Cancel is heard between pieces, and an element of a large window may cost nanoseconds: cut as for many threads.
+  constexpr int64_t kLongest = 200'000'000;
+  const int many = static_cast<int>(std::min<int64_t>(work / kLongest, 1000));
   // The layout of the input, whatever it is, then the plain one.
   for (const Layout layout : {x.layout, Layout{}}) {
-    std::vector<PieceOf> pieces = describe(layout, cut(y.shape, layout, 1, work, s.core().env->threads()));
-    if (pieces.empty()) pieces = describe(layout, cut(y.shape, layout, 1, work, 1));
+    std::vector<PieceOf> pieces =
+        describe(layout, cut(y.shape, layout, 1, work, std::max(many, s.core().env->threads())));
+    if (pieces.empty()) pieces = describe(layout, cut(y.shape, layout, 1, work, std::max(many, 1)));
     if (pieces.empty()) continue;
     auto step = std::make_unique<PrimitiveStep>(s.core(), s.node(n).op->type());
     const int in = step->add_in(md_of(x.shape, layout), x.dtype());

@@ -26,9 +26,11 @@ int64_t size_of_image(const Shape& shape, Layout layout) {
 }  // namespace
 
 int64_t pieces_for(int64_t flops, int threads) {
-  constexpr int64_t kEach = 2;           // pieces a thread: one that loses its core holds up half as much
-  constexpr int64_t kWorth = 1'000'000;  // flops; some tens of microseconds, several times a wake-up
-  return threads <= 1 ? 1 : std::clamp<int64_t>(flops / kWorth, 1, kEach * threads);
+  constexpr int64_t kEach = 2;                 // pieces a thread: one that loses its core holds up half as much
+  constexpr int64_t kWorth = 1'000'000;        // flops; some tens of microseconds, several times a wake-up
+  constexpr int64_t kLongest = 4'000'000'000;  // flops; cancel is heard between pieces, on one thread too
+  const int64_t most = std::max<int64_t>(threads <= 1 ? 1 : kEach * threads, flops / kLongest);
+  return std::clamp<int64_t>(flops / kWorth, 1, most);
 }
 
 std::vector<std::pair<int64_t, int64_t>> stretches(int64_t size, int64_t unit, int64_t parts) {
@@ -207,7 +209,7 @@ Status PrimitiveStep::run(const Frame& frame) const {
   };
   frame.parallel_for(static_cast<int64_t>(pieces_.size()), 1, [&](int64_t begin, int64_t end) {
     const OneOpenMpThread alone;
-    for (int64_t k = begin; k < end; ++k) {
+    for (int64_t k = begin; k < end && !frame.cancelled(); ++k) {
       if (const dnnl_status_t s = execute(static_cast<size_t>(k)); s != dnnl_success) failure = s;
     }
   });

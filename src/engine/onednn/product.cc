@@ -139,14 +139,14 @@ Result<Prepared> prepare_product(const Selection& s, int n, const Product& p) {
     const int64_t c_at = offset_of(c, p.c, share), b_at = share.axis == rows ? 0 : offset_of(b, p.b, share);
     piece.bind(DNNL_ARG_SRC, of.src_desc(), a_in, share.axis == columns ? 0 : offset_of(a, p.a, share));
     if (fixed) {
-      GRAFT_TRY(auto packed, pack(s.core(), y.constant, b_at, b_of(share), of.weights_desc()));
+      GRAFT_TRY(auto packed, pack(s, y.constant, b_at, b_of(share), of.weights_desc()));
       piece.fix(DNNL_ARG_WEIGHTS, of.weights_desc(), std::move(packed));
     } else {
       piece.bind(DNNL_ARG_WEIGHTS, of.weights_desc(), b_in, b_at);
     }
     if (p.bias >= 0) {
       const int64_t first = share.axis == columns ? share.begin : 0;
-      GRAFT_TRY(auto packed, pack(s.core(), s.value(p.bias).constant, first, bias_of(share), of.bias_desc()));
+      GRAFT_TRY(auto packed, pack(s, s.value(p.bias).constant, first, bias_of(share), of.bias_desc()));
       piece.fix(DNNL_ARG_BIAS, of.bias_desc(), std::move(packed));
     }
     for (size_t i = 0; i < added.size(); ++i) {

@@ -145,12 +145,13 @@ void transpose_block(const Transposition& t, const std::byte* from, int64_t rows
   }
 }
 
-void transpose(const Core& core, const Transposition& t, const Source& source, float* to, size_t bytes) {
+void transpose(const Core& core, const Transposition& t, const Source& source, float* to, size_t bytes,
+               const CancelToken* cancel) {
   if (t.padded) std::memset(to, 0, bytes);
   const int64_t blocks = (t.rows + t.width - 1) / t.width;
   const auto body = [&](int64_t begin, int64_t end) {
     std::vector<float> converted(source.dtype == DType::f32 ? 0 : static_cast<size_t>(t.width * t.row));
-    for (int64_t i = begin; i < end; ++i) {
+    for (int64_t i = begin; i < end && (cancel == nullptr || !cancel->cancelled()); ++i) {
       const int64_t o = i / blocks, b = i % blocks, rows = std::min(t.width, t.rows - b * t.width);
       const std::byte* from = source.floats((o * t.rows + b * t.width) * t.row, rows * t.row, converted.data());
       transpose_block(t, from, rows, to + o * t.outer_to + b * t.block_to);
@@ -199,7 +200,7 @@ Status reorder(const Core& core, const ir::Constant& constant, int64_t first, co
                std::byte* dst) {
   const int64_t count = span_of(from);
   Buffer copy;
-  GRAFT_CHECK(copy.ensure(static_cast<size_t>(count) * sizeof(float)));
+  GRAFT_CHECK(copy.ensure(static_cast<size_t>(count) * sizeof(float), core.memory));
   copy_floats(constant, first, count, copy.data());
   const dnnl::engine& engine = cpu_engine(core);
   dnnl::stream stream(engine);
@@ -228,8 +229,9 @@ size_t most_packed(const Core& core) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantPtr& constant, int64_t first,
+Result<std::shared_ptr<const Packed>> pack(const Selection& s, const ir::ConstantPtr& constant, int64_t first,
                                            const Md& from, const Md& to) {
+  const Core& core = s.core();
   const std::string key = "onednn " + std::to_string(reinterpret_cast<uintptr_t>(constant.get())) + " " +
                           std::to_string(first) + " " + key_of(from) + ">" + key_of(to);
   if (const auto at = core.shared.find(key); at != core.shared.end())
@@ -241,7 +243,7 @@ Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantP
     packed->data = static_cast<const float*>(constant->view().data) + first;
   } else {
     const size_t bytes = std::max<size_t>(to.get_size(), 1);
-    GRAFT_TRY(std::byte * dst, core.weights.take(bytes));
+    GRAFT_TRY(std::byte * dst, core.weights.take(bytes, core.memory));
     packed->data = dst;
     const std::optional<Transposition> t = from == to ? std::nullopt : transposition(from, to);
     if (from == to) {
@@ -249,11 +251,12 @@ Result<std::shared_ptr<const Packed>> pack(const Core& core, const ir::ConstantP
     } else if (t && constant->is_direct()) {
       const auto size = static_cast<int64_t>(item_size(constant->dtype()));
       const Source source{static_cast<const std::byte*>(constant->view().data) + first * size, constant->dtype()};
-      transpose(core, *t, source, reinterpret_cast<float*>(dst), bytes);
+      transpose(core, *t, source, reinterpret_cast<float*>(dst), bytes, s.cancel());
     } else {
       GRAFT_CHECK(reorder(core, *constant, first, from, to, dst));
     }
   }
+  GRAFT_CHECK(check(s.cancel()));
   core.shared.emplace(key, packed);
   return std::shared_ptr<const Packed>(packed);
 }
