@@ -17,24 +17,32 @@ struct Nested {
   std::vector<size_t> captured_in;  // step inputs of the captured values, in feed order after the block's inputs
 };
 
-// Adds the block's captured values to `captured` (shared by the step's blocks), whose first is step input `base`.
+// Values that the step's blocks capture, in the order in which they are step inputs.
+struct Captured {
+  std::vector<const ir::Value*>& list;
+  std::unordered_map<const ir::Value*, size_t> places;
+  size_t place_of(const ir::Value* v) {
+    const auto [at, fresh] = places.emplace(v, list.size());
+    if (fresh) list.push_back(v);
+    return at->second;
+  }
+};
+
+// The first of `captured` (shared by the step's blocks) is step input `base`.
 Result<Nested> nested(const ir::Block& block, std::span<const External> inputs, const Outer& outer, size_t base,
-                      std::vector<const ir::Value*>& captured, Manner manner, const CancelToken* cancel) {
+                      Captured& captured, Manner manner, const CancelToken* cancel) {
   Nested n;
   n.request.block = &block;
   n.request.manner = manner;
   n.request.cancel = cancel;
   for (size_t i = 0; i < block.inputs.size(); ++i)
     n.request.externals.push_back({block.inputs[i], inputs[i].dtype, inputs[i].shape, nullptr});
-  for (const ir::Value* v : free_values(block, 0)) {
-    if (std::find(block.inputs.begin(), block.inputs.end(), v) != block.inputs.end()) continue;
+  for (const ir::Value* v : free_values(block)) {
     External e = outer(v);
     if (e.known == nullptr) {
       if (e.dtype == DType::invalid)
         return fail(Code::internal, format("value '{}' is used before it exists", v->name));
-      auto at = std::find(captured.begin(), captured.end(), v);
-      if (at == captured.end()) at = captured.insert(captured.end(), v);
-      n.captured_in.push_back(base + static_cast<size_t>(at - captured.begin()));
+      n.captured_in.push_back(base + captured.place_of(v));
     }
     n.request.externals.push_back(std::move(e));
   }
@@ -89,6 +97,7 @@ Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External
   if (op.blocks.size() != 2) return fail(Code::invalid_model, format("cond has {} blocks, takes 2", op.blocks.size()));
   auto step = std::make_unique<CondStep>();
   ControlFlow made;
+  Captured captured{made.captured, {}};
   bool sized = true;
   int only = -1;
   if (pred.known != nullptr && pred.known->count() == 1) only = element_as_int(pred.known->view(), 0) != 0 ? 0 : 1;
@@ -98,7 +107,7 @@ Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External
     if (op.blocks[b]->outputs.size() != op.results.size())
       return fail(Code::invalid_model, format("a branch returns {} values, the operator {}",
                                               op.blocks[b]->outputs.size(), op.results.size()));
-    GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, made.captured, manner, cancel));
+    GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, captured, manner, cancel));
     Result<std::shared_ptr<const Plan>> planned = make_plan(core, step->branch[b].request);
     if (!planned) {
       const bool last = only >= 0 || (b == 1 && step->plans[0] == nullptr);
@@ -216,10 +225,11 @@ class WhileStep final : public Step {
     }
     auto step = std::make_unique<WhileStep>(core);
     ControlFlow made;
+    Captured captured{made.captured, {}};
     step->count_ = vars.size();
     for (const External& e : vars) step->dtypes_.push_back(e.dtype);
-    GRAFT_TRY(step->cond_, nested(*op.blocks[0], vars, outer, vars.size(), made.captured, manner, cancel));
-    GRAFT_TRY(step->body_, nested(*op.blocks[1], vars, outer, vars.size(), made.captured, manner, cancel));
+    GRAFT_TRY(step->cond_, nested(*op.blocks[0], vars, outer, vars.size(), captured, manner, cancel));
+    GRAFT_TRY(step->body_, nested(*op.blocks[1], vars, outer, vars.size(), captured, manner, cancel));
     std::vector<int64_t> key;
     for (const External& e : vars) {
       key.push_back(e.shape.size());

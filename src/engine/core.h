@@ -23,6 +23,10 @@ class PlanList final : public IdleMemory {
   std::vector<std::weak_ptr<const Plan>> plans_;
 };
 
+// By value: the place in a block of the last operator that reads it, itself or in a body; past the end for what the
+// block returns.
+using LastReads = std::unordered_map<const ir::Value*, size_t>;
+
 class Core {
  public:
   std::shared_ptr<const ir::Program> program;
@@ -37,6 +41,7 @@ class Core {
   mutable std::timed_mutex planning;
   mutable std::unordered_map<const ir::Op*, std::vector<ir::ConstantPtr>> folded;
   mutable Slab weights;  // packed ones
+  mutable std::unordered_map<const ir::Block*, LastReads> last_reads;
   // Packed weights and whatever else providers share between plans, by a key of theirs.
   mutable std::map<std::string, std::shared_ptr<const void>> shared;
   // What reading lazy and misaligned constants costs, once for all plans.
@@ -63,8 +68,11 @@ struct PlanRequest {
 // cancelled.
 Result<std::shared_ptr<const Plan>> make_plan(const Core& core, const PlanRequest& request);
 
-// Values that `block` uses from operator `first` on (nested blocks included) or returns, and does not define there, in
-// order of first use; constants left out.
-std::vector<const ir::Value*> free_values(const ir::Block& block, size_t first);
+// core.planning must be held.
+const LastReads& last_reads(const Core& core, const ir::Block& block);
+
+// Values that `block` uses (nested blocks included) or returns, and does not define there, in order of first use;
+// constants left out.
+std::vector<const ir::Value*> free_values(const ir::Block& block);
 
 }  // namespace graft::engine

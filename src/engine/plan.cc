@@ -43,6 +43,14 @@ void PlanCache::insert(std::vector<int64_t> key, std::shared_ptr<const Plan> pla
   entries_.push_back({std::move(key), std::move(plan), ++clock_});
 }
 
+std::vector<std::shared_ptr<const Plan>> PlanCache::take_all() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<const Plan>> plans;
+  for (Entry& e : entries_) plans.push_back(std::move(e.plan));
+  entries_.clear();
+  return plans;
+}
+
 bool Frame::sized_by_run(size_t i) const {
   const std::vector<int>& sized = plan.boundary.sized;
   return std::find(sized.begin(), sized.end(), step.out[i]) != sized.end();
@@ -62,20 +70,25 @@ Result<void*> Frame::allocate(size_t i, DType dtype, const Shape& shape) const {
   return static_cast<void*>(g.memory.data());
 }
 
-// A context for the time of a run.
+// Contexts for the time of a run: the plan's, and those of the tails that it goes on with. What a tail reads lies in
+// the contexts before its own.
 struct Plan::Lease {
   const Plan& plan;
   std::unique_ptr<Context> context;
-  explicit Lease(const Plan& p) : plan(p) {
-    std::lock_guard lock(plan.pool_mutex_);
-    if (plan.pool_.empty()) return;
-    context = std::move(plan.pool_.back());
-    plan.pool_.pop_back();
-  }
+  explicit Lease(const Plan& p) : plan(p) {}
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
   ~Lease() {
-    constexpr size_t kMostIdle = 64;
-    std::lock_guard lock(plan.pool_mutex_);
-    if (context != nullptr && plan.pool_.size() < kMostIdle) plan.pool_.push_back(std::move(context));
+    const Plan* owner = &plan;
+    std::shared_ptr<const Plan> tail;
+    while (context != nullptr) {
+      std::unique_ptr<Context> next = std::move(context->next);
+      std::shared_ptr<const Plan> next_owner = std::move(context->next_plan);
+      owner->give_back(std::move(context));
+      context = std::move(next);
+      tail = std::move(next_owner);
+      owner = tail.get();
+    }
   }
 };
 
@@ -123,6 +136,36 @@ Diag Plan::largest(Diag d) const {
   d.message =
       format("memory for intermediate values, {} among them: {}", describe(most->dtype(), most->shape), d.message);
   return at_value(std::move(d), *most);
+}
+
+Result<std::unique_ptr<Context>> Plan::take_context() const {
+  {
+    std::lock_guard lock(pool_mutex_);
+    if (!pool_.empty()) {
+      std::unique_ptr<Context> c = std::move(pool_.back());
+      pool_.pop_back();
+      return c;
+    }
+  }
+  return make_context();
+}
+
+void Plan::give_back(std::unique_ptr<Context> context) const {
+  constexpr size_t kMostIdle = 64;
+  std::lock_guard lock(pool_mutex_);
+  if (pool_.size() < kMostIdle) pool_.push_back(std::move(context));
+}
+
+// Tails have tails, thousands of them where data decides thousands of sizes: they are freed one by one.
+Plan::~Plan() {
+  std::vector<std::shared_ptr<const Plan>> tails = tails_.take_all();
+  while (!tails.empty()) {
+    const std::shared_ptr<const Plan> last = std::move(tails.back());
+    tails.pop_back();
+    if (last.use_count() > 1) continue;
+    std::vector<std::shared_ptr<const Plan>> more = last->tails_.take_all();
+    std::move(more.begin(), more.end(), std::back_inserter(tails));
+  }
 }
 
 Result<std::unique_ptr<Context>> Plan::make_context() const {
@@ -183,10 +226,21 @@ Status Plan::run_steps(Context& c, const RunOptions& options) const {
 
 Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const {
   Lease lease(*this);
-  if (lease.context == nullptr) {
-    GRAFT_TRY(lease.context, make_context());
+  GRAFT_TRY(lease.context, take_context());
+  const Plan* plan = this;
+  Context* c = lease.context.get();
+  GRAFT_CHECK(plan->run_own(*c, feeds, sink, options));
+  while (plan->has_boundary) {  // no recursion: there may be thousands of tails
+    GRAFT_TRY(c->next_plan, plan->tail_of(*c, options.cancel));
+    GRAFT_TRY(c->next, c->next_plan->take_context());
+    plan = c->next_plan.get();
+    GRAFT_CHECK(plan->run_own(*c->next, c->tail_feeds, sink, options));
+    c = c->next.get();
   }
-  Context& c = *lease.context;
+  return {};
+}
+
+Status Plan::run_own(Context& c, std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const {
   for (size_t i = 0; i < externals.size(); ++i)
     c.pointers[static_cast<size_t>(externals[i])] = const_cast<void*>(feeds[i]);
   if (!has_boundary) {
@@ -204,7 +258,7 @@ Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOption
       c.pointers[v] = c.pointers[static_cast<size_t>(root)];
   }
   GRAFT_CHECK(run_steps(c, options));
-  if (has_boundary) return go_on(c, sink, options);
+  if (has_boundary) return {};
   for (size_t i = 0; i < results.size(); ++i) {
     if (results[i].direct) continue;
     const PlanValue& v = values[static_cast<size_t>(results[i].value)];
@@ -218,7 +272,8 @@ Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOption
   return {};
 }
 
-Status Plan::go_on(Context& c, Sink& sink, const RunOptions& options) const {
+// The plan that goes on from here, and what it is fed with.
+Result<std::shared_ptr<const Plan>> Plan::tail_of(Context& c, const CancelToken* cancel) const {
   c.key.clear();
   for (int a : boundary.asked) {
     const PlanValue& v = values[static_cast<size_t>(a)];
@@ -232,10 +287,10 @@ Status Plan::go_on(Context& c, Sink& sink, const RunOptions& options) const {
   const auto same = [&](const std::vector<int64_t>& key) { return key == c.key; };
   std::shared_ptr<const Plan> tail = tails_.find(same);
   if (tail == nullptr) {
-    GRAFT_TRY(const auto lock, graft::lock(core->planning, options.cancel));
+    GRAFT_TRY(const auto lock, graft::lock(core->planning, cancel));
     tail = tails_.find(same);
     if (tail == nullptr) {
-      GRAFT_TRY(tail, make_tail(c, options.cancel));
+      GRAFT_TRY(tail, make_tail(c, cancel));
       tails_.insert(c.key, tail);
     }
   }
@@ -244,7 +299,7 @@ Status Plan::go_on(Context& c, Sink& sink, const RunOptions& options) const {
     if (std::find(boundary.asked.begin(), boundary.asked.end(), v) == boundary.asked.end())
       c.tail_feeds.push_back(c.pointers[static_cast<size_t>(v)]);
   }
-  return tail->run(c.tail_feeds, sink, options);
+  return tail;
 }
 
 Result<std::shared_ptr<const Plan>> Plan::make_tail(const Context& c, const CancelToken* cancel) const {
@@ -269,8 +324,10 @@ Result<std::shared_ptr<const Plan>> Plan::make_tail(const Context& c, const Canc
     request.externals.push_back(std::move(e));
   }
   // What was known while this plan was made is known to its tail.
+  const LastReads& last = last_reads(*core, *block);
   for (const PlanValue& v : values) {
-    if (v.where == PlanValue::Where::constant && v.value != nullptr && !v.value->is_constant())
+    if (v.where != PlanValue::Where::constant || v.value == nullptr || v.value->is_constant()) continue;
+    if (const auto at = last.find(v.value); at != last.end() && at->second >= boundary.next_op)
       request.externals.push_back({v.value, v.dtype(), v.shape, v.constant});
   }
   return make_plan(*core, request);

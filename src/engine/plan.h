@@ -119,6 +119,7 @@ class PlanCache {
     return nullptr;
   }
   void insert(std::vector<int64_t> key, std::shared_ptr<const Plan> plan) const;
+  std::vector<std::shared_ptr<const Plan>> take_all() const;  // and is empty then
 
  private:
   static constexpr size_t kCapacity = 16;
@@ -158,10 +159,18 @@ struct Context {
   std::vector<const void*> tail_feeds;
   std::vector<int64_t> key;
   std::vector<void*> result_memory;
+  // For the time of a run that went on: with which plan, and that one's context.
+  std::shared_ptr<const Plan> next_plan;
+  std::unique_ptr<Context> next;
 };
 
 class Plan {
  public:
+  Plan() = default;
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+  ~Plan();
+
   const Core* core = nullptr;
   const ir::Block* block = nullptr;
   Manner manner = Manner::fast;
@@ -190,8 +199,11 @@ class Plan {
   struct Lease;
   Result<std::unique_ptr<Context>> make_context() const;
   Diag largest(Diag d) const;
+  Result<std::unique_ptr<Context>> take_context() const;
+  void give_back(std::unique_ptr<Context> context) const;
+  Status run_own(Context& c, std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const;
   Status run_steps(Context& c, const RunOptions& options) const;
-  Status go_on(Context& c, Sink& sink, const RunOptions& options) const;
+  Result<std::shared_ptr<const Plan>> tail_of(Context& c, const CancelToken* cancel) const;
   Result<std::shared_ptr<const Plan>> make_tail(const Context& c, const CancelToken* cancel) const;
 
   mutable std::mutex pool_mutex_;

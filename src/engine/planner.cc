@@ -28,21 +28,30 @@ bool is_view(std::string_view op) {
 
 bool is_control_flow(std::string_view op) { return op == "cond" || op == "while_loop"; }
 
-void collect_free(const ir::Block& block, size_t first, std::unordered_set<const ir::Value*>& known,
+void collect_free(const ir::Block& block, std::unordered_set<const ir::Value*>& known,
                   std::vector<const ir::Value*>& free) {
   const auto use = [&](const ir::Value* v) {
     if (!v->is_constant() && known.insert(v).second) free.push_back(v);
   };
   for (const ir::Value* v : block.inputs) known.insert(v);
-  for (size_t i = first; i < block.ops.size(); ++i) {
-    const ir::Op& op = *block.ops[i];
-    for (const auto& arg : op.args) {
+  for (const auto& op : block.ops) {
+    for (const auto& arg : op->args) {
       for (const ir::Value* v : arg) use(v);
     }
-    for (const auto& b : op.blocks) collect_free(*b, 0, known, free);
-    for (const ir::Value* v : op.results) known.insert(v);
+    for (const auto& b : op->blocks) collect_free(*b, known, free);
+    for (const ir::Value* v : op->results) known.insert(v);
   }
   for (const ir::Value* v : block.outputs) use(v);
+}
+
+void note_reads(const ir::Op& op, size_t place, LastReads& last) {
+  for (const auto& arg : op.args) {
+    for (const ir::Value* v : arg) last[v] = place;
+  }
+  for (const auto& b : op.blocks) {
+    for (const auto& inner : b->ops) note_reads(*inner, place, last);
+    for (const ir::Value* v : b->outputs) last[v] = place;
+  }
 }
 
 Diag at_op(Diag d, const ir::Op& op) {
@@ -51,10 +60,19 @@ Diag at_op(Diag d, const ir::Op& op) {
 
 }  // namespace
 
-std::vector<const ir::Value*> free_values(const ir::Block& block, size_t first) {
+const LastReads& last_reads(const Core& core, const ir::Block& block) {
+  const auto [at, fresh] = core.last_reads.try_emplace(&block);
+  if (!fresh) return at->second;
+  LastReads& last = at->second;
+  for (size_t i = 0; i < block.ops.size(); ++i) note_reads(*block.ops[i], i, last);
+  for (const ir::Value* v : block.outputs) last[v] = block.ops.size();
+  return last;
+}
+
+std::vector<const ir::Value*> free_values(const ir::Block& block) {
   std::unordered_set<const ir::Value*> known;
   std::vector<const ir::Value*> free;
-  collect_free(block, first, known, free);
+  collect_free(block, known, free);
   return free;
 }
 
@@ -382,26 +400,27 @@ class Planner {
       return {};
     }
     for (int i : plan_->boundary.asked) values()[i].kept = true;
-    for (const ir::Value* v : free_values(*request_.block, plan_->boundary.next_op)) {
-      const auto at = index_.find(v);
-      if (at == index_.end()) return fail(Code::internal, format("value '{}' is used before it exists", v->name));
-      if (values()[at->second].where == PlanValue::Where::constant) continue;
-      values()[at->second].kept = true;
-      plan_->tail_values.push_back(at->second);
-      plan_->tail_names.push_back(v);
+    const LastReads& last = last_reads(core_, *request_.block);
+    for (size_t i = 0; i < plan_->values.size(); ++i) {
+      PlanValue& v = plan_->values[i];
+      if (v.value == nullptr || v.where == PlanValue::Where::constant) continue;
+      const auto at = last.find(v.value);
+      if (at == last.end() || at->second < plan_->boundary.next_op) continue;
+      v.kept = true;
+      plan_->tail_values.push_back(static_cast<int>(i));
+      plan_->tail_names.push_back(v.value);
     }
     return {};
   }
 
   void drop_dead() {
+    const std::unordered_set<int> sized(plan_->boundary.sized.begin(), plan_->boundary.sized.end());
     for (int n = s_.node_count() - 1; n >= 0; --n) {
       Node& at = node(n);
       if (at.folded) continue;
       bool live = at.op->row->def->effects != ir::Effects::none || request_.manner == Manner::observed;
       for (int r : at.results) {
-        live |= values()[r].kept || !values()[r].consumers.empty();
-        const std::vector<int>& sized = plan_->boundary.sized;
-        live |= std::find(sized.begin(), sized.end(), r) != sized.end();
+        live |= values()[r].kept || !values()[r].consumers.empty() || sized.contains(r);
       }
       if (!live) {
         at.taken = true;

@@ -73,6 +73,24 @@ TEST(Dynamic, SizesThatOnlyAKernelKnows) {
   }
 }
 
+// Each of them ends a plan; what goes on from there may not lie deeper on the stack, nor take longer than the last.
+TEST(Dynamic, ThousandsOfSizesThatOnlyAKernelKnows) {
+  Net net;
+  auto& b = *net.b;
+  ir::Value* v = net.input("x", DType::i32, {ir::Dim(3)});
+  constexpr int kTimes = 20000;
+  for (int i = 0; i < kTimes; ++i) {
+    ir::Value* at = b.emit("non_zero", {{"x", v}});
+    v = b.reshape(b.add(at, b.like(at, 1)), b.ints(std::vector<int64_t>{-1}));
+  }
+  const auto e = load(net.finish({v}));
+  for (int turn = 0; turn < 2; ++turn) {
+    const auto out = run(*e, {ints({3}, {7, 0, 7})});
+    ASSERT_TRUE(out) << render(out.error());
+    EXPECT_EQ(as_ints((*out)[0]), (std::vector<int32_t>{1, 2}));
+  }
+}
+
 std::unique_ptr<ir::Block> block_of(Net& net, const std::function<ir::Values(ir::Values)>& body,
                                     const std::vector<ir::Type>& inputs = {}) {
   auto block = std::make_unique<ir::Block>();
