@@ -9,11 +9,11 @@ seconds=${FUZZ_SECONDS:-60}
 programs=build-asan/tests
 dir=build-asan/fuzz
 
-# Memory is limited where there is no limit yet of Graft's own: a tensor that gets none is an error with words. Other
-# memory may only grow as the file does, so that more than this at once is a finding, as is all that libFuzzer limits.
-export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=32:detect_leaks=1:strict_string_checks=1
+# Each session has a limit of 64 MB on what a model names (harness.cc). All other memory may only grow as the file does:
+# more than this at once is a finding, as is all that libFuzzer limits.
+export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=256:detect_leaks=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1
-limits=(-timeout=60 -rss_limit_mb=3072)
+limits=(-timeout=60 -rss_limit_mb=2048)
 
 # Sanitizers map memory at fixed places; without address randomisation they also start on kernels that randomise a lot.
 run=()

@@ -62,7 +62,7 @@ const graft_env* env() {
   return made.get();
 }
 
-// Cancels a run that takes longer than kPatience. What does not hear it then, libFuzzer's -timeout finds.
+// Cancels an opening or a run that takes longer than kPatience. What does not hear it then, libFuzzer's -timeout finds.
 class Deadline {
  public:
   Deadline() {
@@ -93,9 +93,9 @@ class Deadline {
   std::thread thread_;
 };
 
-// Names and values as the C interface takes them.
+// Names and values as the C interface takes them, and a limit on memory: files ask for any number of gigabytes.
 struct Pairs {
-  explicit Pairs(const Options& options) {
+  Pairs(const Options& options, const char* limit) : names{limit}, values{"64M"} {
     for (const Option& o : options) {
       names.push_back(o.first.c_str());
       values.push_back(o.second.c_str());
@@ -284,30 +284,39 @@ void write(const fs::path& file, std::string_view bytes) {
       .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
-void open_and_run(const fs::path& path, const Options& options) {
-  const Pairs pairs(options);
+namespace {
+void open_and_run(graft_open_options how, const Options& options) {
+  const Pairs pairs(options, "memory_limit");
+  const Deadline deadline;
+  how.struct_size = sizeof how;
+  how.names = pairs.names.data();
+  how.values = pairs.values.data();
+  how.count = pairs.names.size();
+  how.cancel = deadline.token();
   graft_session* session = nullptr;
-  if (!fine(
-          graft_session_create(env(), path.c_str(), pairs.names.data(), pairs.values.data(), options.size(), &session)))
-    return;
+  if (!fine(graft_session_open(env(), &how, &session))) return;
   run(session);
   graft_session_free(session);
+}
+}  // namespace
+
+void open_and_run(const fs::path& path, const Options& options) {
+  graft_open_options how{};
+  how.path = path.c_str();
+  open_and_run(how, options);
 }
 
 void open_and_run(std::string_view model, const Options& options) {
-  const Pairs pairs(options);
-  graft_session* session = nullptr;
-  if (!fine(graft_session_create_from_memory(env(), model.data(), model.size(), nullptr, pairs.names.data(),
-                                             pairs.values.data(), options.size(), &session)))
-    return;
-  run(session);
-  graft_session_free(session);
+  graft_open_options how{};
+  how.data = model.data();
+  how.bytes = model.size();
+  open_and_run(how, options);
 }
 
 bool run_verb(const char* verb, const Options& options) {
-  const Pairs pairs(options);
+  const Pairs pairs(options, "memory-limit");
   graft_report* report = nullptr;
-  if (!fine(graft_tool_run(env(), verb, pairs.names.data(), pairs.values.data(), options.size(), &report)))
+  if (!fine(graft_tool_run(env(), verb, pairs.names.data(), pairs.values.data(), pairs.names.size(), &report)))
     return false;
   const int32_t exit_code = graft_report_exit_code(report);
   if (*graft_report_json(report) != '{' || graft_report_text(report, 1) == nullptr) defect("a report without words");
