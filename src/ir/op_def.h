@@ -155,14 +155,11 @@ class Pace {
     left_ -= work;
     return left_ > 0 || rest();
   }
-  // body(begin, end) for pieces of [0, count), each element some work: loops inside can use vectors.
-  template <class Body>
-  void each_piece(int64_t count, const Body& body) {
-    for (int64_t at = 0, n; at < count; at += n) {
-      n = std::min(kStretch, count - at);
-      if (!go_on(n)) return;
-      body(at, at + n);
-    }
+  // For loops whose steps are too small to ask in each: how far the next stretch from `at` to `count` goes, `at` itself
+  // when nothing is left or it has to stop.
+  int64_t until(int64_t at, int64_t count) {
+    const int64_t n = std::min(kStretch, count - at);
+    return n > 0 && go_on(n) ? at + n : at;
   }
 
  private:

@@ -57,9 +57,11 @@ void select_elements(const TensorView& cond, const TensorView& a, const TensorVi
                      Copy&& copy) {
   Walk<3> walk(y.shape, {cond.shape, a.shape, b.shape});
   const auto* c = cond.as<uint8_t>();
-  for (int64_t i = 0, n = y.count(); i < n && pace.go_on(); ++i, walk.next()) {
-    const bool yes = c[walk.offset(0)] != 0;
-    copy(i, yes ? a.data : b.data, walk.offset(yes ? 1 : 2));
+  for (int64_t i = 0, end; (end = pace.until(i, y.count())) != i;) {
+    for (; i < end; ++i, walk.next()) {
+      const bool yes = c[walk.offset(0)] != 0;
+      copy(i, yes ? a.data : b.data, walk.offset(yes ? 1 : 2));
+    }
   }
 }
 

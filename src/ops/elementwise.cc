@@ -384,9 +384,9 @@ Status cast_reference(const Call& call, Outputs& out) {
       using To = decltype(to);
       const From* src = x.as<From>();
       To* dst = out[0].as<To>();
-      pace.each_piece(x.count(), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) dst[i] = narrow<To>(widen(src[i]));
-      });
+      for (int64_t i = 0, end; (end = pace.until(i, x.count())) != i;) {
+        for (; i < end; ++i) dst[i] = narrow<To>(widen(src[i]));
+      }
     });
   });
   return ok ? Status{} : no_kernel(call, x.dtype);

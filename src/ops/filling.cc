@@ -331,8 +331,9 @@ Status range_1d_reference(const Call& call, Outputs& out) {
         a = element_as_double(start, 0), s = element_as_double(step, 0);
       else
         a = element_as_int(start, 0), s = element_as_int(step, 0);
-      for (int64_t i = 0; i < n && pace.go_on(); ++i)
-        out[0].as<T>()[i] = narrow<T>(wrap_add(a, wrap_mul(static_cast<W>(i), s)));
+      for (int64_t i = 0, end; (end = pace.until(i, n)) != i;) {
+        for (; i < end; ++i) out[0].as<T>()[i] = narrow<T>(wrap_add(a, wrap_mul(static_cast<W>(i), s)));
+      }
     }
   });
   return ok ? Status{} : no_kernel(call, out[0].dtype);

@@ -70,7 +70,9 @@ Status one_hot_reference(const Call& call, Outputs& out) {
     for (int64_t o = 0; o < v.outer; ++o) {
       for (int64_t i = 0; i < v.inner && pace.go_on(); ++i) {
         const int64_t hot = element_as_int(indices, o * v.inner + i);
-        for (int64_t k = 0; k < v.n && pace.go_on(); ++k) dst[v.line(o, i) + k * v.inner] = k == hot ? on : off;
+        for (int64_t k = 0, end; (end = pace.until(k, v.n)) != k;) {
+          for (; k < end; ++k) dst[v.line(o, i) + k * v.inner] = k == hot ? on : off;
+        }
       }
     }
   });
@@ -149,11 +151,13 @@ Status cumsum_reference(const Call& call, Outputs& out) {
       for (int64_t o = 0; o < v.outer; ++o) {
         for (int64_t i = 0; i < v.inner; ++i) {
           Wide<T> sum{};
-          for (int64_t k = 0; k < v.n && pace.go_on(); ++k) {
-            const int64_t at = v.line(o, i) + (reverse ? v.n - 1 - k : k) * v.inner;
-            const Wide<T> before = sum;
-            sum = wrap_add(sum, widen(x.as<T>()[at]));
-            out[0].as<T>()[at] = narrow<T>(exclusive ? before : sum);
+          for (int64_t k = 0, end; (end = pace.until(k, v.n)) != k;) {
+            for (; k < end; ++k) {
+              const int64_t at = v.line(o, i) + (reverse ? v.n - 1 - k : k) * v.inner;
+              const Wide<T> before = sum;
+              sum = wrap_add(sum, widen(x.as<T>()[at]));
+              out[0].as<T>()[at] = narrow<T>(exclusive ? before : sum);
+            }
           }
         }
       }
@@ -303,11 +307,13 @@ void topk_line(const T* src, int64_t n, int64_t step, T* values, I* indices, int
   };
   for (int64_t i = 0; i < k; ++i) put(i, i);
   make_heap(k, before, swap, pace);
-  for (int64_t i = k; i < n && pace.go_on(); ++i) {
-    // A later element of equal value never replaces an earlier one.
-    if (before_value(src[i * step], values[0]) >= 0) continue;
-    put(0, i);
-    sift_down(0, k, before, swap);
+  for (int64_t i = k, end; (end = pace.until(i, n)) != i;) {
+    for (; i < end; ++i) {
+      // A later element of equal value never replaces an earlier one.
+      if (before_value(src[i * step], values[0]) >= 0) continue;
+      put(0, i);
+      sift_down(0, k, before, swap);
+    }
   }
   sort_heap(k, before, swap, pace);
 }
@@ -384,9 +390,11 @@ Status non_zero_reference(const Call& call, Outputs& out) {
     int32_t* dst = out[0].as<int32_t>();
     Walk<1> walk(x.shape, {x.shape});
     Pace pace = call.pace();
-    for (int64_t i = 0, count = x.count(); i < count && pace.go_on(); ++i, walk.next()) {
-      if (!set(src[i])) continue;
-      for (int64_t d : walk.index()) *dst++ = static_cast<int32_t>(d);
+    for (int64_t i = 0, end; (end = pace.until(i, x.count())) != i;) {
+      for (; i < end; ++i, walk.next()) {
+        if (!set(src[i])) continue;
+        for (int64_t d : walk.index()) *dst++ = static_cast<int32_t>(d);
+      }
     }
   });
   return ok ? status : no_kernel(call, x.dtype);

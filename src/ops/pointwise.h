@@ -26,9 +26,9 @@ Status unary_reference(const Call& call, Outputs& out) {
       ok = true;
       const T* src = x.as<T>();
       T* dst = out[0].as<T>();
-      pace.each_piece(x.count(), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) dst[i] = narrow<T>(fn(widen(src[i])));
-      });
+      for (int64_t i = 0, end; (end = pace.until(i, x.count())) != i;) {
+        for (; i < end; ++i) dst[i] = narrow<T>(fn(widen(src[i])));
+      }
     }
   });
   return ok ? Status{} : no_kernel(call, x.dtype);
@@ -47,9 +47,9 @@ Status with_scalars(const Call& call, Outputs& out, double p, double q) {
       const T* src = x.as<T>();
       T* dst = out[0].as<T>();
       const auto a = static_cast<Wide<T>>(p), b = static_cast<Wide<T>>(q);
-      pace.each_piece(x.count(), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) dst[i] = narrow<T>(fn(widen(src[i]), a, b));
-      });
+      for (int64_t i = 0, end; (end = pace.until(i, x.count())) != i;) {
+        for (; i < end; ++i) dst[i] = narrow<T>(fn(widen(src[i]), a, b));
+      }
     }
   });
   return ok ? Status{} : no_kernel(call, x.dtype);
@@ -69,8 +69,8 @@ Status binary_reference(const Call& call, Outputs& out) {
       const T *a = x.as<T>(), *b = y.as<T>();
       R* dst = out[0].as<R>();
       Walk<2> walk(out[0].shape, {x.shape, y.shape});
-      for (int64_t i = 0, n = out[0].count(); i < n && pace.go_on(); ++i, walk.next()) {
-        dst[i] = narrow<R>(fn(widen(a[walk.offset(0)]), widen(b[walk.offset(1)])));
+      for (int64_t i = 0, end; (end = pace.until(i, out[0].count())) != i;) {
+        for (; i < end; ++i, walk.next()) dst[i] = narrow<R>(fn(widen(a[walk.offset(0)]), widen(b[walk.offset(1)])));
       }
     }
   });
