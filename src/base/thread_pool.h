@@ -24,7 +24,8 @@ struct Loop {
 
 // A loop ends when its chunks are done: the caller takes chunks like any worker, and waits only for workers that are
 // inside one, never for one that has not woken. Several loops may run at once; workers help the oldest that has chunks
-// left. Waiting spins for some microseconds and then sleeps, so that a busy machine's cores go to whoever has work.
+// left. Waiting spins for a tenth of a millisecond, yielding meanwhile, and then sleeps, so that a busy machine's cores
+// go to whoever has work.
 //
 // fork(): the child has the calling thread alone. Its first loop there starts workers anew.
 class ThreadPool {
