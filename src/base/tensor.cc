@@ -14,12 +14,13 @@ constexpr size_t kAlign = 64;
 // Frees a block, or an array of strings, and what was counted for it.
 struct BlockFree {
   bool strings;
+  size_t align;
   MemoryShare share;
   void operator()(void* p) const {
     if (strings)
       delete[] static_cast<std::string*>(p);
     else
-      ::operator delete (p, std::align_val_t{kAlign});
+      ::operator delete (p, std::align_val_t{align});
   }
 };
 
@@ -31,7 +32,7 @@ std::shared_ptr<void> block(DType dtype, int64_t count, MemoryShare share) {
                 ? static_cast<void*>(new (std::nothrow) std::string[least_one])
                 : ::operator new (std::max<size_t>(byte_size(dtype, count), 1), std::align_val_t{kAlign}, std::nothrow);
   if (p == nullptr) return nullptr;
-  return {p, BlockFree{strings, std::move(share)}};
+  return {p, BlockFree{strings, kAlign, std::move(share)}};
 }
 
 template <class T>
@@ -94,6 +95,14 @@ Result<Tensor> Tensor::allocate(DType dtype, const Shape& shape, const std::shar
   t.shape_ = shape;
   t.data_ = block(dtype, n, std::move(*share));
   if (t.data_ == nullptr) return fail(Code::out_of_memory, format("no memory for a tensor {}", describe(dtype, shape)));
+  return t;
+}
+
+Tensor Tensor::adopt(DType dtype, const Shape& shape, void* data, size_t align, MemoryShare share) {
+  Tensor t;
+  t.dtype_ = dtype;
+  t.shape_ = shape;
+  t.data_ = std::shared_ptr<void>(data, BlockFree{false, align, std::move(share)});
   return t;
 }
 

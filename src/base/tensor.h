@@ -65,6 +65,8 @@ class Tensor {
   // sizes that are known to be small, and throws std::bad_alloc.
   Tensor(DType dtype, const Shape& shape);
   static Result<Tensor> allocate(DType dtype, const Shape& shape, const std::shared_ptr<MemoryLimit>& limit = nullptr);
+  // Elements, no strings, in memory from operator new with that alignment, and what was counted for it.
+  static Tensor adopt(DType dtype, const Shape& shape, void* data, size_t align, MemoryShare share);
   static Tensor copy_of(const TensorView& view);
   static Result<Tensor> copy_of(const TensorView& view, const std::shared_ptr<MemoryLimit>& limit);
   template <class T>

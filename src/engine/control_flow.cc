@@ -57,6 +57,9 @@ class FrameSink final : public Sink {
     if (frame_.sized_by_run(i)) return frame_.allocate(i, dtype, shape);
     return frame_.out(i);
   }
+  bool adopt(size_t i, Buffer& memory, DType dtype, const Shape& shape) override {
+    return frame_.adopt(i, memory, dtype, shape);
+  }
 
  private:
   const Frame& frame_;
@@ -144,6 +147,14 @@ struct LoopState final : StepState {
   std::vector<Grown> sets[2];  // the loop's variables, in turn
   std::vector<const void*> now;
   std::vector<Shape> shapes;
+
+  // What a variable's value lies in; null while it is the loop's input.
+  Grown* holding(size_t i) {
+    for (auto& set : sets) {
+      if (now[i] != nullptr && set[i].memory.data() == now[i]) return &set[i];
+    }
+    return nullptr;
+  }
 };
 
 class LoopSink final : public Sink {
@@ -155,6 +166,12 @@ class LoopSink final : public Sink {
     g.dtype = dtype;
     g.shape = shape;
     return static_cast<void*>(g.memory.data());
+  }
+  bool adopt(size_t i, Buffer& memory, DType dtype, const Shape& shape) override {
+    std::swap(set_[i].memory, memory);
+    set_[i].dtype = dtype;
+    set_[i].shape = shape;
+    return true;
   }
 
  private:
@@ -209,6 +226,8 @@ class WhileStep final : public Step {
     FrameSink sink(frame);
     for (size_t i = 0; i < count_; ++i) {
       const DType dtype = dtypes_[i];
+      if (Grown* last = state.holding(i); last != nullptr && sink.adopt(i, last->memory, dtype, state.shapes[i]))
+        continue;
       GRAFT_TRY(void* to, sink.memory(i, dtype, state.shapes[i]));
       if (const size_t bytes = byte_size(dtype, state.shapes[i].product()); bytes != 0)
         std::memcpy(to, state.now[i], bytes);

@@ -193,10 +193,14 @@ class CallerSink final : public Sink {
  public:
   CallerSink(std::span<OutputSlot> slots, std::span<const Port> ports, const std::shared_ptr<MemoryLimit>& limit)
       : slots_(slots), ports_(ports), limit_(limit) {}
+  bool adopt(size_t i, Buffer& memory, DType dtype, const Shape& shape) override {
+    if (given(slots_[i])) return false;
+    slots_[i].owned = std::move(memory).to_tensor(dtype, shape);
+    return true;
+  }
   Result<void*> memory(size_t i, DType dtype, const Shape& shape) override {
     OutputSlot& slot = slots_[i];
-    const bool given = slot.memory.data != nullptr || (slot.memory.dtype != DType::invalid && slot.memory.count() == 0);
-    if (!given) {
+    if (!given(slot)) {
       Result<Tensor> made = Tensor::allocate(dtype, shape, limit_);
       if (!made) return fail(std::move(made.error()).at_tensor(ports_[i].name));
       slot.owned = std::move(*made);
@@ -218,6 +222,10 @@ class CallerSink final : public Sink {
   }
 
  private:
+  static bool given(const OutputSlot& slot) {
+    return slot.memory.data != nullptr || (slot.memory.dtype != DType::invalid && slot.memory.count() == 0);
+  }
+
   std::span<OutputSlot> slots_;
   std::span<const Port> ports_;
   const std::shared_ptr<MemoryLimit>& limit_;

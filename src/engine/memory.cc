@@ -39,6 +39,12 @@ Status Buffer::ensure(size_t bytes, const std::shared_ptr<MemoryLimit>& limit) {
   return {};
 }
 
+Tensor Buffer::to_tensor(DType dtype, const Shape& shape) && {
+  const size_t align = data_.get_deleter().align;
+  size_ = 0;
+  return Tensor::adopt(dtype, shape, data_.release(), align, std::exchange(share_, MemoryShare()));
+}
+
 Result<std::byte*> Slab::take(size_t bytes, const std::shared_ptr<MemoryLimit>& limit) {
   constexpr size_t kLeast = size_t{64} << 10, kMost = size_t{8} << 20;
   if (blocks_.empty() || blocks_.back().size() - used_ < bytes) {

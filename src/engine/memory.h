@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/bounds.h"
+#include "base/tensor.h"
 
 namespace graft::engine {
 
@@ -22,6 +23,8 @@ class Buffer {
   Status ensure(size_t bytes, const std::shared_ptr<MemoryLimit>& limit);
   std::byte* data() const { return data_.get(); }
   size_t size() const { return size_; }
+  // Gives the memory away, with what is in it.
+  Tensor to_tensor(DType dtype, const Shape& shape) &&;
 
  private:
   std::unique_ptr<std::byte[], AlignedFree> data_;

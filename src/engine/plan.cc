@@ -51,23 +51,34 @@ std::vector<std::shared_ptr<const Plan>> PlanCache::take_all() const {
   return plans;
 }
 
-bool Frame::sized_by_run(size_t i) const {
+bool Frame::sized_by_run(size_t i) const { return grown(i) != nullptr; }
+
+Grown* Frame::grown(size_t i) const {
   const std::vector<int>& sized = plan.boundary.sized;
-  return std::find(sized.begin(), sized.end(), step.out[i]) != sized.end();
+  const auto at = std::find(sized.begin(), sized.end(), step.out[i]);
+  return at == sized.end() ? nullptr : &context.grown[static_cast<size_t>(at - sized.begin())];
 }
 
 Result<void*> Frame::allocate(size_t i, DType dtype, const Shape& shape) const {
-  const std::vector<int>& sized = plan.boundary.sized;
-  const auto at = std::find(sized.begin(), sized.end(), step.out[i]);
-  if (at == sized.end()) return fail(Code::internal, format("{} sizes a result whose shape was planned", step.label));
+  Grown* g = grown(i);
+  if (g == nullptr) return fail(Code::internal, format("{} sizes a result whose shape was planned", step.label));
   const int64_t count = checked_count(shape);
   if (count < 0) return fail(Code::out_of_memory, format("a tensor {} is too large", describe(dtype, shape)));
-  Grown& g = context.grown[static_cast<size_t>(at - sized.begin())];
-  GRAFT_CHECK(g.memory.ensure(std::max<size_t>(byte_size(dtype, count), 1), plan.core->memory));
-  g.dtype = dtype;
-  g.shape = shape;
-  context.pointers[static_cast<size_t>(step.out[i])] = g.memory.data();
-  return static_cast<void*>(g.memory.data());
+  GRAFT_CHECK(g->memory.ensure(std::max<size_t>(byte_size(dtype, count), 1), plan.core->memory));
+  g->dtype = dtype;
+  g->shape = shape;
+  context.pointers[static_cast<size_t>(step.out[i])] = g->memory.data();
+  return static_cast<void*>(g->memory.data());
+}
+
+bool Frame::adopt(size_t i, Buffer& memory, DType dtype, const Shape& shape) const {
+  Grown* g = grown(i);
+  if (g == nullptr) return false;
+  std::swap(g->memory, memory);
+  g->dtype = dtype;
+  g->shape = shape;
+  context.pointers[static_cast<size_t>(step.out[i])] = g->memory.data();
+  return true;
 }
 
 // Contexts for the time of a run: the plan's, and those of the tails that it goes on with. What a tail reads lies in
@@ -229,23 +240,26 @@ Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOption
   GRAFT_TRY(lease.context, take_context());
   const Plan* plan = this;
   Context* c = lease.context.get();
-  GRAFT_CHECK(plan->run_own(*c, feeds, sink, options));
+  GRAFT_CHECK(plan->run_own(*c, *c, feeds, sink, options));
   while (plan->has_boundary) {  // no recursion: there may be thousands of tails
     GRAFT_TRY(c->next_plan, plan->tail_of(*c, options.cancel));
     GRAFT_TRY(c->next, c->next_plan->take_context());
     plan = c->next_plan.get();
-    GRAFT_CHECK(plan->run_own(*c->next, c->tail_feeds, sink, options));
+    GRAFT_CHECK(plan->run_own(*lease.context, *c->next, c->tail_feeds, sink, options));
     c = c->next.get();
   }
   return {};
 }
 
-Status Plan::run_own(Context& c, std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const {
+Status Plan::run_own(Context& first, Context& c, std::span<const void* const> feeds, Sink& sink,
+                     const RunOptions& options) const {
   for (size_t i = 0; i < externals.size(); ++i)
     c.pointers[static_cast<size_t>(externals[i])] = const_cast<void*>(feeds[i]);
   if (!has_boundary) {
     for (size_t i = 0; i < results.size(); ++i) {
       const PlanValue& v = values[static_cast<size_t>(results[i].value)];
+      c.result_memory[i] = nullptr;
+      if (values[static_cast<size_t>(v.root)].where == PlanValue::Where::external) continue;  // it is there already
       Result<void*> memory = sink.memory(i, v.dtype(), v.shape);
       if (!memory) return fail(at_value(std::move(memory).error(), v));
       c.result_memory[i] = *memory;
@@ -258,11 +272,36 @@ Status Plan::run_own(Context& c, std::span<const void* const> feeds, Sink& sink,
       c.pointers[v] = c.pointers[static_cast<size_t>(root)];
   }
   GRAFT_CHECK(run_steps(c, options));
-  if (has_boundary) return {};
+  return has_boundary ? Status() : give_results(first, c, sink);
+}
+
+namespace {
+
+// The memory of a kernel's result that lies at `data`, where some plan of this run left its size to the kernel.
+Buffer* grown_at(Context& first, const void* data) {
+  for (Context* c = &first; c != nullptr; c = c->next.get()) {
+    for (Grown& g : c->grown) {
+      if (g.memory.data() == data) return &g.memory;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Status Plan::give_results(Context& first, Context& c, Sink& sink) const {
+  constexpr size_t kCopied = size_t{1} << 20;  // less is copied, so that a context keeps its memory for the next run
   for (size_t i = 0; i < results.size(); ++i) {
     if (results[i].direct) continue;
     const PlanValue& v = values[static_cast<size_t>(results[i].value)];
     const void* from = c.pointers[static_cast<size_t>(results[i].value)];
+    if (c.result_memory[i] == nullptr) {
+      Buffer* own = v.dtype() == DType::string || v.bytes() < kCopied ? nullptr : grown_at(first, from);
+      if (own != nullptr && own->size() / 2 <= v.bytes() && sink.adopt(i, *own, v.dtype(), v.shape)) continue;
+      Result<void*> memory = sink.memory(i, v.dtype(), v.shape);
+      if (!memory) return fail(at_value(std::move(memory).error(), v));
+      c.result_memory[i] = *memory;
+    }
     if (v.dtype() == DType::string)
       std::copy_n(static_cast<const std::string*>(from), v.shape.product(),
                   static_cast<std::string*>(c.result_memory[i]));

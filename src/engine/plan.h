@@ -23,6 +23,7 @@ class Core;
 class Plan;
 class Step;
 struct Context;
+struct Grown;
 
 // What a plan may do.
 enum class Manner : uint8_t {
@@ -74,6 +75,9 @@ struct Frame {
   // True for results of a step with one that the plan could not size: their memory comes from allocate().
   bool sized_by_run(size_t i) const;
   Result<void*> allocate(size_t i, DType dtype, const Shape& shape) const;
+  // Or the result is there already: it changes places with what the result had. False where the plan has its place.
+  bool adopt(size_t i, Buffer& memory, DType dtype, const Shape& shape) const;
+  Grown* grown(size_t i) const;  // null where the plan sized it
   bool cancelled() const { return options.cancel != nullptr && options.cancel->cancelled(); }
   // As Env::parallel_for, denormals flushed in every chunk, which ends early once the run is cancelled: what it left
   // undone is never looked at. `body` is called through a reference: nothing is allocated.
@@ -96,11 +100,14 @@ class Step {
   std::vector<std::string> declined;
 };
 
-// Fills [0, bytes) of results; sizes are known when it is asked.
+// Where results go; sizes are known when it is asked.
 class Sink {
  public:
   virtual ~Sink() = default;
+  // Memory that is then filled with the result.
   virtual Result<void*> memory(size_t i, DType dtype, const Shape& shape) = 0;
+  // Or the result's own memory, where the run has no more use for it. False: not wanted, nothing was taken.
+  virtual bool adopt(size_t /*i*/, Buffer& /*memory*/, DType, const Shape&) { return false; }
 };
 
 // At most `capacity` plans, the least recently used one dropped. Lookups take a short lock.
@@ -201,7 +208,10 @@ class Plan {
   Diag largest(Diag d) const;
   Result<std::unique_ptr<Context>> take_context() const;
   void give_back(std::unique_ptr<Context> context) const;
-  Status run_own(Context& c, std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const;
+  // `first`: the context that the run began with; its own is the last of the chain.
+  Status run_own(Context& first, Context& c, std::span<const void* const> feeds, Sink& sink,
+                 const RunOptions& options) const;
+  Status give_results(Context& first, Context& c, Sink& sink) const;
   Status run_steps(Context& c, const RunOptions& options) const;
   Result<std::shared_ptr<const Plan>> tail_of(Context& c, const CancelToken* cancel) const;
   Result<std::shared_ptr<const Plan>> make_tail(const Context& c, const CancelToken* cancel) const;

@@ -112,7 +112,8 @@ TEST(Memory, OfWeightsThatArePackedAndConstantsThatAreFolded) {
   }
 }
 
-TEST(Memory, OfLoopVariablesThatGrow) {
+// x concatenated with itself, again and again; the loop's start is the second input.
+std::shared_ptr<const ir::Program> doubled(int turns) {
   Net net;
   ir::Value* x = net.input("x", DType::f32, {ir::Dim::symbol("n", {0, 1 << 30})});
   ir::Value* i = net.input("i", DType::i32, {});
@@ -124,7 +125,7 @@ TEST(Memory, OfLoopVariablesThatGrow) {
   }
   {
     ir::Builder::BlockScope scope(*net.b, *cond);
-    cond->outputs = {net.b->binary("less", cond->inputs[0], net.b->like(cond->inputs[0], 60))};
+    cond->outputs = {net.b->binary("less", cond->inputs[0], net.b->like(cond->inputs[0], turns))};
   }
   {
     ir::Builder::BlockScope scope(*net.b, *body);
@@ -137,13 +138,76 @@ TEST(Memory, OfLoopVariablesThatGrow) {
   const ir::Values y = net.b->emit_blocks(
       "while_loop", {{"loop_vars", ir::Values{i, x}}}, std::move(blocks),
       {ir::Type::tensor(DType::i32, ir::Dims{}), ir::Type::tensor(DType::f32, {ir::Dim::symbol("k", {0, 1 << 30})})});
-  const auto limit = std::make_shared<MemoryLimit>(1 << 20);
-  const auto e = load_within(net.finish({y[1]}), limit);
+  return net.finish({y[1]});
+}
+
+Tensor zero() {
   Tensor start(DType::i32, Shape{});
   start.span<int32_t>()[0] = 0;
-  const auto refused = run(*e, {random_tensor(DType::f32, {16}, 1), start});
+  return start;
+}
+
+TEST(Memory, OfLoopVariablesThatGrow) {
+  const auto e = load_within(doubled(60), std::make_shared<MemoryLimit>(1 << 20));
+  const auto refused = run(*e, {random_tensor(DType::f32, {16}, 1), zero()});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::memory_limit) << render(refused.error());
+}
+
+// Before and after the last turn a variable takes 4 and 8 MiB; the result is what the last turn made.
+TEST(Memory, OfALoopsResultIsTakenOnce) {
+  const auto limit = std::make_shared<MemoryLimit>(15 << 20);
+  const auto e = load_within(doubled(17), limit);
+  const Tensor x = random_tensor(DType::f32, {16}, 1);
+  for (int again = 0; again < 3; ++again) {
+    const auto got = run(*e, {x, zero()});
+    ASSERT_TRUE(got) << render(got.error());
+    const auto y = (*got)[0].span<const float>();
+    ASSERT_EQ(y.size(), size_t{16} << 17);
+    for (size_t k = 0; k < y.size(); k += 12345) ASSERT_EQ(y[k], x.span<const float>()[k % 16]) << k;
+  }
+}
+
+TEST(Memory, OfALargeResultThatOnlyAKernelSizesIsTakenOnce) {
+  constexpr int64_t kCount = 1 << 20;
+  Net net;
+  ir::Value* x = net.input("x", DType::f32, {ir::Dim::symbol("n", {0, 1 << 30})});
+  const auto limit = std::make_shared<MemoryLimit>(7 << 20);
+  const auto e = load_within(net.finish({net.b->unary("non_zero", x)}), limit);
+  for (int again = 0; again < 3; ++again) {
+    auto got = run(*e, {random_tensor(DType::f32, {kCount}, 1, 1, 2)});
+    ASSERT_TRUE(got) << render(got.error());
+    EXPECT_EQ((*got)[0].span<const int32_t>()[kCount - 1], kCount - 1);
+    EXPECT_GE(limit->used(), size_t{4} * kCount);
+    (*got)[0].hand_over();
+    EXPECT_LT(limit->used(), 100000U);
+  }
+}
+
+// The kernel's memory goes to one of the results; what else is made of it, or given by the caller, is right as well.
+TEST(Memory, OfALargeResultIsGivenToOneOfSeveral) {
+  Net net;
+  ir::Value* x = net.input("x", DType::f32, {ir::Dim::symbol("n", {0, 1 << 30})});
+  ir::Value* at = net.b->unary("non_zero", x);
+  ir::Value* flat = net.b->emit("squeeze", {{"x", at}, {"axes", Ints{1}}});
+  const auto e = load(net.finish({at, flat, net.b->add(flat, net.b->like(flat, 1)), at}));
+  for (const int64_t count : {300'000, 10, 400'000, 0, 300'000}) {
+    const Tensor in = random_tensor(DType::f32, {count}, 1, 1, 2);
+    const auto got = run(*e, {in});
+    ASSERT_TRUE(got) << render(got.error());
+    std::vector<int32_t> mine(static_cast<size_t>(count));
+    const TensorView view = in.view();
+    std::vector<OutputSlot> slots(4);
+    slots[1].memory = {DType::i32, {count}, mine.data()};
+    ASSERT_TRUE(e->run({&view, 1}, slots, {}));
+    for (int64_t k = 0; k < count; k += 99) {
+      const auto i = static_cast<size_t>(k);
+      for (const size_t r : {0, 1, 3}) ASSERT_EQ((*got)[r].span<const int32_t>()[i], k) << r;
+      ASSERT_EQ((*got)[2].span<const int32_t>()[i], k + 1);
+      ASSERT_EQ(mine[i], k);
+      ASSERT_EQ(slots[3].owned.span<const int32_t>()[i], k);
+    }
+  }
 }
 
 // A constant that nothing but the caller reads is made in the caller's memory, not kept as well.
