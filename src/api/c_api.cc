@@ -241,6 +241,15 @@ class Run {
   std::vector<Tensor> strings_;
 };
 
+graft_open_options named_options(const char* const* names, const char* const* values, size_t count) {
+  graft_open_options o{};
+  o.struct_size = sizeof o;
+  o.names = names;
+  o.values = values;
+  o.count = count;
+  return o;
+}
+
 }  // namespace
 }  // namespace graft::api
 
@@ -284,26 +293,18 @@ void graft_env_free(graft_env* env) { delete env; }
 
 graft_error* graft_session_create(const graft_env* env, const char* path, const char* const* names,
                                   const char* const* values, size_t count, graft_session** out) {
-  graft_open_options o{};
-  o.struct_size = sizeof o;
+  graft_open_options o = named_options(names, values, count);
   o.path = path;
-  o.names = names;
-  o.values = values;
-  o.count = count;
   return graft_session_open(env, &o, out);
 }
 
 graft_error* graft_session_create_from_memory(const graft_env* env, const void* data, size_t bytes, const char* folder,
                                               const char* const* names, const char* const* values, size_t count,
                                               graft_session** out) {
-  graft_open_options o{};
-  o.struct_size = sizeof o;
+  graft_open_options o = named_options(names, values, count);
   o.data = data;
   o.bytes = bytes;
   o.folder = folder;
-  o.names = names;
-  o.values = values;
-  o.count = count;
   return graft_session_open(env, &o, out);
 }
 

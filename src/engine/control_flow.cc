@@ -161,16 +161,10 @@ class LoopSink final : public Sink {
  public:
   LoopSink(std::vector<Grown>& set, const std::shared_ptr<MemoryLimit>& limit) : set_(set), limit_(limit) {}
   Result<void*> memory(size_t i, DType dtype, const Shape& shape) override {
-    Grown& g = set_[i];
-    GRAFT_CHECK(g.memory.ensure(std::max<size_t>(byte_size(dtype, shape.product()), 1), limit_));
-    g.dtype = dtype;
-    g.shape = shape;
-    return static_cast<void*>(g.memory.data());
+    return set_[i].take(dtype, shape, limit_);
   }
   bool adopt(size_t i, Buffer& memory, DType dtype, const Shape& shape) override {
-    std::swap(set_[i].memory, memory);
-    set_[i].dtype = dtype;
-    set_[i].shape = shape;
+    set_[i].adopt(memory, dtype, shape);
     return true;
   }
 

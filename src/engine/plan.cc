@@ -51,6 +51,19 @@ std::vector<std::shared_ptr<const Plan>> PlanCache::take_all() const {
   return plans;
 }
 
+Result<void*> Grown::take(DType of, const Shape& sizes, const std::shared_ptr<MemoryLimit>& limit) {
+  GRAFT_CHECK(memory.ensure(std::max<size_t>(byte_size(of, sizes.product()), 1), limit));
+  dtype = of;
+  shape = sizes;
+  return static_cast<void*>(memory.data());
+}
+
+void Grown::adopt(Buffer& other, DType of, const Shape& sizes) {
+  std::swap(memory, other);
+  dtype = of;
+  shape = sizes;
+}
+
 bool Frame::sized_by_run(size_t i) const { return grown(i) != nullptr; }
 
 Grown* Frame::grown(size_t i) const {
@@ -62,21 +75,17 @@ Grown* Frame::grown(size_t i) const {
 Result<void*> Frame::allocate(size_t i, DType dtype, const Shape& shape) const {
   Grown* g = grown(i);
   if (g == nullptr) return fail(Code::internal, format("{} sizes a result whose shape was planned", step.label));
-  const int64_t count = checked_count(shape);
-  if (count < 0) return fail(Code::out_of_memory, format("a tensor {} is too large", describe(dtype, shape)));
-  GRAFT_CHECK(g->memory.ensure(std::max<size_t>(byte_size(dtype, count), 1), plan.core->memory));
-  g->dtype = dtype;
-  g->shape = shape;
-  context.pointers[static_cast<size_t>(step.out[i])] = g->memory.data();
-  return static_cast<void*>(g->memory.data());
+  if (checked_count(shape) < 0)
+    return fail(Code::out_of_memory, format("a tensor {} is too large", describe(dtype, shape)));
+  GRAFT_TRY(void* memory, g->take(dtype, shape, plan.core->memory));
+  context.pointers[static_cast<size_t>(step.out[i])] = memory;
+  return memory;
 }
 
 bool Frame::adopt(size_t i, Buffer& memory, DType dtype, const Shape& shape) const {
   Grown* g = grown(i);
   if (g == nullptr) return false;
-  std::swap(g->memory, memory);
-  g->dtype = dtype;
-  g->shape = shape;
+  g->adopt(memory, dtype, shape);
   context.pointers[static_cast<size_t>(step.out[i])] = g->memory.data();
   return true;
 }

@@ -156,6 +156,11 @@ struct Grown {
   Buffer memory;
   DType dtype = DType::invalid;
   Shape shape;
+
+  // Memory for a value of that type.
+  Result<void*> take(DType of, const Shape& sizes, const std::shared_ptr<MemoryLimit>& limit);
+  // A value that is there already: its memory changes places with this one's.
+  void adopt(Buffer& other, DType of, const Shape& sizes);
 };
 
 struct Context {
