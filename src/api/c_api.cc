@@ -336,7 +336,7 @@ graft_error* graft_session_option(size_t index, graft_option_info* out) {
     const graft::session::OptionInfo& o = options[index];
     graft_option_info info{};
     info.name = o.name.data();  // rows of string literals: NUL-terminated
-    info.values = o.values.data();
+    info.values = o.values.c_str();
     info.fallback = o.fallback.data();
     info.doc = o.doc.data();
     info.available = o.available ? 1 : 0;

@@ -39,11 +39,11 @@ graft_error* graft_verb_option(size_t verb, size_t index, graft_verb_option_info
       return invalid(format("there is no option {} of verb {}", index, verb));
     GRAFT_CHECK(check_struct(out, "the struct to fill"));
     const graft::api::VerbOption& o = verbs[verb].options[index];
-    out->name = o.name;
-    out->letter = o.letter;
-    out->value = o.value;
-    out->doc = o.doc;
-    out->flags = o.flags;
+    out->name = o.name.c_str();
+    out->letter = o.letter.c_str();
+    out->value = o.value.c_str();
+    out->doc = o.doc.c_str();
+    out->flags = o.flags & ~graft::api::kSession;
     return {};
   });
 }

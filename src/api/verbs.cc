@@ -9,11 +9,20 @@
 
 namespace graft::api {
 
+namespace {
+
+std::string session_name(std::string name) {
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+}  // namespace
+
 // The options given to one verb, checked against its row.
 class VerbArguments {
  public:
   static Result<VerbArguments> check(const Verb& verb, const NamedValues& given) {
-    VerbArguments a;
+    VerbArguments a(verb);
     for (const auto& entry : given) {
       const auto& [name, value] = entry;
       const std::string_view key = name;
@@ -68,67 +77,24 @@ class VerbArguments {
       return fail(Code::invalid_option, format("option {}: '{}' is not a number from {} to {}", name, *v, lo, hi));
     return out;
   }
-  // Those of the session's own options that this verb has, with the same name but for the dashes.
   Result<session::Options> session() const {
     std::vector<session::NamedOption> named;
-    for (std::string_view name :
-         {"device", "target", "precision", "shapes", "engine", "weights", "memory-limit", "require-device"}) {
-      if (const std::string* v = find(name)) {
-        std::string own(name);
-        std::replace(own.begin(), own.end(), '-', '_');
-        named.emplace_back(std::move(own), *v);
-      }
+    for (const VerbOption& o : verb_->options) {
+      if (const std::string* v = find(o.name); v != nullptr && (o.flags & kSession) != 0)
+        named.emplace_back(session_name(o.name), *v);
     }
     return session::parse_options(named);
   }
 
  private:
+  explicit VerbArguments(const Verb& verb) : verb_(&verb) {}
+  const Verb* verb_;
   NamedValues given_;
 };
 
 namespace {
 
 using session::Options;
-
-// ---- options that several verbs share ----
-
-constexpr VerbOption kModel = {"model", "", "MODEL.onnx", "the model: an ONNX file", kPositional | kRequired | kPath};
-constexpr VerbOption kAnyModel = {"model", "", "MODEL", "the model: an ONNX file or a Core ML package (.mlpackage)",
-                                  kPositional | kRequired | kPath};
-constexpr VerbOption kTarget = {
-    "target", "", "OS",
-    "deployment target: iOS15 to iOS18, macOS12, tvOS15, watchOS8, visionOS1, …; default: the "
-    "lowest that the model needs"};
-constexpr VerbOption kPrecision = {"precision", "", "float16|float32", "of the Core ML program; default: float16"};
-constexpr VerbOption kShapes = {
-    "shapes", "", "NAME:DIMS,…",
-    "sizes of open input dims, or their ranges: x:1x3x(64..2048)x(64..2048=512); '=' is the "
-    "default size"};
-constexpr VerbOption kDevice = {
-    "device", "", "DEVICE",
-    "auto, cpu, coreml, coreml-ane, coreml-gpu or coreml-cpu; without Core ML on the machine "
-    "auto is cpu, and coreml* runs the same ML Program on the host engine"};
-constexpr VerbOption kRequireDevice = {
-    "require-device", "", "", "fail when the machine has no Core ML, instead of using the host engine", kSwitch};
-constexpr VerbOption kEngine = {"engine", "", "fast|reference",
-                                "reference: every operator by its slow, plain kernel; default: fast"};
-constexpr VerbOption kWeights = {
-    "weights", "", "copied|mapped",
-    "mapped: leave the weights in the model's files, which nobody may write to meanwhile; default: copied"};
-constexpr VerbOption kMemoryLimit = {
-    "memory-limit", "", "BYTES",
-    "most memory that the session and its runs may take: 500000000, 512M, 4G, or none; default: three quarters of the "
-    "machine's, or of its container's"};
-constexpr VerbOption kInput = {
-    "input", "", "NAME=FILE", "an input from an .npy file, or from a .png or .jpg image; others are random", kRepeated};
-constexpr VerbOption kSeed = {"seed", "", "N", "of the random inputs; default: 1"};
-constexpr VerbOption kThreads = {"threads", "", "N", "that compute; default: one a CPU"};
-constexpr VerbOption kImageScale = {
-    "image-scale", "", "S[,S,S]",
-    "images: value = (pixel - mean) * scale, pixel being 0 to 255; one number, or one a "
-    "channel; default: 1/255"};
-constexpr VerbOption kImageMean = {"image-mean", "", "M[,M,M]", "see image-scale; default: 0"};
-constexpr VerbOption kImageLayout = {"image-layout", "", "NCHW|NHWC", "of the image in the input; default: NCHW"};
 
 Result<tools::InputOptions> input_options(const VerbArguments& a) {
   tools::InputOptions o;
@@ -155,11 +121,14 @@ Report report_of(T result, int exit_code = 0, std::string reason = {}) {
 Result<Report> run_inspect(const VerbArguments& a, std::shared_ptr<const Env> env) {
   const std::string path = a.text("model");
   GRAFT_TRY(const Options options, a.session());
-  if (tools::is_coreml_path(path)) {
-    GRAFT_TRY(tools::PackageInspection r, tools::inspect_package(path));
+  const tools::InspectOptions what{a.flag("mil"), a.text("dump-after")};
+  if (coreml::is_model_path(path)) {
+    if (!what.dump_after.empty())
+      return fail(Code::invalid_option, "option dump-after: a package has been through the passes; give an ONNX model");
+    GRAFT_TRY(tools::PackageInspection r, tools::inspect_package(path, what.mil));
     return report_of(std::move(r));
   }
-  GRAFT_TRY(tools::Inspection r, tools::inspect(path, *env, options));
+  GRAFT_TRY(tools::Inspection r, tools::inspect(path, *env, options, what));
   return report_of(std::move(r));
 }
 
@@ -210,16 +179,42 @@ Result<Report> run_bench(const VerbArguments& a, std::shared_ptr<const Env> env)
 }
 
 Result<Report> run_ops(const VerbArguments& a, std::shared_ptr<const Env>) {
-  if (a.flag("markdown") && a.flag("errors"))
-    return fail(Code::invalid_option, "options markdown and errors make one page each; give one of them");
+  if (a.flag("markdown") + a.flag("errors") + a.flag("passes") > 1)
+    return fail(Code::invalid_option, "options markdown, errors and passes make one page each; give one of them");
   Report r = report_of(tools::list_ops());
   if (a.flag("markdown")) r.text = [](bool) { return report::ops_markdown(tools::list_ops()); };
   if (a.flag("errors")) r.text = [](bool) { return report::errors_markdown(); };
+  if (a.flag("passes")) r.text = [](bool) { return report::passes_markdown(); };
   return r;
 }
 
-const std::vector<Verb>& verbs() {
-  static const std::vector<Verb> kVerbs = {
+// A verb's option that is one of the session's: its text is that of the session's row.
+VerbOption session_option(std::string name) {
+  const session::OptionInfo* info = session::find_option(session_name(name));
+  if (info->values == "0, 1") return {std::move(name), "", "", std::string(info->doc), kSession | kSwitch};
+  std::string doc = format("{} ({})", info->doc, info->values);
+  if (!info->fallback.empty()) doc += format("; default: {}", info->fallback);
+  return {std::move(name), "", std::string(info->placeholder), std::move(doc), kSession};
+}
+
+std::vector<Verb> make_verbs() {
+  const VerbOption onnx_model{"model", "", "MODEL.onnx", "the model: an ONNX file", kPositional | kRequired | kPath};
+  const VerbOption model{"model", "", "MODEL", "the model: an ONNX file or a Core ML package (.mlpackage)",
+                         kPositional | kRequired | kPath};
+  const VerbOption target = session_option("target"), precision = session_option("precision"),
+                   shapes = session_option("shapes"), device = session_option("device"),
+                   require_device = session_option("require-device"), engine = session_option("engine"),
+                   weights = session_option("weights"), memory_limit = session_option("memory-limit");
+  const VerbOption input{"input", "", "NAME=FILE",
+                         "an input from an .npy file, or from a .png or .jpg image; others are random", kRepeated};
+  const VerbOption seed{"seed", "", "N", "of the random inputs; default: 1"};
+  const VerbOption threads{"threads", "", "N", "that compute; default: one a CPU"};
+  const VerbOption image_scale{"image-scale", "", "S[,S,S]",
+                               "images: value = (pixel - mean) * scale, pixel being 0 to 255; one number, or one a "
+                               "channel; default: 1/255"};
+  const VerbOption image_mean{"image-mean", "", "M[,M,M]", "see image-scale; default: 0"};
+  const VerbOption image_layout{"image-layout", "", "NCHW|NHWC", "of the image in the input; default: NCHW"};
+  return {
       {"inspect",
        "What is in a model, and what Core ML would take of it",
        "Prints inputs, outputs and operators of an ONNX model, and the verdict before anything is converted: in how "
@@ -231,8 +226,16 @@ const std::vector<Verb>& verbs() {
        "Graft does not know. A Core ML package is listed by functions, inputs, outputs and operators.\n\n"
        "  graft inspect resnet18.onnx\n"
        "  graft inspect detector.onnx --target iOS16 --shapes 'image:1x3x(64..2048)x(64..2048)'\n"
-       "  graft inspect model.onnx --json | jq '.partitions, .refusals[].message'\n",
-       {kAnyModel, kTarget, kPrecision, kShapes, kMemoryLimit},
+       "  graft inspect model.onnx --json | jq '.partitions, .refusals[].message'\n"
+       "  graft inspect model.onnx --dump-after affine_into_conv > after.mil\n",
+       {model,
+        target,
+        precision,
+        shapes,
+        memory_limit,
+        {"mil", "", "", "print the programs of the partitions, or of a package, as MIL text and nothing else", kSwitch},
+        {"dump-after", "", "PASS",
+         "print the programs as they are after this pass of the compiler (docs/passes.md lists them), or after all"}},
        run_inspect},
       {"compile",
        "ONNX to a Core ML package",
@@ -249,13 +252,13 @@ const std::vector<Verb>& verbs() {
        "  graft compile resnet18.onnx -o resnet18.mlpackage\n"
        "  graft compile model.onnx -o model.mlpackage --target iOS16 --precision float32\n"
        "  graft compile hard.onnx --allow-partial -o hard_parts\n",
-       {kModel,
+       {onnx_model,
         {"output", "o", "OUT.mlpackage", "where to write the package (with --allow-partial: the folder)",
          kRequired | kPath},
-        kTarget,
-        kPrecision,
-        kShapes,
-        kMemoryLimit,
+        target,
+        precision,
+        shapes,
+        memory_limit,
         {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
         {"force", "", "",
          "let a package take the place of a folder that --allow-partial wrote, or the other way round, or of an empty "
@@ -272,26 +275,26 @@ const std::vector<Verb>& verbs() {
        "  graft run mobilenet.onnx --input image=cat.png --top-k 5\n"
        "  graft run model.mlpackage --input tokens=tokens.npy --output results\n"
        "  graft run model.onnx --device coreml-ane --shapes x:1x3x256x256\n",
-       {kAnyModel,
-        kInput,
+       {model,
+        input,
         {"output", "o", "DIR",
          "write every output as DIR/<output>.npy, all of them or none; characters outside A-Za-z0-9._- become _. DIR "
          "is a folder, never a device or pipe",
          kPath},
         {"top-k", "", "N", "print the N largest elements of each row, with labels where the model has some"},
-        kDevice,
-        kRequireDevice,
-        kTarget,
-        kPrecision,
-        kShapes,
-        kSeed,
-        kThreads,
-        kMemoryLimit,
-        kEngine,
-        kWeights,
-        kImageScale,
-        kImageMean,
-        kImageLayout},
+        device,
+        require_device,
+        target,
+        precision,
+        shapes,
+        seed,
+        threads,
+        memory_limit,
+        engine,
+        weights,
+        image_scale,
+        image_mean,
+        image_layout},
        run_run},
       {"verify",
        "Does the compiled program compute what the ONNX model does?",
@@ -303,20 +306,20 @@ const std::vector<Verb>& verbs() {
        "inside, and names the first and the worst that are off.\n\n"
        "  graft verify resnet18.onnx\n"
        "  graft verify model.onnx --precision float32 --input x=sample.npy --layers\n",
-       {kModel,
-        kInput,
+       {onnx_model,
+        input,
         {"layers", "", "", "compare the values inside, too", kSwitch},
         {"min-snr", "", "DB", "what is accurate enough, in dB, instead of the stated tolerance"},
-        kTarget,
-        kPrecision,
-        kShapes,
-        kSeed,
-        kThreads,
-        kMemoryLimit,
-        kEngine,
-        kImageScale,
-        kImageMean,
-        kImageLayout},
+        target,
+        precision,
+        shapes,
+        seed,
+        threads,
+        memory_limit,
+        engine,
+        image_scale,
+        image_mean,
+        image_layout},
        run_verify},
       {"bench",
        "How fast a model loads and runs here",
@@ -324,23 +327,23 @@ const std::vector<Verb>& verbs() {
        "CPU.\n\n"
        "  graft bench resnet18.onnx --threads 1 --runs 100\n"
        "  graft bench resnet18.mlpackage --json | jq .run_ms.median\n",
-       {kAnyModel,
-        kThreads,
+       {model,
+        threads,
         {"runs", "", "N", "that are measured; default: 50"},
         {"warmup", "", "N", "runs before those, not counting the first; default: 5"},
-        kDevice,
-        kRequireDevice,
-        kTarget,
-        kPrecision,
-        kShapes,
-        kInput,
-        kSeed,
-        kMemoryLimit,
-        kEngine,
-        kWeights,
-        kImageScale,
-        kImageMean,
-        kImageLayout},
+        device,
+        require_device,
+        target,
+        precision,
+        shapes,
+        input,
+        seed,
+        memory_limit,
+        engine,
+        weights,
+        image_scale,
+        image_mean,
+        image_layout},
        run_bench},
       {"ops",
        "The operators that Graft knows",
@@ -350,9 +353,14 @@ const std::vector<Verb>& verbs() {
        "  graft ops\n"
        "  graft ops --json | jq -r '.onnx[].op'\n",
        {{"markdown", "", "", "as the page docs/ops.md", kSwitch},
-        {"errors", "", "", "the error codes instead, as the page docs/errors.md", kSwitch}},
+        {"errors", "", "", "the error codes instead, as the page docs/errors.md", kSwitch},
+        {"passes", "", "", "the compiler's passes instead, as the page docs/passes.md", kSwitch}},
        run_ops},
   };
+}
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> kVerbs = make_verbs();
   return kVerbs;
 }
 

@@ -15,10 +15,18 @@
 
 namespace graft::api {
 
-enum OptionFlags : int { kNone = 0, kPositional = 1, kRequired = 2, kRepeated = 4, kSwitch = 8, kPath = 16 };
+enum OptionFlags : int {
+  kNone = 0,
+  kPositional = 1,
+  kRequired = 2,
+  kRepeated = 4,
+  kSwitch = 8,
+  kPath = 16,
+  kSession = 32  // one of the session's own options, under its name but for the dashes
+};
 
 struct VerbOption {
-  const char *name, *letter, *value, *doc;
+  std::string name, letter, value, doc;
   int flags = kNone;
 };
 
@@ -40,8 +48,8 @@ std::span<const Verb> all_verbs();
 
 using NamedValues = std::vector<std::pair<std::string, std::string>>;
 
-// Errors: unknown_option (the verb, or an option it has not), invalid_option (a missing, repeated or wrong value), and
-// what the verb's work reports.
+// Errors: unknown_option (the verb, or an option that it does not have), invalid_option (a missing, repeated or wrong
+// value), and what the verb's work reports.
 Result<Report> run_verb(std::string_view verb, const NamedValues& options, std::shared_ptr<const Env> env);
 
 }  // namespace graft::api

@@ -26,34 +26,10 @@ tl::unexpected<Diag> refuse(Code code, std::string_view feature, std::string mes
   return fail(std::move(d));
 }
 
-Status check_dtype(std::string_view name, DType dtype, Opset opset) {
-  switch (dtype) {
-    case DType::f32:
-    case DType::i32: return {};
-    case DType::f16:
-      if (opset >= Opset::ios16) return {};
-      return refuse(Code::needs_later_target, name, "fp16 inputs and outputs need iOS16 or later");
-    case DType::i8:
-      if (opset >= Opset::ios26) return {};
-      return refuse(Code::needs_later_target, name, "int8 inputs and outputs need iOS26 or later");
-    default:
-      return refuse(Code::unsupported_dtype, name,
-                    format("Core ML has no {} inputs and outputs; fp32, fp16 and int32 would fit", graft::name(dtype)));
-  }
-}
-
-// The smallest and largest size that Core ML may be told of a dim.
-Result<IntRange> dim_range(std::string_view name, const ir::Dim& dim) {
-  if (dim.known()) {
-    if (dim.value() < 1) return refuse(Code::empty_tensor, name, "Core ML has no tensors with zero elements");
-    return IntRange{dim.value(), dim.value()};
-  }
-  IntRange r = dim.range();
-  r.lo = std::max<int64_t>(r.lo, 1);
-  if (r.hi == INT64_MAX)
-    return refuse(Code::dynamic_shape, name, format("the size '{}' has no upper bound", dim.to_string()));
-  if (r.hi < r.lo) return refuse(Code::dynamic_shape, name, format("no size is possible for '{}'", dim.to_string()));
-  return r;
+template <class T>
+Result<T> of_feature(std::string_view feature, Result<T> r) {
+  if (r) return r;
+  return fail(std::move(std::move(r).error()).at_tensor(feature));
 }
 
 Result<Feature> input_feature(const ir::Value& v, const ir::Function& fn, Opset opset) {
@@ -68,13 +44,12 @@ Result<Feature> input_feature(const ir::Value& v, const ir::Function& fn, Opset 
   if (state && opset < Opset::ios18) return refuse(Code::needs_later_target, v.name, "states need iOS18 or later");
   if (state && (type.dtype != DType::f16 || !type.is_static()))
     return refuse(Code::unsupported_dtype, v.name, "a state is an fp16 tensor of fixed shape");
-  GRAFT_CHECK(check_dtype(v.name, type.dtype, opset));
-  if (type.rank() > 5)
-    return refuse(Code::unsupported_rank, v.name, format("rank {}, Core ML tensors have rank 0 to 5", type.rank()));
+  const ir::Target target = ir::Target::mlprogram(opset);
+  GRAFT_CHECK(of_feature(v.name, target.accepts_port(type)));
   f.has_shape = true;
   bool flexible = false;
   for (const ir::Dim& d : type.dims) {
-    GRAFT_TRY(const IntRange r, dim_range(v.name, d));
+    GRAFT_TRY(const IntRange r, of_feature(v.name, target.port_size(d)));
     f.ranges.push_back(r);
     flexible |= !d.known();
     const std::optional<int64_t> size = d.eval([&](std::string_view symbol) -> std::optional<int64_t> {
@@ -94,15 +69,8 @@ Result<Feature> input_feature(const ir::Value& v, const ir::Function& fn, Opset 
 Result<Feature> output_feature(const ir::Type& type, const std::string& name, Opset opset) {
   Feature f;
   f.name = name;
-  if (!type.is_tensor()) return refuse(Code::unsupported_dtype, name, format("an output of type {}", type.to_string()));
   f.dtype = type.dtype;
-  GRAFT_CHECK(check_dtype(name, type.dtype, opset));
-  if (type.rank() > 5)
-    return refuse(Code::unsupported_rank, name, format("rank {}, Core ML tensors have rank 0 to 5", type.rank()));
-  for (const ir::Dim& d : type.dims) {
-    if (d.known() && d.value() < 1)
-      return refuse(Code::empty_tensor, name, "Core ML has no tensors with zero elements");
-  }
+  GRAFT_CHECK(of_feature(name, ir::Target::mlprogram(opset).accepts_port(type)));
   f.has_shape = type.is_static() && type.rank() > 0;
   if (f.has_shape) f.shape = type.shape();
   return f;

@@ -100,4 +100,8 @@ struct Model {
 Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold = Hold::mapped,
                            const Bounds& bounds = {});
 
+// Whether a path names a Core ML model, a folder or a bare .mlmodel, rather than a file of another format. It need not
+// exist.
+bool is_model_path(const std::string& path);
+
 }  // namespace graft::coreml

@@ -152,6 +152,11 @@ Result<Model> read_any(const fs::path& path, const ir::OpTable& table, Hold hold
 
 }  // namespace
 
+bool is_model_path(const std::string& path) {
+  std::error_code ec;
+  return fs::is_directory(path, ec) || path.ends_with(".mlmodel") || path.ends_with(".mlpackage");
+}
+
 Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold, const Bounds& bounds) {
   Result<Model> model = fail(Code::malformed, "");
   try {

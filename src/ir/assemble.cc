@@ -31,23 +31,35 @@ Status accept_declared(Value& v, const Type& declared) {
   return {};
 }
 
+Result<Types> joined_types(Function& function, const Values& yes, const Values& no) {
+  Types types;
+  for (size_t i = 0; i < yes.size(); ++i) {
+    Type type = yes[i]->type;
+    const Type& other = no[i]->type;
+    if (!alike(type, other)) {
+      return fail(type.dtype != other.dtype ? Code::dtype_mismatch : Code::rank_mismatch,
+                  format("output {} is {} in one branch and {} in the other, takes the same in both", i,
+                         type.to_string(), other.to_string()));
+    }
+    for (size_t d = 0; d < type.dims.size(); ++d) {
+      if (type.dims[d] == other.dims[d]) continue;
+      const IntRange a = type.dims[d].range(), c = other.dims[d].range();
+      type.dims[d] = Dim::symbol(function.fresh_symbol(), {std::min(a.lo, c.lo), std::max(a.hi, c.hi)});
+    }
+    types.push_back(std::move(type));
+  }
+  return types;
+}
+
 Result<Values> assemble_cond(Builder& b, const Values& pred, std::vector<std::unique_ptr<Block>> blocks) {
   if (pred.size() != 1 || !pred[0]->type.is_tensor()) return invalid("'pred' takes one value");
   if (blocks.size() != 2) return invalid(format("takes two blocks, has {}", blocks.size()));
   const Values &yes = blocks[0]->outputs, &no = blocks[1]->outputs;
   if (yes.size() != no.size() || !blocks[0]->inputs.empty() || !blocks[1]->inputs.empty())
     return invalid("both branches must return the same values and take none");
-  Types types;
-  for (size_t i = 0; i < yes.size(); ++i) {
-    Type type = yes[i]->type;
-    if (!alike(type, no[i]->type))
-      return invalid(format("the branches return {} and {}", type.to_string(), no[i]->type.to_string()));
-    for (size_t d = 0; d < type.dims.size(); ++d) {
-      if (!(type.dims[d] == no[i]->type.dims[d])) type.dims[d] = Dim::symbol(b.function().fresh_symbol());
-    }
-    types.push_back(std::move(type));
-  }
-  return emitted(b, b.emit_blocks("cond", {{"pred", pred[0]}}, std::move(blocks), std::move(types)));
+  Result<Types> types = joined_types(b.function(), yes, no);
+  if (!types) return invalid(std::move(types).error().message);
+  return emitted(b, b.emit_blocks("cond", {{"pred", pred[0]}}, std::move(blocks), std::move(*types)));
 }
 
 Result<Values> assemble_while(Builder& b, const Values& vars, std::vector<std::unique_ptr<Block>> blocks) {

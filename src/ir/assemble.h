@@ -11,6 +11,10 @@ namespace graft::ir {
 // any symbol.
 Status accept_declared(Value& value, const Type& declared);
 
+// The types of what one of two branches gives, whichever it is. A dim on which they differ becomes a fresh symbol of
+// `function`. Fails with dtype_mismatch or rank_mismatch where no type holds for both.
+Result<Types> joined_types(Function& function, const Values& yes, const Values& no);
+
 // Appends cond or while_loop. A dim on which the branches or the loop's turns may differ becomes a fresh symbol.
 Result<Values> assemble_cond(Builder& builder, const Values& pred, std::vector<std::unique_ptr<Block>> blocks);
 Result<Values> assemble_while(Builder& builder, const Values& loop_vars, std::vector<std::unique_ptr<Block>> blocks);

@@ -25,14 +25,6 @@ DType literal_dtype(const Param& p, const std::vector<std::pair<std::string_view
   return plain;
 }
 
-Status has_elements(const Type& type) {
-  for (const Dim& d : type.dims) {
-    if (d.range().hi < 1)
-      return fail(Code::empty_tensor, format("got {}, Core ML has no tensors without elements", type.to_string()));
-  }
-  return {};
-}
-
 // The dtype for numbers that may come straight from a model: int64 where t cannot hold one of them, which the row or
 // the target then judges.
 DType wide_enough(DType t, std::span<const int64_t> numbers) {
@@ -43,21 +35,7 @@ DType wide_enough(DType t, std::span<const int64_t> numbers) {
 
 }  // namespace
 
-Status coreml_type_ok(const Type& type) {
-  if (type.kind == Type::Kind::state || type.kind == Type::Kind::list) return coreml_type_ok(*type.element);
-  if (!type.is_tensor()) return {};
-  constexpr DTypes kRuntime{DType::f16, DType::f32, DType::i32, DType::boolean, DType::string,
-                            DType::i8,  DType::u8,  DType::i16, DType::u16};
-  if (!kRuntime.has(type.dtype)) {
-    return fail(Code::unsupported_dtype,
-                format("got {}, Core ML tensors are {}", name(type.dtype), kRuntime.to_string()));
-  }
-  if (type.rank() > 5)
-    return fail(Code::unsupported_rank, format("got {}, Core ML tensors have rank 0 to 5", type.to_string()));
-  return has_elements(type);
-}
-
-Builder::Builder(Function& function, const OpTable& table, BuildTarget target, Bounds bounds)
+Builder::Builder(Function& function, const OpTable& table, Target target, Bounds bounds)
     : function_(&function), block_(&function.body), table_(&table), target_(target), bounds_(std::move(bounds)) {}
 
 Value* Builder::refuse(Diag diag) {
@@ -75,6 +53,7 @@ Value* Builder::refuse(Code code, std::string message) {
 void Builder::rollback(const Mark& m) {
   block_ = m.block;
   block_->ops.resize(m.ops);
+  needed_ = m.needed;
   clear_failure();
 }
 
@@ -223,6 +202,7 @@ Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
   }
   const OpRow* row = table_->find(op_name);
   if (row == nullptr) return {refuse(Code::internal, format("no row for operator '{}'", op_name))};
+  if (Status s = target_.has(*row); !s) return poison(std::move(s).error());
   auto op = std::make_unique<Op>();
   if (Status s = bind(*row, args, *op); !s) return poison(std::move(s).error());
 
@@ -234,9 +214,7 @@ Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
 
   Values results;
   if (fold(*op, call, types, results)) return results;
-  if (!target_.host()) {
-    if (s = legal(call, types); !s) return poison(std::move(s).error());
-  }
+  if (s = legal(call, types); !s) return poison(std::move(s).error());
 
   if (types.size() == 1 && row->def->symbolic != nullptr && types[0].is_static() && types[0].rank() <= 1 &&
       is_int(types[0].dtype) && types[0].shape().product() <= kMaxContent) {
@@ -270,15 +248,25 @@ Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
 }
 
 Status Builder::legal(const Call& call, const Types& types) {
-  GRAFT_TRY(const Opset since, oldest_opset(call, target_.newest));
-  for (const Type& t : types) GRAFT_CHECK(coreml_type_ok(t));
-  // Constants need elements too; an empty list of integers is one of axes, or a scalar's shape.
-  for (const auto& slot : call.slots()) {
-    for (const Operand& o : slot) {
-      if (o.type->is_tensor() && (is_float(o.type->dtype) || o.type->rank() > 1)) GRAFT_CHECK(has_elements(*o.type));
+  if (target_.host()) return {};
+  GRAFT_TRY(const Opset since, target_.accepts(call, types));
+  if (keeps_to_defined_ && call.row().def->defined != nullptr) GRAFT_CHECK(call.row().def->defined(call));
+  needed_ = std::max(needed_, since);
+  return {};
+}
+
+// Core ML wants one type of a result, whichever block gave it.
+Status Builder::legal(std::span<const std::unique_ptr<Block>> blocks, const Types& results) const {
+  if (target_.host()) return {};
+  for (const auto& block : blocks) {
+    for (size_t i = 0; i < results.size() && block->outputs.size() == results.size(); ++i) {
+      const Type& got = block->outputs[i]->type;
+      if (got == results[i] || got.dtype != results[i].dtype || got.rank() != results[i].rank()) continue;
+      return fail(Code::dynamic_shape,
+                  format("output {} is {} from one branch and may differ from another, Core ML takes one type for both",
+                         i, got.to_string()));
     }
   }
-  needed_ = std::max(needed_, since);
   return {};
 }
 
@@ -292,7 +280,8 @@ Values Builder::emit_blocks(std::string_view op_name, Args args, std::vector<std
   if (s) {
     const Call call = call_of(*op);
     s = check_arguments(call, row->newest(), true);
-    if (s && !target_.host()) s = legal(call, result_types);
+    if (s) s = legal(call, result_types);
+    if (s) s = legal(blocks, result_types);
   }
   if (!s) return {refuse(std::move(s).error())};
   for (auto& b : blocks) {

@@ -1,8 +1,8 @@
 // Emits operators: checks arguments, infers types, folds what is constant, and refuses what the target cannot take.
 //
-// After the first refusal every result is poison and every further emission on it is silent, so that lowerings read
-// straight; the refusal is in failure(). Inside a transaction the builder only appends: rollback() is truncation.
-// One builder belongs to one thread.
+// After the first refusal every result is poison, a scalar without a type that may be asked anything, and every further
+// emission is silent, so that lowerings read straight; the refusal is in failure(). Inside a transaction the builder
+// only appends: rollback() is truncation. One builder belongs to one thread.
 #pragma once
 
 #include <concepts>
@@ -41,17 +41,11 @@ struct Arg {
 };
 using Args = std::initializer_list<Arg>;
 
-// What the program is built for. host: ONNX's own dtypes, every row, zero-size dims. Otherwise only what Core ML's
-// `newest` opset can load, int64 narrowed to int32 where that is proven safe.
-struct BuildTarget {
-  Opset newest = Opset::host;
-  bool host() const { return newest == Opset::host; }
-};
-
 class Builder {
  public:
-  // `bounds`: folding keeps to them; what goes beyond is refused as memory_limit, and everything as cancelled.
-  Builder(Function& function, const OpTable& table, BuildTarget target, Bounds bounds = {});
+  // On a Core ML target only what `target` accepts is emitted, and int64 is int32 where that is proven safe. `bounds`:
+  // folding keeps to them; what goes beyond is refused as memory_limit, and everything as cancelled.
+  Builder(Function& function, const OpTable& table, Target target, Bounds bounds = {});
   // Appends to another block (a branch's body) for the lifetime of the scope.
   class BlockScope {
    public:
@@ -65,7 +59,11 @@ class Builder {
     Block* saved_;
   };
 
-  const BuildTarget& target() const { return target_; }
+  // From now on refuses too what the target takes but OpDef::defined does not answer for: for who makes programs. Who
+  // rewrites accepted ones need not prove it again.
+  void keep_to_defined() { keeps_to_defined_ = true; }
+
+  const Target& target() const { return target_; }
   Function& function() { return *function_; }
   Block& block() { return *block_; }
   const OpTable& table() const { return *table_; }
@@ -91,6 +89,9 @@ class Builder {
   Value* refuse(Diag diag);
   Value* refuse(Code code, std::string message);
   bool ok() const { return !failure_.has_value(); }
+  // Whether no run gives the value an element outside. Ranges are inferred from inputs within int32, which only Core
+  // ML's borders see to: on the host they prove nothing.
+  bool proven_within(const Value* v, const IntRange& outer) const { return !target_.host() && v->range.inside(outer); }
   const std::optional<Diag>& failure() const { return failure_; }
   void clear_failure() {
     if (!cut_off()) failure_.reset();
@@ -101,9 +102,33 @@ class Builder {
   struct Mark {
     Block* block;
     size_t ops;
+    Opset needed;
   };
-  Mark mark() const { return {block_, block_->ops.size()}; }
+  Mark mark() const { return {block_, block_->ops.size(), needed_}; }
   void rollback(const Mark& m);
+
+  // Forms of one meaning, best first: callables that emit and all return Value* or all Values. The first one counts
+  // that the target takes and that needs no later opset than another one does; what the others emitted is dropped, and
+  // a form may be run twice. Only limits of the target make room for the next form: what breaks the operator's own
+  // rules is refused as it is. When the target takes none, the refusal of the last one stands.
+  template <class Form>
+  auto first_of(Form&& form) {
+    return form();
+  }
+  template <class Form, class... Others>
+  auto first_of(Form&& form, Others&&... others) {
+    if (!ok()) return form();
+    const Mark start = mark();
+    auto direct = form();
+    if (!ok() ? !refused_by_target() : needed_ == start.needed) return direct;
+    const bool taken = ok();
+    const Opset needs = needed_;
+    rollback(start);
+    auto other = first_of(std::forward<Others>(others)...);
+    if (!taken || (ok() && needed_ < needs)) return other;
+    rollback(start);
+    return form();
+  }
 
   // Stamped on everything emitted until changed: the ONNX node being lowered.
   void set_origin(Provenance origin) { origin_ = std::move(origin); }
@@ -113,23 +138,24 @@ class Builder {
 
  private:
   bool cut_off() const { return failure_ && out_of_bounds(failure_->code); }
+  // The failure is a limit of Core ML, nobody's fault.
+  bool refused_by_target() const { return !target_.host() && failure_ && failure_->fault() == Fault::none; }
   Value* literal(const Arg& arg, const Param& param, const std::vector<std::pair<std::string_view, DType>>& letters);
   Status bind(const OpRow& row, std::span<const Arg> args, Op& op);
   Status legal(const Call& call, const Types& types);
+  Status legal(std::span<const std::unique_ptr<Block>> blocks, const Types& results) const;
   bool fold(const Op& op, const Call& call, const Types& types, Values& results);
   Value* result_value(const Call& call, Type type);
 
   Function* function_;
   Block* block_;
   const OpTable* table_;
-  BuildTarget target_;
+  Target target_;
   Bounds bounds_;
   std::optional<Diag> failure_;
   Provenance origin_;
   Opset needed_ = Opset::ios15;
+  bool keeps_to_defined_ = false;
 };
-
-// Limits of Core ML tensors that hold for every operator: rank at most 5, no zero-size dims, run-time dtypes.
-Status coreml_type_ok(const Type& type);
 
 }  // namespace graft::ir

@@ -127,6 +127,14 @@ int OpRow::param_index(std::string_view name) const {
   return -1;
 }
 
+const Signature* OpRow::at(Opset opset) const {
+  const Signature* found = nullptr;
+  for (const Signature& s : signatures) {
+    if (!s.variant->read_only && s.variant->since != Opset::host && s.variant->since <= opset) found = &s;
+  }
+  return found;
+}
+
 OpTable::OpTable(std::span<const OpDef* const> rows) {
   for (const OpDef* def : rows) {
     auto row = std::make_unique<OpRow>();
@@ -148,6 +156,16 @@ OpTable::OpTable(std::span<const OpDef* const> rows) {
 const OpRow* OpTable::find(std::string_view name) const {
   const auto at = by_name_.find(name);
   return at == by_name_.end() ? nullptr : at->second;
+}
+
+bool Operand::never_negative() const {
+  if (range.lo >= 0 || info(dtype()).kind == DTypeKind::unsigned_int) return true;
+  if (!known()) return false;
+  const TensorView v = elements();
+  for (int64_t i = 0; i < v.count(); ++i) {
+    if (element_as_int(v, i) < 0) return false;
+  }
+  return true;
 }
 
 void Call::set(int param, std::vector<Operand> operands) { slots_[static_cast<size_t>(param)] = std::move(operands); }
@@ -389,33 +407,6 @@ Status infer(const Call& call, Types& out) {
     }
   }
   return {};
-}
-
-Result<Opset> oldest_opset(const Call& call, Opset newest) {
-  std::optional<Diag> why;
-  for (const Signature& s : call.row().signatures) {
-    if (s.variant->since == Opset::host) {
-      Diag d;
-      d.code = Code::host_only;
-      d.op = std::string(call.row().name());
-      d.message = format("{} ({}) has no MIL form", call.row().name(), call.row().def->doc);
-      return fail(std::move(d));
-    }
-    if (s.variant->read_only) continue;
-    Status ok = check_arguments(call, s, false);
-    if (ok && s.variant->check != nullptr) ok = s.variant->check(call);
-    if (ok && s.variant->since <= newest) return s.variant->since;
-    if (ok) {
-      Diag d;
-      d.code = Code::needs_later_target;
-      d.op = std::string(call.row().name());
-      d.message = format("{} in this form needs {} or later, the target is {}", call.row().name(),
-                         info(s.variant->since).name, info(newest).name);
-      return fail(std::move(d));
-    }
-    why = std::move(ok).error();
-  }
-  return fail(std::move(*why));
 }
 
 }  // namespace graft::ir

@@ -67,6 +67,9 @@ struct OpDef {
   // Obviously right, slow, allocation-free. Null for const, cond, while_loop and state operators, which the engine runs
   // itself.
   Status (*reference)(const Call&, Outputs&) = nullptr;
+  // Where Core ML's result is documented and the same for every target: what Graft makes stays inside, programs that
+  // others made may go beyond. The refusal says what would fit. Null: everywhere.
+  Status (*defined)(const Call&) = nullptr;
   // The content of a small integer result when operands hold symbolic dims; false when it cannot be told.
   bool (*symbolic)(const Call&, Dims& content) = nullptr;
   // The range of an integer result; null: the whole range of its dtype.
@@ -108,6 +111,8 @@ struct OpRow {
   // Arguments of an operator are stored in the order of this list: the newest signature.
   const std::vector<Param>& params() const { return signatures.back().params; }
   const Signature& newest() const { return signatures.back(); }
+  // The form that programs of a Core ML opset are written in; null if it has none.
+  const Signature* at(Opset opset) const;
   int param_index(std::string_view name) const;  // -1 if there is none
   std::string_view name() const { return def->name; }
   bool host_only() const { return signatures.back().variant->since == Opset::host; }
@@ -140,6 +145,7 @@ struct Operand {
   bool known() const { return value.data != nullptr || source != nullptr || (constant && value.count() == 0); }
   // What is known(), at any address. A lazy constant is computed by this: for parameters, not for weights.
   TensorView elements() const { return value.data != nullptr || source == nullptr ? value : source->view(); }
+  bool never_negative() const;  // integers: proven
   DType dtype() const { return type->dtype; }
   int rank() const { return type->rank(); }
   const Dims& dims() const { return type->dims; }
@@ -254,7 +260,5 @@ class HeapOutputs final : public Outputs {
 // runs the row's inference. Every maker of operators goes through here.
 Status check_arguments(const Call& call, const Signature& signature, bool host);
 Status infer(const Call& call, Types& out);
-// The oldest opset not newer than `newest` whose variant takes this call; the refusal names what would fit.
-Result<Opset> oldest_opset(const Call& call, Opset newest);
 
 }  // namespace graft::ir

@@ -2,21 +2,30 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <string>
 
 #include "base/format.h"
+#include "ir/op_def.h"
 
 namespace graft::ir {
 namespace {
 
+constexpr DTypes kPorts15{DType::f32, DType::i32};
+constexpr DTypes kPorts16 = kPorts15 | DTypes{DType::f16};
+constexpr DTypes kPorts26 = kPorts16 | DTypes{DType::i8};
+
 constexpr std::array<OpsetInfo, 5> kOpsets = {{
-    {Opset::ios15, "iOS15", "CoreML5", "ios15", 6},
-    {Opset::ios16, "iOS16", "CoreML6", "ios16", 7},
-    {Opset::ios17, "iOS17", "CoreML7", "ios17", 8},
-    {Opset::ios18, "iOS18", "CoreML8", "ios18", 9},
-    {Opset::ios26, "iOS26", "CoreML9", "ios26", 10},
+    {Opset::ios15, "iOS15", "CoreML5", "ios15", 6, kPorts15},
+    {Opset::ios16, "iOS16", "CoreML6", "ios16", 7, kPorts16},
+    {Opset::ios17, "iOS17", "CoreML7", "ios17", 8, kPorts16},
+    {Opset::ios18, "iOS18", "CoreML8", "ios18", 9, kPorts16},
+    {Opset::ios26, "iOS26", "CoreML9", "ios26", 10, kPorts26},
 }};
+
+// What Core ML computes with. A file may also hold constants of fewer bits, which operators make into these.
+constexpr DTypes kValues{DType::f16, DType::f32, DType::i32, DType::boolean, DType::string,
+                         DType::i8,  DType::u8,  DType::i16, DType::u16};
+constexpr int kMaxCoremlRank = 5;
 
 struct Alias {
   std::string_view name;
@@ -29,11 +38,6 @@ constexpr Alias kAliases[] = {
     {"watchOS10", Opset::ios17}, {"watchOS11", Opset::ios18},  {"watchOS26", Opset::ios26}, {"visionOS1", Opset::ios17},
     {"visionOS2", Opset::ios18}, {"visionOS26", Opset::ios26},
 };
-
-bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
 
 }  // namespace
 
@@ -71,6 +75,159 @@ Result<Opset> parse_target(std::string_view name) {
                                                 name));
   }
   return fail(Code::invalid_option, format("unknown deployment target '{}'; legal are {}", name, legal));
+}
+
+std::string target_names() {
+  std::string names;
+  for (const OpsetInfo& o : kOpsets) names += std::string(o.name) + ", ";
+  std::string_view system;
+  for (const Alias& a : kAliases) {
+    const std::string_view of = a.name.substr(0, a.name.find_first_of("0123456789"));
+    if (of == system) continue;
+    names += std::string(a.name) + ", ";
+    system = of;
+  }
+  return names + "…";
+}
+
+// ---- Target -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr DTypes every_dtype() {
+  DTypes all;
+#define GRAFT_DTYPE(id, ...) all = all | DTypes{DType::id};
+#include "base/dtype.def"
+#undef GRAFT_DTYPE
+  return all;
+}
+
+Status has_elements(const Type& type) {
+  for (const Dim& d : type.dims) {
+    if (d.range().hi < 1)
+      return fail(Code::empty_tensor, format("got {}, Core ML has no tensors without elements", type.to_string()));
+  }
+  return {};
+}
+
+Status rank_fits(const Type& type) {
+  if (type.rank() <= kMaxCoremlRank) return {};
+  return fail(Code::unsupported_rank,
+              format("got {}, Core ML tensors have rank 0 to {}", type.to_string(), kMaxCoremlRank));
+}
+
+tl::unexpected<Diag> of_operator(const OpRow& row, Code code, std::string message) {
+  Diag d;
+  d.code = code;
+  d.op = std::string(row.name());
+  d.message = std::move(message);
+  return fail(std::move(d));
+}
+
+// The oldest opset up to `newest` with a variant that takes the call.
+Result<Opset> oldest_variant(const Call& call, Opset newest) {
+  std::optional<Diag> why;
+  for (const Signature& s : call.row().signatures) {
+    if (s.variant->read_only) continue;
+    Status ok = check_arguments(call, s, false);
+    if (ok && s.variant->check != nullptr) ok = s.variant->check(call);
+    if (ok && s.variant->since <= newest) return s.variant->since;
+    if (ok) {
+      return of_operator(call.row(), Code::needs_later_target,
+                         format("{} in this form needs {} or later, the target is {}", call.row().name(),
+                                info(s.variant->since).name, info(newest).name));
+    }
+    why = std::move(ok).error();
+  }
+  return fail(std::move(*why));
+}
+
+}  // namespace
+
+DTypes Target::values() const { return host() ? every_dtype() : kValues; }
+
+DTypes Target::constants() const {
+  if (host()) return every_dtype();
+  constexpr DTypes kWide{DType::i64, DType::u64, DType::f64, DType::bf16};
+  DTypes in_files;
+#define GRAFT_DTYPE(id, mil_name, onnx_code, mil_code, bits, kind) \
+  if (mil_code != 0 && !kWide.has(DType::id)) in_files = in_files | DTypes{DType::id};
+#include "base/dtype.def"
+#undef GRAFT_DTYPE
+  return in_files;
+}
+
+DTypes Target::ports() const { return host() ? every_dtype() : info(opset_).ports; }
+
+DType Target::port(DType t, bool half) const {
+  if (host()) return t;
+  switch (t) {
+    case DType::f32:
+    case DType::f16: return half ? DType::f16 : DType::f32;
+    case DType::f64:
+    case DType::bf16: return DType::f32;
+    default: return (is_int(t) && bits(t) >= 8) || t == DType::boolean ? DType::i32 : DType::invalid;
+  }
+}
+
+Status Target::accepts(const Type& type) const {
+  if (host()) return {};
+  if (type.kind == Type::Kind::state || type.kind == Type::Kind::list) return accepts(*type.element);
+  if (!type.is_tensor()) return {};
+  if (!kValues.has(type.dtype))
+    return fail(Code::unsupported_dtype,
+                format("got {}, Core ML tensors are {}", graft::name(type.dtype), kValues.to_string()));
+  GRAFT_CHECK(rank_fits(type));
+  return has_elements(type);
+}
+
+Status Target::accepts_port(const Type& type) const {
+  if (host()) return {};
+  if (!type.is_tensor())
+    return fail(Code::unsupported_dtype, format("got {}, inputs and outputs are tensors", type.to_string()));
+  if (!ports().has(type.dtype)) {
+    for (const OpsetInfo& later : kOpsets) {
+      if (!later.ports.has(type.dtype)) continue;
+      return fail(Code::needs_later_target, format("{} inputs and outputs need {} or later, the target is {}",
+                                                   graft::name(type.dtype), later.name, name()));
+    }
+    return fail(Code::unsupported_dtype, format("Core ML has no {} inputs and outputs; {} would fit",
+                                                graft::name(type.dtype), ports().to_string()));
+  }
+  GRAFT_CHECK(rank_fits(type));
+  return has_elements(type);
+}
+
+Result<IntRange> Target::port_size(const Dim& dim) const {
+  if (dim.known()) {
+    if (dim.value() < 1) return fail(Code::empty_tensor, "Core ML has no tensors without elements");
+    return IntRange{dim.value(), dim.value()};
+  }
+  IntRange r = dim.range();
+  r.lo = std::max<int64_t>(r.lo, 1);
+  if (r.hi == INT64_MAX) return fail(Code::dynamic_shape, format("the size '{}' has no upper bound", dim.to_string()));
+  if (r.hi < r.lo) return fail(Code::dynamic_shape, format("no size is possible for '{}'", dim.to_string()));
+  return r;
+}
+
+Status Target::has(const OpRow& row) const {
+  if (host() || !row.host_only()) return {};
+  const std::string_view what = row.def->doc.substr(0, row.def->doc.find_first_of(":,;"));
+  return of_operator(row, Code::host_only, format("{} has no MIL form; it runs on the host", what));
+}
+
+Result<Opset> Target::accepts(const Call& call, std::span<const Type> results) const {
+  if (host()) return Opset::host;
+  GRAFT_CHECK(has(call.row()));
+  GRAFT_TRY(const Opset since, oldest_variant(call, opset_));
+  for (const Type& t : results) GRAFT_CHECK(accepts(t));
+  // Constants need elements too; an empty list of integers is one of axes, or a scalar's shape.
+  for (const auto& slot : call.slots()) {
+    for (const Operand& o : slot) {
+      if (o.type->is_tensor() && (is_float(o.type->dtype) || o.type->rank() > 1)) GRAFT_CHECK(has_elements(*o.type));
+    }
+  }
+  return since;
 }
 
 }  // namespace graft::ir

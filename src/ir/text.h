@@ -15,6 +15,9 @@
 
 namespace graft::ir {
 
+// What people read, not parsers, has larger constants elided.
+inline constexpr int64_t kReadableElements = 16;
+
 struct TextOptions {
   Opset opset = Opset::ios18;  // named in func main<…>; host programs say <host>
   // Constants of more elements are elided as ELIDED(hash = …): readable, but not parsed back.
@@ -22,6 +25,7 @@ struct TextOptions {
 };
 
 std::string to_text(const Program& program, const TextOptions& options = {});
+std::string to_text(const Function& function, const TextOptions& options = {});  // as a program of its own
 
 struct TextSource {
   // Gives the constant behind BLOBFILE(path, offset) of the type named; null: such references are an error.

@@ -563,7 +563,7 @@ class Parser {
       if (other->name == name) return fail(Code::invalid_model, format("two functions are named '{}'", name));
     }
     auto f = std::make_unique<Function>(std::string(name));
-    Builder builder(*f, table_, {Opset::host});
+    Builder builder(*f, table_, Target());
     builder_ = &builder;
     scope_.clear();
     defined_.clear();

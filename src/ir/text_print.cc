@@ -69,6 +69,12 @@ class Printer {
     return out_ + "}\n";
   }
 
+  std::string print(const Function& f) {
+    out_ = "program(1.3)\n{\n";
+    function(f);
+    return out_ + "}\n";
+  }
+
  private:
   using Scope = std::vector<const Value*>;
 
@@ -245,5 +251,6 @@ class Printer {
 }  // namespace
 
 std::string to_text(const Program& program, const TextOptions& options) { return Printer(options).print(program); }
+std::string to_text(const Function& function, const TextOptions& options) { return Printer(options).print(function); }
 
 }  // namespace graft::ir

@@ -4,6 +4,7 @@
 
 #include "base/format.h"
 #include "onnx/lowerer.h"
+#include "onnx/visit.h"
 
 namespace graft::onnx {
 namespace {
@@ -162,17 +163,19 @@ class HostLowering {
 
   void lower_node(const Node& n, Lowerer& lowerer, ir::Function& fn) {
     NodeFacts& facts = host_.nodes[static_cast<size_t>(n.id)];
-    for (const std::string& name : reads(n)) {
+    std::optional<std::string> unknown;
+    visit_reads(n, [&](const std::string& name) {
       const auto at = host_.values.find(name);
-      if (at != host_.values.end() && at->second->poison) {
-        facts.blocked = true;
-        Diag d;
-        d.code = Code::unknown_type;
-        d.message = format("the type of its input '{}' is not known behind an unsupported operator", name);
-        std::move(d).at_node(n.name, n.op_type);
-        facts.failure = std::move(d);
-        return stand_in(n, lowerer, fn);
-      }
+      if (!unknown && at != host_.values.end() && at->second->poison) unknown = name;
+    });
+    if (unknown) {
+      facts.blocked = true;
+      Diag d;
+      d.code = Code::unknown_type;
+      d.message = format("the type of its input '{}' is not known behind an unsupported operator", *unknown);
+      std::move(d).at_node(n.name, n.op_type);
+      facts.failure = std::move(d);
+      return stand_in(n, lowerer, fn);
     }
     Result<Values> out = lowerer.lower(n);
     if (!out) {
@@ -182,13 +185,6 @@ class HostLowering {
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (!n.outputs[i].empty()) host_.values[n.outputs[i]] = (*out)[i];
     }
-  }
-
-  // Names a node reads, its bodies' captures included.
-  static std::vector<std::string> reads(const Node& n) {
-    std::vector<std::string> names = n.inputs;
-    for (const Graph* g : n.bodies()) names.insert(names.end(), g->captures.begin(), g->captures.end());
-    return names;
   }
 
   // What a failed node would have given, with the type the file declares, so that the rest can still be looked at.
@@ -304,12 +300,10 @@ class Outside {
  private:
   Value* placeholder(const std::string& name, const Value& fact) {
     ir::Type type = fact.type;
-    if (!b_.target().host()) {
-      if (type.dtype == DType::i64) type.dtype = DType::i32;
-      if (Status s = ir::coreml_type_ok(type); !s && s.error().code != Code::unsupported_dtype)
-        return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
-      if (Status s = cross(type.dtype); !s) return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
-    }
+    type.dtype = b_.target().inside(type.dtype);
+    if (Status s = b_.target().accepts(type); !s && s.error().code != Code::unsupported_dtype)
+      return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
+    if (Status s = cross(type.dtype); !s) return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
     Value* v = fn_.add_input(type, name);
     v->content = fact.content;
     v->range = fact.range;
@@ -321,12 +315,13 @@ class Outside {
     return v;
   }
 
-  // A piece has ports of fp32 and int32; 8 and 16 bit integers are cast there, as the target allows.
+  // What is no port's type is cast there, if the target has such a cast.
   Status cross(DType t) {
-    if (!DTypes{DType::i8, DType::u8, DType::i16, DType::u16}.has(t)) return {};
+    const DType port_type = b_.target().port(t);
+    if (port_type == t || port_type == DType::invalid || !b_.target().values().has(t)) return {};
     ir::Function port("port");
     Build b(port, b_.target());
-    b.cast(port.add_input(ir::Type::tensor(t, Dims{}), "x"), DType::i32);
+    b.cast(port.add_input(ir::Type::tensor(t, Dims{}), "x"), port_type);
     if (b.failure()) return fail(*b.failure());
     needed = std::max(needed, b.needed());
     return {};
@@ -338,16 +333,16 @@ class Outside {
 };
 
 // A node that hands on what it gets emits nothing, so no row has looked at the type.
-Status check_outputs(const Node& node, const Values& out) {
+Status check_outputs(const ir::Target& target, const Node& node, const Values& out) {
   for (size_t i = 0; i < node.outputs.size() && i < out.size(); ++i) {
     if (node.outputs[i].empty() || out[i]->is_constant()) continue;
     Diag d;
-    if (Status s = ir::coreml_type_ok(out[i]->type); !s) {
+    if (Status s = target.accepts(out[i]->type); !s) {
       d = std::move(std::move(s).error()).at_tensor(node.outputs[i]);
-    } else if (out[i]->dtype() == DType::string) {
+    } else if (target.port(out[i]->dtype()) == DType::invalid) {
       d.code = Code::unsupported_dtype;
       d.tensor = node.outputs[i];
-      d.message = "Core ML has no string tensors at inputs and outputs";
+      d.message = format("Core ML has no {} tensors at inputs and outputs", name(out[i]->dtype()));
     } else {
       continue;
     }
@@ -363,13 +358,14 @@ Result<ir::Opset> PieceLowerer::attempt(const Node& node) const {
   if (facts.failure) return fail(*facts.failure);
   ir::Function fn("attempt");
   Build b(fn, target_, bounds_);
+  b.keep_to_defined();
   Outside outside(host_, b, fn);
   Lowerer lowerer(b, [&](const std::string& name) { return outside(name); });
   outside.lowerer = &lowerer;
   connect(lowerer, host_);
-  lowerer.facts = target_.host() ? nullptr : &host_.nodes;
+  lowerer.facts = &host_.nodes;
   GRAFT_TRY(const Values out, lowerer.lower(node));
-  if (!target_.host()) GRAFT_CHECK(check_outputs(node, out));
+  GRAFT_CHECK(check_outputs(target_, node, out));
   return std::max(b.needed(), outside.needed);
 }
 
@@ -380,11 +376,12 @@ OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* co
   ir::Function& fn = *piece.function;
   fn.default_dims = host_.main().default_dims;
   Build b(fn, target_, bounds_);
+  b.keep_to_defined();
   Outside outside(host_, b, fn);
   Lowerer lowerer(b, [&](const std::string& value) -> Value* { return outside(value); });
   outside.lowerer = &lowerer;
   connect(lowerer, host_);
-  lowerer.facts = target_.host() ? nullptr : &host_.nodes;
+  lowerer.facts = &host_.nodes;
   Refusals refusals;
   for (const Node* n : nodes) {
     if (Result<Values> r = lowerer.lower(*n); !r) refusals.push_back(std::move(r).error());

@@ -68,7 +68,7 @@ struct Piece {
 // the codes memory_limit and cancelled say nothing about the node: they end whatever it is attempted for.
 class PieceLowerer {
  public:
-  PieceLowerer(const HostProgram& host, ir::BuildTarget target, Bounds bounds = {})
+  PieceLowerer(const HostProgram& host, ir::Target target, Bounds bounds = {})
       : host_(host), target_(target), bounds_(std::move(bounds)) {}
   // Tries one top-level node alone, with placeholders for its inputs, and forgets the result. Gives the opset it needs;
   // the refusal names the node.
@@ -80,7 +80,7 @@ class PieceLowerer {
 
  private:
   const HostProgram& host_;
-  ir::BuildTarget target_;
+  ir::Target target_;
   Bounds bounds_;
 };
 
@@ -108,6 +108,5 @@ using LoweringRows = std::span<const Lowering>;
 
 std::span<const Lowering* const> all_lowerings();  // sorted by domain and name
 const Lowering* find_lowering(std::string_view domain, std::string_view op_type);
-bool same_domain(std::string_view a, std::string_view b);  // "" and "ai.onnx" are the same
 
 }  // namespace graft::onnx

@@ -44,19 +44,11 @@ Values constant(NodeView& n, Build& b) {
     return {n.refuse(Code::invalid_attribute,
                      "takes one of value, sparse_value, value_float(s), value_int(s), value_string(s)")};
   }
-  if (!n.for_host() && c->dtype() == DType::i64) {
-    const IntRange i32 = int_range(DType::i32);
-    const TensorView v = c->view();
-    for (int64_t i = 0; i < v.count(); ++i) {
-      if (element_as_int(v, i) < i32.lo || element_as_int(v, i) > i32.hi) return {b.constant(c)};
-    }
-  }
-  return {n.constant(c)};
+  return {b.first_of([&] { return n.constant(c); }, [&] { return b.constant(c); })};
 }
 
 Values constant_of_shape(NodeView& n, Build& b) {
   Value* shape = n.in(0);
-  if (shape->poison) return {shape};
   if (const std::optional<int> rank = n.stated_rank(0)) shape = of_length(b, shape, *rank);
   Value* value = b.scalar(DType::f32, 0);
   if (n.has_attr("value")) {
@@ -71,14 +63,12 @@ Values constant_of_shape(NodeView& n, Build& b) {
 Values expand(NodeView& n, Build& b) {
   Value *x = n.in(0), *shape = n.in(1);
   // A result of more dims than x has those of the shape.
-  if (const std::optional<int> rank = n.stated_rank(0); rank && !x->poison && *rank > x->rank())
-    shape = of_length(b, shape, *rank);
+  if (const std::optional<int> rank = n.stated_rank(0); rank && *rank > x->rank()) shape = of_length(b, shape, *rank);
   return {broadcast_to(b, x, shape)};
 }
 
 Values tile(NodeView& n, Build& b) {
   Value *x = n.in(0), *reps = n.in(1);
-  if (x->poison || reps->poison) return {b.function().poison()};
   if (x->rank() == 0) return {x};
   return {b.emit("tile", {{"x", x}, {"reps", of_length(b, reps, x->rank())}})};
 }
@@ -87,7 +77,7 @@ Values tile(NodeView& n, Build& b) {
 Values range(NodeView& n, Build& b) {
   Value *start = n.in(0), *limit = n.in(1), *step = n.in(2);
   const auto scalar = [&](Value* v) {
-    if (v->poison || v->rank() == 0) return v;
+    if (v->rank() == 0) return v;
     return b.reshape(v, Dims{});
   };
   return {b.emit("range_1d", {{"end", scalar(limit)}, {"start", scalar(start)}, {"step", scalar(step)}})};

@@ -2,39 +2,17 @@
 #include <algorithm>
 
 #include "base/format.h"
+#include "ir/assemble.h"
 #include "onnx/lower_families.h"
 
 namespace graft::onnx {
 namespace {
 
-IntRange either(const IntRange& a, const IntRange& b) { return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)}; }
-
-// What a result of If is, whichever branch runs. Sizes that differ are known on the host only when it has run; Core ML
-// wants one type.
-std::optional<ir::Type> joined(NodeView& n, Build& b, size_t i, const ir::Type& yes, const ir::Type& no) {
-  if (yes == no) return yes;
-  const bool alike = yes.is_tensor() && no.is_tensor() && yes.dtype == no.dtype && yes.rank() == no.rank();
-  if (!n.for_host() || !alike) {
-    n.refuse(alike                                                        ? Code::dynamic_shape
-             : yes.is_tensor() && no.is_tensor() && yes.dtype != no.dtype ? Code::dtype_mismatch
-                                                                          : Code::rank_mismatch,
-             format("output {} is {} in one branch and {} in the other, takes the same in both", i, yes.to_string(),
-                    no.to_string()));
-    return std::nullopt;
-  }
-  ir::Type out = yes;
-  for (size_t d = 0; d < out.dims.size(); ++d) {
-    if (yes.dims[d] == no.dims[d]) continue;
-    out.dims[d] = Dim::symbol(b.function().fresh_symbol(), either(yes.dims[d].range(), no.dims[d].range()));
-  }
-  return out;
-}
-
 Values if_(NodeView& n, Build& b) {
   Value* condition = n.in(0);
-  if (condition->poison) return {condition};
+  if (!b.ok()) return {n.refused()};  // the bodies' refusals are told apart below
   const Graph *yes = n.body("then_branch"), *no = n.body("else_branch");
-  if (yes == nullptr || no == nullptr) return {b.function().poison()};
+  if (yes == nullptr || no == nullptr) return {n.refused()};
   if (yes->outputs.size() != no->outputs.size() || yes->outputs.size() != static_cast<size_t>(n.outputs())) {
     return {n.refuse(Code::invalid_model, format("the branches give {} and {} outputs, the node has {}",
                                                  yes->outputs.size(), no->outputs.size(), n.outputs()))};
@@ -59,16 +37,13 @@ Values if_(NodeView& n, Build& b) {
     return {b.refuse(std::move(d))};
   }
   const auto &a = blocks[0]->outputs, &c = blocks[1]->outputs;
-  ir::Types types;
+  Result<ir::Types> types = ir::joined_types(b.function(), a, c);
+  if (!types) return {b.refuse(std::move(types).error())};
   std::vector<IntRange> ranges;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const std::optional<ir::Type> t = joined(n, b, i, a[i]->type, c[i]->type);
-    if (!t) return {b.function().poison()};
-    types.push_back(*t);
-    ranges.push_back(either(a[i]->range, c[i]->range));
-  }
-  const Values out = b.emit_blocks("cond", {{"pred", condition}}, std::move(blocks), std::move(types));
-  for (size_t i = 0; i < out.size() && !out[i]->poison; ++i) {
+  for (size_t i = 0; i < a.size(); ++i)
+    ranges.push_back({std::min(a[i]->range.lo, c[i]->range.lo), std::max(a[i]->range.hi, c[i]->range.hi)});
+  const Values out = b.emit_blocks("cond", {{"pred", condition}}, std::move(blocks), std::move(*types));
+  for (size_t i = 0; i < out.size() && b.ok(); ++i) {
     if (is_int(out[i]->dtype())) out[i]->range = ranges[i];
   }
   return out;

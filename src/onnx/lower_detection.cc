@@ -1,28 +1,20 @@
-// Operators whose results are as long as the data says, which MIL has not: host operators.
-#include "base/format.h"
+// Operators whose results are as long as the data says. MIL has none: they are host operators.
 #include "onnx/lower_families.h"
 
 namespace graft::onnx {
 namespace {
 
-Value* host_only(NodeView& n) {
-  return n.refuse(Code::host_only, format("{} has no MIL form; it runs on the host", n.node().op_type));
-}
-
 Values unique(NodeView& n, Build& b) {
-  if (!n.for_host()) return {host_only(n)};
   Value* x = n.in(0);
-  if (x->poison) return {x};
   std::vector<ir::Arg> args{{"x", x}, {"sorted", n.flag("sorted", true)}};
   if (n.has_attr("axis")) args.emplace_back("axis", n.axis("axis", 0, x->rank()));
   return b.emit_all("host_unique", args);
 }
 
 Values non_max_suppression(NodeView& n, Build& b) {
-  if (!n.for_host()) return {host_only(n)};
   return {b.emit("host_non_max_suppression", {{"boxes", n.in(0)},
                                               {"scores", n.in(1)},
-                                              {"max_output_boxes_per_class", n.optional_in(2)},
+                                              {"max_output_boxes_per_class", n.has(2) ? n.in_saturated(2) : nullptr},
                                               {"iou_threshold", n.optional_in(3)},
                                               {"score_threshold", n.optional_in(4)},
                                               {"center_point_box", n.i("center_point_box", 0)}})};

@@ -7,37 +7,42 @@
 namespace graft::onnx {
 namespace {
 
-// Integers truncate towards zero in ONNX. Core ML's real_div on int32 is not documented, floor_div is: the two agree
-// when neither operand is negative.
+// Integers truncate towards zero in ONNX; floor_div does the same when neither operand is negative.
 Values div(NodeView& n, Build& b) {
   Value *x = n.in(0), *y = n.in(1);
-  if (is_float(x->dtype()) || n.for_host() || x->poison || y->poison) return {b.div(x, y)};
-  if (x->range.lo >= 0 && y->range.lo >= 0) return {b.binary("floor_div", x, y)};
-  return {
-      n.refuse(Code::int64_range,
-               format("integer Div truncates towards zero, Core ML's floor_div rounds down: needs operands that are "
-                      "proven not to be negative (they are in {}..{} and {}..{})",
-                      x->range.lo, x->range.hi, y->range.lo, y->range.hi))};
+  const auto rounded_down = [&] {
+    if (x->range.lo >= 0 && y->range.lo >= 0) return b.binary("floor_div", x, y);
+    return n.refuse(Code::int64_range,
+                    format("integer Div truncates towards zero, Core ML's floor_div rounds down: needs operands that "
+                           "are proven not to be negative (they are in {}..{} and {}..{})",
+                           x->range.lo, x->range.hi, y->range.lo, y->range.hi));
+  };
+  if (is_float(x->dtype())) return {b.div(x, y)};
+  return {b.first_of([&] { return b.div(x, y); }, rounded_down)};
 }
 
-// The exponent may have another dtype: it is converted to the base's, or both to fp32 when the base is an integer.
+// The exponent may have another dtype: it is converted to the base's, or both to a wide float when the base is an
+// integer.
 Values pow(NodeView& n, Build& b) {
   Value *x = n.in(0), *y = n.in(1);
   if (x->dtype() == y->dtype()) return {b.binary("pow", x, y)};
   if (is_float(x->dtype())) return {b.binary("pow", x, b.cast(y, x->dtype()))};
-  const DType wide = n.for_host() ? DType::f64 : DType::f32;
-  Value *base = b.cast(x, wide), *exponent = b.cast(y, wide);
-  return {b.cast(b.binary("pow", base, exponent), x->dtype())};
+  const auto in = [&](DType wide) {
+    Value *base = b.cast(x, wide), *exponent = b.cast(y, wide);
+    return b.cast(b.binary("pow", base, exponent), x->dtype());
+  };
+  return {b.first_of([&] { return in(DType::f64); }, [&] { return in(DType::f32); })};
 }
 
-// Comparison of bools: MIL compares numbers only.
+// MIL compares numbers only: bools as such.
 Values equal(NodeView& n, Build& b) {
   Value *x = n.in(0), *y = n.in(1);
-  if (x->dtype() == DType::boolean && !n.for_host()) {
-    x = b.cast(x, DType::i32);
-    y = b.cast(y, DType::i32);
-  }
-  return {b.binary("equal", x, y)};
+  const auto direct = [&] { return b.binary("equal", x, y); };
+  if (x->dtype() != DType::boolean) return {direct()};
+  return {b.first_of(direct, [&] {
+    Value *a = b.cast(x, DType::i32), *c = b.cast(y, DType::i32);
+    return b.binary("equal", a, c);
+  })};
 }
 
 // Bounds are attributes before version 11, inputs after; either may be missing, and they may be run-time values.
@@ -72,12 +77,14 @@ Values hard_swish(NodeView& n, Build& b) {
 // Core ML takes the result's shape from x and y alone: where only the condition has it, x is expanded first.
 Values where(NodeView& n, Build& b) {
   Value *cond = n.in(0), *x = n.in(1), *y = n.in(2);
-  if (cond->poison || x->poison || y->poison) return {b.function().poison()};
-  const Result<Dims> both = ops::broadcast(x->dims(), y->dims());
-  const Result<Dims> all = both ? ops::broadcast(*both, cond->dims()) : both;
-  if (n.for_host() || !all || *both == *all) return {b.select(cond, x, y)};
-  Value* hints[] = {cond, x, y};
-  return {b.select(cond, broadcast_to(b, x, b.dims_value(*all, hints)), y)};
+  const auto expanded = [&] {
+    const Result<Dims> both = ops::broadcast(x->dims(), y->dims());
+    const Result<Dims> all = both ? ops::broadcast(*both, cond->dims()) : both;
+    if (!all || *both == *all) return b.select(cond, x, y);
+    Value* hints[] = {cond, x, y};
+    return b.select(cond, broadcast_to(b, x, b.dims_value(*all, hints)), y);
+  };
+  return {b.first_of([&] { return b.select(cond, x, y); }, expanded)};
 }
 
 Values cast(NodeView& n, Build& b) {

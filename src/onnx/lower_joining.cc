@@ -10,9 +10,6 @@ namespace {
 
 Values concat(NodeView& n, Build& b) {
   Values all = n.all(), some;
-  for (Value* v : all) {
-    if (v->poison) return {v};
-  }
   const int rank = all[0]->rank();
   if (!n.has_attr("axis")) return {n.refuse(Code::invalid_attribute, "attribute 'axis' is required")};
   const int axis = n.axis("axis", 0, rank);
@@ -45,7 +42,6 @@ std::optional<std::vector<int64_t>> given_sizes(NodeView& n) {
 
 Values split(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   const int axis = n.axis("axis", 0, x->rank());
   const Dim size = x->dim(axis);
   const auto parts = static_cast<size_t>(n.outputs());
@@ -98,14 +94,14 @@ struct Bounds {
   size_t size() const { return numbers ? numbers->size() : static_cast<size_t>(list->dim(0).value()); }
 };
 
-std::optional<Bounds> read_bounds(NodeView& n, std::string_view attribute, int input) {
+std::optional<Bounds> read_bounds(NodeView& n, Build& b, std::string_view attribute, int input) {
   Bounds out;
   if (n.version() < 10) {
     out.numbers = n.ints(attribute);
     return out;
   }
   Value* v = n.in_saturated(input);
-  if (v->poison) return std::nullopt;
+  if (!b.ok()) return std::nullopt;
   if (v->is_constant() || (v->content && ir::all_known(*v->content))) {
     out.numbers = n.const_ints(input, attribute);
     return out;
@@ -161,15 +157,13 @@ void keep_inside(SliceArgs& s, Build& b, Value* x, size_t d) {
   Value* first = size.known()
                      ? b.ints(std::vector<int64_t>{-size.value()})
                      : b.scale(sublist(b, b.shape(x), static_cast<int64_t>(d), static_cast<int64_t>(d) + 1), -1);
-  if (begin->poison || first->poison) return;
   s.begin[d] = Part::element(b.maximum(begin, b.cast(first, begin->dtype())), 0);
 }
 
 Values slice(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
-  const std::optional<Bounds> starts = read_bounds(n, "starts", 1), ends = read_bounds(n, "ends", 2);
-  if (!starts || !ends || !b.ok()) return {b.function().poison()};
+  const std::optional<Bounds> starts = read_bounds(n, b, "starts", 1), ends = read_bounds(n, b, "ends", 2);
+  if (!starts || !ends || !b.ok()) return {n.refused()};
   std::optional<std::vector<int64_t>> axes, steps;
   if (n.version() < 10) {
     if (n.has_attr("axes")) axes = n.ints("axes");
@@ -208,11 +202,10 @@ Values slice(NodeView& n, Build& b) {
     keep_inside(s, b, x, d);
     s.changes |= !(s.begin_mask[d] && s.end_mask[d] && s.stride[d] == 1);
   }
-  if (!b.ok()) return {b.function().poison()};
+  if (!b.ok()) return {n.refused()};
   if (!s.changes) return {x};
   Value *begin = list_of(b, s.begin), *end = list_of(b, s.end);
   const DType dtype = begin->dtype() == DType::i64 || end->dtype() == DType::i64 ? DType::i64 : DType::i32;
-  if (begin->poison || end->poison) return {b.function().poison()};
   const bool steps_one = std::all_of(s.stride.begin(), s.stride.end(), [](int64_t v) { return v == 1; });
   return {b.emit("slice_by_index", {{"x", x},
                                     {"begin", b.cast(begin, dtype)},
@@ -226,41 +219,44 @@ Values slice(NodeView& n, Build& b) {
 
 // MIL's gathers have no bool: it goes through as a number.
 template <class Pick>
-Value* through_numbers(NodeView& n, Build& b, Value* x, Pick&& pick) {
-  if (x->poison || x->dtype() != DType::boolean || n.for_host()) return pick(x);
-  Value* y = pick(b.cast(x, DType::i32));
-  return y->poison ? y : b.cast(y, DType::boolean);
+Value* picked(Build& b, Value* x, Pick&& pick) {
+  if (x->dtype() != DType::boolean) return pick(x);
+  return b.through(DType::i32, pick, x);
 }
 
 Values gather(NodeView& n, Build& b) {
   Value *x = n.in(0), *indices = n.in(1);
-  if (x->poison || indices->poison) return {b.function().poison()};
   const int axis = n.axis("axis", 0, x->rank());
-  indices = wrapped_indices(n, b, indices, x, axis);
-  return {through_numbers(n, b, x, [&](Value* v) { return b.gather(v, indices, axis); })};
+  return {with_indices(n, b, indices, x, axis,
+                       [&](Value* at) { return picked(b, x, [&](Value* v) { return b.gather(v, at, axis); }); })};
 }
 
 Values gather_elements(NodeView& n, Build& b) {
   Value *x = n.in(0), *indices = n.in(1);
-  if (x->poison || indices->poison) return {b.function().poison()};
   const int axis = n.axis("axis", 0, x->rank());
-  indices = wrapped_indices(n, b, indices, x, axis);
-  // MIL wants the other dims equal; ONNX, and the host, let the indices have fewer.
-  for (int d = 0; !n.for_host() && d < x->rank() && d < indices->rank(); ++d) {
-    if (d == axis || indices->dim(d) == x->dim(d)) continue;
-    if (!indices->dim(d).known())
-      return {n.refuse(Code::dynamic_shape, format("dim {} of the indices, {}, may differ from the data's, {}", d,
-                                                   indices->dim(d).to_string(), x->dim(d).to_string()))};
-    x = slice_axis(b, x, d, 0, indices->dim(d).value());
-  }
-  return {through_numbers(n, b, x, [&](Value* v) {
-    return b.emit("gather_along_axis", {{"x", v}, {"indices", indices}, {"axis", axis}});
-  })};
+  const auto direct = [&](Value* data, Value* at) {
+    return picked(b, data, [&](Value* v) {
+      return b.emit("gather_along_axis", {{"x", v}, {"indices", at}, {"axis", axis}});
+    });
+  };
+  // ONNX lets the indices have fewer in the other dims, Core ML wants them equal.
+  const auto cut = [&](Value* at) {
+    Value* data = x;
+    for (int d = 0; d < x->rank() && d < at->rank(); ++d) {
+      if (d == axis || at->dim(d) == x->dim(d)) continue;
+      if (!at->dim(d).known())
+        return n.refuse(Code::dynamic_shape, format("dim {} of the indices, {}, may differ from the data's, {}", d,
+                                                    at->dim(d).to_string(), x->dim(d).to_string()));
+      data = slice_axis(b, data, d, 0, at->dim(d).value());
+    }
+    return direct(data, at);
+  };
+  return {with_indices(n, b, indices, x, axis,
+                       [&](Value* at) { return b.first_of([&] { return direct(x, at); }, [&] { return cut(at); }); })};
 }
 
 Values gather_nd(NodeView& n, Build& b) {
   Value *x = n.in(0), *indices = n.in(1);
-  if (x->poison || indices->poison) return {b.function().poison()};
   const int64_t batch_dims = n.version() >= 12 ? n.i("batch_dims", 0) : 0;
   if (batch_dims < 0 || batch_dims >= std::min(x->rank(), indices->rank()))
     return {n.refuse(Code::value_out_of_range, format("batch_dims is {}", batch_dims))};
@@ -268,10 +264,11 @@ Values gather_nd(NodeView& n, Build& b) {
   const int most = x->rank() - static_cast<int>(batch_dims);
   const std::optional<int> rank = most == 1 ? std::optional(indices->rank() - 1) : n.stated_rank(0);
   if (rank) indices = of_length(b, indices, indices->rank() - 1 + most - *rank);
-  indices = wrapped_multi(n, b, indices, x, static_cast<int>(batch_dims));
-  return {through_numbers(n, b, x, [&](Value* v) {
-    return batch_dims == 0 ? b.emit("gather_nd", {{"x", v}, {"indices", indices}})
-                           : b.emit("gather_nd", {{"x", v}, {"indices", indices}, {"batch_dims", batch_dims}});
+  return {with_index_lists(n, b, indices, x, static_cast<int>(batch_dims), [&](Value* at) {
+    return picked(b, x, [&](Value* v) {
+      return batch_dims == 0 ? b.emit("gather_nd", {{"x", v}, {"indices", at}})
+                             : b.emit("gather_nd", {{"x", v}, {"indices", at}, {"batch_dims", batch_dims}});
+    });
   })};
 }
 

@@ -12,7 +12,7 @@ Values matmul(NodeView& n, Build& b) {
 
 // A number times x; integers take whole factors only.
 Value* scaled(NodeView& n, Build& b, Value* x, double factor, std::string_view what) {
-  if (x->poison || factor == 1) return x;
+  if (factor == 1) return x;
   if (!is_float(x->dtype()) && factor != static_cast<double>(static_cast<int64_t>(factor)))
     return n.refuse(Code::unsupported_attribute,
                     format("{} {} on {}, takes a whole number", what, factor, name(x->dtype())));
@@ -22,7 +22,6 @@ Value* scaled(NodeView& n, Build& b, Value* x, double factor, std::string_view w
 // alpha * op(A) * op(B) + beta * C. A constant B takes alpha: it is folded then. (`linear` is made by a pass.)
 Values gemm(NodeView& n, Build& b) {
   Value *x = n.in(0), *w = n.in(1), *c = n.optional_in(2);
-  if (x->poison || w->poison) return {b.function().poison()};
   if (x->rank() != 2 || w->rank() != 2)
     return {n.refuse(Code::rank_mismatch,
                      format("got {} and {}, takes two matrices", x->type.to_string(), w->type.to_string()))};
@@ -32,7 +31,7 @@ Values gemm(NodeView& n, Build& b) {
   Value* y =
       b.emit("matmul", {{"x", x}, {"y", w}, {"transpose_x", n.flag("transA")}, {"transpose_y", n.flag("transB")}});
   if (scale_result) y = scaled(n, b, y, alpha, "alpha");
-  if (c == nullptr || beta == 0 || y->poison) return {y};
+  if (c == nullptr || beta == 0) return {y};
   if (c->rank() > 2) return {n.refuse(Code::rank_mismatch, format("C is {}, takes rank 0 to 2", c->type.to_string()))};
   return {b.add(y, scaled(n, b, c, beta, "beta"))};
 }

@@ -27,14 +27,13 @@ Values variadic(NodeView& n, Build& b) {
 }
 Values mean(NodeView& n, Build& b) {
   Value* sum = variadic<"add">(n, b)[0];
-  return {sum->poison || n.inputs() == 1 ? sum : b.div(sum, b.like(sum, n.inputs()))};
+  return {n.inputs() == 1 ? sum : b.div(sum, b.like(sum, n.inputs()))};
 }
 
 // The sign of the divisor, or of the dividend with fmod.
 Values mod(NodeView& n, Build& b) {
   Value *x = n.in(0), *y = n.in(1);
   if (!n.flag("fmod")) return {b.binary("mod", x, y)};
-  if (x->poison || y->poison) return {b.function().poison()};
   if (!is_float(x->dtype())) {
     // Not by magnitudes: the lowest integer has none.
     Value *m = b.binary("mod", x, y), *zero = b.like(x, 0);
@@ -56,20 +55,19 @@ Values leaky_relu(NodeView& n, Build& b) {
 Values elu(NodeView& n, Build& b) { return {b.emit("elu", {{"x", n.in(0)}, {"alpha", n.f("alpha", 1)}})}; }
 Values selu(NodeView& n, Build& b) {
   Value* y = b.emit("elu", {{"x", n.in(0)}, {"alpha", n.f("alpha", 1.67326319217681884765625)}});
-  return {y->poison ? y : b.scale(y, n.f("gamma", 1.05070102214813232421875))};
+  return {b.scale(y, n.f("gamma", 1.05070102214813232421875))};
 }
 // alpha * (e^(x / alpha) - 1) below zero; with an alpha below zero that is no elu.
 Values celu(NodeView& n, Build& b) {
   const double alpha = n.f("alpha", 1);
   Value* x = n.in(0);
-  if (x->poison || alpha == 1) return {b.emit("elu", {{"x", x}, {"alpha", 1.0}})};
+  if (alpha == 1) return {b.emit("elu", {{"x", x}, {"alpha", 1.0}})};
   // Large x divided by a small alpha would be infinite: what is above zero goes its own way then.
   const bool apart = alpha < 1;
   Value* low = apart ? b.minimum(x, b.like(x, 0)) : x;
   Value* z = b.div(low, b.like(x, alpha));
   Value* y = alpha < 0 ? b.unary("exp", z) : b.emit("elu", {{"x", z}, {"alpha", 1.0}});
-  if (alpha < 0 && !y->poison) y = b.sub(y, b.like(y, 1));
-  if (y->poison) return {y};
+  if (alpha < 0) y = b.sub(y, b.like(y, 1));
   y = b.scale(y, alpha);
   return {apart ? b.add(b.unary("relu", x), y) : y};
 }
@@ -81,7 +79,6 @@ Values thresholded_relu(NodeView& n, Build& b) {
 }
 Values prelu(NodeView& n, Build& b) {
   Value *x = n.in(0), *slope = n.in(1);
-  if (x->poison || slope->poison) return {b.function().poison()};
   Value* above = b.maximum(x, b.like(x, 0));
   return {b.add(above, b.mul(b.minimum(x, b.like(x, 0)), slope))};
 }
@@ -104,7 +101,6 @@ Values fast_gelu(NodeView& n, Build& b) {
 }
 Values quick_gelu(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   return {b.mul(x, b.unary("sigmoid", b.scale(x, n.f("alpha", 1.702f))))};
 }
 

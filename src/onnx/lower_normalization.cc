@@ -27,29 +27,27 @@ Values batch_norm(NodeView& n, Build& b) {
     if (n.wants(i))
       return {n.refuse(Code::unsupported_attribute, "outputs of training are asked for; only Y is given")};
   }
-  if (x->poison) return {x};
   if (x->rank() < 2)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
-  bool constant = true;
   for (Value*& v : p) {
-    if (v->poison) return {v};
     if (v->rank() != 1 || ir::never_equal(v->dim(0), x->dim(1))) {
       return {n.refuse(Code::shape_mismatch, format("got a parameter {}, takes one number for each of the {} channels",
                                                     v->type.to_string(), x->dim(1).to_string()))};
     }
     v = b.cast(v, x->dtype());
-    constant &= v->is_constant();
   }
   const double epsilon = n.f("epsilon", 1e-5f);
   Value *gamma = p[0], *beta = p[1], *mean = p[2], *variance = p[3];
-  if (n.for_host() || (constant && x->rank() >= 3 && x->rank() <= 5)) {
-    return {b.emit(
+  const auto direct = [&] {
+    return b.emit(
         "batch_norm",
-        {{"x", x}, {"mean", mean}, {"variance", variance}, {"gamma", gamma}, {"beta", beta}, {"epsilon", epsilon}})};
-  }
-  Value* factor = b.mul(gamma, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}}));
-  Value* shift = b.sub(beta, b.mul(mean, factor));
-  return {scaled_by_channel(b, x, factor, shift)};
+        {{"x", x}, {"mean", mean}, {"variance", variance}, {"gamma", gamma}, {"beta", beta}, {"epsilon", epsilon}});
+  };
+  return {b.first_of(direct, [&] {
+    Value* factor = b.mul(gamma, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}}));
+    Value* shift = b.sub(beta, b.mul(mean, factor));
+    return scaled_by_channel(b, x, factor, shift);
+  })};
 }
 
 // Statistics over the last dims, in fp32 or wider.
@@ -57,7 +55,7 @@ struct Statistics {
   Value *mean, *factor;
 };
 Statistics statistics(Build& b, Value* x, const Ints& axes, double epsilon) {
-  if (!x->poison && x->dtype() != DType::f64) x = b.cast(x, DType::f32);
+  if (x->dtype() != DType::f64) x = b.cast(x, DType::f32);
   Value* mean = b.reduce("reduce_mean", x, axes, true);
   Value* variance = b.reduce("reduce_mean", b.unary("square", b.sub(x, mean)), axes, true);
   return {mean, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}})};
@@ -76,23 +74,20 @@ bool has_dims(const Value* v, const Value* x, int axis) {
 
 Values layer_norm(NodeView& n, Build& b) {
   Value *x = n.in(0), *scale = n.in(1), *bias = n.optional_in(2);
-  if (x->poison || scale->poison || (bias != nullptr && bias->poison)) return {b.function().poison()};
   if (x->rank() < 1) return {n.refuse(Code::rank_mismatch, "got a scalar, takes rank 1 or more")};
   const int axis = n.axis("axis", -1, x->rank());
   const double epsilon = n.f("epsilon", 1e-5f);
   const Ints axes = last_axes(x, axis);
-  // MIL's parameters are constants of exactly the normalised dims; others follow as arithmetic.
-  const auto fits = [&](Value* v) { return has_dims(v, x, axis) && (n.for_host() || v->is_constant()); };
-  const bool inside = fits(scale) && (bias == nullptr || fits(bias));
-  Value* y = b.emit("layer_norm", {{"x", x},
-                                   {"axes", axes},
-                                   {"gamma", inside ? scale : nullptr},
-                                   {"beta", inside ? bias : nullptr},
-                                   {"epsilon", epsilon}});
-  if (!inside) {
-    y = b.mul(y, scale);
-    if (bias != nullptr) y = b.add(y, bias);
-  }
+  const auto normalised = [&](Value* gamma, Value* beta) {
+    return b.emit("layer_norm", {{"x", x}, {"axes", axes}, {"gamma", gamma}, {"beta", beta}, {"epsilon", epsilon}});
+  };
+  const auto apart = [&] {
+    Value* y = b.mul(normalised(nullptr, nullptr), scale);
+    return bias == nullptr ? y : b.add(y, bias);
+  };
+  // MIL's parameters have exactly the normalised dims.
+  const bool fits = has_dims(scale, x, axis) && (bias == nullptr || has_dims(bias, x, axis));
+  Value* y = fits ? b.first_of([&] { return normalised(scale, bias); }, apart) : apart();
   if (!n.wants(1) && !n.wants(2)) return {y};
   const Statistics s = statistics(b, x, axes, epsilon);
   return {y, b.cast(s.mean, DType::f32), b.cast(s.factor, DType::f32)};  // whatever x is
@@ -101,7 +96,6 @@ Values layer_norm(NodeView& n, Build& b) {
 // x / sqrt(mean(x^2) + epsilon) * scale; ONNX Runtime's form gives the factor too.
 Values rms_norm(NodeView& n, Build& b) {
   Value *x = n.in(0), *scale = n.in(1);
-  if (x->poison || scale->poison) return {b.function().poison()};
   if (x->rank() < 1) return {n.refuse(Code::rank_mismatch, "got a scalar, takes rank 1 or more")};
   const Ints axes = last_axes(x, n.axis("axis", -1, x->rank()));
   const DType wide = x->dtype() == DType::f64 ? DType::f64 : DType::f32;
@@ -114,21 +108,21 @@ Values rms_norm(NodeView& n, Build& b) {
 
 Values instance_norm(NodeView& n, Build& b) {
   Value *x = n.in(0), *scale = n.in(1), *bias = n.in(2);
-  if (x->poison || scale->poison || bias->poison) return {b.function().poison()};
   if (x->rank() < 3)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 3 or more", x->type.to_string()))};
   const double epsilon = n.f("epsilon", 1e-5f);
-  if (n.for_host() || (x->rank() <= 4 && scale->is_constant() && bias->is_constant())) {
-    return {b.emit("instance_norm", {{"x", x}, {"gamma", scale}, {"beta", bias}, {"epsilon", epsilon}})};
-  }
-  Value* y = b.emit("layer_norm", {{"x", x}, {"axes", last_axes(x, 2)}, {"epsilon", epsilon}});
-  return {scaled_by_channel(b, y, scale, bias)};
+  const auto direct = [&] {
+    return b.emit("instance_norm", {{"x", x}, {"gamma", scale}, {"beta", bias}, {"epsilon", epsilon}});
+  };
+  return {b.first_of(direct, [&] {
+    Value* y = b.emit("layer_norm", {{"x", x}, {"axes", last_axes(x, 2)}, {"epsilon", epsilon}});
+    return scaled_by_channel(b, y, scale, bias);
+  })};
 }
 
 // Scale and bias are per group in version 18, per channel from 21 on.
 Values group_norm(NodeView& n, Build& b) {
   Value *x = n.in(0), *scale = n.in(1), *bias = n.in(2);
-  if (x->poison || scale->poison || bias->poison) return {b.function().poison()};
   const int64_t groups = n.required_i("num_groups");
   if (groups < 1) return {n.refuse(Code::invalid_attribute, format("num_groups is {}, takes 1 or more", groups))};
   if (x->rank() < 2)
@@ -167,7 +161,6 @@ Value* softmax_at(Build& b, Value* x, int axis) { return b.emit("softmax", {{"x"
 template <Value* (*at)(Build&, Value*, int)>
 Values softmax(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   const int axis = n.axis("axis", n.version() < 13 ? 1 : -1, x->rank(), n.version() < 13);
   if (x->rank() == 0) {
     Value* y = at(b, b.expand_dims(x, {0}), 0);

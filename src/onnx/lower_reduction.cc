@@ -32,7 +32,6 @@ Value* reduced(NodeView& n, Build& b, const Reduction& r, Value* x) {
 template <const Reduction& r>
 Values reduce(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   if (x->dtype() != DType::boolean) return {reduced(n, b, r, x)};
   // Minimum and maximum, from version 20 on. Of nothing they are the ends of int32, which become true and false.
   Value* y = reduced(n, b, r, b.cast(x, DType::i32));
@@ -48,18 +47,17 @@ constexpr Reduction kMean{"reduce_mean", 18, true}, kSum{"reduce_sum", 13, true}
 template <const char* const& op>
 Values arg(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   const int axis = n.axis("axis", 0, x->rank());
   const bool last = n.version() >= 12 && n.flag("select_last_index");
   if (last) x = b.emit("reverse", {{"x", x}, {"axes", Ints{axis}}});
   Value* i = b.emit(op, {{"x", x}, {"axis", axis}, {"keep_dims", n.flag("keepdims", true)}});
-  if (last && !i->poison) {
+  if (last) {
     const Dim size = x->dim(axis);
     Value* count = size.known() ? b.like(i, static_cast<double>(size.value()))
                                 : b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}), i->dtype());
     i = b.sub(b.sub(count, b.like(i, 1)), i);
   }
-  return {i->poison ? i : b.cast(i, n.mapped(DType::i64))};
+  return {b.cast(i, n.inside(DType::i64))};
 }
 constexpr const char* kArgMax = "reduce_argmax";
 constexpr const char* kArgMin = "reduce_argmin";

@@ -130,7 +130,7 @@ Value* exact(const Spec& s, Build& b, Value* x) {
 
 // ---- reading the node ---------------------------------------------------------------------------------------------
 
-bool given(NodeView& n, int i) { return n.has(i) && !n.in(i)->poison && !(n.in(i)->dim(0) == Dim(0)); }
+bool given(NodeView& n, int i) { return n.has(i) && !(n.in(i)->dim(0) == Dim(0)); }
 
 std::vector<double> numbers(const Value* v) {
   std::vector<double> out;
@@ -212,31 +212,32 @@ bool read_spec(NodeView& n, Build& b, Spec& s, Value* x) {
 }
 
 Value* host_resize(NodeView& n, Build& b, const Spec& s, Value* x, std::string_view nearest, Value* scales) {
-  if (!n.for_host()) {
+  const auto direct = [&] {
+    return b.emit("host_resize", {{"x", x},
+                                  {"sizes", s.sizes_in},
+                                  {"scales", scales},
+                                  {"roi", s.roi},
+                                  {"axes", s.axes},
+                                  {"mode", s.mode},
+                                  {"coordinate_transformation_mode", s.coordinate},
+                                  {"nearest_mode", nearest},
+                                  {"cubic_coeff_a", n.f("cubic_coeff_a", -0.75)},
+                                  {"exclude_outside", n.flag("exclude_outside")},
+                                  {"extrapolation_value", n.f("extrapolation_value", 0)},
+                                  {"antialias", s.antialias}});
+  };
+  return b.first_of(direct, [&] {
     return n.refuse(
         Code::host_only,
         format("Resize with mode {}, coordinates {}{}{} has no exact MIL form for these sizes", s.mode, s.coordinate,
                s.mode == "nearest" ? ", nearest_mode " + s.nearest : "", s.antialias ? ", antialias" : ""));
-  }
-  return b.emit("host_resize", {{"x", x},
-                                {"sizes", s.sizes_in},
-                                {"scales", scales},
-                                {"roi", s.roi},
-                                {"axes", s.axes},
-                                {"mode", s.mode},
-                                {"coordinate_transformation_mode", s.coordinate},
-                                {"nearest_mode", nearest},
-                                {"cubic_coeff_a", n.f("cubic_coeff_a", -0.75)},
-                                {"exclude_outside", n.flag("exclude_outside")},
-                                {"extrapolation_value", n.f("extrapolation_value", 0)},
-                                {"antialias", s.antialias}});
+  });
 }
 
 Values resize(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   Spec s;
-  if (!read_spec(n, b, s, x)) return {b.function().poison()};
+  if (!read_spec(n, b, s, x)) return {n.refused()};
   // Before version 11 nearest neighbours round down where the tensor grows and up where it shrinks.
   const bool may_shrink = s.scales.empty() || *std::min_element(s.scales.begin(), s.scales.end()) < 1;
   const bool shrinks = n.version() < 11 && s.mode == "nearest" && may_shrink;
@@ -247,7 +248,7 @@ Values resize(NodeView& n, Build& b) {
   if (!shrinks) return {host_resize(n, b, s, x, s.nearest, s.scales_in)};
   Value* one = b.like(s.scales_in, 1);
   Value* y = host_resize(n, b, s, x, "ceil", b.minimum(s.scales_in, one));
-  return {y->poison ? y : host_resize(n, b, s, y, "floor", b.maximum(s.scales_in, one))};
+  return {host_resize(n, b, s, y, "floor", b.maximum(s.scales_in, one))};
 }
 
 constexpr Lowering kRows[] = {

@@ -55,8 +55,9 @@ Value* reshape_known(NodeView& n, Build& b, Value* x, Value* shape, Dims to, boo
     return b.emit("reshape", {{"x", x}, {"shape", std::move(*numbers)}});
   // A size of zero that copies nothing is one of the host's.
   const bool empties = literal_zero && std::any_of(to.begin(), to.end(), is_zero);
-  if (n.for_host() || empties) return host_reshape(b, x, shape, literal_zero);
-  return b.reshape(x, shape_value(b, to, x, shape));
+  const auto of_any_size = [&] { return host_reshape(b, x, shape, literal_zero); };
+  if (empties) return of_any_size();
+  return b.first_of(of_any_size, [&] { return b.reshape(x, shape_value(b, to, x, shape)); });
 }
 
 // A shape that only a run knows. MIL's 0 copies the dim counted from the right, ONNX's counted from the left, and a
@@ -66,33 +67,31 @@ Value* reshape_unknown(NodeView& n, Build& b, Value* x, Value* shape, bool liter
   if (!length.known() || length.value() > kMaxRank)
     return n.refuse(Code::dynamic_shape, "the rank of the result cannot be told: the length of the shape is not known");
   const int64_t rank = length.value();
-  if (n.for_host() || (literal_zero && shape->range.lo <= 0)) return host_reshape(b, x, shape, literal_zero);
-  if (shape->range.lo <= 0) {
+  const auto of_any_size = [&] { return host_reshape(b, x, shape, literal_zero); };
+  if (literal_zero && shape->range.lo <= 0) return of_any_size();
+  return b.first_of(of_any_size, [&] {
+    if (shape->range.lo > 0) return b.reshape(x, shape);
     constexpr int64_t kNothingToCopy = -2;  // no size, so that the run fails
     Value* dims = b.shape(x);
     std::vector<Part> own;
     for (int64_t i = 0; i < rank; ++i) own.push_back(i < x->rank() ? Part::element(dims, i) : Part::of(kNothingToCopy));
     Value* copied = b.cast(list_of(b, own), shape->dtype());
-    shape = b.select(b.binary("equal", shape, b.like(shape, 0)), copied, shape);
-  }
-  return b.reshape(x, shape);
+    return b.reshape(x, b.select(b.binary("equal", shape, b.like(shape, 0)), copied, shape));
+  });
 }
 
 Values reshape(NodeView& n, Build& b) {
   Value *x = n.in(0), *shape = n.in(1);
-  if (x->poison || shape->poison) return {b.function().poison()};
   if (shape->rank() != 1)
     return {n.refuse(Code::rank_mismatch, format("the shape must be a list, got {}", shape->type.to_string()))};
   const bool literal_zero = n.version() >= 14 && n.flag("allowzero");
   if (const std::optional<int> rank = n.stated_rank(0)) shape = of_length(b, shape, *rank);
-  if (shape->poison) return {shape};
   if (std::optional<Dims> to = n.dims(1)) return {reshape_known(n, b, x, shape, std::move(*to), literal_zero)};
   return {reshape_unknown(n, b, x, shape, literal_zero)};
 }
 
 Values flatten(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   const int axis = n.axis("axis", 1, x->rank(), true);
   const Dims to{ir::product(Dims(x->dims().begin(), x->dims().begin() + axis)),
                 ir::product(Dims(x->dims().begin() + axis, x->dims().end()))};
@@ -102,7 +101,6 @@ Values flatten(NodeView& n, Build& b) {
 
 Values squeeze(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   std::optional<Ints> axes = n.axes("axes", 1, 13, x->rank());
   if (!axes) {
     axes.emplace();
@@ -125,7 +123,6 @@ Values squeeze(NodeView& n, Build& b) {
 
 Values unsqueeze(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   const std::optional<std::vector<int64_t>> list =
       n.version() >= 13 ? n.const_ints(1, "axes") : std::optional(n.ints("axes"));
   if (!list) return {n.refuse(Code::invalid_model, "axes are missing")};
@@ -145,7 +142,6 @@ Values unsqueeze(NodeView& n, Build& b) {
 
 Values transpose(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   Ints perm;
   if (n.has_attr("perm")) {
     const std::vector<int64_t> given = n.ints("perm");
@@ -164,12 +160,11 @@ Values transpose(NodeView& n, Build& b) {
 
 Values shape(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   const int64_t rank = x->rank();
   const auto place = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
   const int64_t from = n.version() < 15 ? 0 : place(n.i("start", 0));
   const int64_t to = n.version() < 15 || !n.has_attr("end") ? rank : std::max(from, place(n.i("end", rank)));
-  const DType dtype = n.mapped(DType::i64);
+  const DType dtype = n.inside(DType::i64);
   const Dims part(x->dims().begin() + from, x->dims().begin() + to);
   if (ir::all_known(part)) {
     std::vector<int64_t> numbers;
@@ -181,8 +176,7 @@ Values shape(NodeView& n, Build& b) {
 
 Values size(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
-  const DType dtype = n.mapped(DType::i64);
+  const DType dtype = n.inside(DType::i64);
   const Dim count = ir::product(x->dims());
   if (count.known()) return {b.constant(ir::Constant::int_scalar(dtype, count.value()))};
   return {b.reduce("reduce_prod", b.cast(b.shape(x), dtype), {0}, false)};

@@ -9,7 +9,7 @@ namespace graft::onnx {
 namespace {
 
 // A one-element value as rank 0.
-Value* scalar_of(Build& b, Value* v) { return v->poison || v->rank() == 0 ? v : b.reshape(v, Dims{}); }
+Value* scalar_of(Build& b, Value* v) { return v->rank() == 0 ? v : b.reshape(v, Dims{}); }
 
 // ---- Pad ----------------------------------------------------------------------------------------------------------
 
@@ -71,7 +71,6 @@ Value* part(Build& b, Value* x, size_t axis, int64_t from, int64_t to) {
 // One dim after the other, by joining blocks: for what MIL's pad does not do.
 Value* padded_by_joining(NodeView& n, Build& b, Value* x, const Pads& p, Value* fill) {
   for (size_t d = 0; d < p.before.size(); ++d) {
-    if (x->poison) return x;
     if (p.before[d] == 0 && p.after[d] == 0) continue;
     if (!(fill == nullptr ? x->dims()[d].known() : ir::all_known(x->dims())))
       return n.refuse(Code::dynamic_shape, format("padding {} in this way needs known sizes", x->type.to_string()));
@@ -96,31 +95,30 @@ Value* padded_by_joining(NodeView& n, Build& b, Value* x, const Pads& p, Value* 
 
 Values pad(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   const std::string mode = n.s("mode", "constant");
   std::optional<Pads> p = read_pads(n, x);
-  if (!p || !b.ok()) return {b.function().poison()};
+  if (!p || !b.ok()) return {n.refused()};
   x = cropped(b, x, *p);
-  if (x->poison) return {x};
   const auto none = [](const std::vector<int64_t>& v) {
     return std::all_of(v.begin(), v.end(), [](int64_t e) { return e == 0; });
   };
   if (none(p->before) && none(p->after)) return {x};
   if (mode == "wrap") return {padded_by_joining(n, b, x, *p, nullptr)};
   Value* fill = n.version() < 11 ? b.like(x, n.f("value", 0)) : n.has(2) ? scalar_of(b, n.in(2)) : b.like(x, 0);
-  // MIL pads floats only.
-  if (!n.for_host() && !is_float(x->dtype()) && mode == "constant") {
-    if (x->dtype() != DType::boolean) return {padded_by_joining(n, b, x, *p, fill)};
-    Value *number = b.cast(x, DType::i32), *with = b.cast(fill, DType::i32);
-    Value* y = padded_by_joining(n, b, number, *p, with);
-    return {y->poison ? y : b.cast(y, DType::boolean)};
-  }
   Ints pads;
   for (size_t d = 0; d < p->before.size(); ++d) {
     pads.push_back(p->before[d]);
     pads.push_back(p->after[d]);
   }
-  if (mode == "constant") return {b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", mode}, {"constant_val", fill}})};
+  if (mode == "constant") {
+    const auto direct = [&] {
+      return b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", mode}, {"constant_val", fill}});
+    };
+    if (is_float(x->dtype())) return {direct()};
+    // MIL pads floats only.
+    const auto joined = [&](Value* v, Value* with) { return padded_by_joining(n, b, v, *p, with); };
+    return {b.first_of(direct, [&] { return b.through(DType::i32, joined, x, fill); })};
+  }
   if (mode != "reflect" && mode != "edge")
     return {n.refuse(Code::invalid_attribute, format("mode '{}', takes constant, reflect, edge or wrap", mode))};
   return {b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", mode == "edge" ? "replicate" : "reflect"}})};
@@ -130,25 +128,17 @@ Values pad(NodeView& n, Build& b) {
 
 Values topk(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   const int axis = n.axis("axis", -1, x->rank());
-  Value* k = nullptr;
-  if (n.version() < 10) {
-    k = b.ints(std::vector<int64_t>{n.required_i("k")}, n.mapped(DType::i64));
-  } else {
-    k = n.in(1);
-  }
+  Value* k = n.version() < 10 ? b.ints(std::vector<int64_t>{n.required_i("k")}, n.inside(DType::i64)) : n.in(1);
   if (k->is_constant() && k->constant->count() == 1 && element_as_int(k->constant->view(), 0) < 0)
     return {n.refuse(Code::value_out_of_range, "k is negative")};
   const bool largest = n.version() < 11 || n.flag("largest", true);
-  Values out = b.emit_all("topk", {{"x", x}, {"k", scalar_of(b, k)}, {"axis", axis}, {"ascending", !largest}});
-  if (out.size() != 2 || out[1]->poison) return out;
-  return {out[0], b.cast(out[1], n.mapped(DType::i64))};
+  const auto [values, indices] = b.topk(x, scalar_of(b, k), axis, !largest);
+  return {values, b.cast(indices, n.inside(DType::i64))};
 }
 
 Values cumsum(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   const std::optional<int64_t> axis = n.const_int(1, "axis");
   if (!axis) return {n.refuse(Code::invalid_model, "the axis is missing")};
   return {b.emit("cumsum", {{"x", x},
@@ -161,14 +151,11 @@ Values cumsum(NodeView& n, Build& b) {
 
 Values one_hot(NodeView& n, Build& b) {
   Value *indices = n.in(0), *depth = n.in(1), *values = n.in(2);
-  if (indices->poison || depth->poison || values->poison) return {b.function().poison()};
-  depth = scalar_of(b, b.cast(depth, n.mapped(DType::i64)));
-  // Negative indices count from the end; what is outside on either side gives a row of off values. Ranges are proven
-  // for inputs within int32, and the host takes others.
+  depth = scalar_of(b, b.cast(depth, n.inside(DType::i64)));
+  // Negative indices count from the end; what is outside on either side gives a row of off values.
   const bool counts_up = info(indices->dtype()).kind == DTypeKind::unsigned_int;
-  if (!counts_up || !n.for_host()) indices = b.cast(indices, n.mapped(DType::i64));
-  if (indices->poison || depth->poison) return {b.function().poison()};
-  if (!counts_up && (n.for_host() || indices->range.lo < 0)) indices = wrapped(b, indices, depth);
+  if (indices->dtype() != DType::u64) indices = b.cast(indices, n.inside(DType::i64));  // which may not hold it
+  if (!counts_up && !b.proven_within(indices, {0, INT64_MAX})) indices = wrapped(b, indices, depth);
   return {b.emit("one_hot", {{"indices", indices},
                              {"one_hot_vector_size", depth},
                              {"axis", n.i("axis", -1)},
@@ -186,43 +173,41 @@ std::string scatter_mode(NodeView& n) {
 // Bools go through as numbers where Core ML has none, and where they are combined: a sum or product of 0 and 1 is an or
 // or an and.
 template <class Emit>
-Values scattered(NodeView& n, Build& b, Value* x, Value* updates, std::string_view mode, Emit&& emit) {
-  const bool plain = x->dtype() != DType::boolean || (n.for_host() && mode == "update");
-  if (x->poison || updates->poison || plain) return {emit(x, updates)};
+Value* scattered(Build& b, Value* x, Value* updates, std::string_view mode, Emit&& emit) {
+  if (x->dtype() != DType::boolean) return emit(x, updates);
+  if (mode == "update") return b.through(DType::i32, emit, x, updates);
   Value *number = b.cast(x, DType::i32), *with = b.cast(updates, DType::i32);
-  Value* y = emit(number, with);
-  return {y->poison ? y : b.cast(y, DType::boolean)};
+  return b.cast(emit(number, with), DType::boolean);
 }
 
 Values scatter_elements(NodeView& n, Build& b) {
   Value *x = n.in(0), *indices = n.in(1), *updates = n.in(2);
-  if (x->poison || indices->poison || updates->poison) return {b.function().poison()};
   const int axis = n.axis("axis", 0, x->rank());
-  indices = wrapped_indices(n, b, indices, x, axis);
   const std::string mode = scatter_mode(n);
-  return scattered(n, b, x, updates, mode, [&](Value* d, Value* u) {
-    return b.emit("scatter_along_axis",
-                  {{"data", d}, {"indices", indices}, {"updates", u}, {"axis", axis}, {"mode", mode}});
-  });
+  return {with_indices(n, b, indices, x, axis, [&](Value* at) {
+    return scattered(b, x, updates, mode, [&](Value* d, Value* u) {
+      return b.emit("scatter_along_axis",
+                    {{"data", d}, {"indices", at}, {"updates", u}, {"axis", axis}, {"mode", mode}});
+    });
+  })};
 }
 
 Values scatter_nd(NodeView& n, Build& b) {
   Value *x = n.in(0), *indices = n.in(1), *updates = n.in(2);
-  if (x->poison || indices->poison || updates->poison) return {b.function().poison()};
   // Updates have the dims of indices but the last, and those of x that are not addressed.
   indices = of_length(b, indices, indices->rank() - 1 + x->rank() - updates->rank());
-  indices = wrapped_multi(n, b, indices, x, 0);
   const std::string mode = scatter_mode(n);
-  return scattered(n, b, x, updates, mode, [&](Value* d, Value* u) {
-    return b.emit("scatter_nd", {{"data", d}, {"indices", indices}, {"updates", u}, {"mode", mode}});
-  });
+  return {with_index_lists(n, b, indices, x, 0, [&](Value* at) {
+    return scattered(b, x, updates, mode, [&](Value* d, Value* u) {
+      return b.emit("scatter_nd", {{"data", d}, {"indices", at}, {"updates", u}, {"mode", mode}});
+    });
+  })};
 }
 
 Values non_zero(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   Value* places = b.transpose(b.unary("non_zero", x), {1, 0});
-  return {places->poison ? places : b.cast(places, n.mapped(DType::i64))};
+  return {b.cast(places, n.inside(DType::i64))};
 }
 
 // ---- triangles, blocks --------------------------------------------------------------------------------------------
@@ -231,7 +216,6 @@ Values non_zero(NodeView& n, Build& b) {
 // the opposite band leaves.
 Values trilu(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   if (x->rank() < 2)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
   const bool upper = n.flag("upper", true);
@@ -262,7 +246,6 @@ Values space_to_depth(NodeView& n, Build& b) {
 
 Values cast_like(NodeView& n, Build& b) {
   Value *x = n.in(0), *like = n.in(1);
-  if (x->poison || like->poison) return {b.function().poison()};
   return {b.cast(x, like->dtype())};
 }
 

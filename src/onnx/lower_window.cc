@@ -60,7 +60,6 @@ Ints sizes(NodeView& n, std::string_view attribute, int count, int64_t least, in
 std::optional<Window> read_window(NodeView& n, const Value* x, const Ints& kernel) {
   Window w;
   w.spatial = x->rank() - 2;
-  if (x->poison) return std::nullopt;
   if (w.spatial < 1 || w.spatial > 3) {
     n.refuse(Code::unsupported_rank, format("got an input of rank {}, windows are taken on rank 3 to 5", x->rank()));
     return std::nullopt;
@@ -145,28 +144,33 @@ Value* add_bias(Build& b, Value* y, Value* bias) {
   return b.add(y, b.expand_dims(bias, axes));
 }
 
+// f with the bias as its parameter; where the target does not take it there, without one and the bias added.
+template <class F>
+Value* biased(Build& b, Value* bias, F&& f) {
+  if (bias == nullptr) return f(nullptr);
+  return b.first_of([&] { return f(bias); }, [&] { return add_bias(b, f(nullptr), bias); });
+}
+
 Values conv(NodeView& n, Build& b) {
   Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
-  if (x->poison || w->poison) return {x};
   if (w->rank() != x->rank()) {
     return {n.refuse(Code::rank_mismatch,
                      format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
   }
   const Ints kernel = kernel_of(n, b, w);
   std::optional<Window> window = read_window(n, x, kernel);
-  if (!window) return {b.function().poison()};
+  if (!window) return {n.refused()};
   const Padding p = padding_of(*window, x);
-  // Older targets take a constant bias only.
-  Value* inside = bias != nullptr && (bias->is_constant() || n.for_host()) ? bias : nullptr;
-  Value* y = b.emit("conv", {{"x", x},
-                             {"weight", w},
-                             {"bias", inside},
-                             {"strides", window->stride},
-                             {"pad_type", p.type},
-                             {"pad", p.pad},
-                             {"dilations", window->dilation},
-                             {"groups", n.i("group", 1)}});
-  return {bias == inside || y->poison ? y : add_bias(b, y, bias)};
+  return {biased(b, bias, [&](Value* inside) {
+    return b.emit("conv", {{"x", x},
+                           {"weight", w},
+                           {"bias", inside},
+                           {"strides", window->stride},
+                           {"pad_type", p.type},
+                           {"pad", p.pad},
+                           {"dilations", window->dilation},
+                           {"groups", n.i("group", 1)}});
+  })};
 }
 
 // How much conv_transpose cuts at the start, and at the end (below zero: how much is missing there), of one dim.
@@ -199,14 +203,13 @@ std::optional<Cut> cut_of(NodeView& n, const Window& w, int d, const Dim& in, in
 
 Values conv_transpose(NodeView& n, Build& b) {
   Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
-  if (x->poison || w->poison) return {x};
   if (w->rank() != x->rank()) {
     return {n.refuse(Code::rank_mismatch,
                      format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
   }
   const Ints kernel = kernel_of(n, b, w);
   const std::optional<Window> window = read_window(n, x, kernel);
-  if (!window) return {b.function().poison()};
+  if (!window) return {n.refused()};
   const Ints extra = sizes(n, "output_padding", window->spatial, 0, 0);
   const std::vector<int64_t> output_shape = n.ints("output_shape");
   if (!output_shape.empty() && output_shape.size() != static_cast<size_t>(window->spatial) &&
@@ -218,27 +221,29 @@ Values conv_transpose(NodeView& n, Build& b) {
   bool grows = false;
   for (int d = 0; d < window->spatial; ++d) {
     const std::optional<Cut> c = cut_of(n, *window, d, x->dim(d + 2), extra[d], output_shape);
-    if (!c) return {b.function().poison()};
+    if (!c) return {n.refused()};
     pad.push_back(c->before);
     pad.push_back(std::max<int64_t>(0, c->after));
     missing.push_back(0);
     missing.push_back(std::max<int64_t>(0, -c->after));
     grows |= c->after < 0;
   }
-  // What is missing at the end is zero plus bias.
-  Value* inside = bias != nullptr && !grows && (bias->is_constant() || n.for_host()) ? bias : nullptr;
   const bool none = std::all_of(pad.begin(), pad.end(), [](int64_t v) { return v == 0; });
-  Value* y = b.emit("conv_transpose", {{"x", x},
-                                       {"weight", w},
-                                       {"bias", inside},
-                                       {"pad", pad},
-                                       {"pad_type", none ? "valid" : "custom"},
-                                       {"strides", window->stride},
-                                       {"dilations", window->dilation},
-                                       {"groups", n.i("group", 1)}});
-  if (y->poison) return {y};
-  if (grows) y = b.emit("pad", {{"x", y}, {"pad", missing}, {"mode", "constant"}, {"constant_val", b.like(y, 0)}});
-  return {bias == inside || y->poison ? y : add_bias(b, y, bias)};
+  const auto transposed = [&](Value* inside) {
+    return b.emit("conv_transpose", {{"x", x},
+                                     {"weight", w},
+                                     {"bias", inside},
+                                     {"pad", pad},
+                                     {"pad_type", none ? "valid" : "custom"},
+                                     {"strides", window->stride},
+                                     {"dilations", window->dilation},
+                                     {"groups", n.i("group", 1)}});
+  };
+  if (!grows) return {biased(b, bias, transposed)};
+  // What is missing at the end is zero plus bias.
+  Value* y = transposed(nullptr);
+  y = b.emit("pad", {{"x", y}, {"pad", missing}, {"mode", "constant"}, {"constant_val", b.like(y, 0)}});
+  return {bias == nullptr ? y : add_bias(b, y, bias)};
 }
 
 // ---- pools --------------------------------------------------------------------------------------------------------
@@ -265,9 +270,9 @@ void round_up(Window& w, const Value* x) {
 }
 
 // kernel_shape, the padding resolved and ceil_mode made padding; a refusal as the error.
-tl::expected<Window, Value*> read_pool(NodeView& n, Build& b, Value* x) {
+tl::expected<Window, Value*> read_pool(NodeView& n, Value* x) {
   std::optional<Window> w = read_window(n, x, kernel_shape(n, x));
-  if (!w) return tl::unexpected(b.function().poison());
+  if (!w) return tl::unexpected(n.refused());
   if (w->dilated() && !resolve_same(*w, x)) {
     return tl::unexpected(n.refuse(Code::dynamic_shape, "a dilated pool with auto_pad needs known spatial sizes"));
   }
@@ -320,12 +325,11 @@ Value* slide(NodeView& n, Build& b, Value* x, const Window& w, double fill, doub
 
 Values max_pool(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   if (n.wants(1)) {
     return {n.refuse(Code::unsupported_attribute,
                      "the second output (Indices) is asked for; only the pooled values can be given")};
   }
-  tl::expected<Window, Value*> w = read_pool(n, b, x);
+  tl::expected<Window, Value*> w = read_pool(n, x);
   if (!w) return {w.error()};
   const double lowest = is_float(x->dtype()) ? -INFINITY : static_cast<double>(int_range(x->dtype()).lo);
   if (w->dilated()) return {slide(n, b, x, *w, lowest, lowest, &Build::maximum)};
@@ -339,7 +343,6 @@ Values max_pool(NodeView& n, Build& b) {
 // Sum of each window divided by the number of elements that count, which is the same sum over ones.
 Value* dilated_average(NodeView& n, Build& b, Value* x, const Window& w, bool count_padding) {
   Value* sum = slide(n, b, x, w, 0, 0, &Build::add);
-  if (sum->poison) return sum;
   Dims plane = x->dims();
   plane[0] = plane[1] = Dim(1);
   Value* hints[] = {x};
@@ -349,9 +352,8 @@ Value* dilated_average(NodeView& n, Build& b, Value* x, const Window& w, bool co
 
 Values average_pool(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   bool count_padding = n.flag("count_include_pad");
-  tl::expected<Window, Value*> w = read_pool(n, b, x);
+  tl::expected<Window, Value*> w = read_pool(n, x);
   if (!w) return {w.error()};
   if (w->dilated()) return {dilated_average(n, b, x, *w, count_padding)};
   if (count_padding && w->beyond != Ints(w->spatial, 0)) {
@@ -373,7 +375,6 @@ Values average_pool(NodeView& n, Build& b) {
 template <const char* const& op>
 Values global_pool(NodeView& n, Build& b) {
   Value* x = n.in(0);
-  if (x->poison) return {x};
   if (x->rank() < 2)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
   Ints axes;

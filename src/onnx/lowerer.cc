@@ -8,11 +8,6 @@
 
 namespace graft::onnx {
 
-bool same_domain(std::string_view a, std::string_view b) {
-  const auto plain = [](std::string_view d) { return d == "ai.onnx" ? std::string_view() : d; };
-  return plain(a) == plain(b);
-}
-
 Value* Lowerer::value(const std::string& name) {
   for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
     if (const auto at = scope->values.find(name); at != scope->values.end()) return at->second;
@@ -36,15 +31,16 @@ Value* Lowerer::constant(const ir::ConstantPtr& c, const std::string& name, bool
     v->origin.clear();
     return v;
   };
-  if (b_.target().host() || c->dtype() != DType::i64) return plain(c);
-  const IntRange i32 = int_range(DType::i32);
+  const DType inside = b_.target().inside(c->dtype());
+  if (inside == c->dtype()) return plain(c);
+  const IntRange i32 = int_range(inside);
   const TensorView view = c->view();
   bool fits = true;
   for (int64_t i = 0; i < view.count() && fits; ++i) {
     const int64_t v = element_as_int(view, i);
     fits = v >= i32.lo && v <= i32.hi;
   }
-  if (fits) return plain(ir::Constant::cast(c, DType::i32));
+  if (fits) return plain(ir::Constant::cast(c, inside));
   if (!saturate) {
     Diag d;
     d.code = Code::int64_range;
@@ -52,7 +48,7 @@ Value* Lowerer::constant(const ir::ConstantPtr& c, const std::string& name, bool
     d.message = "an int64 constant has values outside int32, the widest integer Core ML has";
     return b_.refuse(std::move(d));
   }
-  Result<Tensor> t = Tensor::allocate(DType::i32, c->shape(), b_.bounds().memory);
+  Result<Tensor> t = Tensor::allocate(inside, c->shape(), b_.bounds().memory);
   if (!t) return b_.refuse(std::move(std::move(t).error()).at_tensor(name));
   for (int64_t i = 0; i < view.count(); ++i) {
     t->span<int32_t>()[static_cast<size_t>(i)] =
@@ -99,10 +95,12 @@ std::optional<int> Lowerer::stated_rank(const std::string& name) const {
 // In a Core ML build an int64 output is an int32 value: only where the host program proves that it fits.
 Status Lowerer::check_ranges(const Node& node) {
   if (facts == nullptr || static_cast<size_t>(node.id) >= facts->size()) return {};
+  const ir::Target& target = b_.target();
   const NodeFacts& f = (*facts)[static_cast<size_t>(node.id)];
   for (size_t i = 0; i < f.outputs.size(); ++i) {
     const Value* v = f.outputs[i];
-    if (v == nullptr || v->dtype() != DType::i64 || v->is_constant() || v->range.inside(int_range(DType::i32)))
+    if (v == nullptr || v->is_constant() || target.inside(v->dtype()) == v->dtype() ||
+        v->range.inside(int_range(target.inside(v->dtype()))))
       continue;
     Diag d;
     d.code = Code::int64_range;

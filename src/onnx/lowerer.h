@@ -41,7 +41,7 @@ class Lowerer {
   std::function<ir::ConstantPtr(const std::string&)> outer_constant;
   std::function<DType(const std::string&)> outer_dtype;
   std::function<std::optional<int>(const std::string&)> outer_rank;
-  // The host facts, for the range check of int64 outputs in a Core ML build; null in the host build.
+  // The host facts, for the range check of outputs that are narrowed; null while they are being made.
   const std::vector<NodeFacts>* facts = nullptr;
 
  private:

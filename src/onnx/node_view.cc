@@ -17,7 +17,12 @@ Value* NodeView::in(int i) {
   if (!has(i)) {
     return refuse(Code::invalid_model, listed(format("input {} is missing", i), node_.inputs.size()));
   }
-  return lowerer_.value(node_.inputs[static_cast<size_t>(i)]);
+  Value* v = lowerer_.value(node_.inputs[static_cast<size_t>(i)]);
+  if (v->poison && b_.ok()) {
+    return refuse(Code::unknown_type, format("the type of '{}' is not known behind a node that cannot be taken",
+                                             node_.inputs[static_cast<size_t>(i)]));
+  }
+  return v;
 }
 
 Values NodeView::all(int from) {
@@ -27,7 +32,7 @@ Values NodeView::all(int from) {
 }
 
 Value* NodeView::in_saturated(int i) {
-  if (for_host() || !has(i)) return in(i);
+  if (!has(i)) return in(i);
   if (const ir::ConstantPtr c = lowerer_.constant_of(node_.inputs[static_cast<size_t>(i)])) {
     return lowerer_.constant(c, node_.inputs[static_cast<size_t>(i)], true);
   }
@@ -56,7 +61,7 @@ std::optional<std::vector<int64_t>> NodeView::const_ints(int i, std::string_view
     return v;
   }
   const Value* x = in(i);
-  if (x->poison || ir::product(x->dims()) == Dim(0)) return v;
+  if (!b_.ok() || ir::product(x->dims()) == Dim(0)) return v;
   if (x->content && ir::all_known(*x->content)) {
     for (const Dim& d : *x->content) v.push_back(d.value());
     return v;
@@ -79,7 +84,7 @@ std::optional<int64_t> NodeView::const_int(int i, std::string_view what) {
 
 std::optional<Dims> NodeView::dims(int i) {
   const Value* x = in(i);
-  if (x->poison || x->rank() > 1 || !is_int(x->dtype())) return std::nullopt;
+  if (x->rank() > 1 || !is_int(x->dtype())) return std::nullopt;
   if (x->is_constant()) {
     Dims d;
     const TensorView view = x->constant->view();
@@ -164,11 +169,11 @@ std::vector<double> NodeView::floats(std::string_view attribute, std::vector<dou
 }
 
 DType NodeView::dtype(std::string_view attribute, DType fallback) {
-  if (!has_attr(attribute)) return mapped(fallback);
+  if (!has_attr(attribute)) return inside(fallback);
   const DType t = dtype_from_onnx(static_cast<int>(std::clamp<int64_t>(i(attribute, 0), 0, 1000)));
   if (t == DType::invalid)
     refuse(Code::invalid_attribute, format("attribute '{}' is no element type: {}", attribute, i(attribute, 0)));
-  return mapped(t);
+  return inside(t);
 }
 
 std::optional<int> NodeView::stated_rank(int i) const {

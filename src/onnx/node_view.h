@@ -19,9 +19,8 @@ class NodeView {
 
   const Node& node() const { return node_; }
   int version() const { return node_.version; }
-  bool for_host() const { return b_.target().host(); }
 
-  // Inputs. A left-out optional input has() not.
+  // Inputs. has() is false for an optional one that was left out.
   int inputs() const { return static_cast<int>(node_.inputs.size()); }
   bool has(int i) const { return i < inputs() && !node_.inputs[static_cast<size_t>(i)].empty(); }
   Value* in(int i);
@@ -52,9 +51,10 @@ class NodeView {
   std::string s(std::string_view name, std::string_view fallback);
   std::vector<int64_t> ints(std::string_view name, std::vector<int64_t> fallback = {});
   std::vector<double> floats(std::string_view name, std::vector<double> fallback = {});
-  // An attribute that holds an ONNX element type; int64 becomes int32 in a Core ML build.
+  // An attribute that holds an ONNX element type, as inside() has it.
   DType dtype(std::string_view name, DType fallback = DType::invalid);
-  DType mapped(DType onnx) const { return !for_host() && onnx == DType::i64 ? DType::i32 : onnx; }
+  // What a value of an ONNX type is in the program being built: int64 is int32 in Core ML.
+  DType inside(DType onnx) const { return b_.target().inside(onnx); }
 
   // Outputs.
   int outputs() const { return static_cast<int>(node_.outputs.size()); }
@@ -71,6 +71,8 @@ class NodeView {
   Value* constant(ir::ConstantPtr c, bool saturate = false);
 
   Value* refuse(Code code, std::string message) { return b_.refuse(code, std::move(message)); }
+  // Stands for the result after a refusal.
+  Value* refused() { return b_.function().poison(); }
 
  private:
   const Attribute* typed(std::string_view name, Attribute::Type type);

@@ -7,7 +7,7 @@
 namespace graft::onnx {
 
 Value* sublist(Build& b, Value* list, int64_t from, int64_t to) {
-  if (list->poison || (from == 0 && list->dim(0) == Dim(to))) return list;
+  if (from == 0 && list->dim(0) == Dim(to)) return list;
   return b.emit("slice_by_index",
                 {{"x", list}, {"begin", std::vector<int64_t>{from}}, {"end", std::vector<int64_t>{to}}});
 }
@@ -15,7 +15,6 @@ Value* sublist(Build& b, Value* list, int64_t from, int64_t to) {
 Value* list_of(Build& b, const std::vector<Part>& parts) {
   DType dtype = DType::i32;
   for (const Part& p : parts) {
-    if (p.list != nullptr && p.list->poison) return p.list;
     if (p.list != nullptr && p.list->dtype() == DType::i64) dtype = DType::i64;
     const IntRange i32 = int_range(DType::i32);
     if (p.list == nullptr && (p.number < i32.lo || p.number > i32.hi)) dtype = DType::i64;
@@ -56,7 +55,6 @@ Value* shape_value(Build& b, const Dims& dims, Value* x, Value* shape) {
 }
 
 Value* broadcast_to(Build& b, Value* x, Value* shape) {
-  if (x->poison || shape->poison) return b.function().poison();
   if (!shape->dim(0).known() || shape->dim(0).value() > kMaxRank) {
     return b.refuse(Code::dynamic_shape, "the rank of the result cannot be told: the length of the shape is not known");
   }
@@ -69,7 +67,6 @@ Value* broadcast_to(Build& b, Value* x, Value* shape) {
   Ints lead;
   for (int d = 0; d < rank - x->rank(); ++d) lead.push_back(d);
   Value* y = b.expand_dims(x, lead);
-  if (y->poison) return y;
   // How often each dim repeats: only a dim of 1 does. One whose two sizes cannot be compared is left to arithmetic.
   std::vector<Part> reps(static_cast<size_t>(rank), Part::of(1));
   bool repeats = false, open = !to.has_value();
@@ -103,6 +100,13 @@ Value* wrapped(Build& b, Value* indices, Value* count) {
 
 namespace {
 
+// Indices of which -n..n-1 are legal, counted up. Others are wrong on every runtime, and nothing is promised of them.
+Value* counted_up(Build& b, Value* indices, Value* count) {
+  Value* v = wrapped(b, indices, count);
+  if (b.ok() && !v->is_constant()) v->range.lo = std::max<int64_t>(v->range.lo, 0);
+  return v;
+}
+
 // Refuses a constant index outside -n..n-1 of a dim known. `count` entries from `first` on, `step` apart.
 bool inside(NodeView& n, const TensorView& indices, const Dim& size, int64_t first, int64_t step) {
   for (int64_t i = first; size.known() && i < indices.count(); i += step) {
@@ -114,38 +118,29 @@ bool inside(NodeView& n, const TensorView& indices, const Dim& size, int64_t fir
   return true;
 }
 
-// Core ML counts negative indices from the end up to iOS16 only. The host's kernels do, and refuse what is outside:
-// adding the size first would let in what is outside by less than it.
-bool stays(NodeView& n, const Value* indices) {
-  if (n.for_host() || info(indices->dtype()).kind == DTypeKind::unsigned_int) return true;
-  if (!indices->is_constant()) return indices->range.lo >= 0;
-  const TensorView v = indices->constant->view();
-  for (int64_t i = 0; i < v.count(); ++i) {
-    if (element_as_int(v, i) < 0) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
-Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis) {
-  if (indices->poison || x->poison) return b.function().poison();
+Value* with_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis, const WithIndices& f) {
   const Dim size = x->dim(axis);
-  if (indices->is_constant() && !inside(n, indices->constant->view(), size, 0, 1)) return b.function().poison();
-  if (stays(n, indices)) return indices;
-  if (size.known()) return wrapped(b, indices, b.like(indices, static_cast<double>(size.value())));
-  return wrapped(b, indices, b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}), indices->dtype()));
+  if (indices->is_constant() && !inside(n, indices->constant->view(), size, 0, 1)) return n.refused();
+  if (ir::operand_of(*indices).never_negative()) return f(indices);
+  return b.first_of([&] { return f(indices); },
+                    [&] {
+                      Value* count = size.known() ? b.like(indices, static_cast<double>(size.value()))
+                                                  : b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}),
+                                                           indices->dtype());
+                      return f(counted_up(b, indices, count));
+                    });
 }
 
 Value* of_length(Build& b, Value* lists, int64_t length) {
-  if (lists->poison || lists->rank() < 1 || lists->dim(-1).known() || length < 0) return lists;
+  if (lists->rank() < 1 || lists->dim(-1).known() || length < 0) return lists;
   Dims dims = lists->dims();
   dims.back() = Dim(length);
   return b.reshape(lists, dims);
 }
 
-Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims) {
-  if (indices->poison || x->poison) return b.function().poison();
+Value* with_index_lists(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims, const WithIndices& f) {
   if (indices->rank() >= 1 && !indices->dim(-1).known()) {
     return n.refuse(Code::dynamic_shape,
                     format("the length of the lists of indices, {}, is not known", indices->dim(-1).to_string()));
@@ -156,17 +151,19 @@ Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_
   }
   const int64_t depth = indices->dim(-1).value();
   for (int64_t k = 0; k < depth && indices->is_constant(); ++k) {
-    if (!inside(n, indices->constant->view(), x->dim(batch_dims + static_cast<int>(k)), k, depth))
-      return b.function().poison();
+    if (!inside(n, indices->constant->view(), x->dim(batch_dims + static_cast<int>(k)), k, depth)) return n.refused();
   }
-  if (stays(n, indices)) return indices;
-  std::vector<Part> sizes;
-  Value* shape = nullptr;
-  for (int d = batch_dims; d < batch_dims + depth; ++d) {
-    if (!x->dim(d).known() && shape == nullptr) shape = b.shape(x);
-    sizes.push_back(x->dim(d).known() ? Part::of(x->dim(d).value()) : Part::element(shape, d));
-  }
-  return wrapped(b, indices, b.cast(list_of(b, sizes), indices->dtype()));
+  if (ir::operand_of(*indices).never_negative()) return f(indices);
+  const auto from_zero = [&] {
+    std::vector<Part> sizes;
+    Value* shape = nullptr;
+    for (int d = batch_dims; d < batch_dims + depth; ++d) {
+      if (!x->dim(d).known() && shape == nullptr) shape = b.shape(x);
+      sizes.push_back(x->dim(d).known() ? Part::of(x->dim(d).value()) : Part::element(shape, d));
+    }
+    return f(counted_up(b, indices, b.cast(list_of(b, sizes), indices->dtype())));
+  };
+  return b.first_of([&] { return f(indices); }, from_zero);
 }
 
 int normal_axis(NodeView& n, int64_t axis, int rank) {

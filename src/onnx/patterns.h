@@ -4,6 +4,8 @@
 // chooses for itself, because packages must come out the same everywhere.
 #pragma once
 
+#include <functional>
+
 #include "onnx/node_view.h"
 
 namespace graft::onnx {
@@ -30,11 +32,12 @@ Value* broadcast_to(Build& b, Value* x, Value* shape);
 
 // indices + count where they are negative.
 Value* wrapped(Build& b, Value* indices, Value* count);
-// Indices along a dim of x (-n..n-1 is legal), made non-negative for Core ML where they are not proven to be.
-Value* wrapped_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis);
-
+// f of indices along a dim of x, of which -n..n-1 are legal; or of the same made non-negative, where the target does
+// not take them as they are.
+using WithIndices = std::function<Value*(Value* indices)>;
+Value* with_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis, const WithIndices& f);
 // The same for lists of indices (the last dim), entry k along dim batch_dims + k of x.
-Value* wrapped_multi(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims);
+Value* with_index_lists(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims, const WithIndices& f);
 
 // Lists of indices whose length is not known, when something else tells it: a run checks that it is `length`.
 Value* of_length(Build& b, Value* lists, int64_t length);

@@ -41,9 +41,9 @@ Value* Build::reshape(Value* x, const Dims& dims, std::span<Value* const> hints)
     return constant(ir::Constant::of(Tensor(type.dtype, type.shape())));  // nothing is left to compute
   Value* own[] = {x};
   Value* shape = dims_value(dims, hints.empty() ? own : hints);
-  const bool zero = std::find(dims.begin(), dims.end(), Dim(0)) != dims.end();
-  if (!target().host() && !zero) return reshape(x, shape);
-  return emit("host_reshape", {{"x", x}, {"shape", shape}, {"allowzero", true}});
+  const auto of_any_size = [&] { return emit("host_reshape", {{"x", x}, {"shape", shape}, {"allowzero", true}}); };
+  if (std::find(dims.begin(), dims.end(), Dim(0)) != dims.end()) return of_any_size();
+  return first_of(of_any_size, [&] { return reshape(x, shape); });
 }
 
 }  // namespace graft::ops

@@ -2,6 +2,9 @@
 // anything that the rows do not; helpers with more than one emission say what they build.
 #pragma once
 
+#include <array>
+#include <tuple>
+
 #include "ir/builder.h"
 #include "ops/table.h"
 
@@ -18,8 +21,8 @@ std::optional<std::vector<int64_t>> constant_shape(const Dims& from, const Dims&
 
 class Build : public ir::Builder {
  public:
-  Build(ir::Function& f, ir::BuildTarget target, Bounds bounds = {})
-      : Builder(f, ops::table(), target, std::move(bounds)) {}
+  Build(ir::Function& f, ir::Target target, Bounds bounds = {}, const ir::OpTable& table = ops::table())
+      : Builder(f, table, target, std::move(bounds)) {}
 
   Value* add(Value* x, Value* y) { return emit("add", {{"x", x}, {"y", y}}); }
   Value* sub(Value* x, Value* y) { return emit("sub", {{"x", x}, {"y", y}}); }
@@ -52,10 +55,34 @@ class Build : public ir::Builder {
   Value* gather(Value* x, Value* indices, int64_t axis) {
     return emit("gather", {{"x", x}, {"indices", indices}, {"axis", axis}});
   }
+  // The k largest (or smallest) along an axis, and their places.
+  std::array<Value*, 2> topk(Value* x, Value* k, int64_t axis, bool ascending) {
+    const Values out = emit_all("topk", {{"x", x}, {"k", k}, {"axis", axis}, {"ascending", ascending}});
+    return out.size() == 2 ? std::array{out[0], out[1]} : std::array{function().poison(), function().poison()};
+  }
   Value* shape(Value* x) { return emit("shape", {{"x", x}}); }
   Value* select(Value* cond, Value* a, Value* b) { return emit("select", {{"cond", cond}, {"a", a}, {"b", b}}); }
   Value* reduce(std::string_view op, Value* x, const Ints& axes, bool keep_dims) {
     return emit(op, {{"x", x}, {"axes", axes}, {"keep_dims", keep_dims}});
+  }
+
+  // f(xs...), or where the target does not take their dtype: of the xs as `other`, the result cast back. Only for an f
+  // that gives the same numbers in `other`, and only where that holds all of the xs' own.
+  template <class F, class... Operands>
+  Value* through(DType other, F&& f, Value* x, Operands*... xs) {
+    const DType own = x->dtype();
+    if (own == other || !holds_all(other, own)) return f(x, xs...);
+    return first_of([&] { return f(x, xs...); },
+                    [&] {
+                      const std::array in{cast(x, other), cast(xs, other)...};  // in this order
+                      return cast(std::apply(f, in), own);
+                    });
+  }
+
+ private:
+  static bool holds_all(DType wide, DType narrow) {
+    if (is_float(wide)) return is_float(narrow) && info(narrow).bits <= info(wide).bits;
+    return !is_float(narrow) && int_range(narrow).inside(int_range(wide));
   }
 };
 

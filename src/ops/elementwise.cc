@@ -175,9 +175,16 @@ constexpr OpDef add = with_fp16(
 constexpr OpDef sub = with_fp16(
     arithmetic<kSub>("sub", "x - y", symbolic_binary<kDimSub>, range_of_corners<kCornerSub>), {.offsets = true});
 constexpr OpDef mul = arithmetic<kMul>("mul", "x * y", symbolic_binary<kDimMul>, range_of_corners<kCornerMul>);
-constexpr OpDef real_div =
-    arithmetic<kRealDiv>("real_div", "x / y; on integers (host) truncated towards zero, x / 0 is 0",
-                         symbolic_binary<kDimTruncDiv>, range_divide, {.lo = 0.2, .hi = 3});
+// What Core ML's gives for integers is not documented.
+constexpr OpDef real_div = [] {
+  OpDef def = arithmetic<kRealDiv>("real_div", "x / y; on integers (host) truncated towards zero, x / 0 is 0",
+                                   symbolic_binary<kDimTruncDiv>, range_divide, {.lo = 0.2, .hi = 3});
+  def.defined = [](const Call& call) -> Status {
+    if (is_float(call.in("x").dtype())) return {};
+    return bad(Code::unsupported_dtype, format("got {}, takes {}", name(call.in("x").dtype()), "fp16/fp32"));
+  };
+  return def;
+}();
 constexpr OpDef floor_div = arithmetic<kFloorDiv>("floor_div", "floor(x / y); integer x / 0 is 0",
                                                   symbolic_binary<kDimFloorDiv>, range_divide, {.lo = 0.2, .hi = 3});
 constexpr OpDef mod = arithmetic<kMod>("mod", "x - y * floor(x / y): the result has the sign of y",

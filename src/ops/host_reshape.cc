@@ -34,18 +34,19 @@ Status reshape_type(const Call& call, Types& out) {
 constexpr Variant kVariants[] = {
     {Opset::host, "x:T; shape:I; allowzero?:const bool=false",
      "T={fp16,fp32,fp64,bf16,int8,int16,int32,int64,uint8,uint16,uint32,uint64,bool,string}; I={int32,int64}"}};
-constexpr OpDef host_reshape = {.name = "host_reshape",
-                                .family = "host",
-                                .doc =
-                                    "ONNX Reshape: same elements, new shape; one -1 is computed, 0 copies the dim of x "
-                                    "at that place, or is a size where allowzero says so",
-                                .variants = kVariants,
-                                .host = kMovable,
-                                .infer = reshape_type,
-                                .reference = copy_reference,
-                                .symbolic = symbolic_by_moving,
-                                .range = range_of_inputs,
-                                .lazy = lazy_reshape};
+constexpr OpDef host_reshape = {
+    .name = "host_reshape",
+    .family = "host",
+    .doc =
+        "ONNX Reshape by sizes that only a run knows: one -1 is computed, 0 copies the dim of x "
+        "at that place, or is a size where allowzero says so",
+    .variants = kVariants,
+    .host = kMovable,
+    .infer = reshape_type,
+    .reference = copy_reference,
+    .symbolic = symbolic_by_moving,
+    .range = range_of_inputs,
+    .lazy = lazy_reshape};
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// The rows of Graft's own operators, one a file: meanings that ONNX has and MIL has not. No Core ML target takes them;
+// The rows of Graft's own operators, one a file: meanings that ONNX has and MIL does not. No Core ML target takes them;
 // parameters have ONNX's names. Their kernels may allocate where the size of the work hangs on the data.
 #pragma once
 

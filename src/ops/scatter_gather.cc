@@ -10,8 +10,15 @@ namespace {
 
 constexpr std::string_view kFamily = "scatter_gather";
 
+// From iOS17 on Core ML does not count negative indices from the end.
+Status indices_defined(const Call& call) {
+  if (call.in("indices").never_negative()) return {};
+  return bad(Code::unsupported_attribute, "an index may be negative, which not every target counts from the end");
+}
+
 constexpr OpDef row(OpDef def) {
   def.host = kMovable;
+  def.defined = indices_defined;
   return def;
 }
 

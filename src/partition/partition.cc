@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/format.h"
+#include "onnx/visit.h"
 #include "partition/grouping.h"
 #include "partition/pieces.h"
 
@@ -38,17 +39,6 @@ namespace {
 
 using onnx::Node;
 using Names = std::unordered_set<std::string_view>;
-
-// Everything a node reads, its bodies' captures included.
-template <class Visit>
-void for_each_read(const Node& n, const Visit& visit) {
-  for (const std::string& name : n.inputs) {
-    if (!name.empty()) visit(name);
-  }
-  for (const onnx::Graph* g : n.bodies()) {
-    for (const std::string& name : g->captures) visit(name);
-  }
-}
 
 class Partitioner {
  public:
@@ -107,7 +97,7 @@ class Partitioner {
     for (const onnx::ValueInfo& o : graph_.outputs) need(o.name);
     for (size_t i = out_.nodes.size(); i-- > 0;) {
       if (live[i]) {
-        for_each_read(*out_.nodes[i].node, need);
+        onnx::visit_reads(*out_.nodes[i].node, need);
       } else {
         out_.nodes[i].where = Where::folded;
       }
@@ -115,7 +105,7 @@ class Partitioner {
   }
 
   void attempt_all() {
-    const onnx::PieceLowerer lowerer(*out_.host, ir::BuildTarget{options_.newest()}, bounds_);
+    const onnx::PieceLowerer lowerer(*out_.host, ir::Target::mlprogram(options_.newest()), bounds_);
     for (NodePlan& n : out_.nodes) {
       if (n.where == Where::folded || !options_.claim) continue;
       if (cut_off_) return;
@@ -138,7 +128,7 @@ class Partitioner {
     for (size_t i = 0; i < out_.nodes.size(); ++i) {
       if (out_.nodes[i].where == Where::folded) continue;
       std::vector<int>& preds = preds_.emplace_back();
-      for_each_read(*out_.nodes[i].node, [&](const std::string& name) {
+      onnx::visit_reads(*out_.nodes[i].node, [&](const std::string& name) {
         if (const auto maker = maker_of(name); maker && position[*maker] >= 0) preds.push_back(position[*maker]);
       });
       std::sort(preds.begin(), preds.end());
@@ -168,7 +158,7 @@ class Partitioner {
     }
     Names names = graph_outputs_;
     for (size_t i : scheduled_) {
-      for_each_read(*out_.nodes[i].node, [&](const std::string& name) {
+      onnx::visit_reads(*out_.nodes[i].node, [&](const std::string& name) {
         if (const auto maker = maker_of(name); maker && segment_of[*maker] != segment_of[i]) names.insert(name);
       });
     }
@@ -300,7 +290,7 @@ class Partitioner {
         const Node* n = s.nodes[i];
         if (std::any_of(n->outputs.begin(), n->outputs.end(),
                         [&](const std::string& o) { return needed.contains(o); })) {
-          for_each_read(*n, [&](const std::string& name) { needed.insert(name); });
+          onnx::visit_reads(*n, [&](const std::string& name) { needed.insert(name); });
           kept.push_back(n);
         } else {
           out_.nodes[index_of(*n)].where = Where::folded;
@@ -340,7 +330,7 @@ class Partitioner {
       }
       for (const onnx::Border& b : s.inputs) needed.insert(b.name);
       if (s.coreml) continue;
-      for (const Node* n : s.nodes) for_each_read(*n, [&](const std::string& name) { needed.insert(name); });
+      for (const Node* n : s.nodes) onnx::visit_reads(*n, [&](const std::string& name) { needed.insert(name); });
     }
   }
 

@@ -21,6 +21,7 @@ struct Options {
   // false: everything stays on the host (device cpu), which runs host->program: the segment gets no program of its own
   bool claim = true;
   bool drop_unprofitable = true;  // pieces that the cost model says do not pay
+  std::string dump_after;         // a pass's name, or "all": each piece's program after it is kept as text
   CostModel cost;
   ir::Opset newest() const { return target.value_or(ir::Opset::ios18); }  // that anything may need
 };
@@ -39,6 +40,11 @@ struct NodePlan {
   std::optional<Diag> refusal;  // host: why
 };
 
+// A program after a pass, in MIL text.
+struct Dump {
+  std::string pass, text;
+};
+
 // A part of the model that runs in one go: a Core ML piece or a run of host nodes.
 struct Segment {
   bool coreml = false;
@@ -46,6 +52,7 @@ struct Segment {
   std::vector<onnx::Border> inputs, outputs;  // by ONNX name
   std::vector<const onnx::Node*> nodes;
   ir::Opset opset = ir::Opset::host;  // coreml: what the package is written for
+  std::vector<Dump> dumps;            // as Options::dump_after asked for
 };
 
 struct Partition {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "ir/text.h"
 #include "passes/dead_code.h"
 
 namespace graft::partition {
@@ -27,7 +28,7 @@ void adopt_types(const ir::Function& fn, onnx::Piece& piece) {
 }  // namespace
 
 Pieces::Pieces(const onnx::HostProgram& host, const Options& options, const Bounds& bounds)
-    : options_(options), bounds_(bounds), lowerer_(host, ir::BuildTarget{options.newest()}, bounds) {
+    : options_(options), bounds_(bounds), lowerer_(host, ir::Target::mlprogram(options.newest()), bounds) {
   for (const onnx::ValueInfo& v : host.model->graph.inputs)
     model_inputs_.emplace(v.name, static_cast<int>(model_inputs_.size()));
 }
@@ -67,23 +68,31 @@ OrRefusals<Pieces::Finished*> Pieces::finish(const Nodes& nodes, const std::vect
 
 OrRefusals<Pieces::Finished> Pieces::run_passes(onnx::Piece piece, const Nodes& nodes, ir::Opset target) const {
   passes::PassContext context;
-  context.target = ir::BuildTarget{target};
+  context.target = ir::Target::mlprogram(target);
   context.bounds = bounds_;
+  std::vector<Dump> dumps;
+  if (!options_.dump_after.empty()) {
+    context.after_pass = [&](std::string_view pass, const ir::Function& f) {
+      if (options_.dump_after == pass || options_.dump_after == "all")
+        dumps.push_back({std::string(pass), ir::to_text(f, {target, ir::kReadableElements})});
+    };
+  }
   passes::CoremlPassOptions options;
-  options.target = target;
+  options.target = context.target;
   options.precision = options_.precision;
   keep_model_order(piece);
   if (Result<int> dead = passes::dead_code(*piece.function, context); !dead) return only(std::move(dead).error());
   drop_unread(piece);
   auto changes = passes::run_coreml_pipeline(*piece.function, options, context);
   if (!changes) return only(std::move(changes).error());
-  if (auto legal = passes::needed_opset(*piece.function, target); !legal)
+  if (auto legal = passes::needed_opset(*piece.function, context.target); !legal)
     return tl::unexpected(std::move(legal).error());
   adopt_types(*piece.function, piece);
   Finished out;
   out.gain_us = gain_us(*piece.function, options_.cost);
   out.findings = std::move(context.findings);
   out.segment.coreml = true;
+  out.segment.dumps = std::move(dumps);
   out.segment.opset = target;
   out.segment.nodes = nodes;
   out.segment.inputs = std::move(piece.inputs);

@@ -15,20 +15,6 @@ using ir::Op;
 using ir::Value;
 using Ops = std::vector<std::unique_ptr<Op>>;
 
-DType port_dtype(DType t, bool fp16_io) {
-  switch (t) {
-    case DType::f32: return fp16_io ? DType::f16 : DType::f32;
-    case DType::f16: return fp16_io ? DType::f16 : DType::f32;
-    case DType::f64:
-    case DType::bf16: return DType::f32;
-    default: return is_int(t) || t == DType::boolean ? DType::i32 : DType::invalid;
-  }
-}
-
-bool exists_at_run_time(DType t) {
-  return t != DType::i64 && t != DType::u64 && t != DType::u32 && t != DType::f64 && t != DType::bf16;
-}
-
 tl::unexpected<Diag> refuse(const Value& v, std::string_view what, std::string_view port,
                             const ir::Provenance& origin) {
   Diag d;
@@ -42,7 +28,7 @@ tl::unexpected<Diag> refuse(const Value& v, std::string_view what, std::string_v
 class Interface {
  public:
   Interface(Function& f, const PassContext& c, bool fp16_io)
-      : f_(f), build_(f, c.target, c.bounds), fp16_io_(fp16_io) {}
+      : f_(f), target_(c.target), build_(f, c.target, c.bounds), fp16_io_(fp16_io) {}
 
   Result<std::vector<InterfaceChange>> legalise() && {
     GRAFT_CHECK(inputs());
@@ -52,6 +38,9 @@ class Interface {
   }
 
  private:
+  DType port_dtype(DType t) const { return target_.port(t, fp16_io_); }
+  bool exists_at_run_time(DType t) const { return target_.values().has(t); }
+
   Status inputs() {
     Ops rest;
     rest.swap(f_.body.ops);  // the casts come first
@@ -68,7 +57,7 @@ class Interface {
 
   Status input(Value* v, const Ops& rest, std::unordered_map<Value*, Value*>& inside) {
     if (!v->type.is_tensor()) return {};
-    const DType from = v->dtype(), to = port_dtype(from, fp16_io_);
+    const DType from = v->dtype(), to = port_dtype(from);
     const bool impossible = to == DType::invalid || (!exists_at_run_time(from) && more_than_cast(rest).contains(v));
     if (impossible) return refuse(*v, "input", v->name, readers(v, rest));
     if (to != from) {
@@ -128,7 +117,7 @@ class Interface {
       Value*& v = f_.body.outputs[i];
       if (!v->type.is_tensor()) continue;
       const std::string& port = i < f_.output_names.size() ? f_.output_names[i] : v->name;
-      const DType from = v->dtype(), to = port_dtype(from, fp16_io_);
+      const DType from = v->dtype(), to = port_dtype(from);
       if (to == DType::invalid) return refuse(*v, "output", port, maker(v));
       if (to != from) {
         GRAFT_TRY(v, converted(v, to, port));
@@ -151,6 +140,7 @@ class Interface {
   static ir::Provenance maker(const Value* v) { return v->producer != nullptr ? v->producer->origin : v->origin; }
 
   Function& f_;
+  const ir::Target target_;
   ops::Build build_;
   bool fp16_io_;
   std::optional<std::unordered_set<const Value*>> more_than_cast_;
@@ -160,10 +150,7 @@ class Interface {
 }  // namespace
 
 Result<std::vector<InterfaceChange>> coreml_io(Function& function, PassContext& context, bool fp16_io) {
-  if (fp16_io && context.target.newest < ir::Opset::ios16) {
-    return fail(Code::needs_later_target, format("fp16 inputs and outputs need iOS16 or later, the target is {}",
-                                                 info(context.target.newest).name));
-  }
+  if (fp16_io) GRAFT_CHECK(context.target.accepts_port(ir::Type::tensor(DType::f16, ir::Dims{})));
   return Interface(function, context, fp16_io).legalise();
 }
 

@@ -13,7 +13,7 @@ namespace graft::passes {
 
 struct PassContext {
   // host, or the newest opset that a rewrite may need: a rewrite the target cannot take is not made.
-  ir::BuildTarget target;
+  ir::Target target;
   // What the user should know of what was done: Code::precision_note and Code::fp16_range, in program order.
   std::vector<Diag> findings;
   // What the constants that a rewrite makes, and the time it takes, must stay within.

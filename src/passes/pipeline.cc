@@ -1,5 +1,7 @@
 #include "passes/pipeline.h"
 
+#include "base/format.h"
+#include "ir/verify.h"
 #include "passes/casts.h"
 #include "passes/common_subexpressions.h"
 #include "passes/dead_code.h"
@@ -12,7 +14,7 @@
 namespace graft::passes {
 namespace {
 
-constexpr Step kHost[] = {
+constexpr Step kRewrites[] = {
     {"dead_code", "what nobody uses need not be looked at", dead_code},
     {"constant_reshapes", "Shape, Gather, Concat before Reshape only said -1", constant_reshapes},
     {"remove_noops", "exporters leave identities, full slices, casts to the same", remove_noops},
@@ -33,14 +35,32 @@ constexpr Step kHost[] = {
     {"dead_code_after_fusion", "what the rewrites left behind", dead_code},
 };
 
+// A pass that leaves a broken program is found where it happens, in builds with assertions.
+Status checked(std::string_view pass, const ir::Function& function) {
+#ifndef NDEBUG
+  if (Status s = ir::verify(function); !s) {
+    Diag d = std::move(s).error();
+    d.message = format("after the pass {}: {}", pass, d.message);
+    return fail(std::move(d));
+  }
+#endif
+  (void)pass, (void)function;
+  return {};
+}
+
+Status after(std::string_view pass, ir::Function& function, PassContext& context) {
+  if (context.after_pass) context.after_pass(pass, function);
+  return checked(pass, function);
+}
+
 Status run(const Step& step, ir::Function& function, PassContext& context) {
   GRAFT_CHECK(step.pass(function, context));
-  if (context.after_pass) context.after_pass(step.name, function);
-  return {};
+  return after(step.name, function, context);
 }
 
 // After the fusions, so that the constants that are rounded are the final ones.
 constexpr Step kPrecision = {"half_precision", "fp16 except where it would overflow", half_precision};
+constexpr Step kInterface = {"coreml_io", "Core ML has inputs and outputs of a few types only", nullptr};
 constexpr Step kAfterInterface[] = {
     {"join_casts_at_ports", "casts of the interface and of the precision meet", join_casts},
     {"common_casts", "one cast of a value, not one a block", common_subexpressions},
@@ -51,8 +71,14 @@ constexpr Step kAfterInterface[] = {
 
 }  // namespace
 
-std::span<const Step> host_steps() { return kHost; }
-std::span<const Step> coreml_steps() { return kHost; }
+std::span<const Step> rewrites() { return kRewrites; }
+
+std::vector<Step> coreml_steps() {
+  std::vector<Step> steps(std::begin(kRewrites), std::end(kRewrites));
+  steps.insert(steps.end(), {kPrecision, kInterface});
+  steps.insert(steps.end(), std::begin(kAfterInterface), std::end(kAfterInterface));
+  return steps;
+}
 
 // Ranges are inferred from int64 inputs within int32, which only Core ML's borders see to.
 void forget_ranges(ir::Function& function) {
@@ -71,35 +97,33 @@ void forget_ranges(ir::Function& function) {
 Status run_host_pipeline(ir::Function& function, PassContext& context) {
   context.target = {};
   forget_ranges(function);
-  for (const Step& step : host_steps()) GRAFT_CHECK(run(step, function, context));
+  for (const Step& step : kRewrites) GRAFT_CHECK(run(step, function, context));
   return {};
 }
 
 Result<std::vector<InterfaceChange>> run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options,
                                                          PassContext& context) {
-  context.target = {options.target};
-  for (const Step& step : coreml_steps()) GRAFT_CHECK(run(step, function, context));
+  context.target = options.target;
+  for (const Step& step : kRewrites) GRAFT_CHECK(run(step, function, context));
   if (options.precision == Precision::float16) GRAFT_CHECK(run(kPrecision, function, context));
   GRAFT_TRY(std::vector<InterfaceChange> changes, coreml_io(function, context, options.fp16_io));
-  if (context.after_pass) context.after_pass("coreml_io", function);
+  GRAFT_CHECK(after(kInterface.name, function, context));
   for (const Step& step : kAfterInterface) GRAFT_CHECK(run(step, function, context));
   return changes;
 }
 
-OrRefusals<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newest) {
-  ir::Opset needed = ir::Opset::ios15;
+OrRefusals<ir::Opset> needed_opset(const ir::Function& function, const ir::Target& target) {
+  ir::Opset needed = ir::Target::oldest().opset();
   Refusals refusals;
   ir::visit_ops(function.body, [&](ir::Op& op) {
-    const Result<ir::Opset> since = ir::oldest_opset(ir::call_of(op), newest);
-    Status ok = since ? Status{} : fail(since.error());
-    for (const ir::Value* v : op.results) {
-      if (ok) ok = ir::coreml_type_ok(v->type);
-    }
-    if (ok) {
+    ir::Types results;
+    for (const ir::Value* v : op.results) results.push_back(v->type);
+    Result<ir::Opset> since = target.accepts(ir::call_of(op), results);
+    if (since) {
       needed = std::max(needed, *since);
       return;
     }
-    Diag d = std::move(ok).error();
+    Diag d = std::move(since).error();
     if (d.op.empty()) d.op = std::string(op.type());
     d.origin = op.origin.nodes();
     refusals.push_back(std::move(d));

@@ -14,7 +14,7 @@ enum class Precision : uint8_t { float16, float32 };
 struct CoremlPassOptions {
   // The newest opset that a rewrite may need: what the user fixed, else what the function needs anyway (from iOS17 on
   // small parameters that do not fit fp16 stay fp32, which needs iOS17).
-  ir::Opset target = ir::Opset::ios15;
+  ir::Target target = ir::Target::oldest();
   Precision precision = Precision::float16;
   bool fp16_io = false;  // fp32 ports become fp16 (from iOS16 on)
 };
@@ -23,9 +23,10 @@ struct Step {
   std::string_view name, why;
   Pass pass;
 };
-// For documentation and for --dump-after=<name>.
-std::span<const Step> host_steps();
-std::span<const Step> coreml_steps();  // those before precision and interface, which take options
+std::span<const Step> rewrites();  // what both pipelines begin with
+// Every step of the Core ML pipeline in its order, for documentation and for `--dump-after NAME`. Those that take
+// options have no function here.
+std::vector<Step> coreml_steps();
 
 // For the engine: ONNX's own dtypes, nothing that changes precision. context.target is set to host.
 Status run_host_pipeline(ir::Function& function, PassContext& context);
@@ -34,8 +35,8 @@ Status run_host_pipeline(ir::Function& function, PassContext& context);
 Result<std::vector<InterfaceChange>> run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options,
                                                          PassContext& context);
 
-// The oldest opset, ios15 at least, that takes every operator and every type of the function, up to `newest`; else a
-// refusal for each operator that none takes, with its origin.
-OrRefusals<ir::Opset> needed_opset(const ir::Function& function, ir::Opset newest);
+// The oldest opset that takes every operator and every type of the function, up to the target's; else a refusal for
+// each operator that the target does not take, with its origin.
+OrRefusals<ir::Opset> needed_opset(const ir::Function& function, const ir::Target& target);
 
 }  // namespace graft::passes

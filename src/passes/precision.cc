@@ -180,7 +180,7 @@ class Halving {
 }  // namespace
 
 Result<int> half_precision(Function& function, PassContext& context) {
-  PrecisionPlan plan = plan_precision(function, context.target.newest);
+  PrecisionPlan plan = plan_precision(function, context.target);
   for (Diag& d : plan.findings) context.findings.push_back(std::move(d));
   plan.findings.clear();
   Rewriter rewriter(function, context);

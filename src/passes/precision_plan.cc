@@ -28,7 +28,7 @@ constexpr int kDepth = 8;
 
 class Planner {
  public:
-  Planner(const ir::Function& function, ir::Opset target) : target_(target) {
+  Planner(const ir::Function& function, const ir::Target& target) : target_(target) {
     ir::visit_ops(function.body, [&](Op& op) {
       ops_.push_back(&op);
       for (const auto& arg : op.args) {
@@ -264,11 +264,8 @@ class Planner {
   static std::string_view name_of(const Op& op, size_t p) { return op.row->params()[p].name; }
 
   const ir::Signature& signature(const Op& op) const {
-    const ir::Signature* s = &op.row->signatures.front();
-    for (const ir::Signature& next : op.row->signatures) {
-      if (next.variant->since <= target_) s = &next;
-    }
-    return *s;
+    const ir::Signature* s = op.row->at(target_.opset());
+    return s != nullptr ? *s : op.row->signatures.front();
   }
 
   // Parameters of a letter of their own may keep fp32 beside fp16 activations; done where all of the letter are small.
@@ -312,7 +309,7 @@ class Planner {
     }
   }
 
-  ir::Opset target_;
+  const ir::Target target_;
   PrecisionPlan plan_;
   std::vector<Op*> ops_;
   std::unordered_map<const Value*, std::vector<const Op*>> users_;
@@ -322,7 +319,7 @@ class Planner {
 
 }  // namespace
 
-PrecisionPlan plan_precision(const ir::Function& function, ir::Opset target) {
+PrecisionPlan plan_precision(const ir::Function& function, const ir::Target& target) {
   return Planner(function, target).plan();
 }
 

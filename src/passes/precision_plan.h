@@ -20,7 +20,7 @@ struct PrecisionPlan {
   std::vector<Diag> findings;
 };
 
-PrecisionPlan plan_precision(const ir::Function& function, ir::Opset target);
+PrecisionPlan plan_precision(const ir::Function& function, const ir::Target& target);
 
 // Operators that only move elements: their dtype is whatever comes in.
 bool only_moves(const ir::Op& op);

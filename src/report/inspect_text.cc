@@ -137,7 +137,17 @@ void findings_text(Page& page, const std::vector<Diag>& findings) {
   if (findings.size() > kShown) page.line(format("    and {} more (--json has all)", findings.size() - kShown));
 }
 
+// Programs that were asked for are all that is printed, so that they can be piped into a file.
+std::string mil_texts(const std::vector<tools::MilText>& texts) {
+  if (texts.empty()) return "// Core ML takes no part of this model; without this option graft inspect says why\n";
+  std::string all;
+  for (const tools::MilText& t : texts)
+    all += format("// partition {}{}{}\n{}", t.piece, t.after.empty() ? "" : ", after ", t.after, t.text);
+  return all;
+}
+
 std::string text(const tools::Inspection& r, Style style) {
+  if (r.programs_only) return mil_texts(r.texts);
   Page page(style.colour);
   std::string opsets;
   for (const auto& [domain, version] : r.opsets)
@@ -166,6 +176,7 @@ std::string text(const tools::Inspection& r, Style style) {
 }
 
 std::string text(const tools::PackageInspection& r, Style style) {
+  if (!r.mil.empty()) return r.mil;
   Page page(style.colour);
   page.line(page.bold(clean(r.path)) + format("   Core ML ML Program, {} (specification version {}), {}", r.opset,
                                               r.spec_version, bytes_text(r.bytes)));

@@ -135,6 +135,11 @@ std::string json(const tools::Inspection& r) {
   j["outputs"] = ports(r.outputs);
   j["operators"] = operators(r.operators);
   add_verdict(j, r);
+  if (r.programs_only) {
+    j["mil"] = list(r.texts, [](const tools::MilText& t) {
+      return Json{{"partition", t.piece}, {"after", t.after.empty() ? Json(nullptr) : Json(t.after)}, {"text", t.text}};
+    });
+  }
   return dump(j);
 }
 
@@ -153,6 +158,7 @@ std::string json(const tools::PackageInspection& r) {
                 {"operators", operators(f.operators)},
                 {"flops", f.flops}};
   });
+  if (!r.mil.empty()) j["mil"] = r.mil;
   return dump(j);
 }
 

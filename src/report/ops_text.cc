@@ -1,4 +1,5 @@
-// The operator tables and the error codes, for terminals and as the pages docs/ops.md and docs/errors.md.
+// The operator tables, the error codes and the passes, for terminals and as the pages docs/ops.md, docs/errors.md and
+// docs/passes.md.
 #include <map>
 
 #include "base/format.h"
@@ -123,6 +124,17 @@ std::string errors_markdown() {
     s += "\n";
   }
   s.pop_back();
+  return s;
+}
+
+std::string passes_markdown() {
+  std::string s =
+      "# Passes\n\n"
+      "Generated from `src/passes/pipeline.cc` by `graft ops --passes`; a test keeps it current.\n\n"
+      "What happens to the program of a Core ML partition, in this order. The host's engine runs the steps up to\n"
+      "the last rewrite only. `graft inspect MODEL --dump-after NAME` prints the programs after a step.\n\n"
+      "| step | why |\n|---|---|\n";
+  for (const passes::Step& step : passes::coreml_steps()) s += format("| `{}` | {} |\n", step.name, cell(step.why));
   return s;
 }
 

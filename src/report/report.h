@@ -38,8 +38,9 @@ std::string json(const Diag& error);                  // graft.error/1
 std::string reason(const tools::Compilation& r);
 std::string reason(const tools::Verification& r);
 
-// docs/ops.md and docs/errors.md.
+// docs/ops.md, docs/errors.md and docs/passes.md.
 std::string ops_markdown(const tools::OpList& r);
 std::string errors_markdown();
+std::string passes_markdown();
 
 }  // namespace graft::report

@@ -7,8 +7,6 @@ namespace {
 
 constexpr const char* kKey = "com.graft.onnx.types";
 constexpr std::string_view kScalar = "[]";
-constexpr DTypes kNarrowed{DType::i64, DType::boolean, DType::f16, DType::f64, DType::u8,
-                           DType::i8,  DType::i16,     DType::u16, DType::u32, DType::u64};
 
 }  // namespace
 
@@ -46,7 +44,8 @@ ir::Type OnnxTypes::of(const std::string& name, const ir::Type& type) const {
     if (type.rank() == 1 && type.dims[0] == ir::Dim(1)) had.dims.clear();
   }
   const DType dtype = dtype_from_name(text);
-  if (kNarrowed.has(dtype) && is_float(dtype) == is_float(type.dtype)) had.dtype = dtype;
+  // A type that such a port stands for.
+  if (ir::Target::oldest().port(dtype) == type.dtype) had.dtype = dtype;
   return had;
 }
 

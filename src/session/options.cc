@@ -24,9 +24,10 @@ constexpr DeviceName kDevices[] = {
     {Device::coreml_cpu, "coreml-cpu", backend::ComputeUnits::cpu_only},
 };
 
-bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+std::string device_names() {
+  std::string names;
+  for (const DeviceName& d : kDevices) names += (names.empty() ? "" : ", ") + std::string(d.name);
+  return names;
 }
 
 // What parsing one option may change; `precision_given` because its default depends on the compute units.
@@ -222,65 +223,79 @@ struct Row {
   Apply apply;  // null: only the documented default is accepted
 };
 
-constexpr Row kRows[] = {
-    {{"device", "auto, cpu, coreml, coreml-ane, coreml-gpu, coreml-cpu", "auto",
-      "where to run; without Core ML on the machine, auto is cpu, and coreml* runs the same ML Program on the host "
-      "engine",
-      true},
-     set_device},
-    {{"provider", "CoreML, CoreMLExecutionProvider, CPUExecutionProvider", "",
-      "the device by ONNX Runtime's provider names", true},
-     set_provider},
-    {{"require_device", "0, 1", "0", "fail instead of running on the host engine when the machine has no Core ML",
-      true},
-     set_require_device},
-    {{"RequireDevice", "0, 1", "0", "as require_device", true}, set_require_device},
-    {{"require_full_delegation", "0, 1", "0", "fail, with every reason, when a node is outside the one Core ML piece",
-      true},
-     set_require_full},
-    {{"RequireFullDelegation", "0, 1", "0", "as require_full_delegation", true}, set_require_full},
-    {{"lower_full_graph", "0, 1", "0", "ExecuTorch's word for require_full_delegation", true}, set_require_full},
-    {{"target", "auto, iOS15, iOS16, iOS17, iOS18, iOS26, macOS12, …", "auto",
-      "deployment target; auto: the lowest that the model needs", true},
-     set_target},
-    {{"minimum_deployment_target", "as target", "auto", "coremltools' word for target", true}, set_target},
-    {{"precision", "float16, float32", "float16 (float32 when the units are CPU only)",
-      "precision of the Core ML program", true},
-     set_precision},
-    {{"compute_precision", "FLOAT16, FLOAT32", "FLOAT16", "coremltools' word for precision", true}, set_precision},
-    {{"shapes", "input:1x3x(64..2048)x(64..2048),…", "", "sizes, or ranges, of open input dims", true}, set_shapes},
-    {{"engine", "fast, reference", "fast", "reference: every operator by its slow reference kernel", true}, set_engine},
-    {{"onednn", "0, 1", "1", "let the engine use oneDNN where the build has it", true}, set_onednn},
-    {{"weights", "copied, mapped", "copied",
-      "how the files' bytes are held: copied needs their size in memory, and the files may change afterwards; mapped "
-      "leaves them in the files, which nobody may write to while the session lives",
-      true},
-     set_weights},
-    {{"memory_limit", kMemoryWords, "auto",
-      "most memory that the session and its runs may take together, mapped files and what the caller gives not "
-      "counted; auto: three quarters of the machine's memory, or of its container's",
-      true},
-     set_memory_limit},
-    {{"cost_model", "0, 1", "1", "leave pieces on the host that do not pay for crossing into Core ML", true},
-     set_cost_model},
-    {{"MLComputeUnits", "ALL, CPUOnly, CPUAndGPU, CPUAndNeuralEngine", "ALL", "what Core ML may use", true}, set_units},
-    {{"compute_units", "ALL, CPU_ONLY, CPU_AND_GPU, CPU_AND_NE", "ALL", "coremltools' word for MLComputeUnits", true},
-     set_units},
-    {{"ModelFormat", "MLProgram, NeuralNetwork", "MLProgram", "NeuralNetwork is not available yet", true}, set_format},
-    {{"COREML_FLAGS", "COREML_FLAG_… joined by |, or their sum", "", "ONNX Runtime's flag form", true}, set_flags},
-    {{"RequireStaticInputShapes", "0, 1", "0", "refuse nodes with open dims", false}, nullptr},
-    {{"EnableOnSubgraphs", "0, 1", "0", "bodies of If are taken with their node whatever this says", false}, nullptr},
-    {{"SpecializationStrategy", "Default, FastPrediction", "Default", "Core ML's load hint", false}, nullptr},
-    {{"ProfileComputePlan", "0, 1", "0", "print Core ML's compute plan", false}, nullptr},
-    {{"AllowLowPrecisionAccumulationOnGPU", "0, 1", "0", "Core ML's GPU hint", false}, nullptr},
-    {{"ModelCacheDirectory", "a folder", "", "where compiled models are kept", false}, nullptr},
-    {{"skip_ops", "operator names", "", "ONNX operators never to claim", false}, nullptr},
-    {{"take_over_mutable_buffer", "0, 1", "1", "ExecuTorch's word: states inside the Core ML program", false}, nullptr},
-    {{"take_over_constant_data", "0, 1", "1", "ExecuTorch's word: weights inside the Core ML program", false}, nullptr},
-};
+std::vector<Row> make_rows() {
+  return {
+      {{"device", device_names(), "auto",
+        "where to run; without Core ML on the machine, auto is cpu, and coreml* runs the same ML Program on the host "
+        "engine",
+        true, "DEVICE"},
+       set_device},
+      {{"provider", "CoreML, CoreMLExecutionProvider, CPUExecutionProvider", "",
+        "the device by ONNX Runtime's provider names", true},
+       set_provider},
+      {{"require_device", "0, 1", "0", "fail instead of running on the host engine when the machine has no Core ML",
+        true},
+       set_require_device},
+      {{"RequireDevice", "0, 1", "0", "as require_device", true}, set_require_device},
+      {{"require_full_delegation", "0, 1", "0", "fail, with every reason, when a node is outside the one Core ML piece",
+        true},
+       set_require_full},
+      {{"RequireFullDelegation", "0, 1", "0", "as require_full_delegation", true}, set_require_full},
+      {{"lower_full_graph", "0, 1", "0", "ExecuTorch's word for require_full_delegation", true}, set_require_full},
+      {{"target", "auto, " + ir::target_names(), "auto", "deployment target; auto: the lowest that the model needs",
+        true, "OS"},
+       set_target},
+      {{"minimum_deployment_target", "as target", "auto", "coremltools' word for target", true}, set_target},
+      {{"precision", "float16, float32", "float16 (float32 when the units are CPU only)",
+        "precision of the Core ML program", true, "PRECISION"},
+       set_precision},
+      {{"compute_precision", "FLOAT16, FLOAT32", "FLOAT16", "coremltools' word for precision", true}, set_precision},
+      {{"shapes", "input:1x3x(64..2048)x(64..2048=512),…", "",
+        "sizes of open input dims, or their ranges; '=' is the default size", true, "NAME:DIMS,…"},
+       set_shapes},
+      {{"engine", "fast, reference", "fast", "reference: every operator by its slow reference kernel", true, "ENGINE"},
+       set_engine},
+      {{"onednn", "0, 1", "1", "let the engine use oneDNN where the build has it", true}, set_onednn},
+      {{"weights", "copied, mapped", "copied",
+        "how the files' bytes are held: copied needs their size in memory, and the files may change afterwards; mapped "
+        "leaves them in the files, which nobody may write to while the session lives",
+        true, "HOW"},
+       set_weights},
+      {{"memory_limit", std::string(kMemoryWords), "auto",
+        "most memory that the session and its runs may take together, mapped files and what the caller gives not "
+        "counted; auto: three quarters of the machine's memory, or of its container's",
+        true, "BYTES"},
+       set_memory_limit},
+      {{"cost_model", "0, 1", "1", "leave pieces on the host that do not pay for crossing into Core ML", true},
+       set_cost_model},
+      {{"MLComputeUnits", "ALL, CPUOnly, CPUAndGPU, CPUAndNeuralEngine", "ALL", "what Core ML may use", true},
+       set_units},
+      {{"compute_units", "ALL, CPU_ONLY, CPU_AND_GPU, CPU_AND_NE", "ALL", "coremltools' word for MLComputeUnits", true},
+       set_units},
+      {{"ModelFormat", "MLProgram, NeuralNetwork", "MLProgram", "NeuralNetwork is not available yet", true},
+       set_format},
+      {{"COREML_FLAGS", "COREML_FLAG_… joined by |, or their sum", "", "ONNX Runtime's flag form", true}, set_flags},
+      {{"RequireStaticInputShapes", "0, 1", "0", "refuse nodes with open dims", false}, nullptr},
+      {{"EnableOnSubgraphs", "0, 1", "0", "bodies of If are taken with their node whatever this says", false}, nullptr},
+      {{"SpecializationStrategy", "Default, FastPrediction", "Default", "Core ML's load hint", false}, nullptr},
+      {{"ProfileComputePlan", "0, 1", "0", "print Core ML's compute plan", false}, nullptr},
+      {{"AllowLowPrecisionAccumulationOnGPU", "0, 1", "0", "Core ML's GPU hint", false}, nullptr},
+      {{"ModelCacheDirectory", "a folder", "", "where compiled models are kept", false}, nullptr},
+      {{"skip_ops", "operator names", "", "ONNX operators never to claim", false}, nullptr},
+      {{"take_over_mutable_buffer", "0, 1", "1", "ExecuTorch's word: states inside the Core ML program", false},
+       nullptr},
+      {{"take_over_constant_data", "0, 1", "1", "ExecuTorch's word: weights inside the Core ML program", false},
+       nullptr},
+  };
+}
+
+const std::vector<Row>& rows() {
+  static const std::vector<Row> kRows = make_rows();
+  return kRows;
+}
 
 Status apply_one(State& s, const NamedOption& o) {
-  for (const Row& r : kRows) {
+  for (const Row& r : rows()) {
     if (r.info.name != o.first) continue;
     if (r.apply != nullptr) return r.apply(s, r.info.name, o.second);
     if (same_word(o.second, r.info.fallback)) return {};
@@ -289,7 +304,7 @@ Status apply_one(State& s, const NamedOption& o) {
                        r.info.fallback));
   }
   std::string legal;
-  for (const Row& r : kRows) legal += (legal.empty() ? "" : ", ") + std::string(r.info.name);
+  for (const Row& r : rows()) legal += (legal.empty() ? "" : ", ") + std::string(r.info.name);
   return fail(Code::unknown_option, format("unknown option '{}'; legal are {}", o.first, legal));
 }
 
@@ -303,12 +318,10 @@ std::string_view name(Device device) {
 }
 
 Result<Device> parse_device(std::string_view text) {
-  std::string legal;
   for (const DeviceName& d : kDevices) {
     if (d.name == text) return d.device;
-    legal += (legal.empty() ? "" : ", ") + std::string(d.name);
   }
-  return bad_value("device", text, legal);
+  return bad_value("device", text, device_names());
 }
 
 std::shared_ptr<MemoryLimit> memory_limit_of(const Options& options) {
@@ -320,10 +333,17 @@ std::shared_ptr<MemoryLimit> memory_limit_of(const Options& options) {
 std::span<const OptionInfo> all_options() {
   static const std::vector<OptionInfo> kInfos = [] {
     std::vector<OptionInfo> list;
-    for (const Row& r : kRows) list.push_back(r.info);
+    for (const Row& r : rows()) list.push_back(r.info);
     return list;
   }();
   return kInfos;
+}
+
+const OptionInfo* find_option(std::string_view name) {
+  for (const OptionInfo& o : all_options()) {
+    if (o.name == name) return &o;
+  }
+  return nullptr;
 }
 
 Result<Options> parse_options(std::span<const NamedOption> options) {

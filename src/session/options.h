@@ -40,10 +40,14 @@ std::shared_ptr<MemoryLimit> memory_limit_of(const Options& options);
 using NamedOption = std::pair<std::string, std::string>;
 
 struct OptionInfo {
-  std::string_view name, values, fallback, doc;
+  std::string_view name;
+  std::string values;  // the legal ones, or what they look like; "0, 1": a switch
+  std::string_view fallback, doc;
   bool available;
+  std::string_view placeholder = {};  // of the value in a help page
 };
 std::span<const OptionInfo> all_options();
+const OptionInfo* find_option(std::string_view name);
 
 // Later entries win. Accepts both Graft's spellings ("device", "target", "precision", "shapes", "require_device",
 // "require_full_delegation", "engine") and the provider option names of the design ("ModelFormat", "MLComputeUnits",

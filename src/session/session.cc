@@ -1,7 +1,5 @@
 #include "session/session.h"
 
-#include <filesystem>
-
 #include "base/format.h"
 #include "onnx/reader.h"
 #include "session/impl.h"
@@ -25,11 +23,6 @@ Status check_device(const Options& options) {
               format("device {} is required, but there is no Core ML on this machine", name(options.device)));
 }
 
-bool is_package(const std::string& path) {
-  std::error_code ec;
-  return std::filesystem::is_directory(path, ec) || path.ends_with(".mlmodel");
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const Session>> Session::open(const std::string& path, std::shared_ptr<const Env> env,
@@ -38,7 +31,7 @@ Result<std::shared_ptr<const Session>> Session::open(const std::string& path, st
   std::unique_ptr<Impl> impl = Impl::make(std::move(env), options);
   impl->path = path;
   Status s;
-  if (is_package(path)) {
+  if (coreml::is_model_path(path)) {
     s = impl->open_package(cancel);
   } else {
     GRAFT_TRY(std::shared_ptr<const onnx::Model> model, onnx::read_file(path, options.weights, impl->bounds(cancel)));

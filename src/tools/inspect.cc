@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/format.h"
+#include "ir/text.h"
 #include "onnx/reader.h"
 #include "onnx/visit.h"
 
@@ -134,6 +135,24 @@ Result<Partitioned> partition_model(std::shared_ptr<const onnx::Model> model, co
   return out;
 }
 
+Result<std::string> pass_named(const std::string& name) {
+  std::vector<std::string_view> legal{"all"};
+  for (const passes::Step& step : passes::coreml_steps()) legal.push_back(step.name);
+  if (name.empty() || std::find(legal.begin(), legal.end(), name) != legal.end()) return name;
+  return fail(Code::invalid_option, format("there is no pass '{}'; there are {}", name, join(legal, ", ")));
+}
+
+void add_texts(const partition::Partition& p, const InspectOptions& what, Inspection& out) {
+  out.programs_only = what.mil || !what.dump_after.empty();
+  int piece = 0;
+  for (const partition::Segment& s : p.segments) {
+    if (!s.coreml) continue;
+    for (const partition::Dump& d : s.dumps) out.texts.push_back({piece, d.pass, d.text});
+    if (what.mil) out.texts.push_back({piece, "", ir::to_text(*s.program->main(), {s.opset, ir::kReadableElements})});
+    ++piece;
+  }
+}
+
 }  // namespace
 
 PortInfo port_info(const std::string& name, const ir::Type& type) {
@@ -176,14 +195,13 @@ Result<Examined> examine(const std::string& path, const Env& env, const session:
   return examined;
 }
 
-Result<Inspection> inspect(const std::string& path, const Env& env, const session::Options& options) {
-  GRAFT_TRY(Examined examined, examine(path, env, options));
+Result<Inspection> inspect(const std::string& path, const Env& env, const session::Options& options,
+                           const InspectOptions& what) {
+  session::Options own = options;
+  GRAFT_TRY(own.partition.dump_after, pass_named(what.dump_after));
+  GRAFT_TRY(Examined examined, examine(path, env, own));
+  if (examined.parts) add_texts(examined.parts->partition, what, examined.verdict);
   return std::move(examined.verdict);
-}
-
-bool is_coreml_path(const std::string& path) {
-  std::error_code ec;
-  return fs::is_directory(path, ec) || path.ends_with(".mlmodel") || path.ends_with(".mlpackage");
 }
 
 int64_t size_of(const std::string& path) {
@@ -200,7 +218,7 @@ int64_t size_of(const std::string& path) {
   return bytes;
 }
 
-Result<PackageInspection> inspect_package(const std::string& path) {
+Result<PackageInspection> inspect_package(const std::string& path, bool mil) {
   GRAFT_TRY(coreml::Model model, coreml::read_package(path, ops::table()));
   PackageInspection out;
   out.path = path;
@@ -237,6 +255,7 @@ Result<PackageInspection> inspect_package(const std::string& path) {
     face.flops = partition::flops(f->body, f->default_dims);
     out.functions.push_back(std::move(face));
   }
+  if (mil) out.mil = ir::to_text(*model.program, {model.opset, ir::kReadableElements});
   out.interface = std::move(model.interface);
   return out;
 }

@@ -40,6 +40,13 @@ struct PieceInfo {
   std::vector<onnx::Border> inputs, outputs;
 };
 
+// A program in MIL text, in which large constants are elided.
+struct MilText {
+  int piece = 0;      // index of the partition
+  std::string after;  // the pass; empty: the finished program
+  std::string text;
+};
+
 // An ONNX model. Counts are of top-level nodes; `operators` and `missing` look into bodies too.
 struct Inspection {
   std::string path;
@@ -58,10 +65,18 @@ struct Inspection {
   bool whole = false;             // one piece is the whole graph
   std::string target, precision;  // target: empty when nothing is claimed
   std::vector<Diag> refusals, findings;
+  bool programs_only = false;  // InspectOptions ask for these:
+  std::vector<MilText> texts;  // partition by partition
+};
+
+struct InspectOptions {
+  bool mil = false;        // the programs of the partitions, or of a package, as MIL text
+  std::string dump_after;  // the programs after this pass, or after "all" of them; wrong names are invalid_option
 };
 
 // Works on any ONNX file. Errors: only what keeps the file from being read at all.
-Result<Inspection> inspect(const std::string& path, const Env& env, const session::Options& options);
+Result<Inspection> inspect(const std::string& path, const Env& env, const session::Options& options,
+                           const InspectOptions& what = {});
 
 // A Core ML package.
 struct PackageInspection {
@@ -78,11 +93,10 @@ struct PackageInspection {
   std::vector<Function> functions;
   std::map<std::string, std::string> metadata;
   int64_t bytes = 0;  // of all files
+  std::string mil;    // the program as MIL text, where it was asked for
 };
-Result<PackageInspection> inspect_package(const std::string& path);
+Result<PackageInspection> inspect_package(const std::string& path, bool mil = false);
 
-// Is this path a Core ML model (a folder, or a bare .mlmodel) rather than an ONNX file?
-bool is_coreml_path(const std::string& path);
 // The bytes of a file, or of all files in a folder.
 int64_t size_of(const std::string& path);
 

@@ -229,7 +229,7 @@ TEST(Package, InterfaceTypesByTarget) {
 std::shared_ptr<ir::Program> flexible(IntRange range) {
   auto program = new_program();
   ir::Function& f = *program->functions[0];
-  ir::Builder b(f, ops::table(), {Opset::ios15});
+  ir::Builder b(f, ops::table(), ir::Target::mlprogram(ir::Opset::ios15));
   ir::Value* x = f.add_input(ir::Type::tensor(DType::f32, ir::Dims{ir::Dim::symbol("n", range), ir::Dim(3)}), "x");
   f.body.outputs = {b.emit("exp", {{"x", x}})};
   f.output_names = {"y"};
@@ -267,7 +267,7 @@ TEST(Package, DropsLaterParametersAtTheirDefaultOnly) {
   for (const bool validate : {false, true}) {
     auto program = new_program();
     ir::Function& f = *program->functions[0];
-    ir::Builder b(f, ops::table(), {Opset::ios17});
+    ir::Builder b(f, ops::table(), ir::Target::mlprogram(ir::Opset::ios17));
     ir::Value* x = f.add_input(ir::Type::tensor(DType::f32, Shape{4, 3}), "x");
     ir::Value* i = f.add_input(ir::Type::tensor(DType::i32, Shape{2}), "i");
     f.body.outputs = {b.emit("gather", {{"x", x}, {"indices", i}, {"axis", 0}, {"validate_indices", validate}})};
@@ -287,7 +287,7 @@ TEST(Package, EveryImmediateTypeComesBack) {
   const TempFolder tmp;
   auto program = new_program();
   ir::Function& f = *program->functions[0];
-  ir::Builder b(f, ops::table(), {Opset::ios18});
+  ir::Builder b(f, ops::table(), ir::Target::mlprogram(ir::Opset::ios18));
   ir::Value* x = f.add_input(ir::Type::tensor(DType::f32, Shape{2, 3}), "x");
   ir::Values uses;
   for (const DType t :

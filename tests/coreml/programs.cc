@@ -39,7 +39,7 @@ ir::ConstantPtr counting(DType dtype, const Shape& shape) {
 std::shared_ptr<ir::Program> sample_program() {
   auto program = new_program();
   ir::Function& f = *program->functions[0];
-  ir::Builder b(f, ops::table(), {ir::Opset::ios15});
+  ir::Builder b(f, ops::table(), ir::Target::mlprogram(ir::Opset::ios15));
   ir::Value* x = f.add_input(ir::Type::tensor(DType::f32, Shape{2, 3, 4}), "input.1");
   ir::Value* big = b.constant(counting(DType::f32, {3, 4}), "layer.0.weight");
   ir::Value* again = b.constant(counting(DType::f32, {3, 4}), "layer.1.weight");

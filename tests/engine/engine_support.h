@@ -24,7 +24,7 @@ struct Net {
   Net() {
     program->functions.push_back(std::make_unique<ir::Function>("main"));
     f = program->functions[0].get();
-    b = std::make_unique<ops::Build>(*f, ir::BuildTarget{});
+    b = std::make_unique<ops::Build>(*f, ir::Target{});
   }
   ir::Value* input(std::string name, DType dtype, const ir::Dims& dims) {
     return f->add_input(ir::Type::tensor(dtype, dims), std::move(name));

@@ -52,7 +52,7 @@ std::vector<std::string_view> ops_of(const ir::Function& f) {
 
 // The refusal of the only node for Core ML; empty when it is taken.
 std::string refusal(const HostProgram& host, ir::Opset newest = ir::Opset::ios18) {
-  const Result<ir::Opset> r = PieceLowerer(host, {newest}).attempt(host.model->graph.nodes.back());
+  const Result<ir::Opset> r = PieceLowerer(host, ir::Target::mlprogram(newest)).attempt(host.model->graph.nodes.back());
   return r ? "" : render(r.error());
 }
 
@@ -119,7 +119,7 @@ TEST(Lowering, IndicesNotProvenPositiveAreWrappedForCoreML) {
   EXPECT_THAT(ops_of(host.main()), ElementsAre("gather"));  // its kernel counts negative indices from the end
   const Node* gather = &host.model->graph.nodes[0];
   const std::string outputs[] = {"y"};
-  const auto piece = PieceLowerer(host, {ir::Opset::ios18}).build("main", {&gather, 1}, outputs);
+  const auto piece = PieceLowerer(host, ir::Target::mlprogram(ir::Opset::ios18)).build("main", {&gather, 1}, outputs);
   ASSERT_TRUE(piece) << render(piece.error().front());
   EXPECT_THAT(ops_of(*piece->function), ElementsAre("less", "add", "select", "gather"));
 }

@@ -59,7 +59,9 @@ class OpCall {
   Code code() const;                                // of the error; else one that no kernel gives
   std::string symbolic() const;  // the symbolic content of the result, "none" where it cannot be told
   IntRange range() const { return call_.row().def->range(call_); }
-  Result<ir::Opset> oldest(ir::Opset newest = ir::Opset::ios18) const { return ir::oldest_opset(call_, newest); }
+  Result<ir::Opset> oldest(ir::Opset newest = ir::Opset::ios18) const {
+    return ir::Target::mlprogram(newest).accepts(call_, {});
+  }
 
  private:
   ir::Operand operand(Tensor t, bool constant);

@@ -27,7 +27,7 @@ struct Sample {
   Sample() {
     program->functions.push_back(std::make_unique<ir::Function>("main"));
     f = program->functions[0].get();
-    b = std::make_unique<ir::Builder>(*f, table(), ir::BuildTarget{});
+    b = std::make_unique<ir::Builder>(*f, table(), ir::Target{});
   }
   std::string text(const ir::Values& outputs) {
     EXPECT_TRUE(b->ok()) << render(b->failure().value_or(Diag{}));

@@ -8,12 +8,12 @@ namespace {
 
 PassContext target(Opset o) {
   PassContext c;
-  c.target = {o};
+  c.target = ir::Target::mlprogram(o);
   return c;
 }
 
 TEST(CoremlIo, PortsBecomeFp32AndInt32WithCastsInside) {
-  Draft d({Opset::ios17});
+  Draft d(ir::Target::mlprogram(Opset::ios17));
   Value *flag = d.input("flag", {2}, DType::boolean), *small = d.input("small", {2}, DType::i16),
         *half = d.input("half", {2}, DType::f16);
   d.output(d.b.unary("logical_not", flag), "not");
@@ -34,7 +34,7 @@ TEST(CoremlIo, PortsBecomeFp32AndInt32WithCastsInside) {
 }
 
 TEST(CoremlIo, SixteenBitIntegersNeedIos17) {
-  Draft d({Opset::ios17});
+  Draft d(ir::Target::mlprogram(Opset::ios17));
   d.output(d.b.identity(d.input("small", {2}, DType::i16)));
   PassContext c = target(Opset::ios15);
   const auto changes = coreml_io(d.f, c, false);
@@ -59,7 +59,7 @@ TEST(CoremlIo, Int64OnlyWhereACastMeetsIt) {
 }
 
 TEST(CoremlIo, ScalarInputsComeAsOneElement) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value *x = d.input("x", {}), *flag = d.input("flag", {}, DType::boolean);
   d.output(d.b.add(d.b.unary("exp", x), d.number(1)), "y");
   d.output(d.b.unary("logical_not", flag), "not");
@@ -73,7 +73,7 @@ TEST(CoremlIo, ScalarInputsComeAsOneElement) {
 }
 
 TEST(CoremlIo, OutputsAreValuesOfTheirOwn) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {2});
   Value* y = d.b.unary("exp", x);
   d.output(x);
@@ -91,7 +91,7 @@ TEST(CoremlIo, OutputsAreValuesOfTheirOwn) {
 }
 
 TEST(CoremlIo, HalfPortsWhenAsked) {
-  Draft d({Opset::ios16});
+  Draft d(ir::Target::mlprogram(Opset::ios16));
   d.output(d.b.unary("exp", d.input("x", {2})));
   PassContext c = target(Opset::ios16), old = target(Opset::ios15);
   const auto refused = coreml_io(d.f, old, true);
@@ -104,7 +104,7 @@ TEST(CoremlIo, HalfPortsWhenAsked) {
 }
 
 TEST(CoremlIo, UnusedInputsStay) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {2});
   d.input("unused", {3});
   d.output(d.b.unary("exp", x));

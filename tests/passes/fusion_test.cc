@@ -90,7 +90,7 @@ TEST(PadIntoWindow, ConvAndAveragePool) {
 }
 
 TEST(MatmulToLinear, WithBiasesByRank) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* w = d.weights({4, 6}, 1);
   d.output(d.b.add(d.b.add(d.b.matmul(d.input("a", {3, 4}), w), d.weights({6}, 2)), d.weights({1, 6}, 3)));
   d.output(d.b.matmul(d.input("b", {2, 3, 6}), w, true));
@@ -112,7 +112,7 @@ TEST(TransposeIntoMatmul, OnlyASwapOfTheLastTwo) {
 }
 
 TEST(Recognise, SiluAndGeluInTheirForms) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {2, 3});
   const auto n = [&](double v) { return d.number(v); };
   auto& b = d.b;
@@ -158,7 +158,7 @@ Value* layer_norm_by_hand(Draft& d, Value* x, const Ints& axes, bool twice) {
 }
 
 TEST(Recognise, LayerNorm) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {2, 3, 8});
   d.output(d.b.add(d.b.mul(layer_norm_by_hand(d, x, {-1}, false), d.weights({8}, 1)), d.weights({8}, 2)));
   d.output(d.b.mul(layer_norm_by_hand(d, x, {1, 2}, true), d.weights({1, 3, 8}, 3)));

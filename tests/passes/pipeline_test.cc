@@ -39,7 +39,7 @@ TEST(HostPipeline, LeavesTheEssence) {
   const Status ok = run_host_pipeline(d.f, c);
   ASSERT_TRUE(ok) << render(ok.error());
   EXPECT_EQ(ops_of(d.f), "conv silu reduce_mean reshape layer_norm linear softmax");
-  EXPECT_EQ(dumps.size(), host_steps().size());
+  EXPECT_EQ(dumps.size(), rewrites().size());
   EXPECT_EQ(std::set<std::string>(dumps.begin(), dumps.end()).size(), dumps.size());  // each can be named
 }
 
@@ -58,15 +58,15 @@ TEST(HostPipeline, Int64InputsMayHoldAnything) {
 TEST(CoremlPipeline, EveryTargetAndPrecision) {
   for (const Opset target : {Opset::ios15, Opset::ios16, Opset::ios17, Opset::ios18}) {
     for (const Precision precision : {Precision::float16, Precision::float32}) {
-      Draft d({target});
+      Draft d(ir::Target::mlprogram(target));
       small_network(d);
       const auto before = ir::clone(d.f);
       PassContext c;
-      const auto changes = run_coreml_pipeline(d.f, {target, precision, false}, c);
+      const auto changes = run_coreml_pipeline(d.f, {ir::Target::mlprogram(target), precision, false}, c);
       ASSERT_TRUE(changes) << render(changes.error());
       EXPECT_TRUE(changes->empty());
-      EXPECT_TRUE(needed_opset(d.f, target));
-      EXPECT_EQ(*needed_opset(d.f, Opset::ios18), Opset::ios15);
+      EXPECT_TRUE(needed_opset(d.f, ir::Target::mlprogram(target)));
+      EXPECT_EQ(*needed_opset(d.f, ir::Target::mlprogram(Opset::ios18)), Opset::ios15);
       expect_sound(d.f);
       expect_same(*before, d.f, precision == Precision::float16 ? 5e-3 : 1e-5);
       EXPECT_EQ(count(d.f, "cast"), precision == Precision::float16 ? 2 : 0) << ops_of(d.f);
@@ -76,10 +76,10 @@ TEST(CoremlPipeline, EveryTargetAndPrecision) {
 }
 
 TEST(CoremlPipeline, HalfPortsLeaveNoCasts) {
-  Draft d({Opset::ios16});
+  Draft d(ir::Target::mlprogram(Opset::ios16));
   small_network(d);
   PassContext c;
-  const auto changes = run_coreml_pipeline(d.f, {Opset::ios16, Precision::float16, true}, c);
+  const auto changes = run_coreml_pipeline(d.f, {ir::Target::mlprogram(Opset::ios16), Precision::float16, true}, c);
   ASSERT_TRUE(changes) << render(changes.error());
   EXPECT_EQ(changes->size(), 4U);
   EXPECT_EQ(count(d.f, "cast"), 0) << ops_of(d.f);
@@ -88,10 +88,10 @@ TEST(CoremlPipeline, HalfPortsLeaveNoCasts) {
 TEST(CoremlPipeline, TheSameTwice) {
   std::string text[2];
   for (std::string& t : text) {
-    Draft d({Opset::ios15});
+    Draft d(ir::Target::mlprogram(Opset::ios15));
     small_network(d);
     PassContext c;
-    ASSERT_TRUE(run_coreml_pipeline(d.f, {Opset::ios15, Precision::float16, false}, c));
+    ASSERT_TRUE(run_coreml_pipeline(d.f, {ir::Target::mlprogram(Opset::ios15), Precision::float16, false}, c));
     ir::visit_ops(d.f.body, [&](ir::Op& op) { t += std::string(op.type()) + op.result()->type.to_string() + "\n"; });
   }
   EXPECT_EQ(text[0], text[1]);
@@ -100,8 +100,8 @@ TEST(CoremlPipeline, TheSameTwice) {
 TEST(NeededOpset, NamesTheFirstOperatorThatDoesNotFit) {
   Draft d;
   d.output(d.b.cast(d.input("x", {2}), DType::i16));
-  EXPECT_EQ(*needed_opset(d.f, Opset::ios18), Opset::ios17);
-  const auto refused = needed_opset(d.f, Opset::ios16);
+  EXPECT_EQ(*needed_opset(d.f, ir::Target::mlprogram(Opset::ios18)), Opset::ios17);
+  const auto refused = needed_opset(d.f, ir::Target::mlprogram(Opset::ios16));
   ASSERT_FALSE(refused);
   ASSERT_EQ(refused.error().size(), 1U);
   EXPECT_EQ(refused.error()[0].code, Code::needs_later_target);

@@ -19,7 +19,7 @@ struct Halved {
 
 Halved halve(Draft& d, Opset target = Opset::ios17) {
   Halved h{ir::clone(d.f), {}};
-  h.context.target = {target};
+  h.context.target = ir::Target::mlprogram(target);
   const auto n = half_precision(d.f, h.context);
   EXPECT_TRUE(n) << render(n.error());
   EXPECT_TRUE(dead_code(d.f, h.context));
@@ -44,7 +44,7 @@ bool found(const PassContext& c, Code code, std::string_view words) {
 }
 
 TEST(HalfPrecision, CastsOnlyAtTheBorder) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {2, 3});
   d.output(d.b.unary("tanh", d.b.mul(d.b.add(x, d.number(1)), x)));
   const Halved h = halve(d, Opset::ios15);
@@ -56,7 +56,7 @@ TEST(HalfPrecision, CastsOnlyAtTheBorder) {
 }
 
 TEST(HalfPrecision, IntegersAndBoolsAreLeftAlone) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value *i = d.input("i", {3}, DType::i32), *x = d.input("x", {3});
   d.output(d.b.add(i, i));
   d.output(d.b.binary("less", x, d.number(0.5)));
@@ -67,7 +67,7 @@ TEST(HalfPrecision, IntegersAndBoolsAreLeftAlone) {
 }
 
 TEST(HalfPrecision, BranchesKeepTheirTypes) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value *x = d.input("x", {2}), *p = d.input("p", {}, DType::boolean);
   Value* outer = d.b.unary("tanh", x);
   std::vector<std::unique_ptr<ir::Block>> blocks;
@@ -85,7 +85,7 @@ TEST(HalfPrecision, BranchesKeepTheirTypes) {
 }
 
 TEST(HalfPrecision, RmsNormKeepsItsSquaresInFp32) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {2, 8});
   Value* mean = d.b.reduce("reduce_mean", d.b.mul(x, x), Ints{-1}, true);
   d.output(d.b.div(x, d.b.unary("sqrt", d.b.add(mean, d.number(1e-12)))));
@@ -97,7 +97,7 @@ TEST(HalfPrecision, RmsNormKeepsItsSquaresInFp32) {
 }
 
 TEST(HalfPrecision, SumsOfPowersOfEStayWide) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {2, 8});
   Value* e = d.b.unary("exp", x);
   d.output(d.b.emit("log", {{"x", d.b.reduce("reduce_sum", e, Ints{1}, true)}}));
@@ -108,7 +108,7 @@ TEST(HalfPrecision, SumsOfPowersOfEStayWide) {
 }
 
 TEST(HalfPrecision, LongSumsStayWide) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   d.output(d.b.reduce("reduce_sum", d.input("a", {4, 2049}), Ints{1}, false));
   d.output(d.b.reduce("reduce_sum", d.input("b", {4, 16}), Ints{1}, false));
   d.output(d.b.reduce("reduce_l2_norm", d.input("c", {4, 16}), Ints{1}, false));
@@ -120,7 +120,7 @@ TEST(HalfPrecision, LongSumsStayWide) {
 }
 
 TEST(HalfPrecision, MasksStayFinite) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value *x = d.input("x", {2, 3}), *keep = d.input("keep", {2, 3}, DType::boolean);
   Value* mask = d.numbers({2, 3}, {0, -3.4028235e38F, 0, -3.4028235e38F, -3.4028235e38F, -3.4028235e38F});
   d.output(d.b.emit("softmax", {{"x", d.b.add(x, mask)}, {"axis", -1}}));
@@ -142,7 +142,7 @@ TEST(HalfPrecision, MasksStayFinite) {
 }
 
 TEST(HalfPrecision, InfinityIsNoMistake) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   d.output(d.b.add(d.input("x", {2}), d.numbers({2}, {0, -INFINITY})));
   const Halved h = halve(d, Opset::ios15);
   EXPECT_EQ(runs_in(d.f, "add"), DType::f16);
@@ -151,7 +151,7 @@ TEST(HalfPrecision, InfinityIsNoMistake) {
 }
 
 TEST(HalfPrecision, BoundsSaturateFactorsDoNot) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {4});
   d.output(d.b.emit("clip", {{"x", x}, {"alpha", -1.0}, {"beta", 3.4e38}}));
   d.output(d.b.mul(x, d.number(1e5)));
@@ -169,7 +169,7 @@ TEST(HalfPrecision, BoundsSaturateFactorsDoNot) {
 
 TEST(HalfPrecision, EpsilonByTarget) {
   for (const Opset target : {Opset::ios15, Opset::ios17}) {
-    Draft d({target});
+    Draft d(ir::Target::mlprogram(target));
     Value* x = d.input("x", {2, 8});
     Value *gamma = d.weights({8}, 1), *beta = d.weights({8}, 2);
     d.output(
@@ -183,7 +183,7 @@ TEST(HalfPrecision, EpsilonByTarget) {
     EXPECT_EQ(runs_in(d.f, "rsqrt"), stays ? DType::f16 : DType::f32);
     EXPECT_FALSE(h.context.findings.empty());
     ir::visit_ops(d.f.body, [&](ir::Op& op) {
-      EXPECT_TRUE(ir::oldest_opset(ir::call_of(op), target)) << op.type();
+      EXPECT_TRUE(ir::Target::mlprogram(target).accepts(ir::call_of(op), {})) << op.type();
       if (op.type() == "layer_norm" && !stays) {
         EXPECT_EQ(element_as_double(op.arg("epsilon")->constant->view(), 0), kHalfLeast);
       }
@@ -193,7 +193,7 @@ TEST(HalfPrecision, EpsilonByTarget) {
 }
 
 TEST(HalfPrecision, PositionsCountInFp32) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value *i = d.input("i", {4}, DType::i32), *x = d.input("x", {4});
   Value* angle = d.b.mul(d.b.cast(i, DType::f32), d.number(0.37));
   d.output(d.b.mul(x, d.b.unary("sin", angle)));
@@ -204,7 +204,7 @@ TEST(HalfPrecision, PositionsCountInFp32) {
 }
 
 TEST(HalfPrecision, MovesFollowAnIsland) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {2, 8});
   Value* norm = d.b.reduce("reduce_sum_square", x, Ints{1}, true);
   Value* t = d.b.transpose(norm, Ints{1, 0});
@@ -215,7 +215,7 @@ TEST(HalfPrecision, MovesFollowAnIsland) {
 }
 
 TEST(HalfPrecision, WeightsStayLazyAndShared) {
-  Draft d({Opset::ios15});
+  Draft d(ir::Target::mlprogram(Opset::ios15));
   Value* x = d.input("x", {2, 8});
   Value* w = d.weights({8, 8}, 5);
   d.output(d.b.matmul(d.b.matmul(x, w), w));

@@ -1,5 +1,7 @@
 #include "passes/support.h"
 
+#include "ir/verify.h"
+
 #include <cmath>
 #include <deque>
 #include <random>
@@ -165,30 +167,8 @@ int count(const ir::Function& f, std::string_view op) {
 }
 
 void expect_sound(const ir::Function& f) {
-  std::unordered_set<const Value*> made(f.inputs.begin(), f.inputs.end());
-  const std::function<void(const ir::Block&)> check = [&](const ir::Block& b) {
-    made.insert(b.inputs.begin(), b.inputs.end());
-    for (const auto& op : b.ops) {
-      for (const auto& arg : op->args) {
-        for (const Value* v : arg) {
-          EXPECT_FALSE(v->poison);
-          EXPECT_TRUE(v->is_constant() || made.contains(v)) << op->type() << " reads a value that is not made yet";
-        }
-      }
-      for (const auto& inner : op->blocks) check(*inner);
-      if (op->row->def->infer != nullptr && op->blocks.empty()) {
-        ir::Types types;
-        const ir::Call call = ir::call_of(*op, [&](IntRange r) { return ir::Dim::symbol("?", r); });
-        const Status ok = ir::infer(call, types);
-        EXPECT_TRUE(ok) << op->type() << ": " << (ok ? "" : render(ok.error()));
-        for (size_t i = 0; ok && i < types.size(); ++i)
-          EXPECT_EQ(types[i].dtype, op->results[i]->dtype()) << op->type();
-      }
-      made.insert(op->results.begin(), op->results.end());
-    }
-    for (const Value* v : b.outputs) EXPECT_TRUE(v->is_constant() || made.contains(v));
-  };
-  check(f.body);
+  const Status ok = ir::verify(f);
+  EXPECT_TRUE(ok) << (ok ? "" : render(ok.error()));
 }
 
 }  // namespace graft::passes

@@ -20,7 +20,7 @@ using ir::Values;
 struct Draft {
   ir::Function f{"main"};
   ops::Build b;
-  explicit Draft(ir::BuildTarget target = {}) : b(f, target) {}
+  explicit Draft(ir::Target target = {}) : b(f, target) {}
 
   Value* input(const std::string& name, const ir::Dims& dims, DType t = DType::f32) {
     return f.add_input(ir::Type::tensor(t, dims), name);
@@ -49,7 +49,7 @@ void expect_same(const ir::Function& before, const ir::Function& after, double t
 std::string ops_of(const ir::Function& f);
 std::string ops_of(const ir::Block& block);
 int count(const ir::Function& f, std::string_view op);
-// Every operator infers the types its results have, and its arguments were made before it.
+// The function keeps the rules of ir/verify.h.
 void expect_sound(const ir::Function& f);
 
 }  // namespace graft::passes

@@ -178,6 +178,7 @@ TEST(Units, Read) {
 TEST(Docs, OpsPageIsCurrent) {
   EXPECT_TRUE(file("docs/ops.md") == ops_markdown(tools::list_ops())) << "run scripts/docs.sh";
 }
+TEST(Docs, PassesPageIsCurrent) { EXPECT_TRUE(file("docs/passes.md") == passes_markdown()) << "run scripts/docs.sh"; }
 TEST(Docs, ErrorsPageIsCurrent) { EXPECT_TRUE(file("docs/errors.md") == errors_markdown()) << "run scripts/docs.sh"; }
 
 TEST(Docs, ErrorsPageHasEveryCode) {

@@ -114,7 +114,8 @@ class Case {
     if (coreml) {
       const onnx::Node* node = &host->model->graph.nodes[0];
       const std::string outputs[] = {"y"};
-      auto piece = onnx::PieceLowerer(*host, {ir::Opset::ios18}).build("main", {&node, 1}, outputs);
+      auto piece =
+          onnx::PieceLowerer(*host, ir::Target::mlprogram(ir::Opset::ios18)).build("main", {&node, 1}, outputs);
       if (!piece) return render(piece.error().front());
       program = std::make_shared<ir::Program>();
       program->functions.push_back(std::move(piece->function));

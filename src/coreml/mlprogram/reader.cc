@@ -50,7 +50,7 @@ class FunctionReader {
  public:
   FunctionReader(ir::Function& function, const FunctionInterface& face, const ir::OpTable& table,
                  const BlobSource& blobs, const Bounds& bounds)
-      : function_(function), builder_(function, table, {ir::Opset::host}, bounds), blobs_(blobs) {
+      : function_(function), builder_(function, table, ir::Target(), bounds), blobs_(blobs) {
     for (const Feature& f : face.inputs) inputs_.emplace(f.file_name, &f);
     for (const Feature& f : face.states) inputs_.emplace(f.file_name, &f);
     for (const Feature& f : face.outputs) outputs_.emplace(f.file_name, &f);

@@ -17,26 +17,12 @@ tl::unexpected<Diag> later(const ir::Op& op, std::string message) {
   return fail(std::move(d));
 }
 
-const ir::Signature* signature_at(const ir::OpRow& row, Opset opset) {
-  const ir::Signature* found = nullptr;
-  for (const ir::Signature& s : row.signatures) {
-    if (!s.variant->read_only && s.variant->since != Opset::host && s.variant->since <= opset) found = &s;
-  }
-  return found;
-}
-
 }  // namespace
 
 Result<FittedOp> fit(const ir::Op& op, Opset opset) {
   const ir::OpRow& row = *op.row;
-  if (row.host_only()) {
-    Diag d;
-    d.code = Code::host_only;
-    d.op = std::string(row.name());
-    d.message = format("{} has no MIL form", row.name());
-    return fail(std::move(d));
-  }
-  const ir::Signature* signature = signature_at(row, opset);
+  GRAFT_CHECK(ir::Target::mlprogram(opset).has(row));
+  const ir::Signature* signature = row.at(opset);
   if (signature == nullptr) {
     return later(op, format("{} needs {} or later, the target is {}", row.name(),
                             info(row.signatures.front().variant->since).name, info(opset).name));

@@ -18,11 +18,6 @@ using protozero::pbf_builder;
 using BlockOut = pbf_builder<proto::Block>;
 using OperationOut = pbf_builder<proto::Operation>;
 
-// Element types that a constant may have in a file; 64-bit ones do not exist at run time.
-bool writable(DType t) {
-  return info(t).mil_code != 0 && t != DType::i64 && t != DType::u64 && t != DType::f64 && t != DType::bf16;
-}
-
 class FunctionWriter {
  public:
   FunctionWriter(const ir::Function& function, FunctionInterface& face, ir::Opset opset, BlobWriter& blobs)
@@ -92,11 +87,11 @@ class FunctionWriter {
     if (const auto at = names_.find(v); at != names_.end()) return at->second;
     if (v->constant == nullptr)
       return fail(Code::internal, format("value '{}' is used where it is not defined", v->name));
-    if (!writable(v->dtype())) {
+    if (!target_.constants().has(v->dtype())) {
       Diag d;
       d.code = Code::unsupported_dtype;
       d.tensor = v->name;
-      d.message = format("a constant of {}, which Core ML has not", name(v->dtype()));
+      d.message = format("Core ML has no constants of {}", name(v->dtype()));
       return fail(std::move(d));
     }
     const std::string name = pool_.take(v->name.empty() ? hint : v->name);
@@ -184,7 +179,7 @@ class FunctionWriter {
   }
 
   Status write_op(BlockOut& block, Scope& scope, const ir::Op& op) {
-    for (const ir::Value* v : op.results) GRAFT_CHECK(ir::coreml_type_ok(v->type));
+    for (const ir::Value* v : op.results) GRAFT_CHECK(target_.accepts(v->type));
     GRAFT_TRY(const FittedOp fitted, fit(op, opset_));
     const bool payload = op.type().starts_with("constexpr_");
     if (payload) GRAFT_CHECK(check_payload(op));
@@ -264,6 +259,7 @@ class FunctionWriter {
   const ir::Function& function_;
   FunctionInterface& face_;
   const ir::Opset opset_;
+  const ir::Target target_ = ir::Target::mlprogram(opset_);
   BlobWriter& blobs_;
   ir::NamePool pool_;
   std::unordered_map<const ir::Value*, std::string> names_;         // visible where we are
