@@ -44,8 +44,6 @@ class Core {
   mutable std::unordered_map<const ir::Block*, LastReads> last_reads;
   // Packed weights and whatever else providers share between plans, by a key of theirs.
   mutable std::map<std::string, std::shared_ptr<const void>> shared;
-  // What reading lazy and misaligned constants costs, once for all plans.
-  mutable std::unordered_map<const ir::Constant*, MemoryShare> copied;
   std::shared_ptr<PlanList> plans = std::make_shared<PlanList>();
 };
 

@@ -321,7 +321,8 @@ class Planner {
         // What leaves the plan is made where it goes: folded, it would lie in memory twice.
         if (bytes > kFoldBytes && (!constant || leaves(op))) return false;
         GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types, core_.memory));
-        const Status computed = def.reference(call.with_values(), out);
+        GRAFT_TRY(const ir::Call full, call.with_values({request_.cancel, core_.memory}));
+        const Status computed = def.reference(full, out);
         GRAFT_CHECK(check(request_.cancel));
         GRAFT_CHECK(computed);
         for (size_t k = 0; k < types.size(); ++k) made.push_back(ir::Constant::of(out.take(static_cast<int>(k))));
@@ -582,22 +583,11 @@ class Planner {
     for (size_t i = 0; i < read.size(); ++i) {
       const PlanValue& r = plan_->values[root_of(static_cast<int>(i))];
       if (!read[i] || r.where != PlanValue::Where::constant) continue;
-      GRAFT_CHECK(count_copy(r));
-      plan_->constants.emplace_back(static_cast<int>(i), r.constant->aligned_view().data);
+      Result<TensorView> view = r.constant->aligned_view({request_.cancel, core_.memory});
+      if (!view)
+        return fail(std::move(view.error()).at_tensor(r.value == nullptr ? std::string_view() : r.value->name));
+      plan_->constants.emplace_back(static_cast<int>(i), view->data);
     }
-    return {};
-  }
-
-  // A weight of the program that is lazy or misaligned is copied when it is read, and the copy kept.
-  Status count_copy(const PlanValue& v) {
-    if (v.value == nullptr || !v.value->is_constant()) return {};
-    const ir::Constant& c = *v.constant;
-    if (c.is_direct() && c.view().aligned()) return {};
-    GRAFT_CHECK(check(request_.cancel));
-    if (core_.copied.contains(&c)) return {};
-    Result<MemoryShare> share = MemoryShare::take(core_.memory, c.bytes());
-    if (!share) return fail(std::move(share.error()).at_tensor(v.value->name));
-    core_.copied.emplace(&c, std::move(*share));
     return {};
   }
 

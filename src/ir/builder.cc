@@ -129,22 +129,21 @@ bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& r
   const OpDef& def = *op.row->def;
   if (def.reference == nullptr || def.effects != Effects::none) return false;
   size_t input_bytes = 0, output_bytes = 0;
-  const Value* first = nullptr;
+  int depth = 0;
   Provenance origin = origin_;
   for (const auto& arg : op.args) {
     for (const Value* v : arg) {
       if (!v->is_constant()) return false;
-      if (first == nullptr) first = v;
+      depth = std::max(depth, v->constant->depth());
       input_bytes += v->constant->bytes();
       origin.merge(v->origin);
     }
   }
-  if (def.lazy != nullptr && first != nullptr && types.size() == 1 && types[0].is_static()) {
-    if (ConstantPtr c = def.lazy(call, first->constant, types[0])) {
-      results = {constant(std::move(c))};
-      results[0]->origin = origin;
-      return true;
-    }
+  const auto is_static = [](const Type& t) { return t.is_static(); };
+  if (def.lazy != nullptr && depth < Constant::kMaxDepth && std::all_of(types.begin(), types.end(), is_static)) {
+    for (ConstantPtr& c : def.lazy(call, types)) results.push_back(constant(std::move(c)));
+    for (Value* v : results) v->origin = origin;
+    if (!results.empty()) return true;
   }
   for (const Type& t : types) {
     if (!t.is_tensor()) return false;
@@ -163,9 +162,10 @@ bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& r
   };
   Result<HeapOutputs> out = HeapOutputs::for_types(types, bounds_.memory);
   if (!out) return out.error().code == Code::memory_limit && stop(std::move(out).error());
-  Call full = call.with_values();
-  full.cancel = bounds_.cancel;
-  const Status computed = def.reference(full, *out);
+  Result<Call> full = call.with_values(bounds_);
+  if (!full) return full.error().code != Code::out_of_memory && stop(std::move(full).error());
+  full->cancel = bounds_.cancel;
+  const Status computed = def.reference(*full, *out);
   if (Status s = check(bounds_.cancel); !s) return stop(std::move(s).error());
   if (!computed) return computed.error().code == Code::memory_limit && stop(computed.error());
   for (int i = 0; i < static_cast<int>(types.size()); ++i) {

@@ -295,6 +295,15 @@ Call Call::with_values() const {
   return call;
 }
 
+Result<Call> Call::with_values(const Bounds& bounds) const {
+  for (const std::vector<Operand>& operands : slots_) {
+    for (const Operand& o : operands) {
+      if (o.source != nullptr) GRAFT_CHECK(o.source->aligned_view(bounds));
+    }
+  }
+  return with_values();
+}
+
 Dim Call::fresh(IntRange range) const { return make_fresh ? make_fresh(range) : Dim::symbol("?", range); }
 
 Result<HeapOutputs> HeapOutputs::for_types(const Types& types, std::shared_ptr<MemoryLimit> limit) {

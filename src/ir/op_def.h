@@ -74,8 +74,9 @@ struct OpDef {
   bool (*symbolic)(const Call&, Dims& content) = nullptr;
   // The range of an integer result; null: the whole range of its dtype.
   IntRange (*range)(const Call&) = nullptr;
-  // Folding without computing (views, lazy casts and transposes); null or a null result: fold with `reference`.
-  ConstantPtr (*lazy)(const Call&, const ConstantPtr& x, const Type& out) = nullptr;
+  // Folding without computing: constants for the results of a call on constants that keep the arguments' storage
+  // (views, casts, transposes, compressed forms). Null, or none: fold with `reference`.
+  std::vector<ConstantPtr> (*lazy)(const Call&, const Types& out) = nullptr;
   Domain domain = {};
   Fp16 fp16 = {};
 };
@@ -146,6 +147,7 @@ struct Operand {
   // What is known(), at any address. A lazy constant is computed by this: for parameters, not for weights.
   TensorView elements() const { return value.data != nullptr || source == nullptr ? value : source->view(); }
   bool never_negative() const;  // integers: proven
+  ConstantPtr shared() const { return source == nullptr ? nullptr : source->shared_from_this(); }
   DType dtype() const { return type->dtype; }
   int rank() const { return type->rank(); }
   const Dims& dims() const { return type->dims; }
@@ -206,8 +208,10 @@ class Call {
   // The content of an integer argument as dims, constants included; empty optional when not known even symbolically.
   std::optional<Dims> dims(std::string_view param) const;
 
-  // The same with the values of constants, aligned to their elements: what kernels take.
+  // The same with the values of constants, aligned to their elements: what kernels take. Within bounds, constants that
+  // have to be computed for it count.
   Call with_values() const;
+  Result<Call> with_values(const Bounds& bounds) const;
 
   // The first failure to read a parameter. Inference drivers turn it into the operator's error.
   const std::optional<Diag>& error() const { return error_; }

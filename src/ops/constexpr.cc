@@ -1,30 +1,49 @@
-// MIL's constexpr operators: compressed weights. Readers make dense constants of them through these kernels, so that
-// nothing else knows of compression. The forms before iOS18 with packed bytes and a `shape` are rewritten when read.
+// MIL's constexpr operators: compressed weights. They always fold, into constants that keep the storage
+// (ir/constant.h); the rows check that the parts fit. The forms before iOS18 with packed bytes and a `shape` are
+// rewritten when read.
+#include <bit>
+
 #include "ops/moving.h"
 #include "ops/table.h"
 
 namespace graft::ops {
 namespace {
 
-// Element i of a packed sub-byte tensor that was cleared before.
-void put_bits(void* packed, int bits, int64_t i, uint64_t value) {
-  auto* bytes = static_cast<uint8_t*>(packed);
-  for (int b = 0; b < bits; ++b) {
-    const int64_t at = i * bits + b;
-    bytes[at / 8] = static_cast<uint8_t>(bytes[at / 8] | ((value >> b & 1u) << (at % 8)));
+using ir::Constant;
+using ir::ConstantPtr;
+using Constants = std::vector<ConstantPtr>;
+namespace form = ir::form;
+
+// An argument as a part of a form; null when left out.
+ConstantPtr part(const Call& call, std::string_view param) {
+  if (!call.has(param)) return nullptr;
+  const Operand& o = call.in(param);
+  return o.source != nullptr ? o.shared() : Constant::borrow(o.value, nullptr);
+}
+
+ConstantPtr stored(const Type& type, Constant::Form f) {
+  return Constant::stored(type.dtype, type.shape(), std::move(f));
+}
+
+// The elements of the forms that folding gives.
+template <Constants (*lazy)(const Call&, const Types&)>
+Status elements(const Call& call, Outputs& out) {
+  Types types;
+  GRAFT_CHECK(ir::infer(call, types));
+  const Constants made = lazy(call, types);
+  Pace pace = call.pace();
+  for (int i = 0; i < out.size(); ++i) {
+    const Constant& c = *made[static_cast<size_t>(i)];
+    GRAFT_CHECK(check_output(call, out[i], c.shape()));
+    char* to = static_cast<char*>(out[i].data);
+    for (int64_t at = 0, next; (next = pace.until(at, c.count())) > at; at = next) {
+      c.read(at, next - at, [&](const void* data, size_t bytes) {
+        std::memcpy(to, data, bytes);
+        to += bytes;
+      });
+    }
   }
-}
-
-void clear(MutableTensorView y) {
-  if (y.bytes() != 0) std::memset(y.data, 0, y.bytes());
-}
-
-// y[to] = x[from], for whole-byte and packed elements; a packed y was cleared before.
-void put_element(const TensorView& x, int64_t from, MutableTensorView y, int64_t to, Pace& pace) {
-  if (item_size(x.dtype) != 0)
-    copy_elements(x.dtype, x.data, from, y.data, to, 1, pace);
-  else
-    put_bits(y.data, bits(x.dtype), to, static_cast<uint64_t>(element_as_int(x, from)) & ((1u << bits(x.dtype)) - 1));
+  return {};
 }
 
 Status need_static(const Call& call, std::initializer_list<std::string_view> params) {
@@ -38,8 +57,11 @@ Status need_static(const Call& call, std::initializer_list<std::string_view> par
 // ---- sparse -------------------------------------------------------------------------------------------------------
 
 int64_t count_ones(const TensorView& mask) {
+  const auto* bytes = mask.as<uint8_t>();
+  const int64_t whole = mask.count() / 8;
   int64_t n = 0;
-  for (int64_t i = 0, count = mask.count(); i < count; ++i) n += element_as_int(mask, i);
+  for (int64_t i = 0; i < whole; ++i) n += std::popcount(bytes[i]);
+  for (int64_t i = whole * 8; i < mask.count(); ++i) n += element_as_int(mask, i);
   return n;
 }
 
@@ -61,76 +83,46 @@ Status sparse_to_dense_type(const Call& call, Types& out) {
   out.push_back(Type::tensor(call.in("nonzero_data").dtype(), call.in("mask").dims()));
   return {};
 }
-Status sparse_to_dense_reference(const Call& call, Outputs& out) {
-  const TensorView mask = call.in("mask").value, data = call.in("nonzero_data").value;
-  GRAFT_CHECK(check_output(call, out[0], mask.shape));
-  clear(out[0]);
-  Pace pace = call.pace();
-  for (int64_t i = 0, k = 0, n = mask.count(); i < n && pace.go_on(); ++i) {
-    if (element_as_int(mask, i) == 0) continue;
-    if (k == data.count()) return bad(Code::shape_mismatch, "more ones in the mask than values");
-    put_element(data, k++, out[0], i, pace);
+Constants sparse_to_dense(const Call& call, const Types& out) {
+  ConstantPtr values = part(call, "nonzero_data"), mask = part(call, "mask");
+  if (const auto* list = values->as<form::Nonzero>()) {  // of one form, taken apart and put together again
+    const ConstantPtr its_mask = Constant::mask_of(*list->of);
+    if (mask == its_mask || mask->same_as(*its_mask)) return {list->of};
   }
-  return {};
+  return {stored(out[0], form::Sparse{std::move(values), std::move(mask)})};
 }
 
 // ---- palettes -----------------------------------------------------------------------------------------------------
 
-// A palette [groups..., 2^bits, vector] over indices [dims...]: each dim is cut into as many groups as the palette has.
+// The dense shape of a palette [groups..., 2^bits, vector] over indices [dims...], and the axis along which vectors
+// lie. Each dim is cut into as many groups as the palette has.
 struct Palette {
-  Shape indices, lut;
-  Ints block;  // indices of a group along each dim
-  int64_t entries, vector;
-  int axis = 0;  // where vectors lie
   Shape result;
+  int64_t vector = 1;
+  int axis = 0;
 };
 
 Result<Palette> palette_of(const Call& call, const Shape& indices, DType index_dtype) {
-  Palette p;
-  p.indices = indices;
-  p.lut = call.in("lut").type->shape();
+  const Shape lut = call.in("lut").type->shape();
   const int rank = indices.size();
-  if (p.lut.size() != rank + 2)
-    return bad(Code::rank_mismatch, format("lut {} for indices {}", to_string(p.lut), to_string(indices)));
+  if (lut.size() != rank + 2)
+    return bad(Code::rank_mismatch, format("lut {} for indices {}", to_string(lut), to_string(indices)));
   for (int d = 0; d < rank; ++d) {
-    if (p.lut[d] < 1 || indices[d] % p.lut[d] != 0)
-      return bad(Code::shape_mismatch,
-                 format("lut {} does not divide indices {}", to_string(p.lut), to_string(indices)));
-    p.block.push_back(indices[d] / p.lut[d]);
+    if (lut[d] < 1 || indices[d] % lut[d] != 0)
+      return bad(Code::shape_mismatch, format("lut {} does not divide indices {}", to_string(lut), to_string(indices)));
   }
-  p.entries = p.lut[rank];
-  p.vector = p.lut[rank + 1];
-  if (p.vector < 1 || p.entries != int64_t{1} << bits(index_dtype))
-    return bad(Code::shape_mismatch, format("lut {} with indices of {}", to_string(p.lut), name(index_dtype)));
-  p.result = indices;
-  if (p.vector > 1) {
+  const int64_t vector = lut[rank + 1];
+  if (vector < 1 || lut[rank] != int64_t{1} << bits(index_dtype))
+    return bad(Code::shape_mismatch, format("lut {} with indices of {}", to_string(lut), name(index_dtype)));
+  Palette p{indices, vector, 0};
+  if (vector > 1) {
     if (!call.has("vector_axis")) return bad(Code::invalid_model, "a lut of vectors needs vector_axis");
     GRAFT_TRY(p.axis, normal_axis(call.i("vector_axis"), rank));
-    if (__builtin_mul_overflow(p.result[p.axis], p.vector, &p.result[p.axis]))
-      return bad(Code::limit_exceeded, format("vectors of {}", p.vector));
+    if (__builtin_mul_overflow(p.result[p.axis], vector, &p.result[p.axis]))
+      return bad(Code::limit_exceeded, format("vectors of {}", vector));
   }
   if (checked_count(p.result) < 0) return bad(Code::limit_exceeded, format("a weight {}", to_string(p.result)));
   return p;
-}
-
-// Where result element `at` finds its index, and its place in the palette but for that index.
-struct PaletteRow {
-  int64_t index, first;
-};
-PaletteRow palette_row(const Palette& p, const Shape& at) {
-  PaletteRow r{0, 0};
-  int64_t component = 0;
-  for (int d = 0; d < p.indices.size(); ++d) {
-    int64_t i = at[d];
-    if (p.vector > 1 && d == p.axis) {
-      component = i % p.vector;
-      i /= p.vector;
-    }
-    r.index = r.index * p.indices[d] + i;
-    r.first = r.first * p.lut[d] + i / p.block[d];
-  }
-  r.first = r.first * p.entries * p.vector + component;
-  return r;
 }
 
 Status lut_to_dense_type(const Call& call, Types& out) {
@@ -139,17 +131,9 @@ Status lut_to_dense_type(const Call& call, Types& out) {
   out.push_back(Type::tensor(call.in("lut").dtype(), p.result));
   return {};
 }
-Status lut_to_dense_reference(const Call& call, Outputs& out) {
-  const TensorView indices = call.in("indices").value, lut = call.in("lut").value;
-  GRAFT_TRY(const Palette p, palette_of(call, indices.shape, indices.dtype));
-  GRAFT_CHECK(check_output(call, out[0], p.result));
-  Walk<1> walk(p.result, {p.result});
-  Pace pace = call.pace();
-  for (int64_t i = 0, n = out[0].count(); i < n && pace.go_on(); ++i, walk.next()) {
-    const PaletteRow row = palette_row(p, walk.index());
-    put_element(lut, row.first + element_as_int(indices, row.index) * p.vector, out[0], i, pace);
-  }
-  return {};
+Constants lut_to_dense(const Call& call, const Types& out) {
+  const auto p = palette_of(call, call.in("indices").type->shape(), call.in("indices").dtype());
+  return {stored(out[0], form::Palette{part(call, "indices"), part(call, "lut"), p->axis, nullptr})};
 }
 
 Status lut_to_sparse_type(const Call& call, Types& out) {
@@ -161,44 +145,17 @@ Status lut_to_sparse_type(const Call& call, Types& out) {
   out.push_back(Type::tensor(call.in("lut").dtype(), Dims{call.in("indices_nonzero_data").dims()[0] * Dim(p.vector)}));
   return {};
 }
-Status lut_to_sparse_reference(const Call& call, Outputs& out) {
-  const TensorView mask = call.in("indices_mask").value, indices = call.in("indices_nonzero_data").value,
-                   lut = call.in("lut").value;
-  GRAFT_TRY(const Palette p, palette_of(call, mask.shape, indices.dtype));
-  GRAFT_CHECK(check_output(call, out[0], p.result));
-  clear(out[0]);
-  clear(out[1]);
-  // Results come in the order of the dense result. With vectors, that visits a run of indices once for each component:
-  // `line` counts such runs, `first` is the place in the list of the run's first one, `next` of the next one.
-  const int64_t run = p.vector > 1 ? p.indices.product(p.axis + 1, p.indices.size()) : mask.count();
-  Walk<1> walk(p.result, {p.result});
-  int64_t k = 0, line = 0, first = 0, next = 0;
-  Pace pace = call.pace();
-  for (int64_t i = 0, n = p.result.product(); i < n && pace.go_on(); ++i, walk.next()) {
-    const PaletteRow row = palette_row(p, walk.index());
-    if (row.index / run != line) {
-      line = row.index / run;
-      first = next;
-    }
-    if (row.index % run == 0) next = first;
-    if (element_as_int(mask, row.index) == 0) continue;
-    if (next >= indices.count() || k >= out[1].count())
-      return bad(Code::shape_mismatch, "more ones in the mask than values");
-    put_bits(out[0].data, 1, i, 1);
-    put_element(lut, row.first + element_as_int(indices, next++) * p.vector, out[1], k++, pace);
-  }
-  return {};
+Constants lut_to_sparse(const Call& call, const Types& out) {
+  const auto p = palette_of(call, call.in("indices_mask").type->shape(), call.in("indices_nonzero_data").dtype());
+  const ConstantPtr dense = Constant::stored(
+      out[1].dtype, out[0].shape(),
+      form::Palette{part(call, "indices_nonzero_data"), part(call, "lut"), p->axis, part(call, "indices_mask")});
+  return {Constant::mask_of(*dense), stored(out[1], form::Nonzero{dense})};
 }
 
 // ---- scales -------------------------------------------------------------------------------------------------------
 
-// Entry of a scale [s...] for element `at` of data [d...]; each dim of data is a multiple of the scale's.
-int64_t block_of(const Shape& data, const Shape& scale, const Shape& at) {
-  int64_t i = 0;
-  for (int d = 0; d < data.size(); ++d) i = i * scale[d] + at[d] / (data[d] / scale[d]);
-  return i;
-}
-
+// Each dim of the data is a multiple of the scale's.
 Status check_blocks(const Call& call, const Shape& data) {
   const Shape scale = call.in("scale").type->shape();
   bool fits = scale.size() == data.size() && scale.size() > 0;
@@ -210,33 +167,14 @@ Status check_blocks(const Call& call, const Shape& data) {
   return {};
 }
 
-double shifted(const Call& call, double q, int64_t block) {
-  const double offset = call.has("offset") ? element_as_double(call.in("offset").value, block) : 0;
-  return (q - offset) * element_as_double(call.in("scale").value, block);
-}
-
-void put_float(MutableTensorView y, int64_t i, double v) {
-  visit_dtype(y.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    if constexpr (is_float_type<T>) y.as<T>()[i] = narrow<T>(v);
-  });
-}
-
 Status blockwise_type(const Call& call, Types& out) {
   GRAFT_CHECK(need_static(call, {"data", "scale", "offset"}));
   GRAFT_CHECK(check_blocks(call, call.in("data").type->shape()));
   out.push_back(Type::tensor(call.in("scale").dtype(), call.in("data").dims()));
   return {};
 }
-Status blockwise_reference(const Call& call, Outputs& out) {
-  const TensorView data = call.in("data").value, scale = call.in("scale").value;
-  GRAFT_CHECK(check_output(call, out[0], data.shape));
-  Walk<1> walk(data.shape, {data.shape});
-  Pace pace = call.pace();
-  for (int64_t i = 0, n = data.count(); i < n && pace.go_on(); ++i, walk.next()) {
-    put_float(out[0], i, shifted(call, element_as_double(data, i), block_of(data.shape, scale.shape, walk.index())));
-  }
-  return {};
+Constants blockwise(const Call& call, const Types& out) {
+  return {stored(out[0], form::Blockwise{part(call, "data"), part(call, "scale"), part(call, "offset"), nullptr})};
 }
 
 Status sparse_blockwise_type(const Call& call, Types& out) {
@@ -247,20 +185,12 @@ Status sparse_blockwise_type(const Call& call, Types& out) {
   out.push_back(Type::tensor(call.in("scale").dtype(), call.in("nonzero_data").dims()));
   return {};
 }
-Status sparse_blockwise_reference(const Call& call, Outputs& out) {
-  const TensorView mask = call.in("data_mask").value, data = call.in("nonzero_data").value,
-                   scale = call.in("scale").value;
-  GRAFT_CHECK(check_output(call, out[0], mask.shape));
-  if (mask.bytes() != 0) std::memcpy(out[0].data, mask.data, mask.bytes());
-  Walk<1> walk(mask.shape, {mask.shape});
-  Pace pace = call.pace();
-  for (int64_t i = 0, k = 0, n = mask.count(); i < n && pace.go_on(); ++i, walk.next()) {
-    if (element_as_int(mask, i) == 0) continue;
-    if (k == data.count()) return bad(Code::shape_mismatch, "more ones in the mask than values");
-    put_float(out[1], k, shifted(call, element_as_double(data, k), block_of(mask.shape, scale.shape, walk.index())));
-    ++k;
-  }
-  return {};
+Constants sparse_blockwise(const Call& call, const Types& out) {
+  const ConstantPtr mask = part(call, "data_mask");
+  const ConstantPtr dense =
+      Constant::stored(out[1].dtype, mask->shape(),
+                       form::Blockwise{part(call, "nonzero_data"), part(call, "scale"), part(call, "offset"), mask});
+  return {mask, stored(out[1], form::Nonzero{dense})};
 }
 
 Status affine_type(const Call& call, Types& out) {
@@ -278,19 +208,10 @@ Status affine_type(const Call& call, Types& out) {
   out.push_back(Type::tensor(call.in("scale").dtype(), q.dims()));
   return {};
 }
-Status affine_reference(const Call& call, Outputs& out) {
-  const TensorView q = call.in("quantized_data").value, scale = call.in("scale").value,
-                   zero = call.in("zero_point").value;
-  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), q.rank()));
-  GRAFT_CHECK(check_output(call, out[0], q.shape));
-  const int64_t n = q.shape[axis], inner = q.shape.product(axis + 1, q.rank());
-  Pace pace = call.pace();
-  for (int64_t i = 0, count = q.count(); i < count && pace.go_on(); ++i) {
-    const int64_t c = i / inner % n;
-    const double z = element_as_double(zero, zero.count() == 1 ? 0 : c);
-    put_float(out[0], i, (element_as_double(q, i) - z) * element_as_double(scale, scale.count() == 1 ? 0 : c));
-  }
-  return {};
+Constants affine(const Call& call, const Types& out) {
+  const auto axis = normal_axis(call.i("axis"), call.in("quantized_data").rank());
+  return {
+      stored(out[0], form::Affine{part(call, "quantized_data"), part(call, "scale"), part(call, "zero_point"), *axis})};
 }
 
 // ---- cast ---------------------------------------------------------------------------------------------------------
@@ -301,11 +222,8 @@ Status cast_type(const Call& call, Types& out) {
   out.push_back(Type::tensor(DType::f32, call.in("source_val").dims()));
   return {};
 }
-Status cast_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("source_val").value;
-  GRAFT_CHECK(check_output(call, out[0], x.shape));
-  f16_to_f32(x.data, out[0].data, x.count());
-  return {};
+Constants widened(const Call& call, const Types& out) {
+  return {Constant::cast(part(call, "source_val"), out[0].dtype)};
 }
 
 // ---- rows ---------------------------------------------------------------------------------------------------------
@@ -318,76 +236,83 @@ Status cast_reference(const Call& call, Outputs& out) {
 constexpr Variant kAffine[] = {
     {Opset::ios16, "quantized_data:const SrcT; zero_point:const ZeroPointT; scale:const DstT; axis:const int32",
      "SrcT={uint8,int8}; ZeroPointT={uint8,int8,fp32}; DstT={fp16,fp32}"}};
-constexpr OpDef affine_dequantize = {.name = "constexpr_affine_dequantize",
-                                     .family = "constexpr_ops",
-                                     .doc = "scale * (q - zero_point), for the whole weight or along axis",
-                                     .variants = kAffine,
-                                     .infer = affine_type,
-                                     .reference = affine_reference};
+constexpr OpDef affine_dequantize_row = {.name = "constexpr_affine_dequantize",
+                                         .family = "constexpr_ops",
+                                         .doc = "scale * (q - zero_point), for the whole weight or along axis",
+                                         .variants = kAffine,
+                                         .infer = affine_type,
+                                         .reference = elements<affine>,
+                                         .lazy = affine};
 constexpr Variant kBlockwise[] = {
     {Opset::ios18, "data:const SrcT; scale:const DstT; offset?:const OffsetT=none", GRAFT_SCALE_DOMAINS}};
-constexpr OpDef blockwise = {.name = "constexpr_blockwise_shift_scale",
-                             .family = "compression",
-                             .doc = "scale * (data - offset), block by block",
-                             .variants = kBlockwise,
-                             .infer = blockwise_type,
-                             .reference = blockwise_reference};
+constexpr OpDef blockwise_row = {.name = "constexpr_blockwise_shift_scale",
+                                 .family = "compression",
+                                 .doc = "scale * (data - offset), block by block",
+                                 .variants = kBlockwise,
+                                 .infer = blockwise_type,
+                                 .reference = elements<blockwise>,
+                                 .lazy = blockwise};
 constexpr Variant kCast[] = {{Opset::ios16, "source_val:const fp16; output_dtype:const string", ""},
                              {Opset::ios18, "source_val:const fp16; output_dtype:const string", ""}};
-constexpr OpDef cast = {.name = "constexpr_cast",
-                        .family = "compression",
-                        .doc = "a constant stored as fp16, used as fp32",
-                        .variants = kCast,
-                        .infer = cast_type,
-                        .reference = cast_reference};
+constexpr OpDef cast_row = {.name = "constexpr_cast",
+                            .family = "compression",
+                            .doc = "a constant stored as fp16, used as fp32",
+                            .variants = kCast,
+                            .infer = cast_type,
+                            .reference = elements<widened>,
+                            .lazy = widened};
 constexpr Variant kLutToDense[] = {
     {.since = Opset::ios16,
      .inputs = "indices:const uint8; lut:const T; shape:const uint32",
      .domains = "T={int8,uint8,fp16,fp32}",
      .read_only = true},
     {Opset::ios18, "indices:const IndicesT; lut:const T; vector_axis?:const int32=none", GRAFT_LUT_DOMAINS}};
-constexpr OpDef lut_to_dense = {.name = "constexpr_lut_to_dense",
-                                .family = "compression",
-                                .doc = "palette entries by index: lut [groups..., 2^bits, vector] over indices",
-                                .variants = kLutToDense,
-                                .infer = lut_to_dense_type,
-                                .reference = lut_to_dense_reference};
+constexpr OpDef lut_to_dense_row = {.name = "constexpr_lut_to_dense",
+                                    .family = "compression",
+                                    .doc = "palette entries by index: lut [groups..., 2^bits, vector] over indices",
+                                    .variants = kLutToDense,
+                                    .infer = lut_to_dense_type,
+                                    .reference = elements<lut_to_dense>,
+                                    .lazy = lut_to_dense};
 constexpr Variant kLutToSparse[] = {{Opset::ios18,
                                      "indices_mask:const uint1; indices_nonzero_data:const IndicesT; lut:const T; "
                                      "vector_axis?:const int32=none",
                                      GRAFT_LUT_DOMAINS}};
-constexpr OpDef lut_to_sparse = {.name = "constexpr_lut_to_sparse",
-                                 .family = "compression",
-                                 .doc = "palette entries of the places under a mask's ones; gives mask and values",
-                                 .variants = kLutToSparse,
-                                 .infer = lut_to_sparse_type,
-                                 .reference = lut_to_sparse_reference};
+constexpr OpDef lut_to_sparse_row = {.name = "constexpr_lut_to_sparse",
+                                     .family = "compression",
+                                     .doc = "palette entries of the places under a mask's ones; gives mask and values",
+                                     .variants = kLutToSparse,
+                                     .infer = lut_to_sparse_type,
+                                     .reference = elements<lut_to_sparse>,
+                                     .lazy = lut_to_sparse};
 constexpr Variant kSparseBlockwise[] = {
     {Opset::ios18, "data_mask:const uint1; nonzero_data:const SrcT; scale:const DstT; offset?:const OffsetT=none",
      GRAFT_SCALE_DOMAINS}};
-constexpr OpDef sparse_blockwise = {.name = "constexpr_sparse_blockwise_shift_scale",
-                                    .family = "compression",
-                                    .doc =
-                                        "scale * (data - offset) of the places under a mask's ones; gives mask and "
-                                        "values",
-                                    .variants = kSparseBlockwise,
-                                    .infer = sparse_blockwise_type,
-                                    .reference = sparse_blockwise_reference};
+constexpr OpDef sparse_blockwise_row = {.name = "constexpr_sparse_blockwise_shift_scale",
+                                        .family = "compression",
+                                        .doc =
+                                            "scale * (data - offset) of the places under a mask's ones; gives mask and "
+                                            "values",
+                                        .variants = kSparseBlockwise,
+                                        .infer = sparse_blockwise_type,
+                                        .reference = elements<sparse_blockwise>,
+                                        .lazy = sparse_blockwise};
 constexpr Variant kSparseToDense[] = {
     {.since = Opset::ios16,
      .inputs = "nonzero_data:const T; mask:const uint8; shape:const uint32",
      .domains = "T={int8,uint8,fp16,fp32}",
      .read_only = true},
     {Opset::ios18, "nonzero_data:const T; mask:const uint1", "T={int4,uint4,int8,uint8,fp16,fp32}"}};
-constexpr OpDef sparse_to_dense = {.name = "constexpr_sparse_to_dense",
-                                   .family = "compression",
-                                   .doc = "values under a mask's ones, 0 elsewhere",
-                                   .variants = kSparseToDense,
-                                   .infer = sparse_to_dense_type,
-                                   .reference = sparse_to_dense_reference};
+constexpr OpDef sparse_to_dense_row = {.name = "constexpr_sparse_to_dense",
+                                       .family = "compression",
+                                       .doc = "values under a mask's ones, 0 elsewhere",
+                                       .variants = kSparseToDense,
+                                       .infer = sparse_to_dense_type,
+                                       .reference = elements<sparse_to_dense>,
+                                       .lazy = sparse_to_dense};
 
-constexpr const OpDef* kRows[] = {&affine_dequantize, &blockwise,        &cast,           &lut_to_dense,
-                                  &lut_to_sparse,     &sparse_blockwise, &sparse_to_dense};
+constexpr const OpDef* kRows[] = {&affine_dequantize_row, &blockwise_row,        &cast_row,           &lut_to_dense_row,
+                                  &lut_to_sparse_row,     &sparse_blockwise_row, &sparse_to_dense_row};
 
 }  // namespace
 

@@ -419,11 +419,11 @@ IntRange cast_range(const Call& call) {
   return x.range.inside(fits) ? x.range : fits;
 }
 
-ir::ConstantPtr cast_lazy(const Call& call, const ir::ConstantPtr& x, const Type& out) {
-  (void)call;
+std::vector<ir::ConstantPtr> cast_lazy(const Call& call, const Types& out) {
+  const ir::ConstantPtr x = call.in("x").shared();
   // Float to float only: the values of the others are decided by the reference kernel.
-  return is_float(x->dtype()) && kFloats.has(x->dtype()) && is_float(out.dtype) ? ir::Constant::cast(x, out.dtype)
-                                                                                : nullptr;
+  if (!is_float(x->dtype()) || !kFloats.has(x->dtype()) || !is_float(out[0].dtype)) return {};
+  return {ir::Constant::cast(x, out[0].dtype)};
 }
 
 constexpr OpDef cast = {

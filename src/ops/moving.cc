@@ -135,9 +135,10 @@ Status copy_reference(const Call& call, Outputs& out) {
   return {};
 }
 
-ir::ConstantPtr lazy_reshape(const Call& call, const ir::ConstantPtr& x, const Type& out) {
-  (void)call;
-  return out.shape().product() == x->count() ? ir::Constant::reshape(x, out.shape()) : nullptr;
+std::vector<ir::ConstantPtr> lazy_reshape(const Call& call, const Types& out) {
+  const ir::ConstantPtr x = call.in("x").shared();
+  if (x == nullptr || out[0].shape().product() != x->count()) return {};
+  return {ir::Constant::reshape(x, out[0].shape())};
 }
 
 Result<Dims> with_sizes(const Dims& x, const Dims& sizes) {

@@ -32,7 +32,7 @@ Status check_output(const Call& call, const MutableTensorView& out, const Shape&
 
 // Copies x's elements in order: reshape, expand_dims, squeeze, identity, flatten2d.
 Status copy_reference(const Call& call, Outputs& out);
-ir::ConstantPtr lazy_reshape(const Call& call, const ir::ConstantPtr& x, const Type& out);
+std::vector<ir::ConstantPtr> lazy_reshape(const Call& call, const Types& out);
 
 // The dims of x under these sizes, of which one may be -1 and takes what is left. Fails where x cannot have them.
 Result<Dims> with_sizes(const Dims& x, const Dims& sizes);

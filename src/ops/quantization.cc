@@ -96,6 +96,16 @@ Status dequantize_reference(const Call& call, Outputs& out) {
   return ok ? Status{} : no_kernel(call, out[0].dtype);
 }
 
+std::vector<ir::ConstantPtr> dequantized(const Call& call, const Types& out) {
+  const Operand& x = call.in("input");
+  if (x.rank() == 0) return {};
+  const auto axis = normal_axis(call.has("axis") ? call.i("axis") : 0, x.rank());
+  if (!axis) return {};
+  const ir::ConstantPtr zero = call.has("zero_point") ? call.in("zero_point").shared() : nullptr;
+  return {ir::Constant::stored(out[0].dtype, out[0].shape(),
+                               ir::form::Affine{x.shared(), call.in("scale").shared(), zero, *axis})};
+}
+
 constexpr Variant kQuantize[] = {{Opset::ios17,
                                   "input:SrcT; zero_point?:const DstT=none; scale:const SrcT; axis?:const int32=none; "
                                   "output_dtype:const string",
@@ -114,7 +124,8 @@ constexpr OpDef dequantize = {.name = "dequantize",
                               .doc = "scale * (q - zero_point)",
                               .variants = kDequantize,
                               .infer = dequantize_type,
-                              .reference = dequantize_reference};
+                              .reference = dequantize_reference,
+                              .lazy = dequantized};
 
 constexpr const OpDef* kRows[] = {&quantize, &dequantize};
 

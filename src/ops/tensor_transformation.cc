@@ -194,12 +194,11 @@ Status transpose_reference(const Call& call, Outputs& out) {
   return {};
 }
 
-ir::ConstantPtr transpose_lazy(const Call& call, const ir::ConstantPtr& x, const Type& out) {
-  (void)out;
+std::vector<ir::ConstantPtr> transpose_lazy(const Call& call, const Types&) {
+  const ir::ConstantPtr x = call.in("x").shared();
   const Result<Ints> perm = permutation(call);
-  // Constant::transpose moves whole bytes.
-  return perm && item_size(x->dtype()) != 0 && x->dtype() != DType::string ? ir::Constant::transpose(x, *perm)
-                                                                           : nullptr;
+  if (!perm || x->dtype() == DType::string) return {};
+  return {ir::Constant::transpose(x, *perm)};
 }
 
 constexpr Variant kTranspose[] = {{Opset::ios15, "x:T; perm:const int32", GRAFT_ANY15},

@@ -17,33 +17,38 @@ float load(const void* data, int64_t i) {
 bool too_big(float v) { return std::isfinite(v) && std::fabs(v) >= 65520.0f; }  // rounds to infinity
 bool vanishes(float v) { return v != 0 && std::fabs(v) <= 0x1p-25f; }           // rounds to zero
 
+// Compressed constants are not kept decompressed for this.
+template <class Fn>
+void for_each(const ir::Constant& c, Fn fn) {
+  c.read([&](const void* data, size_t bytes) {
+    for (int64_t i = 0, n = static_cast<int64_t>(bytes / sizeof(float)); i < n; ++i) fn(load(data, i));
+  });
+}
+
 template <class Fn>
 ir::ConstantPtr mapped(const ir::Constant& c, Fn fn) {
   Tensor t(DType::f32, c.shape());
-  const TensorView view = c.view();
-  for (int64_t i = 0; i < view.count(); ++i) t.span<float>()[static_cast<size_t>(i)] = fn(load(view.data, i));
+  float* to = t.span<float>().data();
+  for_each(c, [&](float v) { *to++ = fn(v); });
   return ir::Constant::of(std::move(t));
 }
 
 }  // namespace
 
 ConstantFacts facts_of(const ir::Constant& constant) {
-  const TensorView view = constant.view();
   // A first look that the compiler turns into vector code; nearly all weights need no second one.
   float largest = 0, least = INFINITY;
-  const int64_t n = view.count();
-  for (int64_t i = 0; i < n; ++i) {
-    const float a = std::fabs(load(view.data, i));
+  for_each(constant, [&](float v) {
+    const float a = std::fabs(v);
     largest = a > largest ? a : largest;
     least = a < least ? a : least;
-  }
+  });
   ConstantFacts f;
   f.largest = largest;
   f.rest_is_zero = largest == 0;
   if (largest < 65520.0f && least > 0x1p-25f) return f;
   f = {};
-  for (int64_t i = 0; i < n; ++i) {
-    const float v = load(view.data, i);
+  for_each(constant, [&](float v) {
     if (std::isfinite(v) && std::fabs(v) > f.largest) {
       f.largest = std::fabs(v);
       f.extreme = v;
@@ -55,7 +60,7 @@ ConstantFacts facts_of(const ir::Constant& constant) {
     } else if (v != 0) {
       f.rest_is_zero = false;
     }
-  }
+  });
   return f;
 }
 

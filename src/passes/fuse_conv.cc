@@ -16,11 +16,11 @@ struct Affine {
 // The elements of a constant that has one value, or one per channel of a tensor of `rank` dims with channels at dim 1.
 std::optional<std::vector<double>> per_channel(const Value* c, int rank, int64_t channels, double factor = 1) {
   if (!c->is_constant() || c->dtype() != DType::f32) return std::nullopt;
-  const TensorView v = c->constant->view();
-  if (v.count() != 1) {
-    const int axis = v.rank() - rank + 1;
-    if (v.count() != channels || axis < 0 || v.shape[axis] != channels) return std::nullopt;
+  if (c->constant->count() != 1) {
+    const int axis = c->rank() - rank + 1;
+    if (c->constant->count() != channels || axis < 0 || c->constant->shape()[axis] != channels) return std::nullopt;
   }
+  const TensorView v = c->constant->view();
   std::vector<double> list(static_cast<size_t>(channels));
   for (int64_t i = 0; i < channels; ++i) {
     list[static_cast<size_t>(i)] = factor * element_as_double(v, v.count() == 1 ? 0 : i);

@@ -206,7 +206,7 @@ class FunctionReader {
     return values;
   }
 
-  // Weights of the compressed kinds are decompressed here, so that nothing behind the reader knows of them.
+  // Weights of the compressed kinds become constants that are stored so. Nothing is decompressed.
   Status read_constexpr(const OperationView& op) {
     GRAFT_TRY(const ir::OpRow* row, row_of(op));
     NamedConstants given;
@@ -223,35 +223,20 @@ class FunctionReader {
     }
     GRAFT_CHECK(upgrade_constexpr(op.type, given));
     size_t bytes = 0;
-    ir::Op folded;
-    folded.row = row;
-    folded.args.resize(row->params().size());
+    std::vector<ir::Arg> args;
     for (const auto& [name, constant] : given) {
-      const int i = row->param_index(name);
-      if (i < 0) return invalid(format("no parameter '{}'", name));
-      folded.args[static_cast<size_t>(i)] = {builder_.constant(constant)};
-      bytes += constant->bytes();
+      if (row->param_index(name) < 0) return invalid(format("no parameter '{}'", name));
+      args.emplace_back(name, builder_.constant(constant));
+      bytes += constant->stored_bytes();
     }
-    return materialise(op, folded, bytes);
-  }
-
-  Status materialise(const OperationView& op, const ir::Op& folded, size_t argument_bytes) {
-    ir::Call call = call_of(folded).with_values();
-    call.cancel = builder_.bounds().cancel;
-    ir::Types types;
-    GRAFT_CHECK(check_arguments(call, folded.row->newest(), true));
-    GRAFT_CHECK(infer(call, types));
-    for (const ir::Type& t : types) {
-      if (!t.is_static()) return invalid("a weight of unknown shape");
-      const int64_t count = checked_count(t.shape());
-      if (count < 0 || byte_size(t.dtype, count) / kMaxExpansion > argument_bytes + kMaxExpansion)
-        return fail(Code::limit_exceeded, format("a weight of {} from {} bytes", t.to_string(), argument_bytes));
+    const ir::Values results = builder_.emit_all(op.type, args);
+    if (!builder_.ok()) return fail(*builder_.failure());
+    for (const ir::Value* v : results) {
+      if (!v->is_constant())
+        return fail(Code::limit_exceeded, format("compressed weights nest deeper than {}", ir::Constant::kMaxDepth));
+      if (v->constant->bytes() / kMaxExpansion > bytes + kMaxExpansion)
+        return fail(Code::limit_exceeded, format("a weight of {} from {} bytes", v->type.to_string(), bytes));
     }
-    GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types, builder_.bounds().memory));
-    GRAFT_CHECK(folded.row->def->reference(call, out));
-    GRAFT_CHECK(check(builder_.bounds().cancel));
-    ir::Values results;
-    for (int i = 0; i < out.size(); ++i) results.push_back(builder_.constant(ir::Constant::of(out.take(i))));
     return name_results(op, results);
   }
 

@@ -164,20 +164,13 @@ void transpose(const Core& core, const Transposition& t, const Source& source, f
 
 // The elements from `first` on as fp32, aligned, in `to`.
 void copy_floats(const ir::Constant& c, int64_t first, int64_t count, std::byte* to) {
-  int64_t at = 0;  // of the piece that is read
-  c.read([&](const void* data, size_t bytes) {
-    const int64_t size = static_cast<int64_t>(item_size(c.dtype()));
-    const int64_t length = static_cast<int64_t>(bytes) / size;
-    const int64_t begin = std::max(first, at), end = std::min(first + count, at + length);
-    if (begin < end) {
-      const std::byte* from = static_cast<const std::byte*>(data) + (begin - at) * size;
-      std::byte* dst = to + (begin - first) * 4;
-      if (c.dtype() == DType::f16)
-        f16_to_f32(from, dst, end - begin);
-      else
-        std::memcpy(dst, from, static_cast<size_t>(end - begin) * 4);
-    }
-    at += length;
+  c.read(first, count, [&](const void* data, size_t bytes) {
+    const int64_t n = static_cast<int64_t>(bytes / item_size(c.dtype()));
+    if (c.dtype() == DType::f16)
+      f16_to_f32(data, to, n);
+    else
+      std::memcpy(to, data, bytes);
+    to += n * 4;
   });
 }
 
