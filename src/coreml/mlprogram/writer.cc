@@ -6,7 +6,7 @@
 #include "base/format.h"
 #include "coreml/mlprogram/defaults.h"
 #include "coreml/mlprogram/encode.h"
-
+#include "coreml/mlprogram/storage_form.h"
 #include "coreml/mlprogram/variant.h"
 #include "ir/builder.h"
 #include "ir/names.h"
@@ -82,6 +82,53 @@ class FunctionWriter {
     value_attribute(out, "val", constant);
   }
 
+  // An argument: the names of values, or one inline.
+  struct Bound {
+    std::string_view param;
+    std::vector<std::string> names;
+    ir::ConstantPtr constant = nullptr;
+  };
+
+  // Returns the names of the results.
+  std::vector<std::string> write_constexpr(BlockOut& block, const std::string& name, const ConstexprOp& op) {
+    std::vector<Bound> bound;
+    std::vector<std::string> before;  // the results behind the argument before
+    for (const auto& [param, constant] : op.args) {
+      if (constant == nullptr) {
+        bound.push_back({param, {before[0]}});
+        continue;
+      }
+      // Apple's tools want the value of what a cast takes, and a part that is cast is not worth an operator.
+      const bool inlined = !op.inputs || op.type == "constexpr_cast" || constant->as<ir::form::Cast>() != nullptr;
+      const auto inner = inlined ? std::nullopt : constexpr_of(constant, opset_);
+      if (inner) before = write_constexpr(block, pool_.take(format("{}_{}", name, param)), *inner);
+      bound.push_back(inner ? Bound{param, {before[inner->result]}} : Bound{param, {}, constant});
+    }
+    std::vector<std::string> results;
+    for (size_t i = 0; i < op.results.size(); ++i)
+      results.push_back(i == op.result ? name : pool_.take(format("{}_mask", name)));
+    OperationOut out(block, proto::Block::operations);
+    type_name(out, op.type);
+    if (op.inputs) encode_bound(out, bound);
+    for (size_t i = 0; i < results.size(); ++i) named_type({out, proto::Operation::outputs}, results[i], op.results[i]);
+    string_attribute(out, "name", name);
+    for (const Bound& b : bound) {
+      if (!op.inputs) value_attribute(out, b.param, b.constant);
+    }
+    return results;
+  }
+
+  // In the form in which it is stored, where the target has that and a dense one would go to the blob file: small ones
+  // have nothing to gain, and may be parameters whose value Apple's tools want to see.
+  void write_constant(BlockOut& block, const std::string& name, const ir::ConstantPtr& constant) {
+    const bool big = is_float(constant->dtype()) && goes_to_blob(*constant, info(opset_).spec_version);
+    const auto op = big ? constexpr_of(constant, opset_) : std::nullopt;
+    if (op)
+      write_constexpr(block, name, *op);
+    else
+      write_const(block, name, constant);
+  }
+
   // The name of a value that an operator uses; a constant is written here when this block does not see it yet.
   Result<std::string> name_of(BlockOut& block, Scope& scope, const ir::Value* v, std::string_view hint) {
     if (const auto at = names_.find(v); at != names_.end()) return at->second;
@@ -95,16 +142,11 @@ class FunctionWriter {
       return fail(std::move(d));
     }
     const std::string name = pool_.take(v->name.empty() ? hint : v->name);
-    write_const(block, name, v->constant);
+    write_constant(block, name, v->constant);
     names_[v] = name;
     scope.push_back(v);
     return name;
   }
-
-  struct Bound {
-    std::string_view param;
-    std::vector<std::string> names;
-  };
 
   // Arguments as names, with the constants they need written before the operator; optional parameters get their
   // defaults written out.
@@ -116,7 +158,7 @@ class FunctionWriter {
       if (param.kind == ir::Param::Kind::block) continue;
       const size_t i = static_cast<size_t>(op.row->param_index(param.name));
       const std::string hint = format("{}_{}_0", op_name, param.name);
-      Bound b{param.name, {}};
+      Bound b{param.name, {}, nullptr};
       for (const ir::Value* v : op.args[i]) {
         GRAFT_TRY(std::string name, name_of(block, scope, v, hint));
         b.names.push_back(std::move(name));
@@ -134,7 +176,7 @@ class FunctionWriter {
     return bound;
   }
 
-  static void encode_bound(OperationOut& out, const std::vector<Bound>& bound) {
+  void encode_bound(OperationOut& out, const std::vector<Bound>& bound) {
     for (const Bound& b : bound) {
       pbf_builder<proto::MapEntry> entry(out, proto::Operation::inputs);
       entry.add_string(proto::MapEntry::key, b.param.data(), b.param.size());
@@ -143,46 +185,17 @@ class FunctionWriter {
         pbf_builder<proto::Binding> binding(argument, proto::Argument::arguments);
         binding.add_string(proto::Binding::name, name);
       }
-    }
-  }
-
-  // constexpr operators hold their payload themselves: as attributes before CoreML8, as inline inputs from then on.
-  void encode_payload(OperationOut& out, const ir::Op& op, const FittedOp& fitted) {
-    for (const ir::Param& param : fitted.signature->params) {
-      const ir::Value* v = op.arg(param.name);
-      if (v == nullptr) continue;
-      if (opset_ < ir::Opset::ios18) {
-        value_attribute(out, param.name, v->constant);
-        continue;
-      }
-      pbf_builder<proto::MapEntry> entry(out, proto::Operation::inputs);
-      entry.add_string(proto::MapEntry::key, param.name.data(), param.name.size());
-      pbf_builder<proto::Argument> argument(entry, proto::MapEntry::value);
+      if (b.constant == nullptr) continue;
       pbf_builder<proto::Binding> binding(argument, proto::Argument::arguments);
-      if (v->constant != nullptr) {
-        encode_value({binding, proto::Binding::value}, v->constant, info(opset_).spec_version, blobs_);
-      } else {
-        binding.add_string(proto::Binding::name, names_.at(v));
-      }
+      encode_value({binding, proto::Binding::value}, b.constant, info(opset_).spec_version, blobs_);
     }
-  }
-
-  Status check_payload(const ir::Op& op) {
-    for (const auto& arg : op.args) {
-      for (const ir::Value* v : arg) {
-        const bool inner = v->producer != nullptr && v->producer->type().starts_with("constexpr_");
-        if (v->constant != nullptr || (inner && opset_ >= ir::Opset::ios18 && names_.contains(v))) continue;
-        return fail(Code::needs_constant, format("{}: '{}' must be a constant", op.type(), v->name));
-      }
-    }
-    return {};
   }
 
   Status write_op(BlockOut& block, Scope& scope, const ir::Op& op) {
     for (const ir::Value* v : op.results) GRAFT_CHECK(target_.accepts(v->type));
     GRAFT_TRY(const FittedOp fitted, fit(op, opset_));
-    const bool payload = op.type().starts_with("constexpr_");
-    if (payload) GRAFT_CHECK(check_payload(op));
+    if (op.type().starts_with("constexpr_"))
+      return fail(Code::limit_exceeded, format("compressed weights nest deeper than {}", ir::Constant::kMaxDepth));
 
     std::vector<std::string> results;
     for (const ir::Value* v : op.results) {
@@ -191,10 +204,7 @@ class FunctionWriter {
                                                       : pool_.take(v->name.empty() ? op.type() : v->name));
     }
     const std::string op_name = !results.empty() ? results[0] : pool_.take(op.name.empty() ? op.type() : op.name);
-    std::vector<Bound> bound;
-    if (!payload) {
-      GRAFT_TRY(bound, bind(block, scope, op, fitted, op_name));
-    }
+    GRAFT_TRY(const std::vector<Bound> bound, bind(block, scope, op, fitted, op_name));
 
     OperationOut out(block, proto::Block::operations);
     type_name(out, op.type());
@@ -203,7 +213,6 @@ class FunctionWriter {
       named_type({out, proto::Operation::outputs}, results[i], op.results[i]->type);
     for (const auto& inner : op.blocks) GRAFT_CHECK(write_block({out, proto::Operation::blocks}, *inner, nullptr));
     string_attribute(out, "name", op_name);
-    if (payload) encode_payload(out, op, fitted);
     for (size_t i = 0; i < results.size(); ++i) {
       names_[op.results[i]] = results[i];
       scope.push_back(op.results[i]);

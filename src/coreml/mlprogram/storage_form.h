@@ -1,0 +1,26 @@
+// The storage forms of constants as constexpr operators.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ir/op_def.h"
+
+namespace graft::coreml {
+
+struct ConstexprOp {
+  std::string_view type;
+  // A null constant is the mask that the operator of the argument before it gives beside its values.
+  std::vector<std::pair<std::string_view, ir::ConstantPtr>> args;
+  ir::Types results;
+  size_t result = 0;    // which of them is the constant
+  bool inputs = false;  // arguments are inputs, which may be results of others; else attributes: before CoreML8
+};
+
+// The operator that gives this constant, in the form in which it is stored or one with the same elements and size.
+// Nothing when it is not stored so, or the opset has no such operator for these types: then it is written dense.
+std::optional<ConstexprOp> constexpr_of(const ir::ConstantPtr& constant, ir::Opset opset);
+
+}  // namespace graft::coreml
