@@ -71,10 +71,7 @@ struct Feeds final : StepState {
 
 class CondStep final : public Step {
  public:
-  CondStep() {
-    provider = "native";
-    label = "cond";
-  }
+  CondStep() { provider = "native"; }
   std::unique_ptr<StepState> make_state(const Plan&) const override {
     auto feeds = std::make_unique<Feeds>();
     feeds->list.reserve(std::max(branch[0].captured_in.size(), branch[1].captured_in.size()));
@@ -185,10 +182,7 @@ class FlagSink final : public Sink {
 
 class WhileStep final : public Step {
  public:
-  explicit WhileStep(const Core& core) : core_(core) {
-    provider = "native";
-    label = "while_loop";
-  }
+  explicit WhileStep(const Core& core) : core_(core) { provider = "native"; }
   std::unique_ptr<StepState> make_state(const Plan&) const override {
     auto state = std::make_unique<LoopState>();
     state->feeds.reserve(count_ + std::max(cond_.captured_in.size(), body_.captured_in.size()));
@@ -308,7 +302,7 @@ class WhileStep final : public Step {
 
 Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const External> arguments,
                                  const Outer& outer, Manner manner, const CancelToken* cancel) {
-  if (op.type() == "while_loop") return WhileStep::make(core, op, arguments, outer, manner, cancel);
+  if (op.kind() == ir::Kind::loop) return WhileStep::make(core, op, arguments, outer, manner, cancel);
   if (arguments.empty()) return fail(Code::invalid_model, "cond has no predicate");
   return make_cond(core, op, arguments[0], outer, manner, cancel);
 }

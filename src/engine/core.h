@@ -34,8 +34,7 @@ class Core {
   std::shared_ptr<const Env> env;
   std::shared_ptr<MemoryLimit> memory;  // counts weights, folded constants, contexts and results; may be null
   Options options;
-  // By operator name, best first.
-  std::unordered_map<std::string_view, std::vector<const Candidate*>> candidates;
+  std::map<ir::Kind, std::vector<const Candidate*>> candidates;  // best first
 
   // Held while a plan is made; guards what follows.
   mutable std::timed_mutex planning;

@@ -26,7 +26,7 @@ Status check_runnable(const ir::Function& function) {
   std::optional<Diag> bad;
   ir::visit_ops(function.body, [&](ir::Op& op) {
     const ir::OpDef& def = *op.row->def;
-    if (bad || op.type() == "cond" || op.type() == "while_loop") return;
+    if (bad || ir::has_blocks(def.kind)) return;
     if (def.reference != nullptr && def.infer != nullptr) return;
     const bool state = def.effects == ir::Effects::reads_state || def.effects == ir::Effects::writes_state;
     Diag d;
@@ -35,10 +35,6 @@ Status check_runnable(const ir::Function& function) {
     bad = std::move(d).at_node(op.results.empty() ? op.name : op.results[0]->name, op.type());
   });
   return bad ? fail(std::move(*bad)) : Status{};
-}
-
-void add_candidates(Core& core, std::span<const Candidate> table) {
-  for (const Candidate& c : table) core.candidates[c.op].push_back(&c);
 }
 
 constexpr size_t kFewSymbols = 32;
@@ -81,11 +77,9 @@ Result<std::shared_ptr<const Executable>> Executable::load(std::shared_ptr<const
   if (memory != nullptr) memory->add(impl->core.plans);
   impl->core.memory = std::move(memory);
   impl->core.options = options;
-  if (!options.reference) {
-#ifdef GRAFT_HAVE_ONEDNN
-    if (options.onednn) add_candidates(impl->core, onednn_candidates());
-#endif
-    add_candidates(impl->core, native_candidates());
+  for (const Provider& p : providers()) {
+    if (!p.wanted(options)) continue;
+    for (const Candidate& c : p.candidates) impl->core.candidates[c.kind].push_back(&c);
   }
   impl->core.program = std::move(program);
   return std::shared_ptr<const Executable>(new Executable(std::move(impl)));

@@ -15,19 +15,6 @@ constexpr int64_t kFoldBytes = 64 << 10;
 // Integer operands up to this many elements may decide a shape; more than a kernel reads as a parameter.
 constexpr int64_t kAskBytes = 8 * Ints::capacity;
 
-// Rows whose result sizes only the kernel knows: no operand's value would help inference.
-bool kernel_sized(std::string_view op) {
-  return op == "non_zero" || op == "host_unique" || op == "host_non_max_suppression";
-}
-
-// Operators that give their first operand another shape.
-bool is_view(std::string_view op) {
-  return op == "reshape" || op == "expand_dims" || op == "squeeze" || op == "identity" || op == "flatten2d" ||
-         op == "reshape_like" || op == "host_reshape";
-}
-
-bool is_control_flow(std::string_view op) { return op == "cond" || op == "while_loop"; }
-
 void collect_free(const ir::Block& block, std::unordered_set<const ir::Value*>& known,
                   std::vector<const ir::Value*>& free) {
   const auto use = [&](const ir::Value* v) {
@@ -194,7 +181,7 @@ class Planner {
 
   Status add_op(const ir::Op& op, size_t position) {
     const ir::OpDef& def = *op.row->def;
-    if (is_control_flow(def.name)) return add_control_flow(op, position);
+    if (ir::has_blocks(def.kind)) return add_control_flow(op, position);
     if (def.reference == nullptr || def.infer == nullptr) {
       return fail(def.effects == ir::Effects::reads_state || def.effects == ir::Effects::writes_state
                       ? Code::not_available_yet
@@ -208,7 +195,7 @@ class Planner {
     const bool sized =
         inferred && std::all_of(types.begin(), types.end(), [](const ir::Type& t) { return t.is_static(); });
     if (!sized) {
-      const std::vector<int> asked = kernel_sized(def.name) ? std::vector<int>{} : undecided(n);
+      const std::vector<int> asked = def.kernel_sized ? std::vector<int>{} : undecided(n);
       if (!asked.empty()) {
         s_.nodes_.pop_back();
         plan_->has_boundary = true;
@@ -463,9 +450,11 @@ class Planner {
       values()[out.value].ready = true;
       p.step->out.push_back(out.value);
     }
+    const bool named = !p.step->label.empty();
     for (int n : p.nodes) {
       node(n).taken = true;
       p.step->ops.push_back(node(n).op);
+      if (!named) p.step->label.append(p.step->label.empty() ? "" : "+").append(node(n).op->type());
     }
     plan_->steps.push_back(std::move(p.step));
   }
@@ -510,7 +499,7 @@ class Planner {
       const ir::Op& op = *node(n).op;
       if (const auto at = prepared_.find(n); at != prepared_.end()) {
         commit_plain(std::move(at->second), n);
-      } else if (is_view(op.type()) && plan_->boundary.sized != node(n).results) {
+      } else if (op.kind() == ir::Kind::view && plan_->boundary.sized != node(n).results) {
         view(n);
       } else {
         Status s = select_step(n);
@@ -538,7 +527,7 @@ class Planner {
     std::vector<std::string> declined;
     const bool fixed = std::none_of(node(n).results.begin(), node(n).results.end(),
                                     [&](int r) { return !values()[r].type.is_static(); });
-    if (const auto list = core_.candidates.find(op.type()); list != core_.candidates.end() && fixed) {
+    if (const auto list = core_.candidates.find(op.kind()); list != core_.candidates.end() && fixed) {
       for (const Candidate* c : list->second) {
         Result<Prepared> p = c->prepare(s_, n);
         if (!p) {

@@ -34,8 +34,9 @@ struct Prepared {
 
 class Selection;
 
+// How a provider makes a step of operators of one kind.
 struct Candidate {
-  std::string_view op;
+  ir::Kind kind;
   Result<Prepared> (*prepare)(const Selection&, int node);
 };
 
@@ -89,10 +90,11 @@ Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<c
                                  const std::function<External(const ir::Value*)>& outer, Manner manner,
                                  const CancelToken* cancel);
 
-// Tables of the providers.
-std::span<const Candidate> native_candidates();
-#ifdef GRAFT_HAVE_ONEDNN
-std::span<const Candidate> onednn_candidates();
-#endif
+// Who makes steps. Those that the build has, in the order in which they are asked (providers.cc).
+struct Provider {
+  std::span<const Candidate> candidates;
+  bool (*wanted)(const Options&);
+};
+std::vector<Provider> providers();
 
 }  // namespace graft::engine

@@ -9,6 +9,35 @@
 #include "base/format.h"
 
 namespace graft::ir {
+
+WideType wide_of(DType t) {
+  switch (t) {
+    case DType::f16:
+    case DType::bf16:
+    case DType::f32:
+    case DType::f64: return WideType::real;
+    case DType::i8:
+    case DType::i16:
+    case DType::i32:
+    case DType::i64: return WideType::integer;
+    case DType::u8:
+    case DType::u16:
+    case DType::u32:
+    case DType::u64: return WideType::natural;
+    case DType::boolean: return WideType::logical;
+    default: return WideType::none;
+  }
+}
+
+Pointwise pointwise_of(const Call& call) {
+  Pointwise f = call.row().def->pointwise;
+  for (size_t i = 0; i < f.params.size(); ++i) {
+    if (!f.params[i].empty()) f.numbers[i] = call.f(f.params[i]);
+  }
+  if (f.choose != nullptr) f.choose(call, f);
+  return f;
+}
+
 namespace {
 
 std::string_view trim(std::string_view s) {

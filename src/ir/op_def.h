@@ -19,6 +19,7 @@
 
 #include "base/tensor.h"
 #include "ir/constant.h"
+#include "ir/op_kind.h"
 #include "ir/target.h"
 #include "ir/type.h"
 
@@ -64,7 +65,7 @@ struct OpDef {
   DTypes host = {};
   Effects effects = Effects::none;
   Status (*infer)(const Call&, Types& out) = nullptr;
-  // Obviously right, slow, allocation-free. Null for const, cond, while_loop and state operators, which the engine runs
+  // Obviously right, slow, allocation-free. Null for constants, operators with blocks and states, which the engine runs
   // itself.
   Status (*reference)(const Call&, Outputs&) = nullptr;
   // Where Core ML's result is documented and the same for every target: what Graft makes stays inside, programs that
@@ -79,6 +80,13 @@ struct OpDef {
   std::vector<ConstantPtr> (*lazy)(const Call&, const Types& out) = nullptr;
   Domain domain = {};
   Fp16 fp16 = {};
+  Kind kind = Kind::kernel;
+  Reduction reduction = Reduction::other;          // of Kind::reduction
+  Pointwise pointwise = {};                        // of Kind::pointwise
+  Status (*moves)(const Call&, Moves&) = nullptr;  // of rows that move elements; an error: not by copies alone
+  bool kernel_sized = false;                       // only the kernel can tell the size of its result, whatever is known
+  // Floating-point operations that give the first result (a multiply-add counts two); null: none, data is moved.
+  double (*flops)(const Call&, const Type& result, const SizeOf&) = nullptr;
 };
 
 // The row with its fp16 facts, for rows that a helper makes.

@@ -51,6 +51,10 @@ struct Op {
   std::string name;  // operator name in files; empty: writers use the first result's
 
   std::string_view type() const { return row->def->name; }
+  Kind kind() const { return row->def->kind; }
+  bool is(Kind k) const { return kind() == k; }
+  bool is(Scalar function) const { return kind() == Kind::pointwise && row->def->pointwise.function == function; }
+  bool is(Reduction how) const { return kind() == Kind::reduction && row->def->reduction == how; }
   Value* arg(std::string_view param) const;  // the single argument, null when left out
   Value* result() const { return results[0]; }
 };

@@ -527,15 +527,15 @@ class Parser {
   }
 
   Result<Values> emitted(Call_& c) {
-    if (c.op == "const") {
+    const OpRow* row = table_.find(c.op);
+    if (row == nullptr) return fail(Code::unsupported_operator, format("unsupported operator '{}'", c.op));
+    if (row->def->kind == Kind::constant) {
       const ConstantPtr v = c.attribute("val");
       if (v == nullptr) return fail(Code::invalid_model, "a const without 'val'");
       return Values{builder_->constant(v)};
     }
-    const OpRow* row = table_.find(c.op);
-    if (row == nullptr) return fail(Code::unsupported_operator, format("unsupported operator '{}'", c.op));
-    if (c.op == "cond" || c.op == "while_loop") {
-      const bool loop = c.op == "while_loop";
+    if (has_blocks(row->def->kind)) {
+      const bool loop = row->def->kind == Kind::loop;
       if (c.args.size() != 1 || c.args[0].first != (loop ? "loop_vars" : "pred"))
         return fail(Code::invalid_model, "takes one argument");
       return loop ? assemble_while(*builder_, c.args[0].second, std::move(c.blocks))

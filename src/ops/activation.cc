@@ -16,87 +16,99 @@ constexpr Variant kAlphaBeta[] = {
     {Opset::ios17, "x:T; alpha:const U; beta:const U", "T={fp16,fp32}; U={fp16,fp32}"},
 };
 
+constexpr ir::Domain kDomain{.lo = -4, .hi = 4, .tolerance_f32 = 1e-5, .tolerance_f16 = 2e-3};
+
 constexpr OpDef row(std::string_view name, std::string_view doc, std::span<const Variant> variants,
-                    Status (*reference)(const Call&, Outputs&), DTypes host = kFloats) {
-  return {.name = name,
-          .family = "activation",
-          .doc = doc,
-          .variants = variants,
-          .host = host,
-          .infer = infer_like_x,
-          .reference = reference,
-          .domain = {.lo = -4, .hi = 4, .tolerance_f32 = 1e-5, .tolerance_f16 = 2e-3}};
+                    const Pointwise& function, DTypes host = kFloats) {
+  return pointwise({.name = name,
+                    .family = "activation",
+                    .doc = doc,
+                    .variants = variants,
+                    .host = host,
+                    .infer = infer_like_x,
+                    .domain = kDomain},
+                   function);
 }
 
-template <auto fn>
+template <auto fn, Scalar function = Scalar::other>
 constexpr OpDef plain(std::string_view name, std::string_view doc) {
-  return row(name, doc, kPlain, unary_reference<fn, Takes::floats>);
+  return row(name, doc, kPlain, of_one<fn, Takes::floats>(function));
 }
-// fn(x, alpha, beta) with scalars; NaN is passed through before fn sees it.
-template <auto fn>
+// fn(x, alpha, beta)
+template <auto fn, Scalar function>
 constexpr OpDef with_alpha(std::string_view name, std::string_view doc) {
-  return row(name, doc, kAlpha, [](const Call& call, Outputs& out) {
-    return with_scalars<fn, Takes::floats>(call, out, call.f("alpha"), 0);
-  });
+  return row(name, doc, kAlpha, with_numbers<fn, Takes::floats>(function, "alpha"));
 }
-template <auto fn>
+template <auto fn, Scalar function>
 constexpr OpDef with_alpha_beta(std::string_view name, std::string_view doc) {
-  return row(name, doc, kAlphaBeta, [](const Call& call, Outputs& out) {
-    return with_scalars<fn, Takes::floats>(call, out, call.f("alpha"), call.f("beta"));
-  });
+  return row(name, doc, kAlphaBeta, with_numbers<fn, Takes::floats>(function, "alpha", "beta"));
 }
 
 // ---- without parameters -------------------------------------------------------------------------------------------
 
 constexpr OpDef relu = [] {
   OpDef def = row("relu", "max(x, 0)", kPlain,
-                  unary_reference<[](auto x) { return x < decltype(x){0} ? decltype(x){0} : x; }>, kNumbers);
+                  of_one<[](auto x) { return x < decltype(x){0} ? decltype(x){0} : x; }>(Scalar::relu), kNumbers);
   def.range = [](const Call& call) {
     const IntRange r = call.in("x").range;
     return IntRange{std::max<int64_t>(0, r.lo), std::max<int64_t>(0, r.hi)};
   };
   return def;
 }();
-constexpr OpDef relu6 = plain<[](double x) { return x < 0 ? 0 : (x > 6) ? 6 : x; }>("relu6", "min(max(x, 0), 6)");
-constexpr OpDef sigmoid = plain<[](double x) { return 1 / (1 + std::exp(-x)); }>("sigmoid", "1 / (1 + exp(-x))");
-constexpr OpDef silu = plain<[](double x) { return x / (1 + std::exp(-x)); }>("silu", "x * sigmoid(x)");
+constexpr OpDef relu6 = [] {
+  OpDef def = plain<[](double x) { return x < 0 ? 0 : (x > 6) ? 6 : x; }, Scalar::clip>("relu6", "min(max(x, 0), 6)");
+  def.pointwise.numbers = {0, 6};
+  return def;
+}();
+constexpr OpDef sigmoid =
+    plain<[](double x) { return 1 / (1 + std::exp(-x)); }, Scalar::sigmoid>("sigmoid", "1 / (1 + exp(-x))");
+constexpr OpDef silu = plain<[](double x) { return x / (1 + std::exp(-x)); }, Scalar::silu>("silu", "x * sigmoid(x)");
 // ln(1 + e^x) without overflow: max(x, 0) + ln(1 + e^-|x|).
 double log_one_plus_exp(double x) { return (x < 0 ? 0 : x) + std::log1p(std::exp(-std::abs(x))); }
 constexpr OpDef softplus =
-    with_fp16(plain<[](double x) { return log_one_plus_exp(x); }>("softplus", "ln(1 + exp(x))"), {.overflows = true});
-constexpr OpDef softsign = plain<[](double x) { return x / (1 + std::abs(x)); }>("softsign", "x / (1 + |x|)");
+    with_fp16(plain<[](double x) { return log_one_plus_exp(x); }, Scalar::softplus>("softplus", "ln(1 + exp(x))"),
+              {.overflows = true});
+constexpr OpDef softsign =
+    plain<[](double x) { return x / (1 + std::abs(x)); }, Scalar::softsign>("softsign", "x / (1 + |x|)");
 
 // ---- scalar parameters --------------------------------------------------------------------------------------------
 
-constexpr OpDef leaky_relu = with_alpha<[](double x, double alpha, double) { return x < 0 ? alpha * x : x; }>(
-    "leaky_relu", "x where x >= 0, else alpha * x");
-constexpr OpDef elu = with_alpha<[](double x, double alpha, double) { return x <= 0 ? alpha * std::expm1(x) : x; }>(
-    "elu", "x where x > 0, else alpha * (exp(x) - 1)");
-constexpr OpDef thresholded_relu = with_alpha<[](double x, double alpha, double) { return x < alpha ? 0 : x; }>(
-    "thresholded_relu", "x where x >= alpha, else 0");
-constexpr OpDef clamped_relu = with_alpha_beta<[](double x, double alpha, double beta) {
-  const double v = x < 0 ? alpha * x : x;
-  return (v > beta) ? beta : v;
-}>("clamped_relu", "min(beta, x where x >= 0 else alpha * x)");
+constexpr OpDef leaky_relu =
+    with_alpha<[](double x, double alpha, double) { return x < 0 ? alpha * x : x; }, Scalar::leaky_relu>(
+        "leaky_relu", "x where x >= 0, else alpha * x");
+constexpr OpDef elu =
+    with_alpha<[](double x, double alpha, double) { return x <= 0 ? alpha * std::expm1(x) : x; }, Scalar::elu>(
+        "elu", "x where x > 0, else alpha * (exp(x) - 1)");
+constexpr OpDef thresholded_relu =
+    with_alpha<[](double x, double alpha, double) { return x < alpha ? 0 : x; }, Scalar::thresholded_relu>(
+        "thresholded_relu", "x where x >= alpha, else 0");
+constexpr OpDef clamped_relu =
+    with_alpha_beta<[](double x, double alpha, double beta) {
+      const double v = x < 0 ? alpha * x : x;
+      return (v > beta) ? beta : v;
+    },
+                    Scalar::clamped_relu>("clamped_relu", "min(beta, x where x >= 0 else alpha * x)");
 constexpr OpDef linear_activation =
-    with_alpha_beta<[](double x, double alpha, double beta) { return alpha * x + beta; }>("linear_activation",
-                                                                                          "alpha * x + beta");
+    with_alpha_beta<[](double x, double alpha, double beta) { return alpha * x + beta; }, Scalar::linear>(
+        "linear_activation", "alpha * x + beta");
 constexpr OpDef scaled_tanh =
-    with_alpha_beta<[](double x, double alpha, double beta) { return alpha * std::tanh(beta * x); }>(
-        "scaled_tanh", "alpha * tanh(beta * x)");
-constexpr OpDef sigmoid_hard = with_alpha_beta<[](double x, double alpha, double beta) {
-  const double v = alpha * x + beta;
-  return v < 0 ? 0 : (v > 1) ? 1 : v;
-}>("sigmoid_hard", "min(max(alpha * x + beta, 0), 1)");
+    with_alpha_beta<[](double x, double alpha, double beta) { return alpha * std::tanh(beta * x); },
+                    Scalar::scaled_tanh>("scaled_tanh", "alpha * tanh(beta * x)");
+constexpr OpDef sigmoid_hard =
+    with_alpha_beta<[](double x, double alpha, double beta) {
+      const double v = alpha * x + beta;
+      return v < 0 ? 0 : (v > 1) ? 1 : v;
+    },
+                    Scalar::sigmoid_hard>("sigmoid_hard", "min(max(alpha * x + beta, 0), 1)");
 
 // ---- gelu ---------------------------------------------------------------------------------------------------------
 
 constexpr double kRootHalf = 0.70710678118654752440, kRootTwoByPi = 0.79788456080286535588;
-constexpr auto kGelu = [](double x, double, double) { return 0.5 * x * (1 + std::erf(x * kRootHalf)); };
-constexpr auto kGeluTanh = [](double x, double, double) {
+constexpr auto kGelu = [](double x) { return 0.5 * x * (1 + std::erf(x * kRootHalf)); };
+constexpr auto kGeluTanh = [](double x) {
   return 0.5 * x * (1 + std::tanh(kRootTwoByPi * (x + 0.044715 * x * x * x)));
 };
-constexpr auto kGeluSigmoid = [](double x, double, double) { return x / (1 + std::exp(-1.702 * x)); };
+constexpr auto kGeluSigmoid = [](double x) { return x / (1 + std::exp(-1.702 * x)); };
 
 Status gelu_type(const Call& call, Types& out) {
   const std::string_view mode = call.str("mode");
@@ -107,11 +119,10 @@ Status gelu_type(const Call& call, Types& out) {
   return infer_like_x(call, out);
 }
 
-Status gelu_reference(const Call& call, Outputs& out) {
+void choose_gelu(const Call& call, Pointwise& f) {
   const std::string_view mode = call.str("mode");
-  if (mode == "EXACT") return with_scalars<kGelu, Takes::floats>(call, out, 0, 0);
-  if (mode == "TANH_APPROXIMATION") return with_scalars<kGeluTanh, Takes::floats>(call, out, 0, 0);
-  return with_scalars<kGeluSigmoid, Takes::floats>(call, out, 0, 0);
+  if (mode == "TANH_APPROXIMATION") f = of_one<kGeluTanh, Takes::floats>(Scalar::gelu_tanh);
+  if (mode == "SIGMOID_APPROXIMATION") f = of_one<kGeluSigmoid, Takes::floats>(Scalar::gelu_sigmoid);
 }
 
 constexpr Variant kGeluVariants[] = {{Opset::ios15, "x:T; mode?:const string=\"EXACT\"", "T={fp16,fp32}"}};
@@ -119,8 +130,9 @@ constexpr OpDef gelu = [] {
   OpDef def = row("gelu",
                   "x * the normal distribution's cumulative probability of x; mode EXACT (by erf), TANH_APPROXIMATION "
                   "or SIGMOID_APPROXIMATION (x * sigmoid(1.702 x))",
-                  kGeluVariants, gelu_reference);
+                  kGeluVariants, of_one<kGelu, Takes::floats>(Scalar::gelu));
   def.infer = gelu_type;
+  def.pointwise.choose = choose_gelu;
   return def;
 }();
 
@@ -181,26 +193,39 @@ constexpr Variant kPrelu[] = {
     {Opset::ios15, "x:T; alpha:const T", "T={fp16,fp32}", prelu_limits},
     {Opset::ios17, "x:T; alpha:const U", "T={fp16,fp32}; U={fp16,fp32}", prelu_limits},
 };
-constexpr OpDef prelu = [] {
-  OpDef def = row("prelu", "x where x > 0, else alpha[c] * x, c along dim 1", kPrelu,
-                  [](const Call& call, Outputs& out) -> Status {
-                    const TensorView alpha = call.in("alpha").value;
-                    constexpr auto kFn = [](double x, double a, double) { return x <= 0 ? a * x : x; };
-                    return by_channel<kFn>(call, out, alpha, alpha);
-                  });
+// fn(x, alpha[c]) or fn(x, alpha[c], beta[c])
+template <auto fn, int kParams>
+constexpr OpDef of_channels(std::string_view name, std::string_view doc, std::span<const Variant> variants,
+                            Scalar function) {
+  OpDef def = row(name, doc, variants, {.function = function, .kernels = kernels_of<fn, Takes::floats, 1 + kParams>()});
   def.infer = by_channel_type;
+  def.reference = [](const Call& call, Outputs& out) -> Status {
+    const TensorView alpha = call.in("alpha").value;
+    constexpr auto kFn = [](double x, double a, double b) {
+      if constexpr (kParams == 1)
+        return (void)b, fn(x, a);
+      else
+        return fn(x, a, b);
+    };
+    return by_channel<kFn>(call, out, alpha, kParams == 1 ? alpha : call.in("beta").value);
+  };
+  def.pointwise.by_channel = [](const Call& call, std::vector<std::vector<float>>& vectors) -> Status {
+    for (const std::string_view param : {"alpha", "beta"}) {
+      if (static_cast<int>(vectors.size()) == kParams) break;
+      const TensorView v = call.in(param).elements();
+      std::vector<float>& list = vectors.emplace_back();
+      for (int64_t i = 0; i < v.count(); ++i) list.push_back(static_cast<float>(element_as_double(v, i)));
+    }
+    return {};
+  };
   return def;
-}();
+}
+
+constexpr OpDef prelu = of_channels<[](double x, double a) { return x <= 0 ? a * x : x; }, 1>(
+    "prelu", "x where x > 0, else alpha[c] * x, c along dim 1", kPrelu, Scalar::prelu);
 constexpr OpDef softplus_parametric = with_fp16(
-    [] {
-      OpDef def = row("softplus_parametric", "alpha[c] * ln(1 + exp(beta[c] * x)), c along dim 1", kAlphaBeta,
-                      [](const Call& call, Outputs& out) -> Status {
-                        constexpr auto kFn = [](double x, double a, double b) { return a * log_one_plus_exp(b * x); };
-                        return by_channel<kFn>(call, out, call.in("alpha").value, call.in("beta").value);
-                      });
-      def.infer = by_channel_type;
-      return def;
-    }(),
+    of_channels<[](double x, double a, double b) { return a * log_one_plus_exp(b * x); }, 2>(
+        "softplus_parametric", "alpha[c] * ln(1 + exp(beta[c] * x)), c along dim 1", kAlphaBeta, Scalar::other),
     {.overflows = true});
 
 // ---- softmax ------------------------------------------------------------------------------------------------------
@@ -238,11 +263,16 @@ Status softmax_reference(const Call& call, Outputs& out) {
 }
 
 constexpr Variant kSoftmax[] = {{Opset::ios15, "x:T; axis?:const int32=-1", "T={fp16,fp32}"}};
-constexpr OpDef softmax = [] {
-  OpDef def = row("softmax", "exp(x - max) / sum of the same, along one axis", kSoftmax, softmax_reference);
-  def.infer = softmax_type;
-  return def;
-}();
+constexpr OpDef softmax = {.name = "softmax",
+                           .family = "activation",
+                           .doc = "exp(x - max) / sum of the same, along one axis",
+                           .variants = kSoftmax,
+                           .host = kFloats,
+                           .infer = softmax_type,
+                           .reference = softmax_reference,
+                           .domain = kDomain,
+                           .kind = Kind::softmax,
+                           .flops = flops_of_result<5>};
 
 constexpr const OpDef* kRows[] = {
     &relu,

@@ -32,6 +32,9 @@ void load(const TensorView& t, int64_t offset, int64_t stride, int64_t n, int64_
 void load(const TensorView& t, int64_t offset, int64_t stride, int64_t n, uint64_t* dst) {
   load_wide(t, offset, stride, n, dst);
 }
+void load(const TensorView& t, int64_t offset, int64_t stride, int64_t n, bool* dst) {
+  load_wide(t, offset, stride, n, dst);
+}
 void store(const MutableTensorView& t, int64_t offset, int64_t stride, int64_t n, const double* src) {
   store_wide(t, offset, stride, n, src);
 }
@@ -40,6 +43,16 @@ void store(const MutableTensorView& t, int64_t offset, int64_t stride, int64_t n
 }
 void store(const MutableTensorView& t, int64_t offset, int64_t stride, int64_t n, const uint64_t* src) {
   store_wide(t, offset, stride, n, src);
+}
+void store(const MutableTensorView& t, int64_t offset, int64_t stride, int64_t n, const bool* src) {
+  store_wide(t, offset, stride, n, src);
+}
+
+void load(const TensorView& t, int64_t offset, int64_t stride, int64_t n, ir::WideType wide, void* dst) {
+  visit_wide(wide, [&](auto tag) { load_wide(t, offset, stride, n, static_cast<decltype(tag)*>(dst)); });
+}
+void store(const MutableTensorView& t, int64_t offset, int64_t n, ir::WideType wide, const void* src) {
+  visit_wide(wide, [&](auto tag) { store_wide(t, offset, 1, n, static_cast<const decltype(tag)*>(src)); });
 }
 
 void gather(const TensorView& t, int64_t base, const int64_t* index, int64_t n, double* dst) {

@@ -17,10 +17,15 @@ inline constexpr int64_t kBlock = 256;
 void load(const TensorView& t, int64_t offset, int64_t stride, int64_t n, double* dst);
 void load(const TensorView& t, int64_t offset, int64_t stride, int64_t n, int64_t* dst);
 void load(const TensorView& t, int64_t offset, int64_t stride, int64_t n, uint64_t* dst);
+void load(const TensorView& t, int64_t offset, int64_t stride, int64_t n, bool* dst);
 // t[offset + i * stride] = src[i], rounded or wrapped to the dtype of t; a double truncates into an integer.
 void store(const MutableTensorView& t, int64_t offset, int64_t stride, int64_t n, const double* src);
 void store(const MutableTensorView& t, int64_t offset, int64_t stride, int64_t n, const int64_t* src);
 void store(const MutableTensorView& t, int64_t offset, int64_t stride, int64_t n, const uint64_t* src);
+void store(const MutableTensorView& t, int64_t offset, int64_t stride, int64_t n, const bool* src);
+// The same for a type that is known at run time only.
+void load(const TensorView& t, int64_t offset, int64_t stride, int64_t n, ir::WideType wide, void* dst);
+void store(const MutableTensorView& t, int64_t offset, int64_t n, ir::WideType wide, const void* src);
 // dst[i] = t[base + index[i]], or 0 where index[i] is negative.
 void gather(const TensorView& t, int64_t base, const int64_t* index, int64_t n, double* dst);
 

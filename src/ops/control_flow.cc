@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ops/moving.h"
+#include "ops/pointwise.h"
 #include "ops/table.h"
 
 namespace graft::ops {
@@ -19,7 +20,8 @@ constexpr OpDef const_ = {.name = "const",
                             if (!call.has("val")) return bad(Code::invalid_model, "const has no 'val'");
                             out.push_back(*call.in("val").type);
                             return {};
-                          }};
+                          },
+                          .kind = Kind::constant};
 
 // The results of cond are those of its blocks, which a Call does not see: the builder's emit_blocks and the verifier
 // read them there, so there is no inference here, and none may be asked for.
@@ -27,7 +29,8 @@ constexpr Variant kCond[] = {{Opset::ios15, "pred:bool; _true_fn:block; _false_f
 constexpr OpDef cond = {.name = "cond",
                         .family = "control_flow",
                         .doc = "runs one of two blocks; both return values of the same types",
-                        .variants = kCond};
+                        .variants = kCond,
+                        .kind = Kind::cond};
 
 constexpr Variant kWhileLoop[] = {{Opset::ios15, "_cond:block; _body:block; loop_vars:tuple", ""}};
 constexpr OpDef while_loop = {.name = "while_loop",
@@ -39,7 +42,8 @@ constexpr OpDef while_loop = {.name = "while_loop",
                               .infer = [](const Call& call, Types& out) -> Status {
                                 for (const Operand& v : call.all("loop_vars")) out.push_back(*v.type);
                                 return {};
-                              }};
+                              },
+                              .kind = Kind::loop};
 
 // ---- select -------------------------------------------------------------------------------------------------------
 
@@ -125,16 +129,29 @@ constexpr Variant kSelect[] = {
                   format("a and b broadcast to {}, the condition to {}: one of them needs the full shape",
                          ir::to_string(both), ir::to_string(all)));
      }}};
-constexpr OpDef select = with_fp16(OpDef{.name = "select",
-                                         .family = "control_flow",
-                                         .doc = "a where cond is true, else b; all three broadcast",
-                                         .variants = kSelect,
-                                         .host = kMovable,
-                                         .infer = select_type,
-                                         .reference = select_reference,
-                                         .symbolic = select_symbolic,
-                                         .range = select_range},
-                                   {.saturates = true});
+template <class W>
+void select_stretch(const void* cond, const void* a, const void* b, void* y, int64_t n, const double*) {
+  for (int64_t i = 0; i < n; ++i)
+    static_cast<W*>(y)[i] = static_cast<const W*>(static_cast<const bool*>(cond)[i] ? a : b)[i];
+}
+constexpr OpDef select = [] {
+  OpDef def = pointwise(
+      {.name = "select",
+       .family = "control_flow",
+       .doc = "a where cond is true, else b; all three broadcast",
+       .variants = kSelect,
+       .host = kMovable,
+       .infer = select_type,
+       .reference = select_reference,
+       .symbolic = select_symbolic,
+       .range = select_range,
+       .fp16 = {.saturates = true}},
+      {.function = Scalar::select,
+       .kernels = {select_stretch<double>, select_stretch<int64_t>, select_stretch<uint64_t>, select_stretch<bool>},
+       .operands = {"cond", "a", "b"}});
+  def.flops = nullptr;
+  return def;
+}();
 
 constexpr const OpDef* kRows[] = {&const_, &cond, &while_loop, &select};
 

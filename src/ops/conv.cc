@@ -256,6 +256,18 @@ constexpr Variant kConv[] = {
     {Opset::ios16, kConvInputs15, "T={fp16,fp32}", dynamic_weight_limit},
     {Opset::ios17, kConvInputs17, "T={fp16,fp32}; U={fp16,fp32}", dynamic_weight_limit},
 };
+// Each element meets all elements of one filter.
+double filtered(double elements, const Call& call, const ir::SizeOf& size) {
+  const Dims& w = call.in("weight").dims();
+  return 2 * elements * size(w) / std::max(1.0, size({w[0]}));
+}
+double conv_flops(const Call& call, const Type& result, const ir::SizeOf& size) {
+  return filtered(size(result.dims), call, size);
+}
+double conv_transpose_flops(const Call& call, const Type&, const ir::SizeOf& size) {
+  return filtered(size(call.in("x").dims()), call, size);
+}
+
 constexpr OpDef conv = {.name = "conv",
                         .family = "conv",
                         .doc =
@@ -266,7 +278,9 @@ constexpr OpDef conv = {.name = "conv",
                         .host = kFloats,
                         .infer = conv_type,
                         .reference = conv_reference,
-                        .domain = kDot};
+                        .domain = kDot,
+                        .kind = ir::Kind::convolution,
+                        .flops = conv_flops};
 
 Status conv_transpose_limits(const Call& call) {
   GRAFT_CHECK(kernel_limit(call));
@@ -296,7 +310,9 @@ constexpr OpDef conv_transpose = {.name = "conv_transpose",
                                   .host = kFloats,
                                   .infer = conv_transpose_type,
                                   .reference = conv_transpose_reference,
-                                  .domain = kDot};
+                                  .domain = kDot,
+                                  .kind = ir::Kind::transposed_convolution,
+                                  .flops = conv_transpose_flops};
 
 constexpr const OpDef* kRows[] = {&conv, &conv_transpose};
 

@@ -17,40 +17,37 @@ using ir::Domain;
 
 // ---- two operands -------------------------------------------------------------------------------------------------
 
-template <auto fn>
+template <auto fn, Scalar function = Scalar::other>
 constexpr OpDef arithmetic(std::string_view name, std::string_view doc, Symbolic symbolic = nullptr,
                            Range range = nullptr, Domain domain = {}) {
-  return {.name = name,
-          .family = "elementwise_binary",
-          .doc = doc,
-          .variants = kNumeric2,
-          .host = kNumbers,
-          .infer = infer_broadcast,
-          .reference = binary_reference<fn>,
-          .symbolic = symbolic,
-          .range = range,
-          .domain = domain};
+  return pointwise({.name = name,
+                    .family = "elementwise_binary",
+                    .doc = doc,
+                    .variants = kNumeric2,
+                    .host = kNumbers,
+                    .infer = infer_broadcast,
+                    .symbolic = symbolic,
+                    .range = range,
+                    .domain = domain},
+                   of_two<fn>(function));
 }
 
-template <auto fn>
+template <auto fn, Scalar function>
 constexpr OpDef comparison(std::string_view name, std::string_view doc) {
-  return {.name = name,
-          .family = "elementwise_binary",
-          .doc = doc,
-          .variants = kNumeric2,
-          .host = kNumbers | DTypes{DType::boolean},
-          .infer = infer_compare,
-          .reference = binary_reference<fn, Takes::all, bool>};
+  return pointwise({.name = name,
+                    .family = "elementwise_binary",
+                    .doc = doc,
+                    .variants = kNumeric2,
+                    .host = kNumbers | DTypes{DType::boolean},
+                    .infer = infer_compare},
+                   of_two<fn, Takes::all>(function, true));
 }
 
-template <auto fn>
+template <auto fn, Scalar function>
 constexpr OpDef logic(std::string_view name, std::string_view doc) {
-  return {.name = name,
-          .family = "elementwise_binary",
-          .doc = doc,
-          .variants = kLogic2,
-          .infer = infer_broadcast,
-          .reference = binary_reference<fn, Takes::bools>};
+  return pointwise(
+      {.name = name, .family = "elementwise_binary", .doc = doc, .variants = kLogic2, .infer = infer_broadcast},
+      of_two<fn, Takes::bools>(function));
 }
 
 // Bounds of integer results. What may leave the dtype wraps, and can be anything then.
@@ -170,18 +167,22 @@ constexpr auto kDimMod = [](const Dim& a, const Dim& b) -> MaybeDim {
   return b.range().lo >= 1 ? MaybeDim(a - b * ir::floor_div(a, b)) : std::nullopt;
 };
 
-constexpr OpDef add = with_fp16(
-    arithmetic<kAdd>("add", "x + y", symbolic_binary<kDimAdd>, range_of_corners<kCornerAdd>), {.offsets = true});
-constexpr OpDef sub = with_fp16(
-    arithmetic<kSub>("sub", "x - y", symbolic_binary<kDimSub>, range_of_corners<kCornerSub>), {.offsets = true});
-constexpr OpDef mul = arithmetic<kMul>("mul", "x * y", symbolic_binary<kDimMul>, range_of_corners<kCornerMul>);
+constexpr OpDef add =
+    with_fp16(arithmetic<kAdd, Scalar::add>("add", "x + y", symbolic_binary<kDimAdd>, range_of_corners<kCornerAdd>),
+              {.offsets = true});
+constexpr OpDef sub =
+    with_fp16(arithmetic<kSub, Scalar::sub>("sub", "x - y", symbolic_binary<kDimSub>, range_of_corners<kCornerSub>),
+              {.offsets = true});
+constexpr OpDef mul =
+    arithmetic<kMul, Scalar::mul>("mul", "x * y", symbolic_binary<kDimMul>, range_of_corners<kCornerMul>);
 // What Core ML's gives for integers is not documented.
 constexpr OpDef real_div = [] {
-  OpDef def = arithmetic<kRealDiv>("real_div", "x / y; on integers (host) truncated towards zero, x / 0 is 0",
-                                   symbolic_binary<kDimTruncDiv>, range_divide, {.lo = 0.2, .hi = 3});
+  OpDef def =
+      arithmetic<kRealDiv, Scalar::real_div>("real_div", "x / y; on integers (host) truncated towards zero, x / 0 is 0",
+                                             symbolic_binary<kDimTruncDiv>, range_divide, {.lo = 0.2, .hi = 3});
   def.defined = [](const Call& call) -> Status {
     if (is_float(call.in("x").dtype())) return {};
-    return bad(Code::unsupported_dtype, format("got {}, takes {}", name(call.in("x").dtype()), "fp16/fp32"));
+    return bad(Code::unsupported_dtype, format("got {}, takes fp16/fp32", name(call.in("x").dtype())));
   };
   return def;
 }();
@@ -189,46 +190,61 @@ constexpr OpDef floor_div = arithmetic<kFloorDiv>("floor_div", "floor(x / y); in
                                                   symbolic_binary<kDimFloorDiv>, range_divide, {.lo = 0.2, .hi = 3});
 constexpr OpDef mod = arithmetic<kMod>("mod", "x - y * floor(x / y): the result has the sign of y",
                                        symbolic_binary<kDimMod>, range_mod, {.lo = 0.2, .hi = 3});
-constexpr OpDef pow_ = arithmetic<kPow>("pow", "x to the power y", nullptr, nullptr, {.lo = 0.2, .hi = 3});
-constexpr OpDef maximum = with_fp16(arithmetic<kMaximum>("maximum", "the larger of x and y; NaN wins",
-                                                         symbolic_binary<kDimMax>, range_of_corners<kCornerMax>),
-                                    {.saturates = true, .offsets = true});
-constexpr OpDef minimum = with_fp16(arithmetic<kMinimum>("minimum", "the smaller of x and y; NaN wins",
-                                                         symbolic_binary<kDimMin>, range_of_corners<kCornerMin>),
-                                    {.saturates = true});
-constexpr OpDef equal = comparison<[](auto a, auto b) { return a == b; }>("equal", "x == y");
-constexpr OpDef not_equal = comparison<[](auto a, auto b) { return a != b; }>("not_equal", "x != y");
-constexpr OpDef less = comparison<[](auto a, auto b) { return a < b; }>("less", "x < y");
-constexpr OpDef less_equal = comparison<[](auto a, auto b) { return a <= b; }>("less_equal", "x <= y");
-constexpr OpDef greater = comparison<[](auto a, auto b) { return (a > b); }>("greater", "x > y");
-constexpr OpDef greater_equal = comparison<[](auto a, auto b) { return (a >= b); }>("greater_equal", "x >= y");
-constexpr OpDef logical_and = logic<kAnd>("logical_and", "x and y");
-constexpr OpDef logical_or = logic<kOr>("logical_or", "x or y");
-constexpr OpDef logical_xor = logic<kXor>("logical_xor", "x xor y");
+// A constant exponent that has a function of its own.
+void choose_pow(const Call& call, Pointwise& f) {
+  const Operand &x = call.in("x"), &y = call.in("y");
+  if ((x.dtype() != DType::f32 && x.dtype() != DType::f16) || !y.constant || y.elements().count() != 1) return;
+  constexpr std::pair<double, Scalar> kExponents[] = {
+      {2, Scalar::square}, {0.5, Scalar::sqrt}, {1, Scalar::copy}, {-1, Scalar::inverse}, {3, Scalar::cube}};
+  for (const auto& [exponent, function] : kExponents) {
+    if (element_as_double(y.elements(), 0) == exponent) f.function = function;
+  }
+}
+constexpr OpDef pow_ = [] {
+  OpDef def = arithmetic<kPow, Scalar::pow>("pow", "x to the power y", nullptr, nullptr, {.lo = 0.2, .hi = 3});
+  def.pointwise.choose = choose_pow;
+  return def;
+}();
+constexpr OpDef maximum =
+    with_fp16(arithmetic<kMaximum, Scalar::maximum>("maximum", "the larger of x and y; NaN wins",
+                                                    symbolic_binary<kDimMax>, range_of_corners<kCornerMax>),
+              {.saturates = true, .offsets = true});
+constexpr OpDef minimum =
+    with_fp16(arithmetic<kMinimum, Scalar::minimum>("minimum", "the smaller of x and y; NaN wins",
+                                                    symbolic_binary<kDimMin>, range_of_corners<kCornerMin>),
+              {.saturates = true});
+constexpr OpDef equal = comparison<[](auto a, auto b) { return a == b; }, Scalar::equal>("equal", "x == y");
+constexpr OpDef not_equal = comparison<[](auto a, auto b) { return a != b; }, Scalar::not_equal>("not_equal", "x != y");
+constexpr OpDef less = comparison<[](auto a, auto b) { return a < b; }, Scalar::less>("less", "x < y");
+constexpr OpDef less_equal =
+    comparison<[](auto a, auto b) { return a <= b; }, Scalar::less_equal>("less_equal", "x <= y");
+constexpr OpDef greater = comparison<[](auto a, auto b) { return (a > b); }, Scalar::greater>("greater", "x > y");
+constexpr OpDef greater_equal =
+    comparison<[](auto a, auto b) { return (a >= b); }, Scalar::greater_equal>("greater_equal", "x >= y");
+constexpr OpDef logical_and = logic<kAnd, Scalar::logical_and>("logical_and", "x and y");
+constexpr OpDef logical_or = logic<kOr, Scalar::logical_or>("logical_or", "x or y");
+constexpr OpDef logical_xor = logic<kXor, Scalar::logical_xor>("logical_xor", "x xor y");
 
 // ---- one operand --------------------------------------------------------------------------------------------------
 
-template <auto fn>
-constexpr OpDef function(std::string_view name, std::string_view doc, Domain domain = {}) {
-  return {.name = name,
-          .family = "elementwise_unary",
-          .doc = doc,
-          .variants = kFloat1,
-          .host = kFloats,
-          .infer = infer_like_x,
-          .reference = unary_reference<fn, Takes::floats>,
-          .domain = domain};
+constexpr OpDef unary(std::string_view name, std::string_view doc, std::span<const Variant> variants, DTypes host,
+                      const Pointwise& function, Domain domain = {}) {
+  return pointwise({.name = name,
+                    .family = "elementwise_unary",
+                    .doc = doc,
+                    .variants = variants,
+                    .host = host,
+                    .infer = infer_like_x,
+                    .domain = domain},
+                   function);
 }
-template <auto fn>
-constexpr OpDef numeric(std::string_view name, std::string_view doc, Domain domain = {}) {
-  return {.name = name,
-          .family = "elementwise_unary",
-          .doc = doc,
-          .variants = kNumeric1,
-          .host = kNumbers,
-          .infer = infer_like_x,
-          .reference = unary_reference<fn>,
-          .domain = domain};
+template <auto fn, Scalar name_of = Scalar::other>
+constexpr OpDef function(std::string_view name, std::string_view doc, Domain domain = {}) {
+  return unary(name, doc, kFloat1, kFloats, of_one<fn, Takes::floats>(name_of), domain);
+}
+template <auto fn, Scalar name_of>
+constexpr OpDef numeric(std::string_view name, std::string_view doc) {
+  return unary(name, doc, kNumeric1, kNumbers, of_one<fn>(name_of));
 }
 
 constexpr auto kAbs = []<class W>(W x) {
@@ -251,47 +267,38 @@ constexpr auto kExp2 = []<class W>(W x) {
     return x < W{0} || x > W{62} ? W{0} : static_cast<W>(W{1} << x);
 };
 
-constexpr OpDef abs_ = numeric<kAbs>("abs", "|x|");
-constexpr OpDef sign = numeric<kSign>("sign", "-1, 0 or 1");
-constexpr OpDef square = with_fp16(numeric<kSquare>("square", "x * x"), {.magnifies = true});
-constexpr OpDef exp2_ = with_fp16(numeric<kExp2>("exp2", "2 to the power x"), {.magnifies = true});
+constexpr OpDef abs_ = numeric<kAbs, Scalar::abs>("abs", "|x|");
+constexpr OpDef sign = numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1");
+constexpr OpDef square = with_fp16(numeric<kSquare, Scalar::square>("square", "x * x"), {.magnifies = true});
+constexpr OpDef exp2_ = with_fp16(numeric<kExp2, Scalar::exp2>("exp2", "2 to the power x"), {.magnifies = true});
 constexpr OpDef acos_ = function<[](double x) { return std::acos(x); }>("acos", "arc cosine", {.lo = -1, .hi = 1});
 constexpr OpDef asin_ = function<[](double x) { return std::asin(x); }>("asin", "arc sine", {.lo = -1, .hi = 1});
 constexpr OpDef atan_ = function<[](double x) { return std::atan(x); }>("atan", "arc tangent");
 constexpr OpDef atanh_ =
     function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9});
-constexpr OpDef ceil_ = function<[](double x) { return std::ceil(x); }>("ceil", "round up");
+constexpr OpDef ceil_ = function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up");
 constexpr OpDef cos_ = function<[](double x) { return std::cos(x); }>("cos", "cosine");
 constexpr OpDef cosh_ =
     with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true});
-constexpr OpDef erf_ = function<[](double x) { return std::erf(x); }>("erf", "Gauss error function");
-constexpr OpDef exp_ =
-    with_fp16(function<[](double x) { return std::exp(x); }>("exp", "e to the power x"), {.magnifies = true});
-constexpr OpDef floor_ = function<[](double x) { return std::floor(x); }>("floor", "round down");
+constexpr OpDef erf_ = function<[](double x) { return std::erf(x); }, Scalar::erf>("erf", "Gauss error function");
+constexpr OpDef exp_ = with_fp16(function<[](double x) { return std::exp(x); }, Scalar::exp>("exp", "e to the power x"),
+                                 {.magnifies = true});
+constexpr OpDef floor_ = function<[](double x) { return std::floor(x); }, Scalar::floor>("floor", "round down");
 constexpr OpDef round_ =
-    function<[](double x) { return std::nearbyint(x); }>("round", "round to nearest, halves to even");
+    function<[](double x) { return std::nearbyint(x); }, Scalar::round>("round", "round to nearest, halves to even");
 constexpr OpDef sin_ = function<[](double x) { return std::sin(x); }>("sin", "sine");
 constexpr OpDef sinh_ =
     with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true});
-constexpr OpDef sqrt_ = function<[](double x) { return std::sqrt(x); }>("sqrt", "square root", {.lo = 0, .hi = 4});
+constexpr OpDef sqrt_ =
+    function<[](double x) { return std::sqrt(x); }, Scalar::sqrt>("sqrt", "square root", {.lo = 0, .hi = 4});
 constexpr OpDef tan_ = function<[](double x) { return std::tan(x); }>("tan", "tangent", {.lo = -1.2, .hi = 1.2});
-constexpr OpDef tanh_ = function<[](double x) { return std::tanh(x); }>("tanh", "hyperbolic tangent");
+constexpr OpDef tanh_ = function<[](double x) { return std::tanh(x); }, Scalar::tanh>("tanh", "hyperbolic tangent");
 
 constexpr Variant kNot[] = {{Opset::ios15, "x:bool", ""}};
-constexpr OpDef logical_not = {.name = "logical_not",
-                               .family = "elementwise_unary",
-                               .doc = "not x",
-                               .variants = kNot,
-                               .infer = infer_like_x,
-                               .reference = unary_reference<[](bool x) { return !x; }, Takes::bools>};
+constexpr OpDef logical_not =
+    unary("logical_not", "not x", kNot, {}, of_one<[](bool x) { return !x; }, Takes::bools>(Scalar::logical_not));
 
 // ---- one operand and scalar parameters ----------------------------------------------------------------------------
-
-template <auto fn>
-Status epsilon_reference(const Call& call, Outputs& out) {
-  return with_scalars<[](auto x, auto e, auto) { return static_cast<decltype(x)>(fn(static_cast<double>(x + e))); }>(
-      call, out, call.f("epsilon"), 0);
-}
 
 #define GRAFT_EPSILON_VARIANTS(fallback)                                                   \
   {                                                                                        \
@@ -304,20 +311,17 @@ constexpr Variant kRsqrt[] = GRAFT_EPSILON_VARIANTS("1e-12");
 #undef GRAFT_EPSILON_VARIANTS
 
 template <auto fn>
-constexpr OpDef with_epsilon(std::string_view name, std::string_view doc, std::span<const Variant> variants) {
-  return {.name = name,
-          .family = "elementwise_unary",
-          .doc = doc,
-          .variants = variants,
-          .host = kFloats,
-          .infer = infer_like_x,
-          .reference = epsilon_reference<fn>,
-          .domain = {.lo = 0.2, .hi = 4}};
+constexpr OpDef with_epsilon(Scalar function, std::string_view name, std::string_view doc,
+                             std::span<const Variant> variants) {
+  constexpr auto kMoved = [](double x, double epsilon, double) { return fn(x + epsilon); };
+  return unary(name, doc, variants, kFloats, with_numbers<kMoved, Takes::floats>(function, "epsilon"),
+               {.lo = 0.2, .hi = 4});
 }
-constexpr OpDef inverse = with_epsilon<[](double x) { return 1 / x; }>("inverse", "1 / (x + epsilon)", kInverse);
-constexpr OpDef log_ = with_epsilon<[](double x) { return std::log(x); }>("log", "ln(x + epsilon)", kLog);
+constexpr OpDef inverse =
+    with_epsilon<[](double x) { return 1 / x; }>(Scalar::inverse, "inverse", "1 / (x + epsilon)", kInverse);
+constexpr OpDef log_ = with_epsilon<[](double x) { return std::log(x); }>(Scalar::log, "log", "ln(x + epsilon)", kLog);
 constexpr OpDef rsqrt =
-    with_epsilon<[](double x) { return 1 / std::sqrt(x); }>("rsqrt", "1 / sqrt(x + epsilon)", kRsqrt);
+    with_epsilon<[](double x) { return 1 / std::sqrt(x); }>(Scalar::rsqrt, "rsqrt", "1 / sqrt(x + epsilon)", kRsqrt);
 
 // iOS17 requires alpha < beta; written so that NaN stays NaN.
 constexpr auto kClip = [](auto x, auto lo, auto hi) { return x < lo ? lo : x > hi ? hi : x; };
@@ -330,29 +334,15 @@ constexpr Variant kClipVariants[] = {
                   format("alpha {} must be below beta {} from iOS17 on", call.f("alpha"), call.f("beta")));
      }},
 };
-constexpr OpDef clip = with_fp16(
-    OpDef{.name = "clip",
-          .family = "elementwise_unary",
-          .doc = "min(max(x, alpha), beta)",
-          .variants = kClipVariants,
-          .host = kFloats,
-          .infer = infer_like_x,
-          .reference = [](const Call& call,
-                          Outputs& out) { return with_scalars<kClip>(call, out, call.f("alpha"), call.f("beta")); }},
-    {.saturates = true});
+constexpr OpDef clip = with_fp16(unary("clip", "min(max(x, alpha), beta)", kClipVariants, kFloats,
+                                       with_numbers<kClip>(Scalar::clip, "alpha", "beta")),
+                                 {.saturates = true});
 
 constexpr Variant kThreshold[] = {{Opset::ios15, "x:T; alpha:const T", "T={fp16,fp32,int32}"}};
 constexpr auto kAtLeast = [](auto x, auto alpha, auto) { return x < alpha ? alpha : x; };
-constexpr OpDef threshold =
-    with_fp16(OpDef{.name = "threshold",
-                    .family = "elementwise_unary",
-                    .doc = "max(x, alpha)",
-                    .variants = kThreshold,
-                    .host = kNumbers,
-                    .infer = infer_like_x,
-                    .reference = [](const Call& call,
-                                    Outputs& out) { return with_scalars<kAtLeast>(call, out, call.f("alpha"), 0); }},
-              {.saturates = true});
+constexpr OpDef threshold = with_fp16(
+    unary("threshold", "max(x, alpha)", kThreshold, kNumbers, with_numbers<kAtLeast>(Scalar::threshold, "alpha")),
+    {.saturates = true});
 
 // ---- cast ---------------------------------------------------------------------------------------------------------
 
@@ -382,21 +372,13 @@ Status cast_type(const Call& call, Types& out) {
   return {};
 }
 
-Status cast_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value;
-  Pace pace = call.pace();
-  const bool ok = visit_dtype(x.dtype, [&](auto from) {
-    using From = decltype(from);
-    visit_dtype(out[0].dtype, [&](auto to) {
-      using To = decltype(to);
-      const From* src = x.as<From>();
-      To* dst = out[0].as<To>();
-      for (int64_t i = 0, end; (end = pace.until(i, x.count())) != i;) {
-        for (; i < end; ++i) dst[i] = narrow<To>(widen(src[i]));
-      }
-    });
-  });
-  return ok ? Status{} : no_kernel(call, x.dtype);
+void choose_cast(const Call& call, Pointwise& f) {
+  const DType from = call.in("x").dtype(), to = dtype_from_name(call.str("dtype"));
+  // A register may hold more than its fp16 tensor does, but a cast is asked to round.
+  if (to == DType::f16 && from == DType::f32)
+    f.function = Scalar::to_half;
+  else
+    f.function = to == DType::boolean ? Scalar::truth : Scalar::copy;
 }
 
 bool cast_symbolic(const Call& call, Dims& content) {
@@ -426,17 +408,24 @@ std::vector<ir::ConstantPtr> cast_lazy(const Call& call, const Types& out) {
   return {ir::Constant::cast(x, out[0].dtype)};
 }
 
-constexpr OpDef cast = {
-    .name = "cast",
-    .family = "elementwise_unary",
-    .doc = "convert to the dtype named by the string; float to integer truncates towards zero, saturates, NaN gives 0",
-    .variants = kCast,
-    .host = kNumbers | DTypes{DType::boolean},
-    .infer = cast_type,
-    .reference = cast_reference,
-    .symbolic = cast_symbolic,
-    .range = cast_range,
-    .lazy = cast_lazy};
+// The function does nothing: loads widen, stores round or wrap.
+constexpr OpDef cast = [] {
+  OpDef def = pointwise(
+      {.name = "cast",
+       .family = "elementwise_unary",
+       .doc =
+           "convert to the dtype named by the string; float to integer truncates towards zero, saturates, NaN gives 0",
+       .variants = kCast,
+       .host = kNumbers | DTypes{DType::boolean},
+       .infer = cast_type,
+       .symbolic = cast_symbolic,
+       .range = cast_range,
+       .lazy = cast_lazy},
+      of_one<[](auto x) { return x; }, Takes::all>(Scalar::cast));
+  def.flops = nullptr;
+  def.pointwise.choose = choose_cast;
+  return def;
+}();
 
 constexpr const OpDef* kRows[] = {
     &add,         &sub,       &mul,   &real_div,   &floor_div, &mod,           &pow_,        &maximum,    &minimum,

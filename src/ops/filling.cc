@@ -28,19 +28,9 @@ Status fill_like_type(const Call& call, Types& out) {
   return {};
 }
 
-// A left-out value is the number 0, whose bytes are all zero.
-void fill_or_zero(const Operand& value, DType dtype, MutableTensorView y, Pace& pace) {
-  if (value.value.data != nullptr) {
-    fill_elements(dtype, value.value.data, 0, y.data, y.count(), pace);
-  } else if (y.bytes() != 0 && dtype != DType::string) {
-    std::memset(y.data, 0, y.bytes());
-  }
-}
-
-Status fill_reference(const Call& call, Outputs& out) {
-  GRAFT_CHECK(allocate_outputs(call, out));
-  Pace pace = call.pace();
-  fill_or_zero(call.in("value"), out[0].dtype, out[0], pace);
+// A left-out value is the number 0.
+Status fill_moves(const Call&, Moves& moves) {
+  moves.fill(0, "value");
   return {};
 }
 
@@ -63,28 +53,28 @@ bool fill_like_symbolic(const Call& call, Dims& content) {
 IntRange fill_range(const Call& call) { return call.has("value") ? call.in("value").range : IntRange{0, 0}; }
 
 constexpr Variant kFill[] = {{Opset::ios15, "shape:int32; value?:const T=0.0", kAny15}};
-constexpr OpDef fill = with_fp16(OpDef{.name = "fill",
-                                       .family = kFamily,
-                                       .doc = "a tensor of one value; the dtype is the value's",
-                                       .variants = kFill,
-                                       .host = kMovable,
-                                       .infer = fill_type,
-                                       .reference = fill_reference,
-                                       .symbolic = fill_symbolic,
-                                       .range = fill_range},
-                                 {.saturates = true});
+constexpr OpDef fill = moved({.name = "fill",
+                              .family = kFamily,
+                              .doc = "a tensor of one value; the dtype is the value's",
+                              .variants = kFill,
+                              .host = kMovable,
+                              .infer = fill_type,
+                              .symbolic = fill_symbolic,
+                              .range = fill_range,
+                              .fp16 = {.saturates = true}},
+                             fill_moves);
 constexpr Variant kFillLike[] = {
     {Opset::ios16, "ref_tensor:T; value?:const U=0.0", "T={fp16,fp32,int32,bool}; U={fp16,fp32,int32,bool}"}};
-constexpr OpDef fill_like = with_fp16(OpDef{.name = "fill_like",
-                                            .family = kFamily,
-                                            .doc = "a tensor of one value with the shape of ref_tensor",
-                                            .variants = kFillLike,
-                                            .host = kMovable,
-                                            .infer = fill_like_type,
-                                            .reference = fill_reference,
-                                            .symbolic = fill_like_symbolic,
-                                            .range = fill_range},
-                                      {.saturates = true});
+constexpr OpDef fill_like = moved({.name = "fill_like",
+                                   .family = kFamily,
+                                   .doc = "a tensor of one value with the shape of ref_tensor",
+                                   .variants = kFillLike,
+                                   .host = kMovable,
+                                   .infer = fill_like_type,
+                                   .symbolic = fill_like_symbolic,
+                                   .range = fill_range,
+                                   .fp16 = {.saturates = true}},
+                                  fill_moves);
 
 // ---- tile ---------------------------------------------------------------------------------------------------------
 
@@ -99,40 +89,36 @@ Status tile_type(const Call& call, Types& out) {
   return {};
 }
 
-Status tile_reference(const Call& call, Outputs& out) {
-  GRAFT_CHECK(allocate_outputs(call, out));
-  const TensorView x = call.in("x").value;
-  const Shape y = out[0].shape;
-  if (y.size() != x.rank())
-    return bad(Code::rank_mismatch, format("tile of {} gives {}", to_string(x.shape), to_string(y)));
-  if (out[0].count() == 0) return {};
-  const Ints in = row_strides(x.shape), at = row_strides(y);
+Status tile_moves(const Call& call, Moves& moves) {
+  const Shape x = shape_of(call.in("x")), y = moves.shape(0);
+  if (y.size() != x.size()) return bad(Code::rank_mismatch, format("tile of {} gives {}", to_string(x), to_string(y)));
+  if (y.product() == 0) return {};
+  const Ints in = row_strides(x), at = row_strides(y);
   Ints shape;
   Strided from, to;
-  for (int d = 0; d < x.rank(); ++d) {
-    if (x.shape[d] == 0 || y[d] % x.shape[d] != 0)
-      return bad(Code::shape_mismatch, format("tile of {} gives {}", to_string(x.shape), to_string(y)));
-    shape.push_back(y[d] / x.shape[d]);
+  for (int d = 0; d < x.size(); ++d) {
+    if (x[d] == 0 || y[d] % x[d] != 0)
+      return bad(Code::shape_mismatch, format("tile of {} gives {}", to_string(x), to_string(y)));
+    shape.push_back(y[d] / x[d]);
     from.steps.push_back(0);
-    to.steps.push_back(at[d] * x.shape[d]);
-    shape.push_back(x.shape[d]);
+    to.steps.push_back(at[d] * x[d]);
+    shape.push_back(x[d]);
     from.steps.push_back(in[d]);
     to.steps.push_back(at[d]);
   }
-  Pace pace = call.pace();
-  copy_strided(x.dtype, shape, x.data, from, out[0].data, to, pace);
+  moves.copy("x", 0, shape, from, 0, to);
   return {};
 }
 constexpr Variant kTile[] = {{Opset::ios15, "x:T; reps:int32", kAny15}};
-constexpr OpDef tile = {.name = "tile",
-                        .family = kFamily,
-                        .doc = "repeat dim i reps[i] times",
-                        .variants = kTile,
-                        .host = kMovable,
-                        .infer = tile_type,
-                        .reference = tile_reference,
-                        .symbolic = symbolic_by_moving,
-                        .range = range_of_inputs};
+constexpr OpDef tile = moved({.name = "tile",
+                              .family = kFamily,
+                              .doc = "repeat dim i reps[i] times",
+                              .variants = kTile,
+                              .host = kMovable,
+                              .infer = tile_type,
+                              .symbolic = symbolic_by_moving,
+                              .range = range_of_inputs},
+                             tile_moves);
 
 // ---- pad ----------------------------------------------------------------------------------------------------------
 
@@ -208,32 +194,53 @@ Status pad_borders(MutableTensorView y, int d, const Ints& lo, const Ints& n, Pa
   return {};
 }
 
-Status pad_reference(const Call& call, Outputs& out) {
-  GRAFT_CHECK(allocate_outputs(call, out));
-  const TensorView x = call.in("x").value;
-  const MutableTensorView y = out[0];
-  GRAFT_TRY(const PadMode mode, pad_mode(call));
+// The pad before each dim, checked.
+Result<Ints> pads_before(const Call& call, const Shape& x, const Shape& y) {
   const Ints pad = call.ints("pad");
   if (call.error()) return fail(*call.error());
-  const int lead = x.rank() - pad.size() / 2;
+  const int lead = x.size() - pad.size() / 2;
   if (lead < 0 || pad.size() % 2 != 0)
-    return bad(Code::rank_mismatch, format("pad {} of {}", to_string(pad), to_string(x.shape)));
-  Ints lo(x.rank(), 0);
-  Shape shape = x.shape;
-  for (int d = lead; d < x.rank(); ++d) {
+    return bad(Code::rank_mismatch, format("pad {} of {}", to_string(pad), to_string(x)));
+  Ints lo(x.size(), 0);
+  Shape shape = x;
+  for (int d = lead; d < x.size(); ++d) {
     const int64_t before = pad[2 * (d - lead)], after = pad[2 * (d - lead) + 1];
     if (before < 0 || after < 0) return bad(Code::value_out_of_range, format("pad {} is negative", to_string(pad)));
     lo[d] = before;
     shape[d] = wrap_add(wrap_add(shape[d], before), after);
   }
-  GRAFT_CHECK(check_output(call, y, shape));
+  GRAFT_CHECK(check_result(call, y, shape));
+  return lo;
+}
+
+Strided middle(const Shape& y, const Ints& lo) {
+  Strided to = dense(y);
+  for (int d = 0; d < y.size(); ++d) to.offset += lo[d] * to.steps[d];
+  return to;
+}
+
+Status pad_moves(const Call& call, Moves& moves) {
+  GRAFT_TRY(const PadMode mode, pad_mode(call));
+  if (mode != PadMode::constant)
+    return bad(Code::unsupported_attribute, "borders are copied from what is there by then");
+  const Shape x = shape_of(call.in("x"));
+  GRAFT_TRY(const Ints lo, pads_before(call, x, moves.shape(0)));
+  moves.fill(0, "constant_val");
+  moves.copy("x", 0, to_ints(x), dense(x), 0, middle(moves.shape(0), lo));
+  return {};
+}
+
+Status pad_reference(const Call& call, Outputs& out) {
+  GRAFT_TRY(const PadMode mode, pad_mode(call));
+  if (mode == PadMode::constant) return moves_reference(call, out);
+  GRAFT_CHECK(allocate_outputs(call, out));
+  const TensorView x = call.in("x").value;
+  const MutableTensorView y = out[0];
+  GRAFT_TRY(const Ints lo, pads_before(call, x.shape, y.shape));
   Pace pace = call.pace();
-  if (mode == PadMode::constant) fill_or_zero(call.in("constant_val"), y.dtype, y, pace);
-  Strided to{0, row_strides(y.shape)};
-  for (int d = 0; d < x.rank(); ++d) to.offset += lo[d] * to.steps[d];
-  copy_strided(x.dtype, to_ints(x.shape), x.data, {0, row_strides(x.shape)}, y.data, to, pace);
-  if (mode == PadMode::constant || y.count() == 0) return {};
-  for (int d = x.rank() - 1; d >= lead; --d) GRAFT_CHECK(pad_borders(y, d, lo, to_ints(x.shape), mode, pace));
+  copy_strided(x.dtype, to_ints(x.shape), x.data, dense(x.shape), y.data, middle(y.shape, lo), pace);
+  if (y.count() == 0) return {};
+  for (int d = x.rank() - 1; d >= 0; --d) GRAFT_CHECK(pad_borders(y, d, lo, to_ints(x.shape), mode, pace));
   return {};
 }
 
@@ -254,17 +261,19 @@ Status pad_limits(const Call& call) {
 constexpr Variant kPad[] = {{Opset::ios15, "x:T; pad:int32; mode?:const string=\"constant\"; constant_val?:const T=0.0",
                              "T={fp16,fp32}", pad_limits}};
 constexpr OpDef pad =
-    with_fp16(OpDef{.name = "pad",
-                    .family = kFamily,
-                    .doc = "pad the last len(pad)/2 dims by (before, after) pairs: a constant, the mirror image "
-                           "(edge not repeated) or the edge",
-                    .variants = kPad,
-                    .host = kMovable,
-                    .infer = pad_type,
-                    .reference = pad_reference,
-                    .symbolic = pad_symbolic,
-                    .range = pad_range},
-              {.saturates = true});
+    moved({.name = "pad",
+           .family = kFamily,
+           .doc = "pad the last len(pad)/2 dims by (before, after) pairs: a constant, the mirror image "
+                  "(edge not repeated) or the edge",
+           .variants = kPad,
+           .host = kMovable,
+           .infer = pad_type,
+           .reference = pad_reference,
+           .symbolic = pad_symbolic,
+           .range = pad_range,
+           .fp16 = {.saturates = true},
+           .kind = ir::Kind::pad},
+          pad_moves);
 
 // ---- range_1d -----------------------------------------------------------------------------------------------------
 

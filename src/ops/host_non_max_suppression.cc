@@ -102,7 +102,8 @@ constexpr OpDef host_non_max_suppression = {
     .host = kNumbers,
     .infer = nms_type,
     .reference = nms_reference,
-    .range = nms_range};
+    .range = nms_range,
+    .kernel_sized = true};
 
 }  // namespace
 

@@ -46,7 +46,8 @@ constexpr OpDef host_reshape = {
     .reference = copy_reference,
     .symbolic = symbolic_by_moving,
     .range = range_of_inputs,
-    .lazy = lazy_reshape};
+    .lazy = lazy_reshape,
+    .kind = ir::Kind::view};
 
 }  // namespace
 

@@ -152,7 +152,8 @@ constexpr OpDef host_unique = {.name = "host_unique",
                                .variants = kVariants,
                                .host = kInts,
                                .infer = unique_type,
-                               .reference = unique_reference};
+                               .reference = unique_reference,
+                               .kernel_sized = true};
 
 }  // namespace
 

@@ -162,7 +162,8 @@ constexpr OpDef resize_bilinear = {.name = "resize_bilinear",
                                    .reference = [](const Call& call, Outputs& out) -> Status {
                                      GRAFT_TRY(const Grid grid, grid_of(call.str("sampling_mode")));
                                      return resize_run(call, out, 2, Sampling::linear, grid);
-                                   }};
+                                   },
+                                   .kind = ir::Kind::resize};
 constexpr Variant kResizeNearest[] = {
     {Opset::ios15, "x:T; target_size_height:const int32; target_size_width:const int32", kFloat}};
 constexpr OpDef resize_nearest_neighbor = {
@@ -174,7 +175,8 @@ constexpr OpDef resize_nearest_neighbor = {
     .infer = target_size_type,
     .reference = [](const Call& call,
                     Outputs& out) { return resize_run(call, out, 2, Sampling::floor, Grid::default_); },
-    .range = range_of_inputs};
+    .range = range_of_inputs,
+    .kind = ir::Kind::resize};
 
 // ---- upsample_* ---------------------------------------------------------------------------------------------------
 
@@ -222,7 +224,8 @@ constexpr OpDef upsample_bilinear = {.name = "upsample_bilinear",
                                      .variants = kUpsampleBilinear,
                                      .host = kFloats,
                                      .infer = upsample_type,
-                                     .reference = upsample_bilinear_reference};
+                                     .reference = upsample_bilinear_reference,
+                                     .kind = ir::Kind::resize};
 constexpr Variant kUpsampleNearest[] = {{Opset::ios15, GRAFT_FACTORS, "T={fp16,fp32}; U={fp32,int32}"}};
 constexpr OpDef upsample_nearest_neighbor = {
     .name = "upsample_nearest_neighbor",
@@ -233,7 +236,8 @@ constexpr OpDef upsample_nearest_neighbor = {
     .infer = upsample_type,
     .reference = [](const Call& call,
                     Outputs& out) { return resize_run(call, out, 2, Sampling::floor, Grid::default_); },
-    .range = range_of_inputs};
+    .range = range_of_inputs,
+    .kind = ir::Kind::resize};
 
 // ---- resize -------------------------------------------------------------------------------------------------------
 
@@ -286,7 +290,8 @@ constexpr OpDef resize = {.name = "resize",
                             return resize_run(call, out,
                                               static_cast<int>(std::min<int64_t>(call.i("resized_dims"), kMaxRank)),
                                               sampling, grid);
-                          }};
+                          },
+                          .kind = ir::Kind::resize};
 
 // ---- crop ---------------------------------------------------------------------------------------------------------
 
@@ -305,29 +310,28 @@ Status crop_type(const Call& call, Types& out) {
   out.push_back(Type::tensor(x.dtype(), std::move(dims)));
   return {};
 }
-Status crop_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value;
+Status crop_moves(const Call& call, Moves& moves) {
+  const Shape x = shape_of(call.in("x"));
   const Ints h = call.ints("crop_height"), w = call.ints("crop_width");
   if (h.size() != 2 || w.size() != 2) return bad(Code::value_out_of_range, "crops are (before, after)");
-  Shape shape = x.shape;
-  shape[x.rank() - 2] -= h[0] + h[1];
-  shape[x.rank() - 1] -= w[0] + w[1];
-  GRAFT_CHECK(check_output(call, out[0], shape));
-  Strided from{0, row_strides(x.shape)};
-  from.offset = h[0] * from.steps[x.rank() - 2] + w[0];
-  Pace pace = call.pace();
-  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)}, pace);
+  Shape shape = x;
+  shape[x.size() - 2] -= h[0] + h[1];
+  shape[x.size() - 1] -= w[0] + w[1];
+  GRAFT_CHECK(check_result(call, moves.shape(0), shape));
+  Strided from = dense(x);
+  from.offset = h[0] * from.steps[x.size() - 2] + w[0];
+  moves.copy("x", 0, to_ints(shape), from, 0, dense(shape));
   return {};
 }
 constexpr Variant kCrop[] = {{Opset::ios15, "x:T; crop_height:const int32; crop_width:const int32", kFloat}};
-constexpr OpDef crop = {.name = "crop",
-                        .family = kFamily,
-                        .doc = "cut (before, after) from the last two dims",
-                        .variants = kCrop,
-                        .host = kMovable,
-                        .infer = crop_type,
-                        .reference = crop_reference,
-                        .range = range_of_inputs};
+constexpr OpDef crop = moved({.name = "crop",
+                              .family = kFamily,
+                              .doc = "cut (before, after) from the last two dims",
+                              .variants = kCrop,
+                              .host = kMovable,
+                              .infer = crop_type,
+                              .range = range_of_inputs},
+                             crop_moves);
 
 // ---- resample, affine ---------------------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 #include "ops/kernel.h"
 
+#include "ops/broadcast.h"
+
 namespace graft::ops {
 
 Status check_holds(DType t, int64_t largest) {
@@ -47,6 +49,16 @@ Shape broadcast_shapes(const Shape& a, const Shape& b) {
   }
   return out;
 }
+
+Shape broadcast_strides(const Shape& operand, const Shape& result) {
+  const Shape own = strides_of(operand);
+  const int lead = result.size() - operand.size();
+  Shape strides(result.size(), 0);
+  for (int d = std::max(lead, 0); d < result.size(); ++d) strides[d] = operand[d - lead] == 1 ? 0 : own[d - lead];
+  return strides;
+}
+
+double flops_of_x(const Call& call, const Type&, const ir::SizeOf& size) { return size(call.in("x").dims()); }
 
 Status infer_like_x(const Call& call, Types& out) {
   out.push_back(*call.in("x").type);

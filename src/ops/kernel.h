@@ -62,6 +62,18 @@ using Wide = std::conditional_t<
     is_float_type<T>, double,
     std::conditional_t<std::is_same_v<T, bool>, bool, std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>>;
 
+// Calls fn(W{}) with that type.
+template <class Fn>
+void visit_wide(ir::WideType wide, Fn&& fn) {
+  switch (wide) {
+    case ir::WideType::real: return fn(double{});
+    case ir::WideType::integer: return fn(int64_t{});
+    case ir::WideType::natural: return fn(uint64_t{});
+    case ir::WideType::logical: return fn(bool{});
+    case ir::WideType::none: return;
+  }
+}
+
 template <class T>
 Wide<T> widen(T v) {
   if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
@@ -176,6 +188,13 @@ Result<int> normal_axis(int64_t axis, int rank);
 // right for every size that broadcasts at all; the run checks the real ones.
 Result<Dims> broadcast(const Dims& a, const Dims& b);
 Shape broadcast_shapes(const Shape& a, const Shape& b);  // of shapes known to broadcast
+
+// Work of rows that do some operations for each element.
+template <int kOperations>
+double flops_of_result(const Call&, const Type& result, const ir::SizeOf& size) {
+  return kOperations * size(result.dims);
+}
+double flops_of_x(const Call& call, const Type& result, const ir::SizeOf& size);  // one an element of x
 
 // Inference used by many rows.
 Status infer_like_x(const Call& call, Types& out);     // one result, type of x

@@ -111,6 +111,12 @@ constexpr Variant kMatmul[] = {
     {Opset::ios17, "x:T; y:U; transpose_x?:const bool=false; transpose_y?:const bool=false",
      "T={fp16,fp32,int32}; U={fp16,fp32,int32}", matmul_mixed},
 };
+double matmul_flops(const Call& call, const Type& result, const ir::SizeOf& size) {
+  const Dims& x = call.in("x").dims();
+  const bool transposed = call.known("transpose_x") && call.flag("transpose_x") && x.size() > 1;
+  return 2 * size(result.dims) * size({x[x.size() - (transposed ? 2 : 1)]});
+}
+
 constexpr OpDef matmul = {.name = "matmul",
                           .family = "linear",
                           .doc =
@@ -120,7 +126,9 @@ constexpr OpDef matmul = {.name = "matmul",
                           .host = kHost,
                           .infer = matmul_type,
                           .reference = matmul_reference,
-                          .domain = kDot};
+                          .domain = kDot,
+                          .kind = ir::Kind::matmul,
+                          .flops = matmul_flops};
 
 // ---- linear -------------------------------------------------------------------------------------------------------
 
@@ -157,6 +165,11 @@ constexpr Variant kLinear[] = {
     {Opset::ios15, "x:T; weight:const T; bias?:const T=zeros", "T={fp16,fp32,int32}"},
     {Opset::ios17, "x:T; weight:const U; bias?:const U=zeros", "T={fp16,fp32,int32}; U={fp16,fp32,int32}"},
 };
+double linear_flops(const Call& call, const Type& result, const ir::SizeOf& size) {
+  const Dims& w = call.in("weight").dims();
+  return 2 * size(result.dims) * size(w) / std::max(1.0, size({w[0]}));
+}
+
 constexpr OpDef linear = {.name = "linear",
                           .family = "linear",
                           .doc = "x * transposed weight + bias over the last dim of x; weight [out, in], bias [out]",
@@ -164,7 +177,9 @@ constexpr OpDef linear = {.name = "linear",
                           .host = kHost,
                           .infer = linear_type,
                           .reference = linear_reference,
-                          .domain = kDot};
+                          .domain = kDot,
+                          .kind = ir::Kind::linear,
+                          .flops = linear_flops};
 
 // ---- einsum -------------------------------------------------------------------------------------------------------
 

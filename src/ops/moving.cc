@@ -1,6 +1,7 @@
 #include "ops/moving.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace graft::ops {
 namespace {
@@ -113,10 +114,52 @@ Status allocate_outputs(const Call& call, Outputs& out) {
   return {};
 }
 
-Status check_output(const Call& call, const MutableTensorView& out, const Shape& shape) {
-  if (out.shape == shape) return {};
+Status check_result(const Call& call, const Shape& got, const Shape& shape) {
+  if (got == shape) return {};
   return bad(Code::shape_mismatch,
-             format("{} gives {} where {} was expected", call.row().name(), to_string(shape), to_string(out.shape)));
+             format("{} gives {} where {} was expected", call.row().name(), to_string(shape), to_string(got)));
+}
+Status check_output(const Call& call, const MutableTensorView& out, const Shape& shape) {
+  return check_result(call, out.shape, shape);
+}
+
+Shape shape_of(const Operand& operand) {
+  return operand.value.dtype != DType::invalid ? operand.value.shape : operand.type->shape();
+}
+
+namespace {
+
+// Moves at once.
+class Mover final : public Moves {
+ public:
+  Mover(const Call& call, Outputs& out) : call_(call), out_(out), pace_(call.pace()) {}
+  void fill(int result, std::string_view param) override {
+    MutableTensorView& y = out_[result];
+    if (!param.empty() && call_.has(param))
+      fill_elements(y.dtype, call_.in(param).value.data, 0, y.data, y.count(), pace_);
+    else if (y.bytes() != 0 && y.dtype != DType::string)
+      std::memset(y.data, 0, y.bytes());
+  }
+  void copy(std::string_view param, size_t member, const Ints& shape, const Strided& from, int result,
+            const Strided& to) override {
+    const TensorView& x = call_.all(param)[member].value;
+    copy_strided(x.dtype, shape, x.data, from, out_[result].data, to, pace_);
+  }
+  int results() const override { return out_.size(); }
+  const Shape& shape(int result) const override { return out_[result].shape; }
+
+ private:
+  const Call& call_;
+  Outputs& out_;
+  Pace pace_;
+};
+
+}  // namespace
+
+Status moves_reference(const Call& call, Outputs& out) {
+  GRAFT_CHECK(allocate_outputs(call, out));
+  Mover mover(call, out);
+  return call.row().def->moves(call, mover);
 }
 
 Status copy_reference(const Call& call, Outputs& out) {

@@ -10,11 +10,8 @@ inline Ints to_ints(std::span<const int64_t> v) { return Ints(v); }
 // Row-major element strides, as Ints.
 Ints row_strides(std::span<const int64_t> shape);
 
-// One side of a strided copy, in elements: where it starts and how far one step along each dim goes (0 repeats).
-struct Strided {
-  int64_t offset = 0;
-  Ints steps;
-};
+using ir::Moves;
+using ir::Strided;
 // Copies `shape` elements of a whole-byte dtype or strings. The two sides must lie inside their buffers and not
 // overlap; that is the caller's to check.
 void copy_strided(DType dtype, const Ints& shape, const void* src, const Strided& from, void* dst, const Strided& to,
@@ -29,6 +26,21 @@ void fill_elements(DType dtype, const void* src, int64_t at, void* dst, int64_t 
 Status allocate_outputs(const Call& call, Outputs& out);
 // A kernel's own view of its result's shape against what was allocated: a mismatch would write outside it.
 Status check_output(const Call& call, const MutableTensorView& out, const Shape& shape);
+
+// The steps through a tensor of this shape that lies in order.
+inline Strided dense(std::span<const int64_t> shape) { return {0, row_strides(shape)}; }
+// A row whose elements are moved as it says: so does the reference kernel, and so does the engine.
+Status moves_reference(const Call& call, Outputs& out);
+constexpr OpDef moved(OpDef def, Status (*moves)(const Call&, Moves&)) {
+  if (def.kind == ir::Kind::kernel) def.kind = ir::Kind::move;
+  if (def.reference == nullptr) def.reference = moves_reference;
+  def.moves = moves;
+  return def;
+}
+// The shape of an argument, of which a plan knows the type and a run the value.
+Shape shape_of(const Operand& operand);
+// What a row takes the result's shape to be, against what it is.
+Status check_result(const Call& call, const Shape& got, const Shape& shape);
 
 // Copies x's elements in order: reshape, expand_dims, squeeze, identity, flatten2d.
 Status copy_reference(const Call& call, Outputs& out);

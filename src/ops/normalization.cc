@@ -1,6 +1,7 @@
 // Normalisations: statistics of a group of elements, then (x - mean) / deviation, then scale and shift. Two passes for
 // the statistics: the mean first, then the squares of what differs from it. Longer than most files: one family.
 #include "ops/blocks.h"
+#include "ops/pointwise.h"
 #include "ops/table.h"
 
 namespace graft::ops {
@@ -9,7 +10,8 @@ namespace {
 constexpr ir::Domain kNorm{.lo = -2, .hi = 2, .tolerance_f32 = 2e-5, .tolerance_f16 = 5e-3};
 
 constexpr OpDef row(std::string_view name, std::string_view doc, std::span<const Variant> variants,
-                    Status (*type)(const Call&, Types&), Status (*reference)(const Call&, Outputs&)) {
+                    Status (*type)(const Call&, Types&), Status (*reference)(const Call&, Outputs&),
+                    Kind kind = Kind::kernel) {
   return {.name = name,
           .family = "normalization",
           .doc = doc,
@@ -17,7 +19,9 @@ constexpr OpDef row(std::string_view name, std::string_view doc, std::span<const
           .host = kFloats,
           .infer = type,
           .reference = reference,
-          .domain = kNorm};
+          .domain = kNorm,
+          .kind = kind,
+          .flops = flops_of_result<5>};
 }
 
 Status check_rank(const Call& call, int least) {
@@ -126,10 +130,25 @@ constexpr Variant kBatchNorm[] = {
      "x:T; mean:const U; variance:const U; gamma?:const U=none; beta?:const U=none; epsilon?:const U=1e-05",
      "T={fp16,fp32}; U={fp16,fp32}", rank_limits<3, 5>},
 };
-constexpr OpDef batch_norm =
+// x * scale[c] + shift[c]
+Status batch_norm_by_channel(const Call& call, std::vector<std::vector<float>>& vectors) {
+  vectors.resize(2);
+  const double epsilon = call.f("epsilon");
+  const auto at = [&](std::string_view param, double fallback, int64_t c) {
+    return call.has(param) ? element_as_double(call.in(param).elements(), c) : fallback;
+  };
+  for (int64_t c = 0, n = call.in("mean").elements().count(); c < n; ++c) {
+    const double scale = at("gamma", 1, c) / std::sqrt(at("variance", 1, c) + epsilon);
+    vectors[0].push_back(static_cast<float>(scale));
+    vectors[1].push_back(static_cast<float>(at("beta", 0, c) - scale * at("mean", 0, c)));
+  }
+  return {};
+}
+constexpr OpDef batch_norm = pointwise(
     with_fp16(row("batch_norm", "(x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c], c along dim 1",
                   kBatchNorm, batch_norm_type, batch_norm_reference),
-              {.offsets = true});
+              {.offsets = true}),
+    {.function = Scalar::multiply_add, .by_channel = batch_norm_by_channel});
 
 Status instance_norm_type(const Call& call, Types& out) {
   GRAFT_CHECK(check_rank(call, 3));
@@ -226,7 +245,7 @@ constexpr Variant kLayerNorm[] = {
 };
 constexpr OpDef layer_norm = with_fp16(
     row("layer_norm", "normalised over axes (none: all), times gamma, plus beta, both of the shape of those axes",
-        kLayerNorm, layer_norm_type, layer_norm_reference),
+        kLayerNorm, layer_norm_type, layer_norm_reference, Kind::layer_norm),
     {.offsets = true});
 
 // ---- l2_norm, local_response_norm ---------------------------------------------------------------------------------

@@ -412,7 +412,8 @@ constexpr OpDef non_zero = {.name = "non_zero",
                             .host = kNumbersAndBool,
                             .infer = non_zero_type,
                             .reference = non_zero_reference,
-                            .range = non_zero_range};
+                            .range = non_zero_range,
+                            .kernel_sized = true};
 
 constexpr const OpDef* kRows[] = {&one_hot, &band_part, &cumsum, &argsort, &topk, &non_zero};
 

@@ -1,80 +1,76 @@
-// Rows of element-by-element operators, made from one lambda each.
+// Rows of element-by-element operators, each made from one function of single numbers: its reference kernel is made of
+// that here, and the engine's executors call the same function.
 #pragma once
 
 #include "ops/kernel.h"
 
 namespace graft::ops {
 
-// Which storage types a kernel is instantiated for: one that is written for double or bool alone says so.
+using ir::Kind;
+using ir::Pointwise;
+using ir::Scalar;
+using ir::ScalarKernel;
+
+// In which types a function computes: one that is written for double or bool alone says so.
 enum class Takes : uint8_t { numbers, floats, bools, all };
-template <class T>
-constexpr bool takes(Takes which) {
-  constexpr bool boolean = std::is_same_v<T, bool>;
-  return which == Takes::all || (which == Takes::bools    ? boolean
-                                 : which == Takes::floats ? is_float_type<T>
-                                                          : !boolean);
+
+// fn(x), fn(x, y), fn(x, y, z), or with numbers fn(x, p, q), on n elements. A comparison writes bool.
+template <class W, auto fn, int kOperands, bool kNumbers>
+void stretch(const void* pa, const void* pb, const void* pc, void* py, int64_t n, const double* p) {
+  const auto *a = static_cast<const W*>(pa), *b = static_cast<const W*>(pb), *c = static_cast<const W*>(pc);
+  const auto one = [&](int64_t i) {
+    if constexpr (kNumbers)
+      return fn(a[i], static_cast<W>(p[0]), static_cast<W>(p[1]));
+    else if constexpr (kOperands == 1)
+      return fn(a[i]);
+    else if constexpr (kOperands == 2)
+      return fn(a[i], b[i]);
+    else
+      return fn(a[i], b[i], c[i]);
+  };
+  using To = std::conditional_t<std::is_same_v<decltype(one(0)), bool>, bool, W>;
+  To* __restrict y = static_cast<To*>(py);
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<To>(one(i));
 }
 
+template <auto fn, Takes which, int kOperands = 1, bool kNumbers = false>
+constexpr std::array<ScalarKernel, 4> kernels_of() {
+  std::array<ScalarKernel, 4> list{};
+  if constexpr (which != Takes::bools) list[0] = stretch<double, fn, kOperands, kNumbers>;
+  if constexpr (which == Takes::numbers || which == Takes::all) {
+    list[1] = stretch<int64_t, fn, kOperands, kNumbers>;
+    list[2] = stretch<uint64_t, fn, kOperands, kNumbers>;
+  }
+  if constexpr (which == Takes::bools || which == Takes::all) list[3] = stretch<bool, fn, kOperands, kNumbers>;
+  return list;
+}
+
+// fn(x)
 template <auto fn, Takes which = Takes::numbers>
-Status unary_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value;
-  Pace pace = call.pace();
-  bool ok = false;
-  visit_dtype(x.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    if constexpr (takes<T>(which)) {
-      ok = true;
-      const T* src = x.as<T>();
-      T* dst = out[0].as<T>();
-      for (int64_t i = 0, end; (end = pace.until(i, x.count())) != i;) {
-        for (; i < end; ++i) dst[i] = narrow<T>(fn(widen(src[i])));
-      }
-    }
-  });
-  return ok ? Status{} : no_kernel(call, x.dtype);
+constexpr Pointwise of_one(Scalar function) {
+  return {.function = function, .kernels = kernels_of<fn, which>()};
 }
-
-// fn(x, p, q) with up to two scalar parameters read once.
+// fn(x, p, q); p and q are these parameters.
 template <auto fn, Takes which = Takes::numbers>
-Status with_scalars(const Call& call, Outputs& out, double p, double q) {
-  const TensorView x = call.in("x").value;
-  Pace pace = call.pace();
-  bool ok = false;
-  visit_dtype(x.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    if constexpr (takes<T>(which)) {
-      ok = true;
-      const T* src = x.as<T>();
-      T* dst = out[0].as<T>();
-      const auto a = static_cast<Wide<T>>(p), b = static_cast<Wide<T>>(q);
-      for (int64_t i = 0, end; (end = pace.until(i, x.count())) != i;) {
-        for (; i < end; ++i) dst[i] = narrow<T>(fn(widen(src[i]), a, b));
-      }
-    }
-  });
-  return ok ? Status{} : no_kernel(call, x.dtype);
+constexpr Pointwise with_numbers(Scalar function, std::string_view p = {}, std::string_view q = {}) {
+  return {.function = function, .kernels = kernels_of<fn, which, 1, true>(), .params = {p, q}};
+}
+// fn(x, y)
+template <auto fn, Takes which = Takes::numbers>
+constexpr Pointwise of_two(Scalar function, bool compares = false) {
+  return {.function = function, .kernels = kernels_of<fn, which, 2>(), .operands = {"x", "y"}, .compares = compares};
 }
 
-// fn(a, b) on wide values; the result is stored as `Out` if given, else as the operands' type.
-template <auto fn, Takes which = Takes::numbers, class Out = void>
-Status binary_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value, y = call.in("y").value;
-  Pace pace = call.pace();
-  bool ok = false;
-  visit_dtype(x.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    using R = std::conditional_t<std::is_void_v<Out>, T, Out>;
-    if constexpr (takes<T>(which)) {
-      ok = true;
-      const T *a = x.as<T>(), *b = y.as<T>();
-      R* dst = out[0].as<R>();
-      Walk<2> walk(out[0].shape, {x.shape, y.shape});
-      for (int64_t i = 0, end; (end = pace.until(i, out[0].count())) != i;) {
-        for (; i < end; ++i, walk.next()) dst[i] = narrow<R>(fn(widen(a[walk.offset(0)]), widen(b[walk.offset(1)])));
-      }
-    }
-  });
-  return ok ? Status{} : no_kernel(call, x.dtype);
+// The row's function, or this one, on every element.
+Status pointwise_reference(const Call& call, Outputs& out);
+Status pointwise_reference(const Call& call, Outputs& out, const Pointwise& function);
+
+constexpr OpDef pointwise(OpDef def, const Pointwise& function) {
+  def.kind = Kind::pointwise;
+  def.pointwise = function;
+  if (def.reference == nullptr) def.reference = pointwise_reference;
+  if (def.flops == nullptr) def.flops = flops_of_result<1>;
+  return def;
 }
 
 // Content of integer arithmetic on symbolic dims, element by element; operands of one element repeat.

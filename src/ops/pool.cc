@@ -161,8 +161,17 @@ constexpr Variant kMaximum[] = {{Opset::ios15, kPoolInputs, kPoolDomains, pool_l
 constexpr Variant kLength[] = {{Opset::ios15, kPoolInputs, kPoolDomains, l2_limits_ios15},
                                {Opset::ios16, kPoolInputs, kPoolDomains, l2_limits}};
 
+// One for each element of each window.
+double pool_flops(const Call& call, const Type& result, const ir::SizeOf& size) {
+  double window = 1;
+  if (call.known("kernel_sizes")) {
+    for (int64_t k : call.ints("kernel_sizes")) window *= static_cast<double>(k);
+  }
+  return size(result.dims) * window;
+}
+
 constexpr OpDef row(std::string_view name, std::string_view doc, std::span<const Variant> variants, DTypes host,
-                    Status (*reference)(const Call&, Outputs&)) {
+                    Status (*reference)(const Call&, Outputs&), ir::Kind kind = ir::Kind::kernel) {
   return {.name = name,
           .family = "pool",
           .doc = doc,
@@ -170,14 +179,16 @@ constexpr OpDef row(std::string_view name, std::string_view doc, std::span<const
           .host = host,
           .infer = pool_type,
           .reference = reference,
-          .domain = {.lo = -2, .hi = 2, .tolerance_f32 = 1e-5, .tolerance_f16 = 2e-3}};
+          .domain = {.lo = -2, .hi = 2, .tolerance_f32 = 1e-5, .tolerance_f16 = 2e-3},
+          .kind = kind,
+          .flops = pool_flops};
 }
 
 constexpr OpDef avg_pool =
     row("avg_pool", "mean of each window; padding counts as zeros unless exclude_padding_from_average", kAverage,
-        kFloats, pool_reference<Average, false>);
+        kFloats, pool_reference<Average, false>, ir::Kind::average_pool);
 constexpr OpDef max_pool = row("max_pool", "maximum of each window; padding never wins, NaN does", kMaximum, kNumbers,
-                               pool_reference<Maximum, true>);
+                               pool_reference<Maximum, true>, ir::Kind::max_pool);
 constexpr OpDef l2_pool =
     row("l2_pool", "square root of the sum of squares of each window", kLength, kFloats, pool_reference<Length, false>);
 

@@ -205,7 +205,7 @@ constexpr Variant kReduce[] = {
 constexpr ir::Domain kSums{.lo = -2, .hi = 2, .tolerance_f32 = 1e-5, .tolerance_f16 = 4e-3};
 constexpr ir::Domain kPositive{.lo = 0.2, .hi = 2, .tolerance_f32 = 1e-5, .tolerance_f16 = 4e-3};
 
-template <template <class> class Accumulator>
+template <template <class> class Accumulator, ir::Reduction how = ir::Reduction::other>
 constexpr OpDef reduction(std::string_view name, std::string_view doc, bool (*symbolic)(const Call&, Dims&) = nullptr,
                           IntRange (*range)(const Call&) = nullptr, ir::Domain domain = kSums) {
   return {.name = name,
@@ -217,20 +217,24 @@ constexpr OpDef reduction(std::string_view name, std::string_view doc, bool (*sy
           .reference = reduce_reference<Accumulator>,
           .symbolic = symbolic,
           .range = range,
-          .domain = domain};
+          .domain = domain,
+          .kind = ir::Kind::reduction,
+          .reduction = how,
+          .flops = flops_of_x};
 }
 
 constexpr OpDef reduce_sum =
-    with_fp16(reduction<Sum>("reduce_sum", "sum over axes (none: all); of nothing 0", reduce_symbolic<kDimSum>),
+    with_fp16(reduction<Sum, ir::Reduction::sum>("reduce_sum", "sum over axes (none: all); of nothing 0",
+                                                 reduce_symbolic<kDimSum>),
               {.accumulates = true});
 constexpr OpDef reduce_prod = with_fp16(reduction<Product>("reduce_prod", "product over axes (none: all); of nothing 1",
                                                            reduce_symbolic<kDimProduct>, nullptr, kPositive),
                                         {.overflows = true});
-constexpr OpDef reduce_mean = reduction<Mean>(
+constexpr OpDef reduce_mean = reduction<Mean, ir::Reduction::mean>(
     "reduce_mean", "mean over axes (none: all); integers truncate towards zero; of nothing NaN, of no integers 0");
-constexpr OpDef reduce_max =
-    reduction<Max>("reduce_max", "maximum over axes (none: all); NaN wins; of nothing -inf or the smallest integer",
-                   reduce_symbolic<kDimMax>, range_of_elements);
+constexpr OpDef reduce_max = reduction<Max, ir::Reduction::max>(
+    "reduce_max", "maximum over axes (none: all); NaN wins; of nothing -inf or the smallest integer",
+    reduce_symbolic<kDimMax>, range_of_elements);
 constexpr OpDef reduce_min =
     reduction<Min>("reduce_min", "minimum over axes (none: all); NaN wins; of nothing inf or the largest integer",
                    reduce_symbolic<kDimMin>, range_of_elements);
@@ -322,7 +326,8 @@ constexpr OpDef arg_row(std::string_view name, std::string_view doc) {
           .infer = arg_type,
           .reference = arg_reference<largest>,
           .range = arg_range,
-          .domain = kSums};
+          .domain = kSums,
+          .flops = flops_of_x};
 }
 constexpr OpDef reduce_argmax =
     arg_row<true>("reduce_argmax", "index of the maximum along one axis; the first of equals");

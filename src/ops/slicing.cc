@@ -154,13 +154,10 @@ Result<Slice> slice_of(const Call& call, const Shape& x) {
   return s;
 }
 
-Status slice_reference(const Call& call, Outputs& out) {
-  GRAFT_CHECK(allocate_outputs(call, out));
-  const TensorView x = call.in("x").value;
-  GRAFT_TRY(const Slice s, slice_of(call, x.shape));
-  GRAFT_CHECK(check_output(call, out[0], s.kept));
-  Pace pace = call.pace();
-  copy_strided(x.dtype, s.shape, x.data, s.from, out[0].data, {0, row_strides(s.shape)}, pace);
+Status slice_moves(const Call& call, Moves& moves) {
+  GRAFT_TRY(const Slice s, slice_of(call, shape_of(call.in("x"))));
+  GRAFT_CHECK(check_result(call, moves.shape(0), s.kept));
+  moves.copy("x", 0, s.shape, s.from, 0, dense(s.shape));
   return {};
 }
 
@@ -169,17 +166,18 @@ Status slice_reference(const Call& call, Outputs& out) {
   "=none; begin_mask?:const bool=none; end_mask?:const bool=none; squeeze_mask?:const bool=none"
 constexpr Variant kSliceByIndex[] = {{Opset::ios15, "x:T; " GRAFT_SLICE("int32"), GRAFT_ANY15},
                                      {Opset::ios17, "x:T; " GRAFT_SLICE("U"), GRAFT_ANY17 GRAFT_INDEX17}};
-constexpr OpDef slice_by_index = {
-    .name = "slice_by_index",
-    .family = "tensor_transformation",
-    .doc =
-        "x[begin:end:stride] with numpy's rules; masks ignore a bound, squeeze_mask takes one element, drops the dim",
-    .variants = kSliceByIndex,
-    .host = kMovable,
-    .infer = slice_type,
-    .reference = slice_reference,
-    .symbolic = symbolic_by_moving,
-    .range = range_of_inputs};
+constexpr OpDef slice_by_index = moved(
+    {.name = "slice_by_index",
+     .family = "tensor_transformation",
+     .doc =
+         "x[begin:end:stride] with numpy's rules; masks ignore a bound, squeeze_mask takes one element, drops the dim",
+     .variants = kSliceByIndex,
+     .host = kMovable,
+     .infer = slice_type,
+     .symbolic = symbolic_by_moving,
+     .range = range_of_inputs,
+     .kind = ir::Kind::slice},
+    slice_moves);
 
 // ---- slice_update -------------------------------------------------------------------------------------------------
 
@@ -195,29 +193,26 @@ Status slice_update_type(const Call& call, Types& out) {
   return infer_like_x(call, out);
 }
 
-Status slice_update_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value, update = call.in("update").value;
-  GRAFT_TRY(const Slice s, slice_of(call, x.shape));
-  GRAFT_CHECK(check_output(call, out[0], x.shape));
-  if (!(update.shape == s.kept)) {
-    return bad(Code::shape_mismatch,
-               format("update is {}, the slice is {}", to_string(update.shape), to_string(s.kept)));
-  }
-  Pace pace = call.pace();
-  copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count(), pace);
-  copy_strided(x.dtype, s.shape, update.data, {0, row_strides(s.shape)}, out[0].data, s.from, pace);
+Status slice_update_moves(const Call& call, Moves& moves) {
+  const Shape x = shape_of(call.in("x")), update = shape_of(call.in("update"));
+  GRAFT_TRY(const Slice s, slice_of(call, x));
+  GRAFT_CHECK(check_result(call, moves.shape(0), x));
+  if (!(update == s.kept))
+    return bad(Code::shape_mismatch, format("update is {}, the slice is {}", to_string(update), to_string(s.kept)));
+  moves.copy("x", 0, to_ints(x), dense(x), 0, dense(x));
+  moves.copy("update", 0, s.shape, dense(s.shape), 0, s.from);
   return {};
 }
 constexpr Variant kSliceUpdate[] = {{Opset::ios18, "x:T; update:T; " GRAFT_SLICE("U"), GRAFT_ANY17 GRAFT_INDEX17}};
-constexpr OpDef slice_update = {.name = "slice_update",
-                                .family = "tensor_transformation",
-                                .doc = "a copy of x in which the slice (as slice_by_index) is replaced by update",
-                                .variants = kSliceUpdate,
-                                .host = kMovable,
-                                .infer = slice_update_type,
-                                .reference = slice_update_reference,
-                                .symbolic = symbolic_by_moving,
-                                .range = range_of_inputs};
+constexpr OpDef slice_update = moved({.name = "slice_update",
+                                      .family = "tensor_transformation",
+                                      .doc = "a copy of x in which the slice (as slice_by_index) is replaced by update",
+                                      .variants = kSliceUpdate,
+                                      .host = kMovable,
+                                      .infer = slice_update_type,
+                                      .symbolic = symbolic_by_moving,
+                                      .range = range_of_inputs},
+                                     slice_update_moves);
 
 // ---- slice_by_size ------------------------------------------------------------------------------------------------
 
@@ -253,17 +248,16 @@ Status slice_by_size_type(const Call& call, Types& out) {
   return {};
 }
 
-Status slice_by_size_reference(const Call& call, Outputs& out) {
-  GRAFT_CHECK(allocate_outputs(call, out));
-  const TensorView x = call.in("x").value;
+Status slice_by_size_moves(const Call& call, Moves& moves) {
+  const Shape x = shape_of(call.in("x"));
   const Ints begin = call.ints("begin"), size = call.ints("size");
   if (call.error()) return fail(*call.error());
-  if (begin.size() != x.rank() || size.size() != x.rank())
-    return bad(Code::shape_mismatch, format("begin and size do not fit {}", to_string(x.shape)));
-  Strided from{0, row_strides(x.shape)};
+  if (begin.size() != x.size() || size.size() != x.size())
+    return bad(Code::shape_mismatch, format("begin and size do not fit {}", to_string(x)));
+  Strided from = dense(x);
   Shape shape;
-  for (int d = 0; d < x.rank(); ++d) {
-    const int64_t n = x.shape[d], b = begin[d] < 0 ? wrap_add(begin[d], n) : begin[d];
+  for (int d = 0; d < x.size(); ++d) {
+    const int64_t n = x[d], b = begin[d] < 0 ? wrap_add(begin[d], n) : begin[d];
     const int64_t s = size[d] == -1 ? wrap_sub(n, b) : size[d];
     if (b < 0 || b > n || s < 0 || s > n - b) {
       return bad(Code::value_out_of_range, format("{} elements from {} do not fit a dim of {}", size[d], begin[d], n));
@@ -271,22 +265,21 @@ Status slice_by_size_reference(const Call& call, Outputs& out) {
     from.offset += b * from.steps[d];
     shape.push_back(s);
   }
-  GRAFT_CHECK(check_output(call, out[0], shape));
-  Pace pace = call.pace();
-  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)}, pace);
+  GRAFT_CHECK(check_result(call, moves.shape(0), shape));
+  moves.copy("x", 0, to_ints(shape), from, 0, dense(shape));
   return {};
 }
 constexpr Variant kSliceBySize[] = {{Opset::ios15, "x:T; begin:int32; size:int32", GRAFT_ANY15},
                                     {Opset::ios17, "x:T; begin:U; size:U", GRAFT_ANY17 GRAFT_INDEX17}};
-constexpr OpDef slice_by_size = {.name = "slice_by_size",
-                                 .family = "tensor_transformation",
-                                 .doc = "the block of x that starts at begin; size -1 reaches to the end",
-                                 .variants = kSliceBySize,
-                                 .host = kMovable,
-                                 .infer = slice_by_size_type,
-                                 .reference = slice_by_size_reference,
-                                 .symbolic = symbolic_by_moving,
-                                 .range = range_of_inputs};
+constexpr OpDef slice_by_size = moved({.name = "slice_by_size",
+                                       .family = "tensor_transformation",
+                                       .doc = "the block of x that starts at begin; size -1 reaches to the end",
+                                       .variants = kSliceBySize,
+                                       .host = kMovable,
+                                       .infer = slice_by_size_type,
+                                       .symbolic = symbolic_by_moving,
+                                       .range = range_of_inputs},
+                                      slice_by_size_moves);
 
 constexpr const OpDef* kRows[] = {&slice_by_index, &slice_by_size, &slice_update};
 

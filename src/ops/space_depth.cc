@@ -63,75 +63,58 @@ Status to_depth_type(const Call& call, Types& out, std::string_view param) {
   return {};
 }
 
-Status to_space(const Call& call, Outputs& out, std::string_view param, Channels order) {
-  const TensorView x = call.in("x").value;
+Status to_space(const Call& call, Moves& moves, std::string_view param, Channels order) {
+  const Shape x = shape_of(call.in("x"));
   const int64_t b = call.i(param);
-  if (b < 1 || x.shape[1] % (b * b) != 0)
-    return bad(Code::shape_mismatch, format("{} channels in blocks of {}", x.shape[1], b));
-  const Shape y{x.shape[0], x.shape[1] / (b * b), x.shape[2] * b, x.shape[3] * b};
-  GRAFT_CHECK(check_output(call, out[0], y));
-  Pace pace = call.pace();
-  copy_strided(x.dtype, {y[0], y[1], x.shape[2], b, x.shape[3], b}, x.data, deep_side(x.shape, b, order), out[0].data,
-               wide_side(y, b), pace);
+  if (b < 1 || x[1] % (b * b) != 0) return bad(Code::shape_mismatch, format("{} channels in blocks of {}", x[1], b));
+  const Shape y{x[0], x[1] / (b * b), x[2] * b, x[3] * b};
+  GRAFT_CHECK(check_result(call, moves.shape(0), y));
+  moves.copy("x", 0, {y[0], y[1], x[2], b, x[3], b}, deep_side(x, b, order), 0, wide_side(y, b));
   return {};
 }
-Status to_depth(const Call& call, Outputs& out, std::string_view param, Channels order) {
-  const TensorView x = call.in("x").value;
+Status to_depth(const Call& call, Moves& moves, std::string_view param, Channels order) {
+  const Shape x = shape_of(call.in("x"));
   const int64_t b = call.i(param);
-  if (b < 1 || x.shape[2] % b != 0 || x.shape[3] % b != 0)
-    return bad(Code::shape_mismatch, format("{} in blocks of {}", to_string(x.shape), b));
-  const Shape y{x.shape[0], x.shape[1] * b * b, x.shape[2] / b, x.shape[3] / b};
-  GRAFT_CHECK(check_output(call, out[0], y));
-  Pace pace = call.pace();
-  copy_strided(x.dtype, {y[0], x.shape[1], y[2], b, y[3], b}, x.data, wide_side(x.shape, b), out[0].data,
-               deep_side(y, b, order), pace);
+  if (b < 1 || x[2] % b != 0 || x[3] % b != 0)
+    return bad(Code::shape_mismatch, format("{} in blocks of {}", to_string(x), b));
+  const Shape y{x[0], x[1] * b * b, x[2] / b, x[3] / b};
+  GRAFT_CHECK(check_result(call, moves.shape(0), y));
+  moves.copy("x", 0, {y[0], x[1], y[2], b, y[3], b}, wide_side(x, b), 0, deep_side(y, b, order));
   return {};
 }
 
+constexpr OpDef blocks(std::string_view name, std::string_view doc, std::span<const Variant> variants,
+                       Status (*infer)(const Call&, Types&), Status (*how)(const Call&, Moves&)) {
+  return moved({.name = name,
+                .family = kFamily,
+                .doc = doc,
+                .variants = variants,
+                .host = kMovable,
+                .infer = infer,
+                .range = range_of_inputs},
+               how);
+}
+
 constexpr Variant kDepthToSpace[] = {{Opset::ios15, "x:T; block_size:const int32", kFloat}};
-constexpr OpDef depth_to_space = {
-    .name = "depth_to_space",
-    .family = kFamily,
-    .doc = "channels (by, bx, c) become blocks of block_size x block_size",
-    .variants = kDepthToSpace,
-    .host = kMovable,
-    .infer = [](const Call& call, Types& out) { return to_space_type(call, out, "block_size"); },
-    .reference = [](const Call& call,
-                    Outputs& out) { return to_space(call, out, "block_size", Channels::block_first); },
-    .range = range_of_inputs};
+constexpr OpDef depth_to_space = blocks(
+    "depth_to_space", "channels (by, bx, c) become blocks of block_size x block_size", kDepthToSpace,
+    [](const Call& call, Types& out) { return to_space_type(call, out, "block_size"); },
+    [](const Call& call, Moves& moves) { return to_space(call, moves, "block_size", Channels::block_first); });
 constexpr Variant kSpaceToDepth[] = {{Opset::ios15, "x:T; block_size:const int32", kFloat}};
-constexpr OpDef space_to_depth = {
-    .name = "space_to_depth",
-    .family = kFamily,
-    .doc = "the inverse of depth_to_space",
-    .variants = kSpaceToDepth,
-    .host = kMovable,
-    .infer = [](const Call& call, Types& out) { return to_depth_type(call, out, "block_size"); },
-    .reference = [](const Call& call,
-                    Outputs& out) { return to_depth(call, out, "block_size", Channels::block_first); },
-    .range = range_of_inputs};
+constexpr OpDef space_to_depth = blocks(
+    "space_to_depth", "the inverse of depth_to_space", kSpaceToDepth,
+    [](const Call& call, Types& out) { return to_depth_type(call, out, "block_size"); },
+    [](const Call& call, Moves& moves) { return to_depth(call, moves, "block_size", Channels::block_first); });
 constexpr Variant kPixelShuffle[] = {{Opset::ios15, "x:T; upscale_factor:const int32", kFloat}};
-constexpr OpDef pixel_shuffle = {
-    .name = "pixel_shuffle",
-    .family = kFamily,
-    .doc = "channels (c, fy, fx) become blocks of upscale_factor x upscale_factor",
-    .variants = kPixelShuffle,
-    .host = kMovable,
-    .infer = [](const Call& call, Types& out) { return to_space_type(call, out, "upscale_factor"); },
-    .reference = [](const Call& call,
-                    Outputs& out) { return to_space(call, out, "upscale_factor", Channels::block_last); },
-    .range = range_of_inputs};
+constexpr OpDef pixel_shuffle = blocks(
+    "pixel_shuffle", "channels (c, fy, fx) become blocks of upscale_factor x upscale_factor", kPixelShuffle,
+    [](const Call& call, Types& out) { return to_space_type(call, out, "upscale_factor"); },
+    [](const Call& call, Moves& moves) { return to_space(call, moves, "upscale_factor", Channels::block_last); });
 constexpr Variant kPixelUnshuffle[] = {{Opset::ios16, "x:T; downscale_factor:const uint32", kFloat}};
-constexpr OpDef pixel_unshuffle = {
-    .name = "pixel_unshuffle",
-    .family = kFamily,
-    .doc = "the inverse of pixel_shuffle",
-    .variants = kPixelUnshuffle,
-    .host = kMovable,
-    .infer = [](const Call& call, Types& out) { return to_depth_type(call, out, "downscale_factor"); },
-    .reference = [](const Call& call,
-                    Outputs& out) { return to_depth(call, out, "downscale_factor", Channels::block_last); },
-    .range = range_of_inputs};
+constexpr OpDef pixel_unshuffle = blocks(
+    "pixel_unshuffle", "the inverse of pixel_shuffle", kPixelUnshuffle,
+    [](const Call& call, Types& out) { return to_depth_type(call, out, "downscale_factor"); },
+    [](const Call& call, Moves& moves) { return to_depth(call, moves, "downscale_factor", Channels::block_last); });
 
 // ---- batch --------------------------------------------------------------------------------------------------------
 
@@ -189,8 +172,7 @@ Status batch_to_space_type(const Call& call, Types& out) {
 
 // Copies between the batch side [bh*bw*n, C, h, w] and the space side [n, C, H, W], which starts `top`, `left` inside
 // the blocks.
-void move_blocks(const BatchBlocks& b, DType dtype, const Shape& batched, const Shape& space, bool to_batch,
-                 const void* src, void* dst, Pace pace) {
+void move_blocks(const BatchBlocks& b, const Shape& batched, const Shape& space, bool to_batch, Moves& moves) {
   const Ints bs = row_strides(batched), ss = row_strides(space);
   for (int64_t r = 0; r < b.bh; ++r) {
     for (int64_t c = 0; c < b.bw; ++c) {
@@ -199,50 +181,49 @@ void move_blocks(const BatchBlocks& b, DType dtype, const Shape& batched, const 
       const Strided in_space{(y.first * b.bh + r - b.top) * ss[2] + (x.first * b.bw + c - b.left) * ss[3],
                              {ss[0], ss[1], ss[2] * b.bh, ss[3] * b.bw}};
       const Ints part{space[0], space[1], y.count, x.count};
-      copy_strided(dtype, part, src, to_batch ? in_space : in_batch, dst, to_batch ? in_batch : in_space, pace);
+      moves.copy("x", 0, part, to_batch ? in_space : in_batch, 0, to_batch ? in_batch : in_space);
     }
   }
 }
 
-Status space_to_batch_reference(const Call& call, Outputs& out) {
+Status space_to_batch_moves(const Call& call, Moves& moves) {
   GRAFT_TRY(const BatchBlocks b, batch_blocks(call, "paddings"));
-  const TensorView x = call.in("x").value;
-  const int64_t h = x.shape[2] + b.top + b.bottom, w = x.shape[3] + b.left + b.right;
+  const Shape x = shape_of(call.in("x"));
+  const int64_t h = x[2] + b.top + b.bottom, w = x[3] + b.left + b.right;
   if (h % b.bh != 0 || w % b.bw != 0)
     return bad(Code::shape_mismatch, "the padded size is not a multiple of the blocks");
-  GRAFT_CHECK(check_output(call, out[0], {x.shape[0] * b.bh * b.bw, x.shape[1], h / b.bh, w / b.bw}));
-  if (out[0].bytes() != 0) std::memset(out[0].data, 0, out[0].bytes());
-  move_blocks(b, x.dtype, out[0].shape, x.shape, true, x.data, out[0].data, call.pace());
+  GRAFT_CHECK(check_result(call, moves.shape(0), {x[0] * b.bh * b.bw, x[1], h / b.bh, w / b.bw}));
+  moves.fill(0, {});
+  move_blocks(b, moves.shape(0), x, true, moves);
   return {};
 }
-Status batch_to_space_reference(const Call& call, Outputs& out) {
+Status batch_to_space_moves(const Call& call, Moves& moves) {
   GRAFT_TRY(const BatchBlocks b, batch_blocks(call, "crops"));
-  const TensorView x = call.in("x").value;
+  const Shape x = shape_of(call.in("x"));
   const int64_t blocks = b.bh * b.bw;
-  if (x.shape[0] % blocks != 0) return bad(Code::shape_mismatch, "the batch is not a multiple of the blocks");
-  GRAFT_CHECK(check_output(
-      call, out[0],
-      {x.shape[0] / blocks, x.shape[1], x.shape[2] * b.bh - b.top - b.bottom, x.shape[3] * b.bw - b.left - b.right}));
-  move_blocks(b, x.dtype, x.shape, out[0].shape, false, x.data, out[0].data, call.pace());
+  if (x[0] % blocks != 0) return bad(Code::shape_mismatch, "the batch is not a multiple of the blocks");
+  GRAFT_CHECK(check_result(call, moves.shape(0),
+                           {x[0] / blocks, x[1], x[2] * b.bh - b.top - b.bottom, x[3] * b.bw - b.left - b.right}));
+  move_blocks(b, x, moves.shape(0), false, moves);
   return {};
 }
 constexpr Variant kSpaceToBatch[] = {{Opset::ios15, "x:T; block_shape:const int32; paddings:const int32", kFloat}};
-constexpr OpDef space_to_batch = {.name = "space_to_batch",
-                                  .family = kFamily,
-                                  .doc = "pad by zeros, then move blocks of height and width to the batch",
-                                  .variants = kSpaceToBatch,
-                                  .host = kNumbers,
-                                  .infer = space_to_batch_type,
-                                  .reference = space_to_batch_reference};
+constexpr OpDef space_to_batch = moved({.name = "space_to_batch",
+                                        .family = kFamily,
+                                        .doc = "pad by zeros, then move blocks of height and width to the batch",
+                                        .variants = kSpaceToBatch,
+                                        .host = kNumbers,
+                                        .infer = space_to_batch_type},
+                                       space_to_batch_moves);
 constexpr Variant kBatchToSpace[] = {{Opset::ios15, "x:T; block_shape:const int32; crops:const int32", kFloat}};
-constexpr OpDef batch_to_space = {.name = "batch_to_space",
-                                  .family = kFamily,
-                                  .doc = "the inverse of space_to_batch, cropping at the end",
-                                  .variants = kBatchToSpace,
-                                  .host = kMovable,
-                                  .infer = batch_to_space_type,
-                                  .reference = batch_to_space_reference,
-                                  .range = range_of_inputs};
+constexpr OpDef batch_to_space = moved({.name = "batch_to_space",
+                                        .family = kFamily,
+                                        .doc = "the inverse of space_to_batch, cropping at the end",
+                                        .variants = kBatchToSpace,
+                                        .host = kMovable,
+                                        .infer = batch_to_space_type,
+                                        .range = range_of_inputs},
+                                       batch_to_space_moves);
 
 constexpr const OpDef* kRows[] = {&depth_to_space,  &space_to_depth, &pixel_shuffle,
                                   &pixel_unshuffle, &space_to_batch, &batch_to_space};

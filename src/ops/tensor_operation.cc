@@ -10,11 +10,11 @@ namespace {
 
 constexpr std::string_view kFamily = "tensor_operation";
 
-constexpr OpDef moves(OpDef def) {
+constexpr OpDef moves(OpDef def, Status (*how)(const Call&, Moves&) = nullptr) {
   def.host = kMovable;
   def.symbolic = symbolic_by_moving;
   def.range = range_of_inputs;
-  return def;
+  return how != nullptr ? moved(def, how) : def;
 }
 
 // ---- concat, stack, split -----------------------------------------------------------------------------------------
@@ -46,31 +46,30 @@ Status concat_type(const Call& call, Types& out) {
   return {};
 }
 
-Status concat_reference(const Call& call, Outputs& out) {
-  GRAFT_CHECK(allocate_outputs(call, out));
+Status concat_moves(const Call& call, Moves& moves) {
   const std::span<const Operand> values = call.all("values");
-  const MutableTensorView y = out[0];
-  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), y.rank()));
+  const Shape& y = moves.shape(0);
+  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), y.size()));
   const bool interleave = call.flag("interleave");
-  Strided to{0, row_strides(y.shape)};
+  Strided to = dense(y);
   const int64_t step = to.steps[axis];
   if (interleave) to.steps[axis] *= static_cast<int64_t>(values.size());
   int64_t along = 0;
-  Pace pace = call.pace();
-  for (const Operand& v : values) {
-    Shape expect = y.shape;
-    expect[axis] = v.value.shape[axis];
+  for (size_t k = 0; k < values.size(); ++k) {
+    const Shape v = shape_of(values[k]);
+    Shape expect = y;
+    expect[axis] = v[axis];
     along += expect[axis];
-    if (!(expect == v.value.shape) || along > y.shape[axis]) {
+    if (!(expect == v) || along > y[axis]) {
       return bad(Code::shape_mismatch,
-                 format("{} does not join into {} along axis {}", to_string(v.value.shape), to_string(y.shape), axis));
+                 format("{} does not join into {} along axis {}", to_string(v), to_string(y), axis));
     }
-    if (interleave && expect[axis] * static_cast<int64_t>(values.size()) != y.shape[axis])
+    if (interleave && expect[axis] * static_cast<int64_t>(values.size()) != y[axis])
       return bad(Code::shape_mismatch, "interleaved values must have equal shapes");
-    copy_strided(y.dtype, to_ints(v.value.shape), v.value.data, {0, row_strides(v.value.shape)}, y.data, to, pace);
+    moves.copy("values", k, to_ints(v), dense(v), 0, to);
     to.offset += interleave ? step : step * expect[axis];
   }
-  if (along != y.shape[axis]) return bad(Code::shape_mismatch, format("{} of {} rows given", along, y.shape[axis]));
+  if (along != y[axis]) return bad(Code::shape_mismatch, format("{} of {} rows given", along, y[axis]));
   return {};
 }
 constexpr Variant kConcat[] = {{Opset::ios15, "values:tuple; axis:const int32; interleave?:const bool=false", ""}};
@@ -79,7 +78,8 @@ constexpr OpDef concat = moves({.name = "concat",
                                 .doc = "join along axis; interleave takes one row of each in turn",
                                 .variants = kConcat,
                                 .infer = concat_type,
-                                .reference = concat_reference});
+                                .kind = ir::Kind::concat},
+                               concat_moves);
 
 Status stack_type(const Call& call, Types& out) {
   GRAFT_CHECK(check_tuple(call, "values"));
@@ -100,35 +100,29 @@ Status stack_type(const Call& call, Types& out) {
   return {};
 }
 
-Status stack_reference(const Call& call, Outputs& out) {
-  GRAFT_CHECK(allocate_outputs(call, out));
+Status stack_moves(const Call& call, Moves& moves) {
   const std::span<const Operand> values = call.all("values");
-  const MutableTensorView y = out[0];
-  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), y.rank()));
-  Shape part = y.shape;
+  const Shape& y = moves.shape(0);
+  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), y.size()));
+  Shape part = y;
   part.erase(axis);
-  Strided to{0, row_strides(y.shape)};
+  Strided to = dense(y);
   const int64_t step = to.steps[axis];
   to.steps.erase(axis);
-  if (y.shape[axis] != static_cast<int64_t>(values.size()))
-    return bad(Code::shape_mismatch, format("{} values for {}", values.size(), to_string(y.shape)));
-  Pace pace = call.pace();
-  for (const Operand& v : values) {
-    if (!(v.value.shape == part))
-      return bad(Code::shape_mismatch,
-                 format("{} does not stack into {}", to_string(v.value.shape), to_string(y.shape)));
-    copy_strided(y.dtype, to_ints(part), v.value.data, {0, row_strides(part)}, y.data, to, pace);
+  if (y[axis] != static_cast<int64_t>(values.size()))
+    return bad(Code::shape_mismatch, format("{} values for {}", values.size(), to_string(y)));
+  for (size_t k = 0; k < values.size(); ++k) {
+    const Shape v = shape_of(values[k]);
+    if (!(v == part)) return bad(Code::shape_mismatch, format("{} does not stack into {}", to_string(v), to_string(y)));
+    moves.copy("values", k, to_ints(part), dense(part), 0, to);
     to.offset += step;
   }
   return {};
 }
 constexpr Variant kStack[] = {{Opset::ios15, "values:tuple; axis:const int32", ""}};
-constexpr OpDef stack = moves({.name = "stack",
-                               .family = kFamily,
-                               .doc = "join along a new axis",
-                               .variants = kStack,
-                               .infer = stack_type,
-                               .reference = stack_reference});
+constexpr OpDef stack =
+    moves({.name = "stack", .family = kFamily, .doc = "join along a new axis", .variants = kStack, .infer = stack_type},
+          stack_moves);
 
 // More parts than this are no network but an attack on memory.
 constexpr int64_t kMaxParts = 65536;
@@ -167,38 +161,36 @@ Status split_type(const Call& call, Types& out) {
   return {};
 }
 
-Status split_reference(const Call& call, Outputs& out) {
-  GRAFT_CHECK(allocate_outputs(call, out));
-  const TensorView x = call.in("x").value;
-  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
-  Strided from{0, row_strides(x.shape)};
+Status split_moves(const Call& call, Moves& moves) {
+  const Shape x = shape_of(call.in("x"));
+  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.size()));
+  Strided from = dense(x);
   const int64_t step = from.steps[axis];
   int64_t along = 0;
-  Pace pace = call.pace();
-  for (int k = 0; k < out.size(); ++k) {
-    Shape part = x.shape;
-    part[axis] = out[k].shape[axis];
-    GRAFT_CHECK(check_output(call, out[k], part));
+  for (int k = 0; k < moves.results(); ++k) {
+    Shape part = x;
+    part[axis] = moves.shape(k)[axis];
+    GRAFT_CHECK(check_result(call, moves.shape(k), part));
     along += part[axis];
-    if (along > x.shape[axis]) break;
-    copy_strided(x.dtype, to_ints(part), x.data, from, out[k].data, {0, row_strides(part)}, pace);
+    if (along > x[axis]) break;
+    moves.copy("x", 0, to_ints(part), from, k, dense(part));
     from.offset += step * part[axis];
   }
-  if (along != x.shape[axis])
-    return bad(Code::shape_mismatch, format("the parts sum to {}, axis {} has {}", along, axis, x.shape[axis]));
+  if (along != x[axis])
+    return bad(Code::shape_mismatch, format("the parts sum to {}, axis {} has {}", along, axis, x[axis]));
   return {};
 }
 constexpr Variant kSplit[] = {{Opset::ios15,
                                "x:T; num_splits?:const int32=none; split_sizes?:const int32=none; axis:const int32",
                                "T={fp16,fp32,int32,bool}"}};
-constexpr OpDef split = {.name = "split",
-                         .family = kFamily,
-                         .doc = "num_splits equal parts, or parts of split_sizes, along axis",
-                         .variants = kSplit,
-                         .host = kMovable,
-                         .infer = split_type,
-                         .reference = split_reference,
-                         .range = range_of_inputs};
+constexpr OpDef split = moved({.name = "split",
+                               .family = kFamily,
+                               .doc = "num_splits equal parts, or parts of split_sizes, along axis",
+                               .variants = kSplit,
+                               .host = kMovable,
+                               .infer = split_type,
+                               .range = range_of_inputs},
+                              split_moves);
 
 // ---- identity, shape, flatten2d -----------------------------------------------------------------------------------
 
@@ -211,7 +203,8 @@ constexpr OpDef identity = {.name = "identity",
                             .reference = copy_reference,
                             .symbolic = symbolic_by_moving,
                             .range = range_of_inputs,
-                            .lazy = [](const Call& call, const Types&) { return std::vector{call.in("x").shared()}; }};
+                            .lazy = [](const Call& call, const Types&) { return std::vector{call.in("x").shared()}; },
+                            .kind = ir::Kind::view};
 
 Status shape_type(const Call& call, Types& out) {
   out.push_back(Type::tensor(DType::i32, Dims{Dim(call.in("x").rank())}));
@@ -266,7 +259,8 @@ constexpr OpDef flatten2d = moves({.name = "flatten2d",
                                    .variants = kFlatten2d,
                                    .infer = flatten2d_type,
                                    .reference = copy_reference,
-                                   .lazy = lazy_reshape});
+                                   .lazy = lazy_reshape,
+                                   .kind = ir::Kind::view});
 
 constexpr const OpDef* kRows[] = {&concat, &stack, &split, &identity, &shape, &flatten2d};
 

@@ -14,11 +14,11 @@ constexpr std::string_view kFamily = "tensor_transformation";
 #define GRAFT_ANY17 "T={fp16,fp32,int8,int16,int32,uint8,uint16,bool}"
 #define GRAFT_INDEX17 "; U={int8,int16,int32}"
 
-constexpr OpDef moves(OpDef row) {
+constexpr OpDef moves(OpDef row, Status (*how)(const Call&, Moves&) = nullptr) {
   row.host = kMovable;
   row.symbolic = symbolic_by_moving;
   row.range = range_of_inputs;
-  return row;
+  return how != nullptr ? moved(row, how) : row;
 }
 
 // ---- reshape ------------------------------------------------------------------------------------------------------
@@ -73,7 +73,8 @@ constexpr OpDef reshape = moves({.name = "reshape",
                                  .variants = kReshape,
                                  .infer = reshape_type,
                                  .reference = copy_reference,
-                                 .lazy = lazy_reshape});
+                                 .lazy = lazy_reshape,
+                                 .kind = ir::Kind::view});
 
 Status reshape_like_type(const Call& call, Types& out) {
   const auto refs = call.all("ref_tensors"), begins = call.all("begins"), ends = call.all("ends"),
@@ -109,7 +110,8 @@ constexpr OpDef reshape_like = {.name = "reshape_like",
                                 .variants = kReshapeLike,
                                 .host = kMovable,
                                 .infer = reshape_like_type,
-                                .reference = copy_reference};
+                                .reference = copy_reference,
+                                .kind = ir::Kind::view};
 
 Status expand_dims_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
@@ -130,7 +132,8 @@ constexpr OpDef expand_dims = moves({.name = "expand_dims",
                                      .variants = kExpandDims,
                                      .infer = expand_dims_type,
                                      .reference = copy_reference,
-                                     .lazy = lazy_reshape});
+                                     .lazy = lazy_reshape,
+                                     .kind = ir::Kind::view});
 
 Status squeeze_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
@@ -154,7 +157,8 @@ constexpr OpDef squeeze = moves({.name = "squeeze",
                                  .variants = kSqueeze,
                                  .infer = squeeze_type,
                                  .reference = copy_reference,
-                                 .lazy = lazy_reshape});
+                                 .lazy = lazy_reshape,
+                                 .kind = ir::Kind::view});
 
 // ---- transpose, reverse -------------------------------------------------------------------------------------------
 
@@ -178,19 +182,18 @@ Status transpose_type(const Call& call, Types& out) {
   return {};
 }
 
-Status transpose_reference(const Call& call, Outputs& out) {
+Status transpose_moves(const Call& call, Moves& moves) {
   GRAFT_TRY(const Ints perm, permutation(call));
-  const TensorView x = call.in("x").value;
-  const Ints strides = row_strides(x.shape);
+  const Shape x = shape_of(call.in("x"));
+  const Ints strides = row_strides(x);
   Strided from;
   Shape shape;
   for (int64_t p : perm) {
     from.steps.push_back(strides[static_cast<int>(p)]);
-    shape.push_back(x.shape[static_cast<int>(p)]);
+    shape.push_back(x[static_cast<int>(p)]);
   }
-  GRAFT_CHECK(check_output(call, out[0], shape));
-  Pace pace = call.pace();
-  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)}, pace);
+  GRAFT_CHECK(check_result(call, moves.shape(0), shape));
+  moves.copy("x", 0, to_ints(shape), from, 0, dense(shape));
   return {};
 }
 
@@ -208,27 +211,27 @@ constexpr OpDef transpose = moves({.name = "transpose",
                                    .doc = "permute dims: dim i of the result is dim perm[i] of x",
                                    .variants = kTranspose,
                                    .infer = transpose_type,
-                                   .reference = transpose_reference,
-                                   .lazy = transpose_lazy});
+                                   .lazy = transpose_lazy,
+                                   .kind = ir::Kind::transpose},
+                                  transpose_moves);
 
 Status reverse_type(const Call& call, Types& out) {
   GRAFT_CHECK(normal_axes(call.ints("axes"), call.in("x").rank()));
   return infer_like_x(call, out);
 }
 
-Status reverse_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value;
-  GRAFT_TRY(const Ints axes, normal_axes(call.ints("axes"), x.rank()));
-  GRAFT_CHECK(check_output(call, out[0], x.shape));
-  if (x.count() == 0) return {};
-  Strided from{0, row_strides(x.shape)};
-  for (int d = 0; d < x.rank(); ++d) {
+Status reverse_moves(const Call& call, Moves& moves) {
+  const Shape x = shape_of(call.in("x"));
+  GRAFT_TRY(const Ints axes, normal_axes(call.ints("axes"), x.size()));
+  GRAFT_CHECK(check_result(call, moves.shape(0), x));
+  if (x.product() == 0) return {};
+  Strided from = dense(x);
+  for (int d = 0; d < x.size(); ++d) {
     if (call.has("axes") && std::find(axes.begin(), axes.end(), d) == axes.end()) continue;
-    from.offset += (x.shape[d] - 1) * from.steps[d];
+    from.offset += (x[d] - 1) * from.steps[d];
     from.steps[d] = -from.steps[d];
   }
-  Pace pace = call.pace();
-  copy_strided(x.dtype, to_ints(x.shape), x.data, from, out[0].data, {0, row_strides(x.shape)}, pace);
+  moves.copy("x", 0, to_ints(x), from, 0, dense(x));
   return {};
 }
 constexpr Variant kReverse[] = {{Opset::ios15, "x:T; axes?:const int32=none", GRAFT_ANY15},
@@ -237,8 +240,8 @@ constexpr OpDef reverse = moves({.name = "reverse",
                                  .family = kFamily,
                                  .doc = "flip along axes, along all when absent",
                                  .variants = kReverse,
-                                 .infer = reverse_type,
-                                 .reference = reverse_reference});
+                                 .infer = reverse_type},
+                                reverse_moves);
 
 Status reverse_sequence_type(const Call& call, Types& out) {
   const Operand &x = call.in("x"), &lengths = call.in("lengths");
@@ -306,20 +309,19 @@ Status sliding_windows_type(const Call& call, Types& out) {
   return {};
 }
 
-Status sliding_windows_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value;
-  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
+Status sliding_windows_moves(const Call& call, Moves& moves) {
+  const Shape x = shape_of(call.in("x"));
+  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.size()));
   const int64_t size = call.i("size"), stride = call.i("stride");
-  if (x.shape[axis] < size)
-    return bad(Code::value_out_of_range, format("windows of size {} do not fit {}", size, to_string(x.shape)));
-  Shape shape = x.shape;
+  if (x[axis] < size)
+    return bad(Code::value_out_of_range, format("windows of size {} do not fit {}", size, to_string(x)));
+  Shape shape = x;
   shape[axis] = size;
-  shape.insert(axis, (x.shape[axis] - size) / stride + 1);
-  GRAFT_CHECK(check_output(call, out[0], shape));
-  Strided from{0, row_strides(x.shape)};
+  shape.insert(axis, (x[axis] - size) / stride + 1);
+  GRAFT_CHECK(check_result(call, moves.shape(0), shape));
+  Strided from = dense(x);
   from.steps.insert(axis, from.steps[axis] * stride);
-  Pace pace = call.pace();
-  copy_strided(x.dtype, to_ints(shape), x.data, from, out[0].data, {0, row_strides(shape)}, pace);
+  moves.copy("x", 0, to_ints(shape), from, 0, dense(shape));
   return {};
 }
 constexpr Variant kSlidingWindows[] = {
@@ -329,8 +331,8 @@ constexpr OpDef sliding_windows = moves({.name = "sliding_windows",
                                          .family = kFamily,
                                          .doc = "all windows of a size along an axis, stride apart; one more dim",
                                          .variants = kSlidingWindows,
-                                         .infer = sliding_windows_type,
-                                         .reference = sliding_windows_reference});
+                                         .infer = sliding_windows_type},
+                                        sliding_windows_moves);
 
 constexpr const OpDef* kRows[] = {&reshape,   &reshape_like, &expand_dims,      &squeeze,
                                   &transpose, &reverse,      &reverse_sequence, &sliding_windows};

@@ -21,12 +21,6 @@ double count(const ir::Dims& dims, const Sizes& sizes) {
   return n;
 }
 
-// Elements of everything the operator reads that is data, for operators whose work is their input's size.
-double input_count(const ir::Op& op, const Sizes& sizes) {
-  const ir::Value* x = op.row->param_index("x") >= 0 ? op.arg("x") : nullptr;
-  return x == nullptr ? 0 : count(x->dims(), sizes);
-}
-
 }  // namespace
 
 std::string CostModel::to_string() const {
@@ -38,34 +32,10 @@ double flops(const ir::Op& op, const Sizes& sizes) {
   double total = 0;
   for (const auto& b : op.blocks) total += flops(*b, sizes);
   if (op.results.empty()) return total;
-  const double out = count(op.results[0]->dims(), sizes);
-  const std::string_view type = op.type();
-  if (type == "conv" || type == "linear") {
-    const ir::Value* w = op.arg("weight");
-    return total + 2 * out * count(w->dims(), sizes) / std::max(1.0, count({w->dim(0)}, sizes));
-  }
-  if (type == "conv_transpose") {
-    const ir::Value* w = op.arg("weight");
-    return total + 2 * input_count(op, sizes) * count(w->dims(), sizes) / std::max(1.0, count({w->dim(0)}, sizes));
-  }
-  if (type == "matmul") {
-    const ir::Value *x = op.arg("x"), *t = op.arg("transpose_x");
-    const bool transposed = t != nullptr && t->is_constant() && element_as_int(t->constant->view(), 0) != 0;
-    return total + 2 * out * count({x->dim(transposed && x->rank() > 1 ? -2 : -1)}, sizes);
-  }
-  if (op.row->def->family == "pool") {
-    double window = 1;
-    if (const ir::Value* k = op.arg("kernel_sizes"); k != nullptr && k->is_constant()) {
-      for (int64_t i = 0; i < k->constant->count(); ++i)
-        window *= static_cast<double>(element_as_int(k->constant->view(), i));
-    }
-    return total + out * window;
-  }
-  if (op.row->def->family == "reduction") return total + input_count(op, sizes);
-  if (op.row->def->family == "normalization" || type == "softmax") return total + 5 * out;
-  // Moving data is no arithmetic.
-  const bool arithmetic = op.row->def->family.starts_with("elementwise") || op.row->def->family == "activation";
-  return total + (arithmetic && type != "cast" ? out : 0);
+  const ir::OpDef& def = *op.row->def;
+  if (def.flops == nullptr) return total;
+  return total +
+         def.flops(ir::call_of(op), op.results[0]->type, [&](const ir::Dims& dims) { return count(dims, sizes); });
 }
 
 double flops(const ir::Block& block, const Sizes& sizes) {

@@ -28,7 +28,7 @@ std::optional<Values> join(Rewriter& rewriter, const Op& op) {
   Value* x = op.arg("x");
   const DType to = op.result()->dtype();
   if (x->dtype() == to) return Values{x};
-  const Op* inner = made_by(x, "cast");
+  const Op* inner = made_by(x, Scalar::cast);
   if (inner == nullptr) return std::nullopt;
   Value* source = inner->arg("x");
   if (!holds_all(source->dtype(), source->range, x->dtype())) return std::nullopt;
@@ -43,7 +43,7 @@ std::optional<Values> join(Rewriter& rewriter, const Op& op) {
 
 Result<int> join_casts(Function& function, PassContext& context) {
   Rewriter rewriter(function, context);
-  return rewriter.run([&](Op& op) { return op.type() == "cast" ? join(rewriter, op) : std::nullopt; });
+  return rewriter.run([&](Op& op) { return op.is(Scalar::cast) ? join(rewriter, op) : std::nullopt; });
 }
 
 }  // namespace graft::passes

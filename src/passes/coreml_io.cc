@@ -82,7 +82,7 @@ class Interface {
     const std::function<void(const Ops&)> look = [&](const Ops& ops) {
       for (const auto& op : ops) {
         for (const auto& arg : op->args) {
-          if (op->type() != "cast") values.insert(arg.begin(), arg.end());
+          if (!op->is(Scalar::cast)) values.insert(arg.begin(), arg.end());
         }
         for (const auto& b : op->blocks) {
           values.insert(b->outputs.begin(), b->outputs.end());
@@ -129,7 +129,7 @@ class Interface {
 
   Result<Value*> converted(Value* v, DType to, std::string_view port) {
     if (exists_at_run_time(v->dtype())) return build_.cast(v, to);
-    if (const Op* c = made_by(v, "cast"); c != nullptr && exists_at_run_time(c->arg("x")->dtype())) {
+    if (const Op* c = made_by(v, Scalar::cast); c != nullptr && exists_at_run_time(c->arg("x")->dtype())) {
       return build_.cast(c->arg("x"), to);
     }
     if (v->is_constant() && (is_float(to) || v->range.inside(int_range(to))))

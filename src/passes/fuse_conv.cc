@@ -55,18 +55,18 @@ std::optional<Affine> of_binary(const Op& op, int64_t channels) {
   const auto c = per_channel(operands->constant, op.result()->rank(), channels);
   if (!c) return std::nullopt;
   Affine a;
-  if (op.type() == "mul") {
+  if (op.is(Scalar::mul)) {
     a.scale = *c;
-  } else if (op.type() == "add") {
+  } else if (op.is(Scalar::add)) {
     a.shift = *c;
-  } else if (op.type() == "sub") {
+  } else if (op.is(Scalar::sub)) {
     a.shift = *c;
     if (constant_first) {
       a.scale.assign(c->size(), -1);
     } else {
       for (double& v : a.shift) v = -v;
     }
-  } else if (op.type() == "real_div" && !constant_first) {
+  } else if (op.is(Scalar::real_div) && !constant_first) {
     for (double v : *c) a.scale.push_back(1 / v);
   } else {
     return std::nullopt;
@@ -93,7 +93,7 @@ Value* scaled_weight(ops::Build& b, const Op& conv, const std::vector<double>& s
   const TensorView view = w->constant->view();
   Result<Tensor> t = Tensor::allocate(DType::f32, view.shape, b.bounds().memory);
   if (!t) return b.refuse(std::move(t).error());
-  const bool transposed = conv.type() == "conv_transpose";
+  const bool transposed = conv.is(Kind::transposed_convolution);
   const int64_t inner = view.shape.product(transposed ? 2 : 1, view.rank());
   const int64_t out_per_group = view.shape[1];
   const int64_t in_per_group = view.shape[0] / std::max<int64_t>(int_of(conv, "groups"), 1);
@@ -116,19 +116,19 @@ Value* scaled_weight(ops::Build& b, const Op& conv, const std::vector<double>& s
 
 std::optional<Values> absorb(Rewriter& rewriter, const Op& op) {
   const Value* y = op.arg("x");
-  if (op.type() != "batch_norm") {
+  if (!op.is(Scalar::multiply_add)) {
     const auto operands = with_constant(op);
     if (!operands) return std::nullopt;
     y = operands->other;
   }
   const Op* conv = y->producer;
-  if (conv == nullptr || (conv->type() != "conv" && conv->type() != "conv_transpose")) return std::nullopt;
+  if (conv == nullptr || (!conv->is(Kind::convolution) && !conv->is(Kind::transposed_convolution))) return std::nullopt;
   const Value *weight = conv->arg("weight"), *bias = conv->arg("bias");
   if (!weight->is_constant() || weight->dtype() != DType::f32 || (bias != nullptr && !bias->is_constant()))
     return std::nullopt;
   if (!rewriter.used_once(y) || op.result()->type != y->type || !y->dim(1).known()) return std::nullopt;
   const int64_t channels = y->dim(1).value();
-  const std::optional<Affine> a = op.type() == "batch_norm" ? of_batch_norm(op, channels) : of_binary(op, channels);
+  const std::optional<Affine> a = op.is(Scalar::multiply_add) ? of_batch_norm(op, channels) : of_binary(op, channels);
   auto shift = parameter(*conv, "bias", channels, 0);
   if (!a || !shift) return std::nullopt;
   for (size_t i = 0; i < shift->size(); ++i) {
@@ -145,7 +145,7 @@ std::optional<Values> absorb(Rewriter& rewriter, const Op& op) {
 }
 
 std::optional<Values> take_padding(Rewriter& rewriter, const Op& op) {
-  const Op* pad = made_by(op.arg("x"), "pad");
+  const Op* pad = made_by(op.arg("x"), Kind::pad);
   const int spatial = op.result()->rank() - 2;
   if (pad == nullptr || spatial < 1) return std::nullopt;
   const Value* fill = pad->arg("constant_val");
@@ -160,7 +160,7 @@ std::optional<Values> take_padding(Rewriter& rewriter, const Op& op) {
     own = *p;
   }
   if (!amounts || amounts->size() % 2 != 0) return std::nullopt;
-  if (op.type() == "avg_pool") {
+  if (op.is(Kind::average_pool)) {
     // Zeros of the pad operator count in the mean; those of the pool must too, and rounding up sees other sizes.
     const bool pads = own != Ints(2 * spatial, 0);
     if (flag_of(op, "ceil_mode") || (pads && flag_of(op, "exclude_padding_from_average"))) return std::nullopt;
@@ -176,7 +176,7 @@ std::optional<Values> take_padding(Rewriter& rewriter, const Op& op) {
   set("x", pad->arg("x"));
   set("pad_type", b.constant(ir::Constant::text("custom")));
   set("pad", b.ints(own));
-  if (op.type() == "avg_pool")
+  if (op.is(Kind::average_pool))
     set("exclude_padding_from_average", b.constant(ir::Constant::int_scalar(DType::boolean, 0)));
   return rewriter.emit_again(op, args);
 }
@@ -186,8 +186,8 @@ std::optional<Values> take_padding(Rewriter& rewriter, const Op& op) {
 Result<int> affine_into_conv(Function& function, PassContext& context) {
   Rewriter rewriter(function, context);
   return rewriter.run([&](Op& op) -> std::optional<Values> {
-    for (const std::string_view type : {"batch_norm", "mul", "add", "sub", "real_div"}) {
-      if (op.type() == type) return absorb(rewriter, op);
+    for (const Scalar f : {Scalar::multiply_add, Scalar::mul, Scalar::add, Scalar::sub, Scalar::real_div}) {
+      if (op.is(f)) return absorb(rewriter, op);
     }
     return std::nullopt;
   });
@@ -196,7 +196,7 @@ Result<int> affine_into_conv(Function& function, PassContext& context) {
 Result<int> pad_into_window(Function& function, PassContext& context) {
   Rewriter rewriter(function, context);
   return rewriter.run([&](Op& op) -> std::optional<Values> {
-    return op.type() == "conv" || op.type() == "avg_pool" ? take_padding(rewriter, op) : std::nullopt;
+    return op.is(Kind::convolution) || op.is(Kind::average_pool) ? take_padding(rewriter, op) : std::nullopt;
   });
 }
 

@@ -8,7 +8,7 @@ namespace {
 
 // The value under a transpose that swaps the last two dims and nothing else, or null.
 Value* under_swap(const Value* v) {
-  const Op* t = made_by(v, "transpose");
+  const Op* t = made_by(v, Kind::transpose);
   if (t == nullptr) return nullptr;
   const std::optional<Ints> perm = ints_of(*t, "perm");
   const int rank = v->rank();
@@ -47,7 +47,7 @@ std::optional<Values> to_linear(Rewriter& rewriter, const Op& op) {
 std::optional<Values> add_bias(Rewriter& rewriter, const Op& op) {
   const auto operands = with_constant(op);
   if (!operands) return std::nullopt;
-  const Op* linear = made_by(operands->other, "linear");
+  const Op* linear = made_by(operands->other, Kind::linear);
   Value* bias = operands->constant;
   if (linear == nullptr || !rewriter.used_once(operands->other) || op.result()->type != linear->result()->type)
     return std::nullopt;
@@ -64,14 +64,14 @@ std::optional<Values> add_bias(Rewriter& rewriter, const Op& op) {
 
 Result<int> transpose_into_matmul(Function& function, PassContext& context) {
   Rewriter rewriter(function, context);
-  return rewriter.run([&](Op& op) { return op.type() == "matmul" ? use_flags(rewriter, op) : std::nullopt; });
+  return rewriter.run([&](Op& op) { return op.is(Kind::matmul) ? use_flags(rewriter, op) : std::nullopt; });
 }
 
 Result<int> matmul_to_linear(Function& function, PassContext& context) {
   Rewriter rewriter(function, context);
   return rewriter.run([&](Op& op) -> std::optional<Values> {
-    if (op.type() == "matmul") return to_linear(rewriter, op);
-    if (op.type() == "add") return add_bias(rewriter, op);
+    if (op.is(Kind::matmul)) return to_linear(rewriter, op);
+    if (op.is(Scalar::add)) return add_bias(rewriter, op);
     return std::nullopt;
   });
 }

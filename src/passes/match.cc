@@ -8,9 +8,18 @@ namespace graft::passes {
 using ir::Op;
 using ir::Value;
 
-Op* made_by(const Value* v, std::string_view type) {
-  return v != nullptr && v->producer != nullptr && v->producer->type() == type ? v->producer : nullptr;
+namespace {
+
+template <class What>
+Op* maker_that_is(const Value* v, What what) {
+  return v != nullptr && v->producer != nullptr && v->producer->is(what) ? v->producer : nullptr;
 }
+
+}  // namespace
+
+Op* made_by(const Value* v, Kind kind) { return maker_that_is(v, kind); }
+Op* made_by(const Value* v, Scalar function) { return maker_that_is(v, function); }
+Op* made_by(const Value* v, Reduction how) { return maker_that_is(v, how); }
 
 std::optional<double> scalar_of(const Value* v) {
   if (v == nullptr || !v->is_constant() || v->constant->count() != 1) return std::nullopt;

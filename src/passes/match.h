@@ -8,8 +8,14 @@
 
 namespace graft::passes {
 
-// The operator that made v if it is of this type, else null. Null in, null out.
-ir::Op* made_by(const ir::Value* v, std::string_view type);
+using ir::Kind;
+using ir::Reduction;
+using ir::Scalar;
+
+// The operator that made v if it is of this kind or computes this, else null. Null in, null out.
+ir::Op* made_by(const ir::Value* v, Kind kind);
+ir::Op* made_by(const ir::Value* v, Scalar function);
+ir::Op* made_by(const ir::Value* v, Reduction how);
 // The number in a constant of one element of a real dtype.
 std::optional<double> scalar_of(const ir::Value* v);
 // Equal within 1e-6 relative: constants that were written with fp32's digits.

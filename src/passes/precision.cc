@@ -13,7 +13,7 @@ class Halving {
   Halving(Rewriter& rewriter, PrecisionPlan plan) : rewriter_(&rewriter), plan_(std::move(plan)) {}
 
   std::optional<Values> operator()(Op& op) {
-    if (op.type() == "cast") return cast(op);
+    if (op.is(Scalar::cast)) return cast(op);
     if (!touched(op)) return std::nullopt;
     if (!movable(op)) return keep_types(op);
     const bool half = !plan_.wide.contains(&op) && !follows_island(op);
@@ -150,7 +150,7 @@ class Halving {
   Value* as(Value* v, DType t) {
     if (v->dtype() == t) return v;
     // fp16 that was widened goes back without loss.
-    if (const Op* c = made_by(v, "cast"); c != nullptr && t == DType::f16 && c->arg("x")->dtype() == t)
+    if (const Op* c = made_by(v, Scalar::cast); c != nullptr && t == DType::f16 && c->arg("x")->dtype() == t)
       return c->arg("x");
     std::vector<Cast>& casts = casts_[v];
     std::erase_if(casts, [&](const Cast& c) { return c.block != nullptr && !rewriter_->visible(c.block); });

@@ -14,11 +14,11 @@ using ir::Op;
 using ir::Param;
 using ir::Value;
 
-bool only_moves(const Op& op) { return op.row->def->symbolic == ops::symbolic_by_moving || op.type() == "identity"; }
+bool only_moves(const Op& op) { return op.row->def->symbolic == ops::symbolic_by_moving; }
 
 namespace {
 
-bool elementwise(const Op& op) { return op.row->def->family.starts_with("elementwise") && op.type() != "cast"; }
+bool elementwise(const Op& op) { return op.row->def->family.starts_with("elementwise") && !op.is(Scalar::cast); }
 bool reduces(const Op& op) { return op.row->def->family == "reduction"; }
 
 // fp16 counts integers exactly up to here.
@@ -114,8 +114,8 @@ class Planner {
 
   static bool magnifies(const Op& op) {
     if (op.row->def->fp16.magnifies) return true;
-    if (op.type() == "mul") return op.arg("x") == op.arg("y");
-    if (op.type() == "pow") return scalar_of(op.arg("y")).value_or(0) > 1;
+    if (op.is(Scalar::mul)) return op.arg("x") == op.arg("y");
+    if (op.is(Scalar::pow)) return scalar_of(op.arg("y")).value_or(0) > 1;
     return false;
   }
 
@@ -140,7 +140,7 @@ class Planner {
       if (!moves && !elementwise(*user)) continue;
       if (!plan_.wide.insert(user).second || user->results.size() != 1) continue;
       const bool still_large =
-          moves || (user->row->param_index("y") >= 0 && user->type() != "pow" && with_constant(*user));
+          moves || (user->row->param_index("y") >= 0 && !user->is(Scalar::pow) && with_constant(*user));
       if (still_large) spread(user->results[0], depth - 1);
     }
   }
@@ -149,7 +149,7 @@ class Planner {
 
   void by_integers(const Op& op) {
     if (!on_floats(op)) return;
-    if (op.type() == "cast") {
+    if (op.is(Scalar::cast)) {
       const Value* x = op.arg("x");
       if (!is_int(x->dtype()) || x->range.inside(kCountable)) return;
       plan_.wide.insert(&op);
@@ -183,7 +183,7 @@ class Planner {
   }
 
   void by_constants(const Op& op) {
-    if (!op.blocks.empty() || op.type() == "cast") return;
+    if (!op.blocks.empty() || op.is(Scalar::cast)) return;
     for (size_t p = 0; p < op.args.size(); ++p) {
       for (size_t i = 0; i < op.args[p].size(); ++i) {
         const Value* v = op.args[p][i];
@@ -212,10 +212,10 @@ class Planner {
     const Value* v = op.args[p][i];
     const bool negative = f.too_big_positive == 0;
     // A 0/1 factor times -3.4e38 is a mask in the making; it must not become infinite in an island either.
-    if (op.type() == "mul" && negative && v->constant->count() == 1 && is_indicator(other_operand(op, v), kDepth))
+    if (op.is(Scalar::mul) && negative && v->constant->count() == 1 && is_indicator(other_operand(op, v), kDepth))
       return mask(op, p, i, f);
     if (wide(op)) return;
-    if (op.type() == "add" && negative && f.rest_is_zero && v->constant->count() > 1) return mask(op, p, i, f);
+    if (op.is(Scalar::add) && negative && f.rest_is_zero && v->constant->count() > 1) return mask(op, p, i, f);
     if (op.row->def->fp16.saturates) {
       replace(op, p, i, saturated(*v->constant, -kHalfMax, kHalfMax));
       return note(
@@ -237,10 +237,10 @@ class Planner {
   static bool is_indicator(const Value* v, int depth) {
     const Op* op = v == nullptr ? nullptr : v->producer;
     if (op == nullptr || depth == 0) return false;
-    if (op->type() == "cast")
+    if (op->is(Scalar::cast))
       return is_int(op->arg("x")->dtype()) || op->arg("x")->dtype() == DType::boolean ||
              is_indicator(op->arg("x"), depth - 1);
-    if (op->type() == "sub") return is_scalar(op->arg("x"), 1) && is_indicator(op->arg("y"), depth - 1);
+    if (op->is(Scalar::sub)) return is_scalar(op->arg("x"), 1) && is_indicator(op->arg("y"), depth - 1);
     return only_moves(*op) && is_indicator(op->arg("x"), depth - 1);
   }
 

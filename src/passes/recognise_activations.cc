@@ -47,17 +47,17 @@ class Matcher {
     }
     const Op* op = v->producer;
     const bool mine = depth > 0 && op != nullptr && rewriter_.used_once(v);
-    if (mine && op->type() == "mul") {
+    if (mine && op->is(Scalar::mul)) {
       take_apart(op->arg("x"), p, depth - 1);
       take_apart(op->arg("y"), p, depth - 1);
-    } else if (mine && op->type() == "real_div" && scalar_of(op->arg("y"))) {
+    } else if (mine && op->is(Scalar::real_div) && scalar_of(op->arg("y"))) {
       p.number /= *scalar_of(op->arg("y"));
       take_apart(op->arg("x"), p, depth - 1);
-    } else if (op != nullptr && op->type() == "square") {
+    } else if (op != nullptr && op->is(Scalar::square)) {
       p.factors.insert(p.factors.end(), 2, op->arg("x"));
-    } else if (op != nullptr && op->type() == "mul" && op->arg("x") == op->arg("y")) {
+    } else if (op != nullptr && op->is(Scalar::mul) && op->arg("x") == op->arg("y")) {
       p.factors.insert(p.factors.end(), 2, op->arg("x"));
-    } else if (op != nullptr && op->type() == "pow" && (is_scalar(op->arg("y"), 2) || is_scalar(op->arg("y"), 3))) {
+    } else if (op != nullptr && op->is(Scalar::pow) && (is_scalar(op->arg("y"), 2) || is_scalar(op->arg("y"), 3))) {
       p.factors.insert(p.factors.end(), is_scalar(op->arg("y"), 2) ? 2 : 3, op->arg("x"));
     } else {
       p.factors.push_back(v);
@@ -72,7 +72,7 @@ class Matcher {
 
   // The other operand of an addition of this number, or null.
   static Value* plus(const Value* v, double number) {
-    const Op* add = made_by(v, "add");
+    const Op* add = made_by(v, Scalar::add);
     if (add == nullptr) return nullptr;
     if (is_scalar(add->arg("x"), number)) return add->arg("y");
     return is_scalar(add->arg("y"), number) ? add->arg("x") : nullptr;
@@ -85,13 +85,13 @@ class Matcher {
 
   std::string_view gate_of(Value* gate, const Value* x, double number) {
     if (!rewriter_.used_once(gate)) return {};
-    if (const Op* s = made_by(gate, "sigmoid"); s != nullptr && near(number, 1)) {
+    if (const Op* s = made_by(gate, Scalar::sigmoid); s != nullptr && near(number, 1)) {
       if (s->arg("x") == x) return "SILU";
       return is_multiple(s->arg("x"), x, 1.702) ? "SIGMOID_APPROXIMATION" : "";
     }
     Value* inner = near(number, 0.5) ? plus(gate, 1) : nullptr;
-    if (const Op* e = made_by(inner, "erf")) return is_multiple(e->arg("x"), x, std::sqrt(0.5)) ? "EXACT" : "";
-    if (const Op* t = made_by(inner, "tanh")) return is_cubic(t->arg("x"), x) ? "TANH_APPROXIMATION" : "";
+    if (const Op* e = made_by(inner, Scalar::erf)) return is_multiple(e->arg("x"), x, std::sqrt(0.5)) ? "EXACT" : "";
+    if (const Op* t = made_by(inner, Scalar::tanh)) return is_cubic(t->arg("x"), x) ? "TANH_APPROXIMATION" : "";
     return {};
   }
 
@@ -101,7 +101,7 @@ class Matcher {
     if (!near(p.number, std::sqrt(2 / std::acos(-1.0)))) return false;
     const int powers = p.take(x) ? 2 : 3;
     if (p.factors.size() != 1) return false;
-    const Op* add = made_by(p.factors[0], "add");
+    const Op* add = made_by(p.factors[0], Scalar::add);
     if (add == nullptr) return false;
     Value* cube = powers == 3 ? other_operand(*add, x) : plus(p.factors[0], 1);
     if (cube == nullptr) return false;
@@ -119,7 +119,7 @@ class Matcher {
 Result<int> recognise_activations(Function& function, PassContext& context) {
   Rewriter rewriter(function, context);
   Matcher matcher(rewriter);
-  return rewriter.run([&](Op& op) { return op.type() == "mul" ? matcher.match(op) : std::nullopt; });
+  return rewriter.run([&](Op& op) { return op.is(Scalar::mul) ? matcher.match(op) : std::nullopt; });
 }
 
 }  // namespace graft::passes

@@ -8,8 +8,9 @@
 namespace graft::passes {
 namespace {
 
+// A view whose shape is one of its arguments: what a reshape can say too.
 bool changes_shape_only(const Op& op) {
-  return op.type() == "reshape" || op.type() == "squeeze" || op.type() == "expand_dims" || op.type() == "host_reshape";
+  return op.is(Kind::view) && (op.row->param_index("shape") >= 0 || op.row->param_index("axes") >= 0);
 }
 
 bool full_slice(const Op& op) {
@@ -30,19 +31,19 @@ bool neutral(const Op& op) {
   const auto operands = with_constant(op);
   if (!operands || op.result()->type != operands->other->type) return false;
   const bool second = operands->constant == op.arg("y");
-  if (op.type() == "mul") return is_filled(operands->constant, 1);
-  if (op.type() == "real_div") return second && is_filled(operands->constant, 1);
-  return op.type() == "sub" && second && is_filled(operands->constant, 0);
+  if (op.is(Scalar::mul)) return is_filled(operands->constant, 1);
+  if (op.is(Scalar::real_div)) return second && is_filled(operands->constant, 1);
+  return op.is(Scalar::sub) && second && is_filled(operands->constant, 0);
 }
 
 Value* unchanged(const Op& op) {
-  if (op.type() == "identity") return op.arg("x");
-  if (op.type() == "slice_by_index" && full_slice(op)) return op.arg("x");
+  if (op.is(Kind::view) && op.args.size() == 1) return op.arg("x");
+  if (op.is(Kind::slice) && full_slice(op)) return op.arg("x");
   if (changes_shape_only(op) && op.result()->type == op.arg("x")->type) return op.arg("x");
-  if (op.type() == "concat" && op.args[0].size() == 1) return op.args[0][0];
-  if ((op.type() == "mul" || op.type() == "real_div" || op.type() == "sub") && neutral(op))
+  if (op.is(Kind::concat) && op.args[0].size() == 1) return op.args[0][0];
+  if ((op.is(Scalar::mul) || op.is(Scalar::real_div) || op.is(Scalar::sub)) && neutral(op))
     return with_constant(op)->other;
-  if (op.type() == "transpose") {
+  if (op.is(Kind::transpose)) {
     const auto perm = ints_of(op, "perm");
     for (int i = 0; perm && i < perm->size(); ++i) {
       if ((*perm)[i] != i && (*perm)[i] != i - perm->size()) return nullptr;
@@ -61,7 +62,7 @@ std::optional<Ints> perm_of(const Op& op) {
 }
 
 std::optional<Values> merge_transpose(Rewriter& rewriter, const Op& op) {
-  const Op* inner = made_by(op.arg("x"), "transpose");
+  const Op* inner = made_by(op.arg("x"), Kind::transpose);
   if (inner == nullptr) return std::nullopt;
   const auto outer_perm = perm_of(op), inner_perm = perm_of(*inner);
   if (!outer_perm || !inner_perm) return std::nullopt;
@@ -101,7 +102,7 @@ Result<int> remove_noops(Function& function, PassContext& context) {
 
 Result<int> merge_transposes(Function& function, PassContext& context) {
   Rewriter rewriter(function, context);
-  return rewriter.run([&](Op& op) { return op.type() == "transpose" ? merge_transpose(rewriter, op) : std::nullopt; });
+  return rewriter.run([&](Op& op) { return op.is(Kind::transpose) ? merge_transpose(rewriter, op) : std::nullopt; });
 }
 
 Result<int> merge_reshapes(Function& function, PassContext& context) {
@@ -112,7 +113,9 @@ Result<int> merge_reshapes(Function& function, PassContext& context) {
 Result<int> constant_reshapes(Function& function, PassContext& context) {
   Rewriter rewriter(function, context);
   return rewriter.run([&](Op& op) -> std::optional<Values> {
-    if (op.type() != "reshape" || op.arg("shape")->is_constant()) return std::nullopt;
+    if (!op.is(Kind::view) || op.row->host_only()) return std::nullopt;
+    const Value* shape = op.row->param_index("shape") >= 0 ? op.arg("shape") : nullptr;
+    if (shape == nullptr || shape->is_constant()) return std::nullopt;
     return reshape_to_type(rewriter, op, op.arg("x"));
   });
 }

@@ -5,8 +5,8 @@
 
 #include <random>
 
-#include "base/half.h"
 #include "engine/executable.h"
+#include "ops/blocks.h"
 #include "ops/build.h"
 
 namespace graft::engine_test {
@@ -43,16 +43,10 @@ inline Tensor random_tensor(DType dtype, const Shape& shape, uint32_t seed, doub
   std::uniform_real_distribution<double> dist(lo, hi);
   Tensor t(dtype, shape);
   for (int64_t i = 0; i < t.count(); ++i) {
-    const double v = dist(gen);
-    const size_t at = static_cast<size_t>(i);
-    switch (dtype) {
-      case DType::f32: t.span<float>()[at] = static_cast<float>(v); break;
-      case DType::f16: t.span<Half>()[at] = Half(v); break;
-      case DType::i32: t.span<int32_t>()[at] = static_cast<int32_t>(std::floor(v)); break;
-      case DType::i64: t.span<int64_t>()[at] = static_cast<int64_t>(std::floor(v)); break;
-      case DType::boolean: t.span<uint8_t>()[at] = v > (lo + hi) / 2 ? 1 : 0; break;
-      default: ADD_FAILURE() << "no random tensor of this dtype"; return t;
-    }
+    double v = dist(gen);
+    if (is_int(dtype)) v = std::floor(v);
+    if (dtype == DType::boolean) v = v > (lo + hi) / 2 ? 1 : 0;
+    ops::store(t.mutable_view(), i, 1, 1, &v);
   }
   return t;
 }

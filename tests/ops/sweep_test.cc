@@ -1,9 +1,9 @@
 // What holds for every row of the table, and a smoke run of every element-by-element row.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
-#include <set>
 
 #include "ops/kernel.h"
 #include "ops/op_call.h"
@@ -13,8 +13,7 @@ namespace {
 
 // What the engine runs itself: control flow, and operators on state.
 bool engine_runs(const ir::OpRow& row) {
-  static const std::set<std::string_view> kNames{"const", "cond", "while_loop"};
-  if (kNames.count(row.name()) != 0) return true;
+  if (row.def->kind == ir::Kind::constant || ir::has_blocks(row.def->kind)) return true;
   return row.def->effects == ir::Effects::reads_state || row.def->effects == ir::Effects::writes_state;
 }
 
@@ -32,6 +31,30 @@ TEST(Sweep, RowsAreComplete) {
     EXPECT_LT(def.domain.lo, def.domain.hi);
     EXPECT_GT(def.domain.tolerance_f32, 0);
     EXPECT_GE(def.domain.tolerance_f16, def.domain.tolerance_f32);
+  }
+}
+
+// What a kind promises to those that ask for it.
+TEST(Sweep, RowsHaveWhatTheirKindNeeds) {
+  using ir::Kind;
+  for (const auto& row : table().rows()) {
+    const ir::OpDef& def = *row->def;
+    SCOPED_TRACE(std::string(def.name));
+    const ir::Pointwise& f = def.pointwise;
+    const bool computes = std::any_of(f.kernels.begin(), f.kernels.end(), [](auto k) { return k != nullptr; });
+    EXPECT_EQ(def.kind == Kind::pointwise, computes || f.by_channel != nullptr);
+    if (def.kind == Kind::pointwise) {
+      for (const std::string_view p : f.operands) EXPECT_TRUE(p.empty() || row->param_index(p) >= 0) << p;
+      for (const std::string_view p : f.params) EXPECT_TRUE(p.empty() || row->param_index(p) >= 0) << p;
+    }
+    constexpr Kind kMoving[] = {Kind::move, Kind::transpose, Kind::slice, Kind::concat, Kind::pad};
+    EXPECT_EQ(def.moves != nullptr, std::find(std::begin(kMoving), std::end(kMoving), def.kind) != std::end(kMoving));
+    EXPECT_TRUE(def.kind != Kind::view || row->params()[0].name == "x");
+    EXPECT_TRUE(def.kind == Kind::reduction || def.reduction == ir::Reduction::other);
+    if (ir::is_product(def.kind) || def.kind == Kind::pointwise) {
+      const bool moves_only = f.function == ir::Scalar::cast || f.function == ir::Scalar::select;
+      EXPECT_EQ(def.flops == nullptr, moves_only);
+    }
   }
 }
 

@@ -9,6 +9,9 @@ import tree
 MACHINE_PATHS = re.compile(r"(?<![\w.}$/-])/(?:" + "|".join(["wo" + "rk", "ro" + "ot", "home/" + r"\w+"]) + r")/")
 MAX_FILE = 512 * 1024
 
+# Calls that make an operator: they name what they make. Everything else asks the row what an operator is.
+MAKERS = re.compile(r"\b(?:emit|emit_blocks|unary|binary|reduce|find)\(\s*$")
+
 
 def arrow_errors(files, table):
     """files: {relative path under src/: text}. Includes that no arrow allows, and names that are no folder."""
@@ -65,6 +68,30 @@ def outside_errors(files, table):
             elif quoted and first != "graft" and own / target not in {PurePath(p) for p in files}:
                 errors.append(f"{path}:{line}: \"{target}\" is neither a public header nor a neighbour")
     return errors
+
+
+def operators(ops_md):
+    """(names, parameters) of MIL's operators, from docs/ops.md."""
+    table = ops_md[ops_md.index("\n## MIL") :]
+    parameters = set()
+    for signature in re.findall(r"\| `([^`]*:[^`]*)` \|", table):
+        parameters |= {word.split(":")[0].strip(" ?") for word in signature.split(";")}
+    return set(re.findall(r"^\| \*\*(\w+)\*\*:", table, re.M)), parameters
+
+
+def name_literals(text, names, parameters):
+    """[(line, name)] of string literals that are an operator's name and not the argument of a maker. A word that is a
+    parameter too counts where something is compared with it."""
+    found = []
+    code = re.sub(r"//[^\n]*", "", text)
+    for match in re.finditer(r'"(\w+)"', code):
+        before = code[: match.start()]
+        compared = re.search(r"[=!]= ?$", before) and not re.search(r"family [=!]= ?$", before)
+        if match[1] not in names or MAKERS.search(before[-40:]) or (match[1] in parameters and not compared):
+            continue
+        if not re.search(r"family [=!]= ?$", before):
+            found.append((code.count("\n", 0, match.start()) + 1, match[1]))
+    return found
 
 
 def text_errors(name, text):

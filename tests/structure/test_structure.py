@@ -6,6 +6,11 @@ from pathlib import PurePath
 import rules
 import tree
 
+# What src may say by an operator's name: the folders that read, compile and run programs ask rows what they are. The
+# rows themselves, lowerings (which say what they emit) and reports (whose keys are words like "shape") are not looked at.
+NAMED_FREELY = {"ops", "onnx", "report", "tools", "api"}
+MOST_NAMES = 15
+
 OUTSIDE = ("include", "cli", "python", "ort_plugin", "examples")
 
 
@@ -48,6 +53,15 @@ class Structure(unittest.TestCase):
 
     def test_boundary(self):
         self.none(rules.outside_errors(self.outside, self.table))
+
+    def test_operators_are_known_by_their_rows(self):
+        names, parameters = rules.operators((tree.ROOT / "docs/ops.md").read_text())
+        self.assertGreater(len(names), 150)
+        found = []
+        for path, text in self.inside.items():
+            if PurePath(path).parts[1] not in NAMED_FREELY:
+                found += [f"{path}:{line}: {name}" for line, name in rules.name_literals(text, names, parameters)]
+        self.assertLessEqual(len(found), MOST_NAMES, "ask the row, or lower the ceiling:\n" + "\n".join(found))
 
     def test_tracked_files(self):
         errors, paths = [], tree.tracked()
@@ -96,6 +110,18 @@ class RulesCatch(unittest.TestCase):
         self.assertEqual(len(rules.outside_errors({"cli/main.cc": '#include "ir/program.h"'}, self.TABLE)), 1)
         self.assertEqual(len(rules.outside_errors({"cli/main.cc": '#include "../src/ir/program.h"'}, self.TABLE)), 1)
         self.assertEqual(len(rules.outside_errors({"cli/main.cc": '#include "missing.h"'}, self.TABLE)), 1)
+
+    def test_names(self):
+        names, parameters = rules.operators("\n## MIL\n| **conv**: d | iOS15 | `x:T; pad?:const int32` | `T={fp16}` |  |\n| **pad**: d |")
+        self.assertEqual((names, parameters), ({"conv", "pad"}, {"x", "pad"}))
+
+        def found(code):
+            return rules.name_literals(code, names, parameters)
+
+        self.assertEqual(found('b.emit("conv", {{"pad", p}});  // not "conv"\nb.unary(\n    "conv", x)'), [])
+        self.assertEqual(found('f();\nif (op.type() == "conv") {}'), [(2, "conv")])
+        self.assertEqual(found('constexpr Rule kRules[] = {{"conv", f}};'), [(1, "conv")])
+        self.assertEqual(found('ints_of(op, "pad"); if (type == "pad") {}'), [(1, "pad")])
 
     def test_machine_paths(self):
         top = "/" + "work"

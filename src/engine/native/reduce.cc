@@ -8,7 +8,7 @@
 namespace graft::engine {
 namespace {
 
-enum class Kind : uint8_t { sum, mean, max };
+using Kind = ir::Reduction;
 
 // x as [outer, reduced, inner]; inner lies behind the reduced elements and stays.
 class ReduceStep final : public Step {
@@ -98,10 +98,10 @@ class ReduceStep final : public Step {
 }  // namespace
 
 Result<Prepared> prepare_reduce(const Selection& s, int n) {
-  const std::string_view op = s.node(n).op->type();
-  const Kind kind = op == "reduce_mean" ? Kind::mean : op == "reduce_sum" ? Kind::sum : Kind::max;
+  const Kind kind = s.node(n).op->row->def->reduction;
+  if (kind == Kind::other) return decline("no kernel for this reduction");
   const int xi = s.arg(n, "x"), yi = s.node(n).results[0];
-  const PlanValue &x = s.value(xi), &y = s.value(yi);
+  const PlanValue& x = s.value(xi);
   if (x.dtype() != DType::f32 && x.dtype() != DType::f16) return decline(format("{} data", name(x.dtype())));
   if (x.shape.product() == 0) return decline("no elements");
   const ir::Call call = s.call(n);
@@ -130,9 +130,7 @@ Result<Prepared> prepare_reduce(const Selection& s, int n) {
                                         x.shape.product(last, rank));
     made.in = {{xi}};
   }
-  step->label = std::string(op);
   made.out = {{yi}};
-  (void)y;
   made.step = std::move(step);
   return made;
 }

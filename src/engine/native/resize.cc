@@ -171,7 +171,6 @@ Result<Prepared> prepare_resize(const Selection& s, int n) {
   Prepared made;
   auto step = std::make_unique<ResizeStep>(x.dtype() == DType::f16, x.shape.product(0, rank - 2) / layout.block, in[1],
                                            in[2], layout.block, std::move(rows), std::move(columns));
-  step->label = std::string(s.node(n).op->type());
   made.in = {{xi, layout}};
   made.out = {{yi, layout}};
   made.nodes = {n};

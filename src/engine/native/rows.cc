@@ -31,7 +31,6 @@ class SoftmaxStep final : public Step {
  public:
   SoftmaxStep(bool half, int64_t rows, int64_t length) : half_(half), rows_(rows), length_(length) {
     provider = "native";
-    label = "softmax";
     in_place = {{0, 0}};
   }
   Status run(const Frame& frame) const override {
@@ -50,7 +49,6 @@ class LayerNormStep final : public Step {
   LayerNormStep(bool half, int64_t rows, int64_t length, float epsilon)
       : half_(half), rows_(rows), length_(length), epsilon_(epsilon) {
     provider = "native";
-    label = "layer_norm";
     in_place = {{0, 0}};
   }
   std::vector<float> gamma, beta;

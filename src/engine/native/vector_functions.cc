@@ -11,7 +11,9 @@
 #include <hwy/contrib/math/math-inl.h>
 // clang-format on
 
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "engine/native/vector_functions.h"
 
@@ -127,24 +129,35 @@ HWY_INLINE V at(const float* x, size_t i) { return hn::LoadU(D(), x + i); }
 HWY_INLINE V one_if(hn::Mask<D> m) { return hn::IfThenElseZero(m, set(1.0f)); }
 HWY_INLINE hn::Mask<D> is(V v) { return hn::Not(hn::Eq(v, set(0.0f))); }
 
-#define GRAFT_KERNEL(name, expression)                                                     \
-  void name(const float* pa, const float* pb, const float* pc, float* y, const float* p) { \
-    (void)pb, (void)pc, (void)p;                                                           \
-    const float p0 = p[0], p1 = p[1];                                                      \
-    (void)p0, (void)p1;                                                                    \
-    map(y, [&](size_t i) HWY_ATTR {                                                        \
-      const V a = at(pa, i);                                                               \
-      return expression;                                                                   \
-    });                                                                                    \
-  }
+template <ir::Scalar>
+struct Kernel {
+  static constexpr VectorKernel run = nullptr;
+};
+// The vector version of Scalar::name.
+#define GRAFT_KERNEL(name, expression)                                                              \
+  void name##_kernel(const float* pa, const float* pb, const float* pc, float* y, const float* p) { \
+    (void)pb, (void)pc, (void)p;                                                                    \
+    const float p0 = p[0], p1 = p[1];                                                               \
+    (void)p0, (void)p1;                                                                             \
+    map(y, [&](size_t i) HWY_ATTR {                                                                 \
+      const V a = at(pa, i);                                                                        \
+      return expression;                                                                            \
+    });                                                                                             \
+  }                                                                                                 \
+  template <>                                                                                       \
+  struct Kernel<ir::Scalar::name> {                                                                 \
+    static constexpr VectorKernel run = name##_kernel;                                              \
+  };
 #define GRAFT_B at(pb, i)
 #define GRAFT_C at(pc, i)
 
 GRAFT_KERNEL(copy, a)
 GRAFT_KERNEL(to_half, half_of(a))
+GRAFT_KERNEL(truth, one_if(is(a)))
 GRAFT_KERNEL(abs, hn::Abs(a))
 GRAFT_KERNEL(sign, hn::IfThenElse(hn::IsNaN(a), a, hn::Sub(one_if(hn::Gt(a, set(0.0f))), one_if(hn::Lt(a, set(0.0f))))))
 GRAFT_KERNEL(square, hn::Mul(a, a))
+GRAFT_KERNEL(cube, hn::Mul(hn::Mul(a, a), a))
 GRAFT_KERNEL(sqrt, hn::Sqrt(a))
 GRAFT_KERNEL(rsqrt, hn::Div(set(1.0f), hn::Sqrt(hn::Add(a, set(p0)))))
 GRAFT_KERNEL(inverse, hn::Div(set(1.0f), hn::Add(a, set(p0))))
@@ -185,7 +198,7 @@ GRAFT_KERNEL(logical_not, one_if(hn::Eq(a, set(0.0f))))
 GRAFT_KERNEL(add, hn::Add(a, GRAFT_B))
 GRAFT_KERNEL(sub, hn::Sub(a, GRAFT_B))
 GRAFT_KERNEL(mul, hn::Mul(a, GRAFT_B))
-GRAFT_KERNEL(div, hn::Div(a, GRAFT_B))
+GRAFT_KERNEL(real_div, hn::Div(a, GRAFT_B))
 GRAFT_KERNEL(maximum, [&]() HWY_ATTR {
   const V b = GRAFT_B;
   return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::Gt(a, b), a, b));
@@ -322,12 +335,11 @@ void row_normalize(const float* x, const float* gamma, const float* beta, float*
 }  // namespace
 
 const VectorKernel* vector_table() {
-  static constexpr VectorKernel kTable[] = {
-#define GRAFT_X(name) name,
-      GRAFT_VECTOR_FUNCTIONS(GRAFT_X)
-#undef GRAFT_X
-  };
-  return kTable;
+  static constexpr auto kTable = []<size_t... i>(std::index_sequence<i...>) {
+    return std::array{Kernel<static_cast<ir::Scalar>(i)>::run...};
+  }
+  (std::make_index_sequence<static_cast<size_t>(ir::Scalar::count)>());
+  return kTable.data();
 }
 
 const RowKernels* row_table() {
@@ -344,7 +356,7 @@ namespace graft::engine {
 HWY_EXPORT(vector_table);
 HWY_EXPORT(row_table);
 
-VectorKernel vector_kernel(VectorFunction f) { return HWY_DYNAMIC_DISPATCH(vector_table)()[static_cast<size_t>(f)]; }
+VectorKernel vector_kernel(ir::Scalar f) { return HWY_DYNAMIC_DISPATCH(vector_table)()[static_cast<size_t>(f)]; }
 const RowKernels& row_kernels() { return *HWY_DYNAMIC_DISPATCH(row_table)(); }
 
 }  // namespace graft::engine

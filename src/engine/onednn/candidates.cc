@@ -4,10 +4,12 @@
 namespace graft::engine {
 namespace {
 
+using ir::Kind;
+
 constexpr Candidate kOneDnnCandidates[] = {
-    {"conv", prepare_conv},         {"conv_transpose", prepare_conv_transpose},
-    {"max_pool", prepare_max_pool}, {"avg_pool", prepare_avg_pool},
-    {"matmul", prepare_matmul},     {"linear", prepare_linear},
+    {Kind::convolution, prepare_conv},  {Kind::transposed_convolution, prepare_conv_transpose},
+    {Kind::max_pool, prepare_max_pool}, {Kind::average_pool, prepare_avg_pool},
+    {Kind::matmul, prepare_matmul},     {Kind::linear, prepare_linear},
 };
 
 }  // namespace

@@ -88,7 +88,7 @@ class PrimitiveStep final : public Step {
     std::vector<Arg> args_;
   };
 
-  PrimitiveStep(const Core& core, std::string_view what);
+  explicit PrimitiveStep(const Core& core);
   // Tensors in the order of in and out, which are numbered by these calls; `md` and `dtype` are the whole value's.
   int add_in(const Md& md, DType dtype);
   int add_out(const Md& md, DType dtype);
@@ -125,7 +125,6 @@ struct Activation {
   float alpha = 0, beta = 0;
   std::vector<int> nodes;  // operators it stands for, in order
   int result;              // the value that remains
-  std::string label;
 };
 // The function applied to `value` by its only use (or by x * sigmoid(x) and the like).
 std::optional<Activation> activation_of(const Selection& s, int value);
@@ -146,12 +145,11 @@ struct Tail {
   std::vector<int> added_at;  // their places in followers
   int result;
   bool sum = false;  // added[0] by `sum` instead
-  std::string label;
 
   // For oneDNN; `addend` describes what is added.
   dnnl::post_ops post_ops(const Md& addend) const;
 };
-Tail only_head(const Selection& s, int head, int result);
+Tail only_head(int head, int result);
 // `by_sum`: the first addition may be done in place, if its operand dies there; `head_in` are the head's own inputs.
 Tail absorb(const Selection& s, int head, int result, const std::vector<int>& head_in, bool by_sum);
 

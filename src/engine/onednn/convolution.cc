@@ -160,7 +160,7 @@ Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed)
   Tail tail;
   std::optional<Layout> src, dst;
   const auto attempt = [&](const Choice& c, bool fuse, bool by_sum) {
-    tail = fuse ? absorb(s, n, p.y, {p.x}, by_sum) : only_head(s, n, p.y);
+    tail = fuse ? absorb(s, n, p.y, {p.x}, by_sum) : only_head(n, p.y);
     pd = describe_primitive<Primitive>(engine, p, whole, c.src, c.dst, tail);
     if (!pd || (c.fast_only && is_slow(pd.impl_info_str()))) return false;
     src = layout_of(pd.src_desc(), x.shape);
@@ -197,7 +197,7 @@ Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed)
   for (const auto& [share, of] : shares) made_of_it += share.part.y.product();
   if (made_of_it != y.shape.product()) shares = {{whole, pd}};
 
-  auto step = std::make_unique<PrimitiveStep>(s.core(), tail.label);
+  auto step = std::make_unique<PrimitiveStep>(s.core());
   Prepared made;
   const int in = step->add_in(pd.src_desc(), x.dtype());
   made.in.push_back({p.x, *src});

@@ -5,6 +5,8 @@
 
 namespace graft::engine {
 
+std::span<const Candidate> onednn_candidates();
+
 Result<Prepared> prepare_conv(const Selection& s, int node);
 Result<Prepared> prepare_conv_transpose(const Selection& s, int node);
 Result<Prepared> prepare_max_pool(const Selection& s, int node);

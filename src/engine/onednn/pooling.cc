@@ -70,7 +70,7 @@ Result<Prepared> prepare_pool(const Selection& s, int n, dnnl::algorithm algorit
         describe(layout, cut(y.shape, layout, 1, work, std::max(many, s.core().env->threads())));
     if (pieces.empty()) pieces = describe(layout, cut(y.shape, layout, 1, work, std::max(many, 1)));
     if (pieces.empty()) continue;
-    auto step = std::make_unique<PrimitiveStep>(s.core(), s.node(n).op->type());
+    auto step = std::make_unique<PrimitiveStep>(s.core());
     const int in = step->add_in(md_of(x.shape, layout), x.dtype());
     const int out = step->add_out(md_of(y.shape, layout), y.dtype());
     for (const PieceOf& of : pieces) {

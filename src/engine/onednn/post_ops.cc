@@ -6,42 +6,29 @@ namespace {
 
 using dnnl::algorithm;
 
+constexpr std::pair<ir::Scalar, algorithm> kFunctions[] = {
+    {ir::Scalar::relu, algorithm::eltwise_relu},
+    {ir::Scalar::clip, algorithm::eltwise_clip},
+    {ir::Scalar::sigmoid, algorithm::eltwise_logistic},
+    {ir::Scalar::silu, algorithm::eltwise_swish},
+    {ir::Scalar::tanh, algorithm::eltwise_tanh},
+    {ir::Scalar::leaky_relu, algorithm::eltwise_relu},
+    {ir::Scalar::sigmoid_hard, algorithm::eltwise_hardsigmoid},
+    {ir::Scalar::gelu, algorithm::eltwise_gelu_erf},
+    {ir::Scalar::gelu_tanh, algorithm::eltwise_gelu_tanh},
+};
+
 // The function that this operator applies to its `x`, if oneDNN has it.
 std::optional<Activation> function_of(const Selection& s, int n) {
-  const std::string_view op = s.node(n).op->type();
+  if (s.node(n).op->kind() != ir::Kind::pointwise) return std::nullopt;
   const ir::Call call = s.call(n);
-  Activation a{algorithm::undef, 0, 0, {n}, s.node(n).results[0], std::string(op)};
-  const auto number = [&](std::string_view param) { return static_cast<float>(call.f(param)); };
-  if (op == "relu") {
-    a.algorithm = algorithm::eltwise_relu;
-  } else if (op == "relu6") {
-    a.algorithm = algorithm::eltwise_clip;
-    a.beta = 6;
-  } else if (op == "clip") {
-    a.algorithm = algorithm::eltwise_clip;
-    a.alpha = number("alpha");
-    a.beta = number("beta");
-  } else if (op == "sigmoid") {
-    a.algorithm = algorithm::eltwise_logistic;
-  } else if (op == "silu") {
-    a.algorithm = algorithm::eltwise_swish;
-    a.alpha = 1;
-  } else if (op == "tanh") {
-    a.algorithm = algorithm::eltwise_tanh;
-  } else if (op == "leaky_relu") {
-    a.algorithm = algorithm::eltwise_relu;
-    a.alpha = number("alpha");
-  } else if (op == "sigmoid_hard") {
-    a.algorithm = algorithm::eltwise_hardsigmoid;
-    a.alpha = number("alpha");
-    a.beta = number("beta");
-  } else if (op == "gelu") {
-    const std::string_view mode = call.str("mode");
-    if (mode == "SIGMOID_APPROXIMATION") return std::nullopt;
-    a.algorithm = mode == "EXACT" ? algorithm::eltwise_gelu_erf : algorithm::eltwise_gelu_tanh;
-  } else {
-    return std::nullopt;
-  }
+  const ir::Pointwise f = ir::pointwise_of(call);
+  const auto at = std::find_if(std::begin(kFunctions), std::end(kFunctions),
+                               [&](const auto& entry) { return entry.first == f.function; });
+  if (at == std::end(kFunctions)) return std::nullopt;
+  Activation a{
+      at->second, static_cast<float>(f.numbers[0]), static_cast<float>(f.numbers[1]), {n}, s.node(n).results[0]};
+  if (a.algorithm == algorithm::eltwise_swish) a.alpha = 1;
   if (call.error()) return std::nullopt;
   // Most clamp their argument by minimum and maximum, which on x86 give the bound where the other operand is NaN; which
   // do differs between oneDNN's instruction sets. Only a function that multiplies by its argument keeps NaN for sure.
@@ -65,16 +52,14 @@ std::optional<Activation> activation_of(const Selection& s, int value) {
     std::optional<Activation> f = function_of(s, n);
     if (!f || (f->algorithm != algorithm::eltwise_logistic && f->algorithm != algorithm::eltwise_hardsigmoid)) continue;
     const int product = s.sole_consumer(f->result);
-    if (product < 0 || s.node(product).op->type() != "mul") continue;
+    if (product < 0 || !s.node(product).op->is(ir::Scalar::mul)) continue;
     const int a = s.arg(product, "x"), b = s.arg(product, "y");
     if (!((a == value && b == f->result) || (b == value && a == f->result))) continue;
     if (f->algorithm == algorithm::eltwise_logistic) {
       f->algorithm = algorithm::eltwise_swish;
       f->alpha = 1;
-      f->label = "silu";
     } else {
       f->algorithm = algorithm::eltwise_hardswish;
-      f->label = "hard_swish";
     }
     f->nodes.push_back(product);
     f->result = s.node(product).results[0];
@@ -88,7 +73,7 @@ namespace {
 // The other operand of an addition that is the only use of `value` and has its shape; -1 if there is none.
 int added_to(const Selection& s, int value, int& node) {
   node = s.sole_consumer(value);
-  if (node < 0 || s.node(node).op->type() != "add") return -1;
+  if (node < 0 || !s.node(node).op->is(ir::Scalar::add)) return -1;
   const int a = s.arg(node, "x"), b = s.arg(node, "y");
   const int other = a == value ? b : a;
   if (other == value || !s.available(other) || s.value(other).dtype() != s.value(value).dtype()) return -1;
@@ -104,24 +89,21 @@ bool dies_in_sum(const Selection& s, int other, const std::vector<int>& head_in)
 
 }  // namespace
 
-Tail only_head(const Selection& s, int head, int result) {
+Tail only_head(int head, int result) {
   Tail t;
   t.nodes = {head};
   t.result = result;
-  t.label = std::string(s.node(head).op->type());
   return t;
 }
 
 Tail absorb(const Selection& s, int head, int result, const std::vector<int>& head_in, bool by_sum) {
-  Tail t = only_head(s, head, result);
+  Tail t = only_head(head, result);
   constexpr size_t kMost = 4;
   while (s.fusing() && t.followers.size() < kMost) {
     if (const auto a = activation_of(s, t.result)) {
       t.followers.push_back({Follower::Kind::activation, a->algorithm, a->alpha, a->beta});
       t.nodes.insert(t.nodes.end(), a->nodes.begin(), a->nodes.end());
       t.result = a->result;
-      t.label += '+';
-      t.label += a->label;
       continue;
     }
     int node = -1;
@@ -133,7 +115,6 @@ Tail absorb(const Selection& s, int head, int result, const std::vector<int>& he
     t.added.push_back(other);
     t.nodes.push_back(node);
     t.result = s.node(node).results[0];
-    t.label += "+add";
   }
   return t;
 }

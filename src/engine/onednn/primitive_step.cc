@@ -121,10 +121,7 @@ void PrimitiveStep::Piece::fix(int id, const Md& md, std::shared_ptr<const Packe
   args_.push_back({id, md, -1, 0, std::move(packed)});
 }
 
-PrimitiveStep::PrimitiveStep(const Core& core, std::string_view what) : core_(core) {
-  provider = "onednn";
-  label = std::string(what);
-}
+PrimitiveStep::PrimitiveStep(const Core& core) : core_(core) { provider = "onednn"; }
 
 size_t PrimitiveStep::take_scratch(size_t bytes) {
   const size_t at = scratch;

@@ -117,7 +117,7 @@ Result<Prepared> prepare_product(const Selection& s, int n, const Product& p) {
   }
   if (shares.size() != wanted.size()) shares = {{whole, pd}};
 
-  auto step = std::make_unique<PrimitiveStep>(s.core(), tail.label);
+  auto step = std::make_unique<PrimitiveStep>(s.core());
   Prepared made;
   made.in.push_back({p.x});
   const int a_in = step->add_in(a, x.dtype());

@@ -209,7 +209,7 @@ size_t most_packed(const Core& core) {
   std::set<const ir::Constant*> seen;
   size_t bytes = 0;
   ir::visit_ops(core.function->body, [&](ir::Op& op) {
-    if (op.type() != "conv" && op.type() != "conv_transpose" && op.type() != "linear" && op.type() != "matmul") return;
+    if (!ir::is_product(op.kind())) return;
     for (const auto& arg : op.args) {
       for (const ir::Value* v : arg) {
         if (!v->is_constant() || !is_float(v->dtype()) || !seen.insert(v->constant.get()).second) continue;
