@@ -12,6 +12,12 @@ namespace graft::engine {
 
 struct Candidate;
 
+// What a provider keeps for all plans of an executable: packed weights, say.
+class ProviderState {
+ public:
+  virtual ~ProviderState() = default;
+};
+
 // All plans of an executable, which keep contexts for the next run: idle memory.
 class PlanList final : public IdleMemory {
  public:
@@ -41,8 +47,7 @@ class Core {
   mutable std::unordered_map<const ir::Op*, std::vector<ir::ConstantPtr>> folded;
   mutable Slab weights;  // packed ones
   mutable std::unordered_map<const ir::Block*, LastReads> last_reads;
-  // Packed weights and whatever else providers share between plans, by a key of theirs.
-  mutable std::map<std::string, std::shared_ptr<const void>> shared;
+  mutable std::map<std::string_view, std::unique_ptr<ProviderState>> states;  // by provider
   std::shared_ptr<PlanList> plans = std::make_shared<PlanList>();
 };
 

@@ -4,10 +4,10 @@ namespace graft::engine {
 
 using dnnl::memory;
 
-const dnnl::engine& cpu_engine(const Core& core) {
-  std::shared_ptr<const void>& slot = core.shared["onednn engine"];
-  if (slot == nullptr) slot = std::make_shared<const dnnl::engine>(dnnl::engine::kind::cpu, 0);
-  return *static_cast<const dnnl::engine*>(slot.get());
+OneDnnState& onednn_state(const Core& core) {
+  std::unique_ptr<ProviderState>& slot = core.states["onednn"];
+  if (slot == nullptr) slot = std::make_unique<OneDnnState>();
+  return static_cast<OneDnnState&>(*slot);
 }
 
 memory::dims dims_of(const Shape& shape) {

@@ -6,14 +6,11 @@
 
 #include <dnnl.hpp>
 
-#include "engine/step.h"
+#include "engine/epilogue.h"
 
 namespace graft::engine {
 
 using Md = dnnl::memory::desc;
-
-// One CPU engine for each executable.
-const dnnl::engine& cpu_engine(const Core& core);
 
 // What steps convert around their primitives or take as they are.
 inline bool f32_or_f16(DType t) { return t == DType::f32 || t == DType::f16; }
@@ -32,6 +29,18 @@ struct Packed {
 };
 Result<std::shared_ptr<const Packed>> pack(const Selection& s, const ir::ConstantPtr& constant, int64_t first,
                                            const Md& from, const Md& to);
+
+struct OneDnnState final : ProviderState {
+  const dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  struct Entry {
+    Md from, to;
+    std::shared_ptr<const Packed> packed;
+  };
+  std::map<std::pair<const ir::Constant*, int64_t>, std::vector<Entry>> packed;  // by constant and first element
+};
+// core.planning is held.
+OneDnnState& onednn_state(const Core& core);
+inline const dnnl::engine& cpu_engine(const Core& core) { return onednn_state(core).engine; }
 
 // One slice of a result, which a primitive of its own makes on one thread.
 struct Slice {
@@ -110,7 +119,7 @@ class PrimitiveStep final : public Step {
   size_t take_scratch(size_t bytes);
   int add(bool result, size_t index, const Md& md, DType dtype);
 
-  const Core& core_;
+  const dnnl::engine& engine_;
   std::vector<Tensor> tensors_;
   std::vector<Piece> pieces_;
   size_t ins_ = 0, outs_ = 0;
@@ -119,38 +128,8 @@ class PrimitiveStep final : public Step {
 
 // ---- what follows a convolution or product ----
 
-// An element-wise function that oneDNN can apply to a result before it is stored.
-struct Activation {
-  dnnl::algorithm algorithm;
-  float alpha = 0, beta = 0;
-  std::vector<int> nodes;  // operators it stands for, in order
-  int result;              // the value that remains
-};
-// The function applied to `value` by its only use (or by x * sigmoid(x) and the like).
-std::optional<Activation> activation_of(const Selection& s, int value);
-
-// One thing done to a result before it is stored.
-struct Follower {
-  enum class Kind : uint8_t { activation, add, sum };  // sum: of what lies in the result's memory already
-  Kind kind;
-  dnnl::algorithm algorithm = dnnl::algorithm::undef;
-  float alpha = 0, beta = 0;
-};
-
-// Operators absorbed behind the head of a step: activations, and additions of values that exist already.
-struct Tail {
-  std::vector<Follower> followers;
-  std::vector<int> nodes;
-  std::vector<int> added;     // values added, each one an argument of a binary post-op, or the one of `sum`
-  std::vector<int> added_at;  // their places in followers
-  int result;
-  bool sum = false;  // added[0] by `sum` instead
-
-  // For oneDNN; `addend` describes what is added.
-  dnnl::post_ops post_ops(const Md& addend) const;
-};
-Tail only_head(int head, int result);
-// `by_sum`: the first addition may be done in place, if its operand dies there; `head_in` are the head's own inputs.
-Tail absorb(const Selection& s, int head, int result, const std::vector<int>& head_in, bool by_sum);
+extern const EpilogueAbilities kOneDnnEpilogue;
+// `addend` describes what is added.
+dnnl::post_ops post_ops_of(const Epilogue& epilogue, const Md& addend);
 
 }  // namespace graft::engine

@@ -93,11 +93,11 @@ struct Share {
 template <class Primitive>
 typename Primitive::primitive_desc describe_primitive(const dnnl::engine& engine, const Convolution& p,
                                                       const Share& share, std::optional<Layout> src,
-                                                      std::optional<Layout> dst, const Tail& tail) {
+                                                      std::optional<Layout> dst, const Epilogue& epilogue) {
   const Shape &x = share.part.x, &y = share.part.y;
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  attr.set_post_ops(tail.post_ops(any_md(y)));  // the layout is that of the result: oneDNN is told `any`
+  attr.set_post_ops(post_ops_of(epilogue, any_md(y)));  // the layout is that of the result: oneDNN is told `any`
   constexpr auto kKind = dnnl::prop_kind::forward_inference;
   auto algorithm = dnnl::algorithm::convolution_direct;
   if constexpr (std::is_same_v<Primitive, dnnl::deconvolution_forward>)
@@ -157,21 +157,21 @@ Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed)
   const Share whole{{Slice::Axis::all, 0, 0, 0, y.shape[0]}, {x.shape, y.shape}, 0, p.weight_dims[0]};
 
   Desc pd(nullptr);
-  Tail tail;
+  Epilogue epilogue;
   std::optional<Layout> src, dst;
   const auto attempt = [&](const Choice& c, bool fuse, bool by_sum) {
-    tail = fuse ? absorb(s, n, p.y, {p.x}, by_sum) : only_head(n, p.y);
-    pd = describe_primitive<Primitive>(engine, p, whole, c.src, c.dst, tail);
+    epilogue = fuse ? absorb(s, n, p.y, {p.x}, by_sum, kOneDnnEpilogue) : only_head(n, p.y);
+    pd = describe_primitive<Primitive>(engine, p, whole, c.src, c.dst, epilogue);
     if (!pd || (c.fast_only && is_slow(pd.impl_info_str()))) return false;
     src = layout_of(pd.src_desc(), x.shape);
     dst = layout_of(pd.dst_desc(), y.shape);
     // `sum` needs its operand in the result's layout already.
-    return src && dst && !(tail.sum && !(s.value(tail.added[0]).layout == *dst));
+    return src && dst && !(epilogue.sum && !(s.value(epilogue.added[0]).layout == *dst));
   };
   const std::vector<Choice> list = choices(x, y, !s.fusing());
   const bool found = std::any_of(list.begin(), list.end(), [&](const Choice& c) {
-    return attempt(c, true, true) || (tail.sum && attempt(c, true, false)) ||
-           (!tail.followers.empty() && !c.fast_only && attempt(c, false, false));
+    return attempt(c, true, true) || (epilogue.sum && attempt(c, true, false)) ||
+           (!epilogue.parts.empty() && !c.fast_only && attempt(c, false, false));
   });
   if (!found) return decline("oneDNN has no such convolution");
 
@@ -187,7 +187,7 @@ Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed)
       share.begin = slice.begin / per_entry;
       share.end = slice.end / per_entry;
     }
-    Desc of = slice.axis == Slice::Axis::all ? pd : describe_primitive<Primitive>(engine, p, share, src, dst, tail);
+    Desc of = slice.axis == Slice::Axis::all ? pd : describe_primitive<Primitive>(engine, p, share, src, dst, epilogue);
     const bool same_weights =
         slice.axis == Slice::Axis::channels || shares.empty() || of.weights_desc() == shares[0].second.weights_desc();
     if (!of || !same_weights || (!is_slow(pd.impl_info_str()) && is_slow(of.impl_info_str()))) break;
@@ -202,9 +202,9 @@ Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed)
   const int in = step->add_in(pd.src_desc(), x.dtype());
   made.in.push_back({p.x, *src});
   std::vector<int> added;  // tensors of the step; -1: by `sum`
-  for (size_t i = 0; i < tail.added.size(); ++i) {
-    made.in.push_back({tail.added[i], *dst});
-    const bool by_sum = tail.sum && i == 0;
+  for (size_t i = 0; i < epilogue.added.size(); ++i) {
+    made.in.push_back({epilogue.added[i], *dst});
+    const bool by_sum = epilogue.sum && i == 0;
     if (by_sum) step->accumulate_onto(made.in.size() - 1);
     added.push_back(by_sum ? -1 : step->add_in(pd.dst_desc(), y.dtype()));
   }
@@ -222,13 +222,13 @@ Result<Prepared> prepare_convolution(const Selection& s, int n, bool transposed)
     }
     for (size_t i = 0; i < added.size(); ++i) {
       if (added[i] >= 0)
-        piece.bind(DNNL_ARG_ATTR_MULTIPLE_POST_OP(tail.added_at[i]) | DNNL_ARG_SRC_1, of.dst_desc(), added[i],
+        piece.bind(DNNL_ARG_ATTR_MULTIPLE_POST_OP(epilogue.added_at[i]) | DNNL_ARG_SRC_1, of.dst_desc(), added[i],
                    share.part.y_at);
     }
     piece.bind(DNNL_ARG_DST, of.dst_desc(), out, share.part.y_at);
   }
-  made.out.push_back({tail.result, *dst});
-  made.nodes = tail.nodes;
+  made.out.push_back({epilogue.result, *dst});
+  made.nodes = epilogue.nodes;
   made.step = std::move(step);
   return made;
 }

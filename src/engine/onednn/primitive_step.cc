@@ -121,7 +121,7 @@ void PrimitiveStep::Piece::fix(int id, const Md& md, std::shared_ptr<const Packe
   args_.push_back({id, md, -1, 0, std::move(packed)});
 }
 
-PrimitiveStep::PrimitiveStep(const Core& core) : core_(core) { provider = "onednn"; }
+PrimitiveStep::PrimitiveStep(const Core& core) : engine_(cpu_engine(core)) { provider = "onednn"; }
 
 size_t PrimitiveStep::take_scratch(size_t bytes) {
   const size_t at = scratch;
@@ -153,15 +153,14 @@ void PrimitiveStep::accumulate_onto(size_t input) {
 }
 
 std::unique_ptr<StepState> PrimitiveStep::make_state(const Plan&) const {
-  const dnnl::engine& engine = *static_cast<const dnnl::engine*>(core_.shared.at("onednn engine").get());
   auto state = std::make_unique<PrimitiveState>();
   state->tensors.resize(tensors_.size());
   state->calls.reserve(pieces_.size());
   for (const Piece& piece : pieces_) {
-    PrimitiveState::Call& call = state->calls.emplace_back(engine);
+    PrimitiveState::Call& call = state->calls.emplace_back(engine_);
     call.memories.reserve(piece.args_.size());
     for (const Piece::Arg& a : piece.args_) {
-      call.memories.emplace_back(a.md, engine,
+      call.memories.emplace_back(a.md, engine_,
                                  a.packed != nullptr ? const_cast<void*>(a.packed->data) : DNNL_MEMORY_NONE);
       call.args.push_back({a.id, call.memories.back().get()});
     }

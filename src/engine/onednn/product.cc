@@ -81,12 +81,12 @@ Result<Prepared> prepare_product(const Selection& s, int n, const Product& p) {
   // Rows are a's, columns b's; batches are of both.
   const auto a_of = [&](const Share& share) { return share.axis == columns ? a : slice_of(a, p.a, share); };
   const auto b_of = [&](const Share& share) { return share.axis == rows ? b : slice_of(b, p.b, share); };
-  Tail tail;
+  Epilogue epilogue;
   const auto describe = [&](const Share& share) {
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const Md dst = slice_of(c, p.c, share), weights = b_of(share), bias = bias_of(share);
-    attr.set_post_ops(tail.post_ops(dst));  // what is added has the result's own shape and layout
+    attr.set_post_ops(post_ops_of(epilogue, dst));  // what is added has the result's own shape and layout
     const Md any(weights.get_dims(), memory::data_type::f32, memory::format_tag::any);
     Desc pd(engine, a_of(share), fixed ? any : weights, bias, dst, attr, true);
     // A kernel that packs while it runs takes the constant as it lies: no copy of it is made.
@@ -100,9 +100,9 @@ Result<Prepared> prepare_product(const Selection& s, int n, const Product& p) {
   const Share whole{rows, 0, p.c[rows]};
   Desc pd(nullptr);
   for (const bool by_sum : {true, false}) {
-    tail = absorb(s, n, p.out, {p.x, p.y}, by_sum);
+    epilogue = absorb(s, n, p.out, {p.x, p.y}, by_sum, kOneDnnEpilogue);
     pd = describe(whole);
-    if (pd && (!tail.sum || s.value(tail.added[0]).layout.plain())) break;
+    if (pd && (!epilogue.sum || s.value(epilogue.added[0]).layout.plain())) break;
   }
   if (!pd) return decline("oneDNN has no such product");
   std::vector<std::pair<Share, Desc>> shares;
@@ -127,9 +127,9 @@ Result<Prepared> prepare_product(const Selection& s, int n, const Product& p) {
     b_in = step->add_in(b, y.dtype());
   }
   std::vector<int> added;  // tensors of the step; -1: by `sum`
-  for (size_t i = 0; i < tail.added.size(); ++i) {
-    made.in.push_back({tail.added[i]});
-    const bool by_sum = tail.sum && i == 0;
+  for (size_t i = 0; i < epilogue.added.size(); ++i) {
+    made.in.push_back({epilogue.added[i]});
+    const bool by_sum = epilogue.sum && i == 0;
     if (by_sum) step->accumulate_onto(made.in.size() - 1);
     added.push_back(by_sum ? -1 : step->add_in(c, out.dtype()));
   }
@@ -151,12 +151,13 @@ Result<Prepared> prepare_product(const Selection& s, int n, const Product& p) {
     }
     for (size_t i = 0; i < added.size(); ++i) {
       if (added[i] >= 0)
-        piece.bind(DNNL_ARG_ATTR_MULTIPLE_POST_OP(tail.added_at[i]) | DNNL_ARG_SRC_1, of.dst_desc(), added[i], c_at);
+        piece.bind(DNNL_ARG_ATTR_MULTIPLE_POST_OP(epilogue.added_at[i]) | DNNL_ARG_SRC_1, of.dst_desc(), added[i],
+                   c_at);
     }
     piece.bind(DNNL_ARG_DST, of.dst_desc(), c_out, c_at);
   }
-  made.out.push_back({tail.result});
-  made.nodes = tail.nodes;
+  made.out.push_back({epilogue.result});
+  made.nodes = epilogue.nodes;
   made.step = std::move(step);
   return made;
 }

@@ -12,24 +12,6 @@ namespace {
 
 using dnnl::memory;
 
-void append(std::string& key, const memory::dims& list) {
-  for (int64_t v : list) {
-    key += std::to_string(v);
-    key += ',';
-  }
-  key += ';';
-}
-
-std::string key_of(const Md& md) {
-  std::string key;
-  append(key, md.get_dims());
-  append(key, md.get_padded_dims());
-  append(key, md.get_strides());
-  append(key, md.get_inner_blks());
-  append(key, md.get_inner_idxs());
-  return key;
-}
-
 // Elements as they lie in memory, at any address.
 struct Source {
   const std::byte* data = nullptr;
@@ -225,10 +207,10 @@ size_t most_packed(const Core& core) {
 Result<std::shared_ptr<const Packed>> pack(const Selection& s, const ir::ConstantPtr& constant, int64_t first,
                                            const Md& from, const Md& to) {
   const Core& core = s.core();
-  const std::string key = "onednn " + std::to_string(reinterpret_cast<uintptr_t>(constant.get())) + " " +
-                          std::to_string(first) + " " + key_of(from) + ">" + key_of(to);
-  if (const auto at = core.shared.find(key); at != core.shared.end())
-    return std::static_pointer_cast<const Packed>(at->second);
+  std::vector<OneDnnState::Entry>& entries = onednn_state(core).packed[{constant.get(), first}];
+  for (const OneDnnState::Entry& e : entries) {
+    if (e.from == from && e.to == to) return e.packed;
+  }
   auto packed = std::make_shared<Packed>();
   packed->source = constant;
   if (core.weights.empty()) core.weights.expect(most_packed(core));
@@ -250,8 +232,8 @@ Result<std::shared_ptr<const Packed>> pack(const Selection& s, const ir::Constan
     }
   }
   GRAFT_CHECK(check(s.cancel()));
-  core.shared.emplace(key, packed);
-  return std::shared_ptr<const Packed>(packed);
+  entries.push_back({from, to, packed});
+  return entries.back().packed;
 }
 
 }  // namespace graft::engine
