@@ -10,7 +10,6 @@
 namespace graft::ir {
 namespace {
 
-constexpr int64_t kStep = 1024;
 constexpr size_t kWidest = 16;  // bytes of an element
 
 // n elements of v from `first` on, as numbers of type T.

@@ -7,8 +7,6 @@
 namespace graft::ir {
 namespace {
 
-constexpr int64_t kStep = 1024;
-
 class DirectStream final : public ConstantStream {
  public:
   DirectStream(const TensorView& view, int64_t first)

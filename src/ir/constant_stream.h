@@ -8,6 +8,8 @@
 
 namespace graft::ir {
 
+inline constexpr int64_t kStep = 1024;  // elements that streams work on at a time
+
 class ConstantStream {
  public:
   virtual ~ConstantStream() = default;
