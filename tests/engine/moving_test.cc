@@ -1,5 +1,7 @@
 // Rows that say which elements they move: the engine's one executor for them against the reference kernels, which move
 // element by element.
+#include <set>
+
 #include "base/format.h"
 #include "engine_support.h"
 
@@ -61,8 +63,26 @@ void check(const Case& c, DType dtype) {
 }
 
 TEST(Moved, WhatRowsSayTheyMove) {
+  std::set<std::string_view> tested{"stack",          "concat", "slice_update", "space_to_batch",
+                                    "batch_to_space", "fill",   "fill_like"};
+  for (const Case& c : cases()) tested.insert(c.op);
+  for (const auto& row : ops::table().rows())
+    EXPECT_EQ(row->def->moves != nullptr, tested.contains(row->name())) << row->name();
   for (const Case& c : cases()) {
     for (const DType dtype : {DType::f32, DType::f16, DType::i64, DType::u8, DType::boolean}) check(c, dtype);
+  }
+}
+
+TEST(Moved, Fills) {
+  for (const DType dtype : {DType::f32, DType::i64}) {
+    Net net;
+    auto& b = *net.b;
+    ir::Value* x = net.input("x", dtype, {ir::Dim(70), ir::Dim(1000)});
+    const auto program = net.finish({b.emit("fill_like", {{"ref_tensor", x}, {"value", b.like(x, 3)}}),
+                                     b.emit("fill_like", {{"ref_tensor", x}}),
+                                     b.emit("fill", {{"shape", List{70, 999}}, {"value", b.like(x, -2)}})});
+    expect_like_reference(program, {input_of(dtype, {70, 1000}, 1)}, 0, 2);
+    EXPECT_EQ(provider_of(*load(program), {{70, 1000}}, "fill_like"), "native");
   }
 }
 
