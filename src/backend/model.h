@@ -26,8 +26,6 @@ class Model {
   // As engine::Executable::run.
   virtual Status predict(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
                          const engine::RunOptions& options) const = 0;
-  // Words for reports: what really executes the program.
-  virtual std::string_view runs_on() const = 0;
 };
 
 // The engine: any host, no Core ML needed. Fixed shapes are planned while loading, which hears cancel.

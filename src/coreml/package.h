@@ -97,8 +97,7 @@ struct Model {
 //   malformed, invalid_model, unsafe_path, limit_exceeded: a broken or hostile file.
 //   io_error: a file that cannot be read, or that was written to meanwhile.
 //   memory_limit, cancelled: compressed weights are decompressed here, within `bounds`.
-Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold = Hold::mapped,
-                           const Bounds& bounds = {});
+Result<Model> read_package(const std::string& path, Hold hold = Hold::mapped, const Bounds& bounds = {});
 
 // Whether a path names a Core ML model, a folder or a bare .mlmodel, rather than a file of another format. It need not
 // exist.

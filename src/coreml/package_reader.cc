@@ -10,6 +10,7 @@
 #include "coreml/package.h"
 #include "coreml/package_folder.h"
 #include "coreml/wire.h"
+#include "ops/table.h"
 
 namespace graft::coreml {
 namespace {
@@ -97,8 +98,8 @@ class BlobFiles {
   std::map<std::string, std::shared_ptr<const BlobReader>, std::less<>> open_;
 };
 
-Result<Model> decode_model(std::string_view message, const fs::path& package, const fs::path& file,
-                           const ir::OpTable& table, Hold hold, const Bounds& bounds) {
+Result<Model> decode_model(std::string_view message, const fs::path& package, const fs::path& file, Hold hold,
+                           const Bounds& bounds) {
   const ModelView view = split_model(message);
   if (!view.has_program)
     return fail_in(view.other_kind.empty() ? Code::malformed : Code::unsupported_format, file,
@@ -114,7 +115,7 @@ Result<Model> decode_model(std::string_view message, const fs::path& package, co
   const BlobSource source = [&](std::string_view name, uint64_t offset, DType dtype, const Shape& shape) {
     return blobs.get(name, offset, dtype, shape);
   };
-  GRAFT_TRY(ProgramParts parts, decode_program(view.program, description.interface, table, source, bounds));
+  GRAFT_TRY(ProgramParts parts, decode_program(view.program, description.interface, ops::table(), source, bounds));
   GRAFT_CHECK(blobs.finish());
   parts.program->metadata = description.metadata;
   return Model{std::move(parts.program), static_cast<int>(view.spec_version), parts.opset,
@@ -131,7 +132,7 @@ Result<Model> refuse_file(std::string_view message, const fs::path& path) {
   return fail_in(Code::unsupported_format, path, format("a {} model; only ML Programs are read", view.other_kind));
 }
 
-Result<Model> read_any(const fs::path& path, const ir::OpTable& table, Hold hold, const Bounds& bounds) {
+Result<Model> read_any(const fs::path& path, Hold hold, const Bounds& bounds) {
   std::error_code ec;
   const bool package = fs::is_directory(path, ec);
   fs::path file = path;
@@ -145,7 +146,7 @@ Result<Model> read_any(const fs::path& path, const ir::OpTable& table, Hold hold
   GRAFT_TRY(const Bytes bytes, model->bytes());
   const std::string_view message(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!package) return refuse_file(message, path);
-  GRAFT_TRY(Model out, decode_model(message, path, file, table, hold, bounds));
+  GRAFT_TRY(Model out, decode_model(message, path, file, hold, bounds));
   GRAFT_CHECK(model->finish());
   return out;
 }
@@ -157,10 +158,10 @@ bool is_model_path(const std::string& path) {
   return fs::is_directory(path, ec) || path.ends_with(".mlmodel") || path.ends_with(".mlpackage");
 }
 
-Result<Model> read_package(const std::string& path, const ir::OpTable& table, Hold hold, const Bounds& bounds) {
+Result<Model> read_package(const std::string& path, Hold hold, const Bounds& bounds) {
   Result<Model> model = fail(Code::malformed, "");
   try {
-    model = read_any(path, table, hold, bounds);
+    model = read_any(path, hold, bounds);
   } catch (const protozero::exception& e) {
     model = fail(Code::malformed, format("broken protobuf: {}", e.what()));
   } catch (const WireError& e) {

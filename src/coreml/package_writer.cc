@@ -7,7 +7,6 @@
 #include "coreml/interface_names.h"
 #include "coreml/mlprogram/writer.h"
 #include "coreml/package.h"
-#include "ops/table.h"
 
 namespace graft::coreml {
 namespace {
@@ -68,7 +67,7 @@ Result<Interface> derive_interface(const ir::Program& program, ir::Opset opset) 
 // A package's sizes are 1 and more, an ONNX graph's 0 and more: a program can be sound for a size of 0 alone. Reading
 // infers everything again, so that whatever does not hold is found before anybody gets the package.
 Status reads_back(const std::string& path) {
-  Result<Model> model = read_package(path, ops::table(), Hold::mapped);
+  Result<Model> model = read_package(path, Hold::mapped);
   if (model) return {};
   Diag d = std::move(model).error();
   d.file.clear();

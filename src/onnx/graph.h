@@ -93,7 +93,6 @@ struct Node {
 
   const Attribute* find(std::string_view attribute) const;  // null when absent
   bool has_input(size_t i) const { return i < inputs.size() && !inputs[i].empty(); }
-  bool has_output(size_t i) const { return i < outputs.size() && !outputs[i].empty(); }
   // The graphs in the attributes, in their order.
   std::vector<const Graph*> bodies() const;
 };

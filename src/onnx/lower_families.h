@@ -18,6 +18,7 @@ LoweringRows control_flow_lowerings();
 LoweringRows detection_lowerings();
 LoweringRows math_lowerings();
 LoweringRows tensor_lowerings();
+LoweringRows quantization_lowerings();
 
 // Versions in which a definition changed, for a row: kSince<7, 13>.
 template <int... versions>

@@ -12,7 +12,8 @@ std::span<const Lowering* const> all_lowerings() {
     for (const LoweringRows family :
          {elementwise_lowerings(), window_lowerings(), linear_lowerings(), normalization_lowerings(),
           reduction_lowerings(), shaping_lowerings(), joining_lowerings(), constant_lowerings(), resize_lowerings(),
-          control_flow_lowerings(), detection_lowerings(), math_lowerings(), tensor_lowerings()}) {
+          control_flow_lowerings(), detection_lowerings(), math_lowerings(), tensor_lowerings(),
+          quantization_lowerings()}) {
       for (const Lowering& row : family) rows.push_back(&row);
     }
     std::sort(rows.begin(), rows.end(), [](const Lowering* a, const Lowering* b) {

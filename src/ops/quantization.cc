@@ -16,7 +16,8 @@ struct Channels {
 Status check_parameters(const Call& call) {
   const Operand &x = call.in("input"), &scale = call.in("scale");
   if (scale.rank() > 1) return bad(Code::rank_mismatch, format("scale is {}", scale.type->to_string()));
-  if (call.has("zero_point") && !(call.in("zero_point").dims() == scale.dims())) {
+  const ir::Dims& zeros = call.has("zero_point") ? call.in("zero_point").dims() : scale.dims();
+  if (zeros.size() != scale.dims().size() || (!zeros.empty() && ir::never_equal(zeros[0], scale.dims()[0]))) {
     return bad(Code::shape_mismatch, format("zero_point is {}, scale is {}", call.in("zero_point").type->to_string(),
                                             scale.type->to_string()));
   }
@@ -30,6 +31,9 @@ Status check_parameters(const Call& call) {
 
 Result<Channels> channels_of(const Call& call) {
   const TensorView x = call.in("input").value, scale = call.in("scale").value;
+  const TensorView zero = call.in("zero_point").value;
+  if (call.has("zero_point") && zero.count() != scale.count())
+    return bad(Code::shape_mismatch, format("{} zero points, {} scales", zero.count(), scale.count()));
   if (scale.count() == 1) return Channels{};
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   if (x.shape[axis] != scale.count())

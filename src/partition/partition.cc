@@ -202,7 +202,7 @@ class Partitioner {
     }
     if (!kept) return false;
     const auto target_of = [&] {
-      return options_.target.value_or(needed.empty() ? ir::Opset::ios15 : needed.rbegin()->first);
+      return options_.target.value_or(needed.empty() ? ir::Target::oldest().opset() : needed.rbegin()->first);
     };
     const ir::Opset target = target_of();
     std::vector<Pieces::Finished*> finished(segments.size());

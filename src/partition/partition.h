@@ -23,7 +23,7 @@ struct Options {
   bool drop_unprofitable = true;  // pieces that the cost model says do not pay
   std::string dump_after;         // a pass's name, or "all": each piece's program after it is kept as text
   CostModel cost;
-  ir::Opset newest() const { return target.value_or(ir::Opset::ios18); }  // that anything may need
+  ir::Opset newest() const { return target.value_or(ir::Target::newest().opset()); }  // that anything may need
 };
 
 enum class Where : uint8_t {

@@ -174,7 +174,7 @@ Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model,
 }
 
 Status Session::Impl::open_package(const CancelToken* cancel) {
-  GRAFT_TRY(coreml::Model model, coreml::read_package(path, ops::table(), options.weights, bounds(cancel)));
+  GRAFT_TRY(coreml::Model model, coreml::read_package(path, options.weights, bounds(cancel)));
   metadata = model.metadata;
   const coreml::FunctionInterface* main = model.interface.main();
   if (main == nullptr) return fail(Code::invalid_model, "the package has no default function");

@@ -219,7 +219,7 @@ int64_t size_of(const std::string& path) {
 }
 
 Result<PackageInspection> inspect_package(const std::string& path, bool mil) {
-  GRAFT_TRY(coreml::Model model, coreml::read_package(path, ops::table()));
+  GRAFT_TRY(coreml::Model model, coreml::read_package(path));
   PackageInspection out;
   out.path = path;
   out.spec_version = model.spec_version;

@@ -24,7 +24,7 @@ void damage(std::string_view file, unsigned seed) {
   for (int i = 0; i < kMutations; ++i) {
     write_bytes(target, test::mutated(i % test::kByteMutations, original, original, random));
     test::watch_allocations();
-    const Result<Model> m = read_package(path, ops::table());
+    const Result<Model> m = read_package(path);
     ASSERT_LT(test::peak_allocated(), kMemory) << i;
     if (!m) {
       EXPECT_FALSE(m.error().message.empty());

@@ -25,7 +25,7 @@ std::map<std::string, int> count_ops(const ir::Program& program) {
 }
 
 Model read(const std::string& path) {
-  Result<Model> m = read_package(path, ops::table());
+  Result<Model> m = read_package(path);
   EXPECT_TRUE(m) << render(m.error());
   const Status s = ir::verify(*m->program);
   EXPECT_TRUE(s) << render(s.error());
@@ -181,13 +181,13 @@ TEST(Package, PipesAndDevicesAreNeverOpened) {
       const std::string file = path + "/" + std::string(part);
       fs::remove(file);
       ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
-      const auto r = read_package(path, ops::table(), hold);
+      const auto r = read_package(path, hold);
       ASSERT_FALSE(r) << part;
       EXPECT_EQ(r.error().code, Code::io_error) << render(r.error());
       EXPECT_THAT(r.error().message, testing::HasSubstr("a pipe, not a regular file"));
     }
   }
-  EXPECT_FALSE(read_package("/dev/null", ops::table()));
+  EXPECT_FALSE(read_package("/dev/null"));
 }
 
 TEST(Package, LeavesNothingBehindOnRefusal) {
@@ -325,14 +325,14 @@ TEST(Package, RefusesOtherModels) {
   const TempFolder tmp;
   const auto code_of = [&](std::string_view bytes) {
     write_bytes(tmp.file("m.mlmodel"), bytes);
-    const auto r = read_package(tmp.file("m.mlmodel"), ops::table());
+    const auto r = read_package(tmp.file("m.mlmodel"));
     EXPECT_FALSE(r);
     return r ? std::string() : render(r.error());
   };
   EXPECT_NE(code_of(std::string_view("\x08\x04\xa2\x1f\x00", 5)).find("NeuralNetwork"), std::string::npos);
   EXPECT_NE(code_of(std::string_view("\x08\x06\xb2\x1f\x00", 5)).find(".mlpackage"), std::string::npos);
   EXPECT_NE(code_of("not a model").find("malformed"), std::string::npos);
-  const auto missing = read_package(tmp.file("none.mlpackage"), ops::table());
+  const auto missing = read_package(tmp.file("none.mlpackage"));
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Code::file_not_found);
 }
@@ -347,7 +347,7 @@ TEST(Package, PathsStayInside) {
     const std::string was = "com.apple.CoreML/model.mlmodel\"";
     manifest.replace(manifest.find(was), was.size(), std::string(item) + "\"");
     write_bytes(path + "/Manifest.json", manifest);
-    const auto r = read_package(path, ops::table());
+    const auto r = read_package(path);
     return !r && r.error().code == Code::unsafe_path;
   };
   EXPECT_TRUE(rejects("../../a.txt"));
@@ -365,7 +365,7 @@ TEST(Package, NamesTheOperatorThatIsMissing) {
   std::string model = contents(path).at(std::string(kModel));
   model.replace(model.find("\x07softmax"), 8, "\x07softmix");
   write_bytes(path + "/" + std::string(kModel), model);
-  const auto r = read_package(path, ops::table());
+  const auto r = read_package(path);
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code, Code::unsupported_operator);
   EXPECT_NE(r.error().message.find("softmix"), std::string::npos);

@@ -39,7 +39,7 @@ ConstantPtr stored(Constant::Form f) { return Constant::stored(DType::f16, kShap
 std::shared_ptr<ir::Program> adding(const ConstantPtr& weight, Opset opset) {
   auto program = new_program();
   ir::Function& f = *program->functions[0];
-  ir::Builder b(f, ops::table(), {opset});
+  ir::Builder b(f, ops::table(), ir::Target::mlprogram(opset));
   ir::Value* x = f.add_input(ir::Type::tensor(weight->dtype(), weight->shape()), "x");
   f.body.outputs = {b.emit("add", {{"x", x}, {"y", b.constant(weight, "weight")}})};
   f.output_names = {"y"};
@@ -57,7 +57,7 @@ std::string write(const TempFolder& tmp, const ConstantPtr& weight, Opset opset)
 
 // The weight of such a package, and the error where it has none.
 Result<ConstantPtr> weight_of(const std::string& path) {
-  GRAFT_TRY(const Model m, read_package(path, ops::table()));
+  GRAFT_TRY(const Model m, read_package(path));
   const Status s = ir::verify(*m.program);
   EXPECT_TRUE(s) << render(s.error());
   const ir::Op* add = m.program->main()->body.outputs[0]->producer;

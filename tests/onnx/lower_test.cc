@@ -71,6 +71,67 @@ TEST(LoweringTable, RowsAreUniqueAndTheirVersionsAscend) {
   EXPECT_EQ(find_lowering("", "NoSuchOperator"), nullptr);
 }
 
+// Quantized weights stay small: a constant's DequantizeLinear is a constant in that form, on the host and for Core ML.
+TEST(Lowering, DequantizedConstantsKeepTheirForm) {
+  const auto initializer = [](const std::string& name, DType t, const Shape& shape, std::vector<int64_t> v) {
+    const ir::ConstantPtr list = ir::Constant::ints(DType::i64, v);
+    Tensor packed(t, shape);
+    auto* bytes = static_cast<uint8_t*>(packed.mutable_view().data);
+    std::fill_n(bytes, packed.view().bytes(), uint8_t{0});
+    for (size_t i = 0; i < v.size() && bits(t) == 4; ++i)
+      bytes[i / 2] = static_cast<uint8_t>(bytes[i / 2] | (v[i] & 15) << i % 2 * 4);
+    return Initializer{
+        name, bits(t) == 4 ? ir::Constant::of(packed) : ir::Constant::reshape(ir::Constant::cast(list, t), shape)};
+  };
+  struct Case {
+    std::vector<Initializer> arguments;
+    std::vector<Attribute> attributes;
+    bool blocks;
+    std::vector<double> wanted;
+  };
+  const std::vector<Case> cases = {
+      {{initializer("w", DType::i8, {2, 4}, {-128, -1, 0, 1, 2, 3, 4, 127}), initializer("s", DType::f32, {2}, {2, 3}),
+        initializer("z", DType::i8, {2}, {1, -1})},
+       {int_attribute("axis", 0)},
+       false,
+       {-258, -4, -2, 0, 9, 12, 15, 384}},
+      {{initializer("w", DType::u8, {2, 4}, {0, 1, 2, 3, 4, 5, 6, 255}), initializer("s", DType::f32, {1}, {2})},
+       {},
+       false,
+       {0, 2, 4, 6, 8, 10, 12, 510}},
+      {{initializer("w", DType::i8, {2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}),
+        initializer("s", DType::f32, {2, 2}, {1, 2, 3, 4})},
+       {int_attribute("axis", 1), int_attribute("block_size", 2)},
+       true,
+       {1, 2, 6, 8, 15, 18, 28, 32}},
+      {{initializer("w", DType::i4, {2, 4}, {-8, 7, 1, 0, -1, 2, 3, 4}),
+        initializer("s", DType::f32, {4}, {1, 2, 3, 4}), initializer("z", DType::i4, {4}, {0, 1, 0, -1})},
+       {},
+       true,
+       {-8, 12, 3, 4, -1, 2, 9, 20}},
+  };
+  for (size_t i = 0; i < cases.size(); ++i) {
+    SCOPED_TRACE(i);
+    Graph g;
+    g.inputs = {tensor("x", DType::f32, {dim(2), dim(4)})};
+    g.outputs = {{"y", {}}};
+    g.initializers = cases[i].arguments;
+    Names names;
+    for (const Initializer& a : cases[i].arguments) names.push_back(a.name);
+    g.nodes = {node("DequantizeLinear", names, {"d"}, cases[i].attributes), node("Add", {"x", "d"}, {"y"})};
+    const HostProgram host = lowered(model(std::move(g), 21));
+    const ir::Function& f = *host.program->main();
+    ASSERT_THAT(ops_of(f), ElementsAre("add"));
+    const ir::Constant& c = *f.body.ops[0]->arg("y")->constant;
+    EXPECT_EQ(c.as<ir::form::Blockwise>() != nullptr, cases[i].blocks);
+    EXPECT_EQ(c.as<ir::form::Affine>() != nullptr, !cases[i].blocks);
+    for (int64_t k = 0; k < 8; ++k)
+      EXPECT_EQ(element_as_double(c.view(), k), cases[i].wanted[static_cast<size_t>(k)]) << k;
+    EXPECT_EQ(PieceLowerer(host, {ir::Opset::ios15}).attempt(host.model->graph.nodes[0]).value_or(ir::Opset::host),
+              ir::Opset::ios15);
+  }
+}
+
 // The way exporters write "flatten all but the batch": every shape operator folds into the one reshape.
 TEST(Lowering, ShapeArithmeticFoldsIntoReshape) {
   Graph g;

@@ -49,5 +49,19 @@ TEST(Dequantize, InvertsQuantize) {
   EXPECT_EQ(c.numbers(), (V{-64, 0, 0, 252}));
 }
 
+TEST(Dequantize, OpenLengthsMayAgree) {
+  const auto call = [](ir::Dims scale, ir::Dims zero) {
+    OpCall c("dequantize");
+    c.typed("input", DType::i8, {ir::Dim(2), ir::Dim(3)}).in("axis", scalar(1));
+    c.typed("scale", DType::f32, std::move(scale)).typed("zero_point", DType::i8, std::move(zero));
+    return c;
+  };
+  const ir::Dim n = ir::Dim::symbol("n"), m = ir::Dim::symbol("m");
+  expect_type(call({n}, {m}), "tensor<fp32, [2, 3]>");
+  expect_type(call({n}, {ir::Dim(3)}), "tensor<fp32, [2, 3]>");
+  expect_refused(call({ir::Dim(3)}, {ir::Dim(2)}), Code::shape_mismatch, "zero_point is tensor<int8, [2]>, scale is");
+  expect_refused(call({n}, {}), Code::shape_mismatch, "zero_point is tensor<int8, []>, scale is");
+}
+
 }  // namespace
 }  // namespace graft::ops::test

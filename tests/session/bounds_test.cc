@@ -279,7 +279,7 @@ TEST(Cancel, IsHeardByReaderLoweringAndPartition) {
   coreml::WriteOptions write;
   write.opset = piece.opset;
   ASSERT_TRUE(coreml::write_package(*piece.program, package, write));
-  expect_cancelled(coreml::read_package(package, ops::table(), Hold::mapped, bounds));
+  expect_cancelled(coreml::read_package(package, Hold::mapped, bounds));
   std::filesystem::remove_all(package);
 }
 

@@ -84,7 +84,7 @@ class CompileFuzz : public testing::TestWithParam<Case> {
     for (const WrittenPackage& p : c->packages) {
       const std::string package = (fs::path(out) / p.path).string();
       ++packages_;
-      const Result<coreml::Model> m = coreml::read_package(package, ops::table());
+      const Result<coreml::Model> m = coreml::read_package(package);
       ASSERT_TRUE(m) << what << ": " << render(m.error());
       expect_text_reads_back(*m->program, what);
       if (c->packages.size() == 1) run(package, what + " as a package");

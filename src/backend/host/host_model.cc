@@ -28,7 +28,6 @@ class HostModel final : public Model {
                  const engine::RunOptions& options) const override {
     return executable_->run(inputs, outputs, options);
   }
-  std::string_view runs_on() const override { return "the host engine"; }
 
  private:
   std::shared_ptr<const engine::Executable> executable_;

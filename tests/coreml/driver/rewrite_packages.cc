@@ -4,7 +4,6 @@
 #include <iostream>
 
 #include "coreml/package.h"
-#include "ops/table.h"
 
 namespace graft::coreml {
 namespace {
@@ -15,7 +14,7 @@ std::string first_line(const Diag& d) {
 }
 
 std::string rewrite(const std::string& from, const std::string& to) {
-  const Result<Model> model = read_package(from, ops::table());
+  const Result<Model> model = read_package(from);
   if (!model) return "unread " + first_line(model.error());
   const Status s = write_package(*model->program, to, {.opset = model->opset, .metadata = model->metadata});
   return s ? "ok" : "refused " + first_line(s.error());

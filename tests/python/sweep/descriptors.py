@@ -394,6 +394,24 @@ for value in (data(2, 3), data(3, dtype=I64), data(2, dtype=BOOL), data(3, dtype
     case("Constant", [], (9, 13, 23), {"value": numpy_helper.from_array(value)}, coreml="constant")
 case("Constant", [], (12, 13), {"value_floats": [1.5, -2.0]}, coreml="constant")
 
+# ---- quantized -----------------------------------------------------------------------------------------------------
+
+DEQUANTIZE = (10, 13, 19, 21, 23)
+for dtype in (np.int8, np.uint8):
+    q, zero = data(3, 4, dtype=dtype, lo=0, hi=100), data(dtype=dtype, lo=1, hi=9)
+    rows = [Const(data(3, lo=0.1)), Const(data(3, dtype=dtype, lo=0, hi=9))]
+    case("DequantizeLinear", [Const(q), Const(0.1, F32), Const(zero)], DEQUANTIZE, coreml="constant")
+    case("DequantizeLinear", [Const(q), Const(data(1, lo=0.1))], 13, coreml="constant")
+    case("DequantizeLinear", [Const(q), *rows], (13, 23), {"axis": 0}, coreml="constant")
+    case("DequantizeLinear", [Const(q), Const(data(4, lo=0.1))], 13, coreml="constant")
+    case("DequantizeLinear", [Const(q), Const(data(2, 4, dtype=F16, lo=0.1)[0])], (19, 21), coreml="constant")
+    case("DequantizeLinear", [q, Const(0.1, F32), Const(zero)], (10, 13), coreml="any")
+    case("DequantizeLinear", [q, *rows], 13, {"axis": -2}, coreml="any")
+    case("DequantizeLinear", [Const(data(4, 6, dtype=dtype, lo=0, hi=100)), Const(data(2, 6, lo=0.1)), Const(data(2, 6, dtype=dtype, lo=0, hi=9))],
+         21, {"axis": 0, "block_size": 2}, coreml="constant")
+case("DequantizeLinear", [Const(data(3, 4, dtype=I32, lo=-10**6, hi=10**6)), Const(data(3, lo=0.1))], 13, {"axis": 0}, coreml="constant")
+case("DequantizeLinear", [Const(data(3, 4, dtype=np.int16, lo=-10**4, hi=10**4)), Const(0.1, F32), Const(7, np.int16)], 21, coreml="constant")
+
 
 def body(*nodes):
     """A branch of If; it makes y and reads what is around it."""
