@@ -6,6 +6,7 @@
 #include "coreml/package.h"
 #include "coreml/programs.h"
 #include "ir/verify.h"
+#include "support/mutate.h"
 
 namespace graft::coreml {
 namespace {
@@ -15,6 +16,7 @@ using ir::Constant;
 using ir::ConstantPtr;
 using ir::Opset;
 
+constexpr std::string_view kModel = "Data/com.apple.CoreML/model.mlmodel";
 constexpr std::string_view kWeights = "Data/com.apple.CoreML/weights/weight.bin";
 const Shape kShape{8, 16};
 
@@ -221,6 +223,46 @@ TEST(StorageForm, LiesAreRefusedWhenRead) {
   EXPECT_THAT(refusal(stored(form::Affine{bytes, halves({5}), nullptr, 0}), Opset::ios16),
               HasSubstr("takes one value or one for each entry of axis 0"));
   EXPECT_THAT(refusal(stored(form::Affine{bytes, halves({}), nullptr, 7}), Opset::ios16), HasSubstr("axis"));
+}
+
+void read_constants(const Model& m) {
+  ir::visit_ops(m.program->main()->body, [](ir::Op& op) {
+    for (const auto& arg : op.args) {
+      for (const ir::Value* v : arg) {
+        if (!v->is_constant() || v->dtype() == DType::string) continue;
+        size_t bytes = 0;
+        v->constant->read([&](const void*, size_t n) { bytes += n; });
+        EXPECT_EQ(bytes, v->constant->bytes());
+      }
+    }
+  });
+}
+
+// What is read in spite of damage is safe to decompress.
+TEST(StorageForm, DamagedIsRefusedOrHasElements) {
+  const TempFolder tmp;
+  test::Random random(1);
+  int read = 0, refused = 0;
+  for (const Case& c : cases()) {
+    for (const Opset opset : {Opset::ios16, Opset::ios18}) {
+      const std::string path = write(tmp, c.weight, opset);
+      const std::map<std::string, std::string> good = contents(path);
+      for (int i = 0; i < 12; ++i) {
+        const std::string file(i % 3 == 0 ? kModel : kWeights);
+        write_bytes(path + "/" + file, test::mutated(0, good.at(file), good.at(file), random));
+        if (const Result<Model> m = read_package(path, ops::table())) {
+          read_constants(*m);
+          ++read;
+        } else {
+          EXPECT_NE(m.error().code, Code::internal) << render(m.error());
+          ++refused;
+        }
+        write_bytes(path + "/" + file, good.at(file));
+      }
+    }
+  }
+  EXPECT_GT(read, 40);
+  EXPECT_GT(refused, 40);
 }
 
 TEST(StorageForm, OfFewBitsIsNotReadAsTooMuch) {

@@ -16,6 +16,7 @@ ir::ConstantPtr* find(NamedConstants& args, std::string_view name) {
 Result<ir::ConstantPtr> unpacked(const ir::ConstantPtr& packed, DType dtype, const Shape& shape) {
   const int64_t count = checked_count(shape);
   if (count < 0) return fail(Code::limit_exceeded, format("too many elements: {}", to_string(shape)));
+  if (!packed->is_direct()) return fail(Code::invalid_model, "packed elements that another operator gives");
   if (packed->dtype() != DType::u8 || packed->bytes() != byte_size(dtype, count))
     return fail(Code::invalid_model,
                 format("{} packed into {}", describe(dtype, shape), describe(packed->dtype(), packed->shape())));
