@@ -250,7 +250,7 @@ TEST(StorageForm, DamagedIsRefusedOrHasElements) {
       for (int i = 0; i < 12; ++i) {
         const std::string file(i % 3 == 0 ? kModel : kWeights);
         write_bytes(path + "/" + file, test::mutated(0, good.at(file), good.at(file), random));
-        if (const Result<Model> m = read_package(path, ops::table())) {
+        if (const Result<Model> m = read_package(path)) {
           read_constants(*m);
           ++read;
         } else {

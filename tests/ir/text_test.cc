@@ -39,8 +39,11 @@ constexpr Variant kBinary[] = {{Opset::ios15, "x:any; y:any", ""}};
 constexpr Variant kJoin[] = {{Opset::ios15, "values:tuple; axis:const int32", ""}};
 constexpr Variant kCond[] = {{Opset::ios15, "pred:bool; _true_fn:block; _false_fn:block", ""}};
 constexpr Variant kLoop[] = {{Opset::ios15, "_cond:block; _body:block; loop_vars:tuple", ""}};
-constexpr OpDef row(std::string_view name, std::span<const Variant> variants, Status (*infer)(const Call&, Types&)) {
+constexpr Variant kConst[] = {{Opset::ios15, "val:const internal", ""}};
+constexpr OpDef row(std::string_view name, std::span<const Variant> variants, Status (*infer)(const Call&, Types&),
+                    Kind kind = Kind::kernel) {
   OpDef def{};
+  def.kind = kind;
   def.name = name;
   def.variants = variants;
   def.infer = infer;
@@ -51,11 +54,12 @@ constexpr OpDef kUse = row("use", kBinary, first_of_two);
 constexpr OpDef kFilter = row("filter", kUnary, unknown_length);
 constexpr OpDef kConcat = row("concat", kJoin, join);
 constexpr OpDef kTwice = row("twice", kUnary, two);
-constexpr OpDef kCondOp = row("cond", kCond, nullptr);
-constexpr OpDef kLoopOp = row("while_loop", kLoop, nullptr);
+constexpr OpDef kCondOp = row("cond", kCond, nullptr, Kind::cond);
+constexpr OpDef kLoopOp = row("while_loop", kLoop, nullptr, Kind::loop);
+constexpr OpDef kConstOp = row("const", kConst, nullptr, Kind::constant);
 
 const OpTable& table() {
-  static const OpDef* const rows[] = {&kNeg, &kUse, &kFilter, &kConcat, &kTwice, &kCondOp, &kLoopOp};
+  static const OpDef* const rows[] = {&kNeg, &kUse, &kFilter, &kConcat, &kTwice, &kCondOp, &kLoopOp, &kConstOp};
   static const OpTable kTable{rows};
   return kTable;
 }

@@ -127,7 +127,9 @@ TEST(Lowering, DequantizedConstantsKeepTheirForm) {
     EXPECT_EQ(c.as<ir::form::Affine>() != nullptr, !cases[i].blocks);
     for (int64_t k = 0; k < 8; ++k)
       EXPECT_EQ(element_as_double(c.view(), k), cases[i].wanted[static_cast<size_t>(k)]) << k;
-    EXPECT_EQ(PieceLowerer(host, {ir::Opset::ios15}).attempt(host.model->graph.nodes[0]).value_or(ir::Opset::host),
+    EXPECT_EQ(PieceLowerer(host, ir::Target::mlprogram(ir::Opset::ios15))
+                  .attempt(host.model->graph.nodes[0])
+                  .value_or(ir::Opset::host),
               ir::Opset::ios15);
   }
 }

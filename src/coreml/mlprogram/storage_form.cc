@@ -46,7 +46,7 @@ struct Translate {
   const Opset opset;
 
   bool packed() const { return opset < Opset::ios18; }
-  ConstexprOp op(std::string_view type) const {
+  ConstexprOp emit(std::string_view type) const {
     return {type, {}, {ir::Type::tensor(constant->dtype(), constant->shape())}};
   }
   ConstantPtr shape() const { return Constant::ints(DType::u32, constant->shape()); }
@@ -57,7 +57,8 @@ struct Translate {
 
   Found operator()(const form::Cast& f) const {
     if (f.base->dtype() != DType::f16 || constant->dtype() != DType::f32) return {};
-    ConstexprOp made = op("constexpr_cast");
+    ConstexprOp made = emit("constexpr_cast");
+    made.nests = false;  // Apple's tools want the value of what a cast takes
     made.args = {{"source_val", f.base}, {"output_dtype", Constant::text("fp32")}};
     return made;
   }
@@ -69,7 +70,7 @@ struct Translate {
       return blocks({f.data, as_blocks(f.scale, rank, f.axis),
                      f.zero_point == nullptr ? nullptr : as_blocks(f.zero_point, rank, f.axis), nullptr});
     }
-    ConstexprOp made = op("constexpr_affine_dequantize");
+    ConstexprOp made = emit("constexpr_affine_dequantize");
     made.args = {
         {"quantized_data", f.data},
         {"zero_point", f.zero_point == nullptr ? Constant::int_scalar(f.data->dtype(), 0) : as_list(f.zero_point)},
@@ -88,7 +89,8 @@ struct Translate {
   Found blocks(const form::Blockwise& f) const {
     if (f.offset != nullptr && !is_float(f.offset->dtype()) && f.offset->dtype() != f.data->dtype()) return {};
     const bool masked = f.mask != nullptr;
-    ConstexprOp made = op(masked ? "constexpr_sparse_blockwise_shift_scale" : "constexpr_blockwise_shift_scale");
+    ConstexprOp made =
+        masked ? emit("constexpr_sparse_blockwise_shift_scale") : emit("constexpr_blockwise_shift_scale");
     if (masked) made.args.emplace_back("data_mask", f.mask);
     made.args.emplace_back(masked ? "nonzero_data" : "data", f.data);
     made.args.emplace_back("scale", f.scale);
@@ -99,7 +101,7 @@ struct Translate {
   Found operator()(const form::Palette& f) const {
     if (f.mask != nullptr) return unsparse(f.indices->count() * f.lut->shape()[f.lut->rank() - 1]);
     if (!packed()) return palette(f);
-    ConstexprOp made = op("constexpr_lut_to_dense");
+    ConstexprOp made = emit("constexpr_lut_to_dense");
     const int64_t entries = f.lut->count();
     if (entries != f.lut->shape()[constant->rank()] || entries == 8) return {};
     made.args = {
@@ -108,7 +110,7 @@ struct Translate {
   }
   Found palette(const form::Palette& f) const {
     const bool masked = f.mask != nullptr;
-    ConstexprOp made = op(masked ? "constexpr_lut_to_sparse" : "constexpr_lut_to_dense");
+    ConstexprOp made = masked ? emit("constexpr_lut_to_sparse") : emit("constexpr_lut_to_dense");
     if (masked) made.args.emplace_back("indices_mask", f.mask);
     made.args.emplace_back(masked ? "indices_nonzero_data" : "indices", f.indices);
     made.args.emplace_back("lut", f.lut);
@@ -118,7 +120,7 @@ struct Translate {
   }
 
   Found operator()(const form::Sparse& f) const {
-    ConstexprOp made = op("constexpr_sparse_to_dense");
+    ConstexprOp made = emit("constexpr_sparse_to_dense");
     if (packed())
       made.args = {{"nonzero_data", f.values}, {"mask", as_bytes(f.mask)}, {"shape", shape()}};
     else
@@ -129,7 +131,7 @@ struct Translate {
   Found unsparse(int64_t listed) const {
     const ConstantPtr list = Constant::stored(constant->dtype(), Shape{listed}, form::Nonzero{constant});
     if (!constexpr_of(list, opset)) return {};
-    ConstexprOp made = op("constexpr_sparse_to_dense");
+    ConstexprOp made = emit("constexpr_sparse_to_dense");
     made.args = {{"nonzero_data", list}, {"mask", nullptr}};
     return made;
   }

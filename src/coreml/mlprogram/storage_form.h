@@ -16,7 +16,8 @@ struct ConstexprOp {
   std::vector<std::pair<std::string_view, ir::ConstantPtr>> args;
   ir::Types results;
   size_t result = 0;    // which of them is the constant
-  bool inputs = false;  // arguments are inputs, which may be results of others; else attributes: before CoreML8
+  bool inputs = false;  // arguments are inputs, else attributes: before CoreML8
+  bool nests = true;    // inputs may be results of other such operators
 };
 
 // The operator that gives this constant, in the form in which it is stored or one with the same elements and size.

@@ -98,8 +98,8 @@ class FunctionWriter {
         bound.push_back({param, {before[0]}});
         continue;
       }
-      // Apple's tools want the value of what a cast takes, and a part that is cast is not worth an operator.
-      const bool inlined = !op.inputs || op.type == "constexpr_cast" || constant->as<ir::form::Cast>() != nullptr;
+      // A part that is cast is not worth an operator.
+      const bool inlined = !op.inputs || !op.nests || constant->as<ir::form::Cast>() != nullptr;
       const auto inner = inlined ? std::nullopt : constexpr_of(constant, opset_);
       if (inner) before = write_constexpr(block, pool_.take(format("{}_{}", name, param)), *inner);
       bound.push_back(inner ? Bound{param, {before[inner->result]}} : Bound{param, {}, constant});
