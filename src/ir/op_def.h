@@ -82,6 +82,7 @@ struct OpDef {
   Fp16 fp16 = {};
   Kind kind = Kind::kernel;
   Reduction reduction = Reduction::other;          // of Kind::reduction
+  const ReduceKernel* reduce = nullptr;            // of Kind::reduction, three: by WideType, but no logical ones
   Pointwise pointwise = {};                        // of Kind::pointwise
   Status (*moves)(const Call&, Moves&) = nullptr;  // of rows that move elements; an error: not by copies alone
   bool kernel_sized = false;                       // only the kernel can tell the size of its result, whatever is known

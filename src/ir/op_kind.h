@@ -44,6 +44,7 @@ constexpr bool is_product(Kind k) {
   return k == Kind::convolution || k == Kind::transposed_convolution || k == Kind::matmul || k == Kind::linear;
 }
 
+// What a reduction computes, where others than its row know it.
 enum class Reduction : uint8_t { other, sum, mean, max };
 
 // Functions of single numbers that others than their row know: those that patterns are made of, or of which the engine
@@ -119,6 +120,16 @@ WideType wide_of(DType t);
 
 // A function on n elements in one of those types: y[i] = f(a[i], b[i], c[i], p[0], p[1]). y overlaps no operand.
 using ScalarKernel = void (*)(const void* a, const void* b, const void* c, void* y, int64_t n, const double* p);
+
+// How a reduction computes in one of those types: accumulators that lie side by side, `bytes` each.
+struct ReduceKernel {
+  size_t bytes;
+  void (*start)(void* accumulators, int64_t n, DType elements);
+  void (*add_each)(void* accumulators, const void* x, int64_t n);  // x[i] to the i-th
+  void (*add_all)(void* accumulator, const void* x, int64_t n);    // in order, to one
+  void (*result)(const void* accumulators, int64_t n, int64_t reduced, void* y);
+  WideType made;  // what `y` is in
+};
 
 // How a pointwise operator computes.
 struct Pointwise {

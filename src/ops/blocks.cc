@@ -82,6 +82,21 @@ Runs::Runs(const Shape& shape, std::span<const int64_t> axes, Pace& pace) : pace
   }
 }
 
+Result<Ints> reduced_axes(const Call& call) {
+  const int rank = call.in("x").rank();
+  Ints axes;
+  if (!call.has("axes")) {
+    for (int d = 0; d < rank; ++d) axes.push_back(d);
+    return axes;
+  }
+  for (int64_t a : call.ints("axes")) {
+    GRAFT_TRY(const int axis, normal_axis(a, rank));
+    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) axes.push_back(axis);
+  }
+  std::sort(axes.begin(), axes.end());
+  return axes;
+}
+
 Ints other_axes(int rank, const Ints& axes) {
   Ints rest;
   for (int d = 0; d < rank; ++d) {

@@ -71,6 +71,8 @@ class Runs {
   Pace* pace_;
 };
 
+// The axes that a reduction reduces, ascending, without duplicates; none given: all.
+Result<Ints> reduced_axes(const Call& call);
 // The axes of a rank that are not in `axes`, in order.
 Ints other_axes(int rank, const Ints& axes);
 

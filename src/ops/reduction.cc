@@ -103,23 +103,40 @@ struct Min {
   W result(int64_t) const { return best; }
 };
 
-// ---- inference and the loop ---------------------------------------------------------------------------------------
-
-// The axes to reduce, ascending, without duplicates; none given: all.
-Result<Ints> reduced_axes(const Call& call) {
-  const int rank = call.in("x").rank();
-  Ints axes;
-  if (!call.has("axes")) {
-    for (int d = 0; d < rank; ++d) axes.push_back(d);
-    return axes;
-  }
-  for (int64_t a : call.ints("axes")) {
-    GRAFT_TRY(const int axis, normal_axis(a, rank));
-    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) axes.push_back(axis);
-  }
-  std::sort(axes.begin(), axes.end());
-  return axes;
+// The accumulators side by side, for executors.
+template <class A, class W>
+constexpr ir::ReduceKernel kernel_of(ir::WideType wide) {
+  static_assert(sizeof(A) <= 2 * sizeof(double) && std::is_trivially_copyable_v<A>);
+  using Y = decltype(A().result(0));
+  return {.bytes = sizeof(A),
+          .start =
+              [](void* a, int64_t n, DType t) {
+                A fresh;
+                if constexpr (requires { fresh.start(t); }) fresh.start(t);
+                std::fill_n(static_cast<A*>(a), n, fresh);
+              },
+          .add_each =
+              [](void* a, const void* x, int64_t n) {
+                for (int64_t i = 0; i < n; ++i) static_cast<A*>(a)[i].add(static_cast<const W*>(x)[i]);
+              },
+          .add_all =
+              [](void* a, const void* x, int64_t n) {
+                A sum = *static_cast<A*>(a);
+                for (int64_t i = 0; i < n; ++i) sum.add(static_cast<const W*>(x)[i]);
+                *static_cast<A*>(a) = sum;
+              },
+          .result =
+              [](const void* a, int64_t n, int64_t reduced, void* y) {
+                for (int64_t i = 0; i < n; ++i) static_cast<Y*>(y)[i] = static_cast<const A*>(a)[i].result(reduced);
+              },
+          .made = is_real<Y> ? ir::WideType::real : wide};
 }
+template <template <class> class Accumulator>
+constexpr ir::ReduceKernel kKernels[] = {kernel_of<Accumulator<double>, double>(ir::WideType::real),
+                                         kernel_of<Accumulator<int64_t>, int64_t>(ir::WideType::integer),
+                                         kernel_of<Accumulator<uint64_t>, uint64_t>(ir::WideType::natural)};
+
+// ---- inference and the loop ---------------------------------------------------------------------------------------
 
 Dims reduced_dims(const Dims& x, const Ints& axes, bool keep_dims) {
   Dims dims;
@@ -220,6 +237,7 @@ constexpr OpDef reduction(std::string_view name, std::string_view doc, bool (*sy
           .domain = domain,
           .kind = ir::Kind::reduction,
           .reduction = how,
+          .reduce = kKernels<Accumulator>,
           .flops = flops_of_x};
 }
 

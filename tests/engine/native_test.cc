@@ -199,10 +199,11 @@ TEST(Rows, EveryReduction) {
     Shape x;
     Ints axes;
   };
-  const Case cases[] = {{{3, 700}, {-1}},       {{3, 5, 7}, {1}},          {{2, 3, 5, 7}, {2, 3}},
-                        {{4, 9}, {0}},          {{2, 3, 4}, {0, 2}},       {{6}, {0}},
-                        {{2, 3, 4}, {0, 1, 2}}, {{2, 3, 2, 5, 3}, {1, 2}}, {{2, 1, 2, 5, 3}, {-1}},
-                        {{1, 1030, 3}, {1}},    {{2, 3, 2, 5, 3}, {0, 3}}};
+  const Case cases[] = {{{3, 700}, {-1}},        {{3, 5, 7}, {1}},          {{2, 3, 5, 7}, {2, 3}},
+                        {{4, 9}, {0}},           {{2, 3, 4}, {0, 2}},       {{6}, {0}},
+                        {{2, 3, 4}, {0, 1, 2}},  {{2, 3, 2, 5, 3}, {1, 2}}, {{2, 1, 2, 5, 3}, {-1}},
+                        {{1, 1030, 3}, {1}},     {{2, 3, 2, 5, 3}, {0, 3}}, {{3, 4, 70, 9}, {0, 1}},
+                        {{3, 4, 5, 200}, {0, 2}}};
   int rows = 0;
   for (const auto& row : ops::table().rows()) {
     if (row->def->kind != ir::Kind::reduction) continue;
@@ -218,6 +219,7 @@ TEST(Rows, EveryReduction) {
               net.finish({net.b->reduce(row->name(), net.input("x", dtype, dims(c.x)), c.axes, keep)}),
               {random_tensor(dtype, c.x, 1, is_float(dtype) ? domain.lo : 0, is_float(dtype) ? domain.hi : 9)},
               dtype == DType::f16 ? domain.tolerance_f16 : exact);
+          EXPECT_EQ(provider_of(*load(net.program), {c.x}, row->name()), "native");
         }
       }
     }

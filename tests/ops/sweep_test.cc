@@ -51,6 +51,7 @@ TEST(Sweep, RowsHaveWhatTheirKindNeeds) {
     EXPECT_EQ(def.moves != nullptr, std::find(std::begin(kMoving), std::end(kMoving), def.kind) != std::end(kMoving));
     EXPECT_TRUE(def.kind != Kind::view || row->params()[0].name == "x");
     EXPECT_TRUE(def.kind == Kind::reduction || def.reduction == ir::Reduction::other);
+    EXPECT_EQ(def.kind == Kind::reduction, def.reduce != nullptr);
     if (ir::is_product(def.kind) || def.kind == Kind::pointwise) {
       const bool moves_only = f.function == ir::Scalar::cast || f.function == ir::Scalar::select;
       EXPECT_EQ(def.flops == nullptr, moves_only);

@@ -8,12 +8,18 @@ using ir::Kind;
 
 constexpr Candidate kNativeCandidates[] = {
     {Kind::pointwise, prepare_fused},  // one loop for chains of these
-    {Kind::pointwise, prepare_wide},  {Kind::reduction, prepare_reduce},
-    {Kind::softmax, prepare_softmax}, {Kind::layer_norm, prepare_layer_norm},
-    {Kind::concat, prepare_concat},   {Kind::concat, prepare_move},
-    {Kind::transpose, prepare_move},  {Kind::slice, prepare_move},
-    {Kind::pad, prepare_move},        {Kind::move, prepare_move},
+    {Kind::pointwise, prepare_wide},
+    {Kind::reduction, prepare_reduce},
+    {Kind::reduction, prepare_any_reduce},
+    {Kind::softmax, prepare_softmax},
+    {Kind::layer_norm, prepare_layer_norm},
     {Kind::resize, prepare_resize},
+    {Kind::concat, prepare_concat},
+    {Kind::concat, prepare_move},
+    {Kind::transpose, prepare_move},
+    {Kind::slice, prepare_move},
+    {Kind::pad, prepare_move},
+    {Kind::move, prepare_move},
 };
 
 }  // namespace

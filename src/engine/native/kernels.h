@@ -10,6 +10,7 @@ std::span<const Candidate> native_candidates();
 Result<Prepared> prepare_fused(const Selection& s, int node);
 Result<Prepared> prepare_wide(const Selection& s, int node);
 Result<Prepared> prepare_reduce(const Selection& s, int node);
+Result<Prepared> prepare_any_reduce(const Selection& s, int node);
 Result<Prepared> prepare_softmax(const Selection& s, int node);
 Result<Prepared> prepare_layer_norm(const Selection& s, int node);
 Result<Prepared> prepare_concat(const Selection& s, int node);

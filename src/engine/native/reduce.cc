@@ -1,9 +1,10 @@
-// reduce_mean, reduce_sum and reduce_max over neighbouring axes: the last ones, or space in any layout (a global pool).
+// Reductions. Mean, sum and maximum of floats over neighbouring axes in vectors: the last axes, or space in any layout
+// (a global pool). Everything else by the row's accumulators.
 #include "base/format.h"
 #include "base/half.h"
 #include "engine/native/kernels.h"
 #include "engine/native/vector_functions.h"
-#include "ops/moving.h"
+#include "ops/blocks.h"
 
 namespace graft::engine {
 namespace {
@@ -106,12 +107,7 @@ Result<Prepared> prepare_reduce(const Selection& s, int n) {
   if (x.shape.product() == 0) return decline("no elements");
   const ir::Call call = s.call(n);
   const int rank = x.shape.size();
-  Ints axes;
-  if (call.has("axes")) {
-    GRAFT_TRY(axes, ops::normal_axes(call.ints("axes"), rank));
-  } else {
-    for (int d = 0; d < rank; ++d) axes.push_back(d);
-  }
+  GRAFT_TRY(const Ints axes, ops::reduced_axes(call));
   if (axes.empty()) return decline("no axes");
   for (int i = 1; i < axes.size(); ++i) {
     if (axes[i] != axes[i - 1] + 1) return decline("axes that are not neighbours");
@@ -132,6 +128,100 @@ Result<Prepared> prepare_reduce(const Selection& s, int n) {
   }
   made.out = {{yi}};
   made.step = std::move(step);
+  return made;
+}
+
+// ---- any reduction ----
+
+namespace {
+
+// By the row's own accumulators, in the order of the reference kernel. Results that are neighbours in x are made
+// together, so that it is read as it lies.
+class AnyReduceStep final : public Step {
+ public:
+  AnyReduceStep(const ir::ReduceKernel& kernel, DType dtype, Shape x, Ints axes)
+      : kernel_(kernel), dtype_(dtype), x_(x), axes_(axes) {
+    provider = "native";
+    int last = x.size();
+    while (last > 0 && std::find(axes.begin(), axes.end(), last - 1) == axes.end()) --last;
+    inner_ = x.product(last, x.size());
+    lanes_ = inner_ < kFewLanes ? 1 : std::min(inner_, kLanes);
+    const Shape strides = strides_of(x);
+    for (int d = 0; d < last; ++d) {
+      if (std::find(axes.begin(), axes.end(), d) != axes.end()) {
+        reduced_ *= x[d];
+      } else {
+        outer_.push_back(x[d]);
+        outer_steps_.push_back(strides[d]);
+      }
+    }
+  }
+
+  Status run(const Frame& frame) const override {
+    const int64_t blocks = (inner_ + lanes_ - 1) / lanes_;
+    const int64_t grain = std::max<int64_t>(1, 16384 / (reduced_ * lanes_));
+    frame.parallel_for(outer_.product() * blocks, grain, [&](int64_t begin, int64_t end) {
+      ir::Pace pace(frame.options.cancel);
+      const ops::Runs reduced(x_, axes_, pace);
+      for (int64_t i = begin; i < end; ++i) one(frame, reduced, i / blocks, i % blocks * lanes_);
+    });
+    return {};
+  }
+
+ private:
+  static constexpr int64_t kLanes = 64, kFewLanes = 8;
+
+  void one(const Frame& frame, const ops::Runs& reduced, int64_t outer, int64_t first) const {
+    alignas(16) std::byte accumulators[kLanes * 2 * sizeof(double)];
+    alignas(8) std::byte values[ops::kBlock * sizeof(double)];
+    const ir::WideType wide = ir::wide_of(dtype_);
+    const TensorView x{dtype_, x_, frame.in(0)};
+    const int64_t n = std::min(lanes_, inner_ - first);
+    int64_t base = first, rest = outer;
+    for (int d = outer_.size() - 1; d >= 0; --d) {
+      base += rest % outer_[d] * outer_steps_[d];
+      rest /= outer_[d];
+    }
+    kernel_.start(accumulators, n, dtype_);
+    if (lanes_ == 1) {
+      reduced.each([&](int64_t offset, int64_t stride, int64_t count) {
+        ops::load(x, base + offset, stride, count, wide, values);
+        kernel_.add_all(accumulators, values, count);
+      });
+    } else {
+      reduced.each_element([&](int64_t offset) {
+        ops::load(x, base + offset, 1, n, wide, values);
+        kernel_.add_each(accumulators, values, n);
+      });
+    }
+    kernel_.result(accumulators, n, reduced_, values);
+    ops::store({dtype_, x_, frame.out(0)}, outer * inner_ + first, n, kernel_.made, values);
+  }
+
+  const ir::ReduceKernel& kernel_;
+  DType dtype_;
+  Shape x_, outer_, outer_steps_;
+  Ints axes_;
+  int64_t inner_ = 1, reduced_ = 1, lanes_ = 1;
+};
+
+}  // namespace
+
+Result<Prepared> prepare_any_reduce(const Selection& s, int n) {
+  const int xi = s.arg(n, "x"), yi = s.node(n).results[0];
+  const PlanValue& x = s.value(xi);
+  const ir::WideType wide = ir::wide_of(x.dtype());
+  if (wide == ir::WideType::none || wide == ir::WideType::logical) return decline(format("{} data", name(x.dtype())));
+  if (x.shape.product() == 0) return decline("no elements");
+  const ir::Call call = s.call(n);
+  GRAFT_TRY(const Ints axes, ops::reduced_axes(call));
+  if (call.error()) return fail(*call.error());
+  Prepared made;
+  made.in = {{xi}};
+  made.out = {{yi}};
+  made.nodes = {n};
+  made.step = std::make_unique<AnyReduceStep>(s.node(n).op->row->def->reduce[static_cast<size_t>(wide)], x.dtype(),
+                                              x.shape, axes);
   return made;
 }
 

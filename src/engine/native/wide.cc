@@ -22,7 +22,7 @@ class WideStep final : public Step {
   Shape dims;
   std::array<Operand, 3> operands;
   size_t count = 0;
-  ir::ScalarKernel kernel = nullptr;
+  ir::ScalarKernel kernel = nullptr;  // null: a cast, which loads and stores do
   std::array<double, 2> numbers{};
   ir::WideType made = ir::WideType::none;  // what the kernel writes
   DType dtype = DType::invalid;            // of the result
@@ -37,7 +37,9 @@ class WideStep final : public Step {
         const int64_t at = b * kBlock, n = std::min(kBlock, elements - at);
         for (size_t k = 0; k < count; ++k) in[k] = load(operands[k], frame.in(k), at, n, memory[k]);
         std::byte* y = frame.out<std::byte>(0);
-        if (stored_wide(dtype) && ir::wide_of(dtype) == made) {
+        if (kernel == nullptr) {
+          ops::store({dtype, Shape{elements}, y}, at, n, made, in[0]);
+        } else if (stored_wide(dtype) && ir::wide_of(dtype) == made) {
           kernel(in[0], in[1], in[2], y + at * int64_t{sizeof(double)}, n, numbers.data());
         } else {
           kernel(in[0], in[1], in[2], memory[3], n, numbers.data());
@@ -97,6 +99,7 @@ Result<Prepared> prepare_wide(const Selection& s, int n) {
   step->made = f.compares ? ir::WideType::logical : wide;
   if (step->kernel == nullptr || ir::wide_of(y.dtype()) == ir::WideType::none)
     return decline("a function of other types");
+  if (node.op->is(ir::Scalar::cast)) step->kernel = nullptr;
   step->dtype = y.dtype();
   step->numbers = f.numbers;
   step->dims = y.shape;
