@@ -30,6 +30,7 @@ void unpack(const TensorView& v, int64_t first, int64_t n, T* out) {
     case DType::u2:
     case DType::u3:
     case DType::u4:
+    case DType::i4:
     case DType::u6: {
       // A width divides 8, or an element lies in at most two bytes.
       const auto* bytes = static_cast<const uint8_t*>(v.data);
@@ -37,7 +38,8 @@ void unpack(const TensorView& v, int64_t first, int64_t n, T* out) {
       for (int64_t i = 0, at = first * width; i < n; ++i, at += width) {
         const int64_t b = at / 8;
         const unsigned next = b + 1 < end ? bytes[b + 1] : 0u;
-        out[i] = static_cast<T>(((bytes[b] | next << 8) >> (at % 8)) & ((1u << width) - 1));
+        const auto raw = static_cast<int>(((bytes[b] | next << 8) >> (at % 8)) & ((1u << width) - 1));
+        out[i] = static_cast<T>(v.dtype == DType::i4 ? (raw ^ 8) - 8 : raw);
       }
       return;
     }
