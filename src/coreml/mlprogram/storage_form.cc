@@ -63,12 +63,12 @@ struct Translate {
     return made;
   }
 
+  // From iOS18 on as blocks, which is what Apple's tools make there; before, codes have whole bytes.
   Found operator()(const form::Affine& f) const {
-    if (bits(f.data->dtype()) < 8) {
-      if (f.zero_point != nullptr && f.zero_point->count() != f.scale->count()) return {};
+    if (!packed() && (f.zero_point == nullptr || f.zero_point->count() == f.scale->count())) {
       const int rank = constant->rank();
-      return blocks({f.data, as_blocks(f.scale, rank, f.axis),
-                     f.zero_point == nullptr ? nullptr : as_blocks(f.zero_point, rank, f.axis), nullptr});
+      const ConstantPtr zero = f.zero_point == nullptr ? nullptr : as_blocks(f.zero_point, rank, f.axis);
+      if (Found made = blocks({f.data, as_blocks(f.scale, rank, f.axis), zero, nullptr})) return made;
     }
     ConstexprOp made = emit("constexpr_affine_dequantize");
     made.args = {
