@@ -90,7 +90,9 @@ Value* rounded(ops::Build& b, const std::vector<double>& v) {
 // conv: [out, in / groups, ...]; conv_transpose: [in, out / groups, ...].
 Value* scaled_weight(ops::Build& b, const Op& conv, const std::vector<double>& scale) {
   const Value* w = conv.arg("weight");
-  const TensorView view = w->constant->view();
+  const Result<TensorView> elements = w->constant->aligned_view(b.bounds());
+  if (!elements) return b.refuse(elements.error());
+  const TensorView& view = *elements;
   Result<Tensor> t = Tensor::allocate(DType::f32, view.shape, b.bounds().memory);
   if (!t) return b.refuse(std::move(t).error());
   const bool transposed = conv.is(Kind::transposed_convolution);
