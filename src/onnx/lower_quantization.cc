@@ -35,13 +35,12 @@ Value* blocks(NodeView& n, Build& b, Value* x, Value* scale, Value* zero, int ax
 // (x - zero point) * scale, of one scale, one for each place along an axis, or one a block along it.
 Values dequantize_linear(NodeView& n, Build& b) {
   Value *x = n.in(0), *scale = n.in(1), *zero = n.optional_in(2);
-  if (x->poison || scale->poison || (zero != nullptr && zero->poison)) return {b.function().poison()};
   const bool one = is_one(scale) && n.i("block_size", 0) == 0;
   const int axis = one ? 0 : n.axis("axis", 1, x->rank());
   const DType to = n.i("output_dtype", 0) != 0 ? n.dtype("output_dtype") : scale->dtype();
   const bool narrow = DTypes{DType::f16, DType::f32}.has(scale->dtype());
   Value* y = nullptr;
-  if (!b.ok()) return {b.function().poison()};
+  if (!b.ok()) return {n.refused()};
   if (narrow && (n.i("block_size", 0) != 0 || bits(x->dtype()) < 8)) {
     y = blocks(n, b, x, scale, zero, axis);
   } else if (narrow && bits(x->dtype()) == 8) {
@@ -53,7 +52,7 @@ Values dequantize_linear(NodeView& n, Build& b) {
     if (zero != nullptr) q = b.sub(q, along(b, b.cast(zero, DType::i32), x->rank(), axis));
     y = b.mul(b.cast(q, DType::f32), along(b, b.cast(scale, DType::f32), x->rank(), axis));
   }
-  return {y->poison ? y : b.cast(y, to)};
+  return {b.cast(y, to)};
 }
 
 constexpr Lowering kRows[] = {

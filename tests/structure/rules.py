@@ -94,6 +94,21 @@ def name_literals(text, names, parameters):
     return found
 
 
+# What a lowering has no business to ask: where its node goes, and whether something was refused (builder.h).
+QUESTIONS = re.compile(r"\btarget\(\)|\bhost\(\)|\bfor_host\b|\bpoison\b")
+
+
+def question_errors(files):
+    """files: {relative path: text}. Lowerings that ask what the builder decides."""
+    return [
+        f"{path}:{number}: name the forms in order (Builder::first_of) instead of asking: {line.strip()[:80]}"
+        for path, text in files.items()
+        if re.search(r"src/onnx/(lower_\w+|patterns)\.cc$", path)
+        for number, line in enumerate(text.splitlines(), 1)
+        if QUESTIONS.search(line.split("//")[0])
+    ]
+
+
 def text_errors(name, text):
     """Paths of one machine in a tracked text file."""
     return [

@@ -63,6 +63,10 @@ class Structure(unittest.TestCase):
                 found += [f"{path}:{line}: {name}" for line, name in rules.name_literals(text, names, parameters)]
         self.assertLessEqual(len(found), MOST_NAMES, "ask the row, or lower the ceiling:\n" + "\n".join(found))
 
+    def test_lowerings_do_not_ask_where_they_go(self):
+        self.assertGreater(sum("src/onnx/lower_" in path for path in self.inside), 10)
+        self.none(rules.question_errors(self.inside))
+
     def test_tracked_files(self):
         errors, paths = [], tree.tracked()
         self.assertTrue(paths or not (tree.ROOT / ".git").exists(), "git does not list its files")
@@ -122,6 +126,10 @@ class RulesCatch(unittest.TestCase):
         self.assertEqual(found('f();\nif (op.type() == "conv") {}'), [(2, "conv")])
         self.assertEqual(found('constexpr Rule kRules[] = {{"conv", f}};'), [(1, "conv")])
         self.assertEqual(found('ints_of(op, "pad"); if (type == "pad") {}'), [(1, "pad")])
+
+    def test_questions(self):
+        files = {"src/onnx/lower_x.cc": "if (x->poison) return x;  // poison\nb.add(x, y);", "src/onnx/lowerer.cc": "v->poison"}
+        self.assertEqual(len(rules.question_errors(files)), 1)
 
     def test_machine_paths(self):
         top = "/" + "work"
