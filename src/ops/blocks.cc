@@ -8,7 +8,10 @@ void load_wide(const TensorView& t, int64_t offset, int64_t stride, int64_t n, W
   visit_dtype(t.dtype, [&](auto tag) {
     using T = decltype(tag);
     const T* src = t.as<T>() + offset;
-    for (int64_t i = 0; i < n; ++i, src += stride) dst[i] = static_cast<W>(widen(*src));
+    if (stride == 1)  // the compiler makes better code of this one
+      for (int64_t i = 0; i < n; ++i) dst[i] = static_cast<W>(widen(src[i]));
+    else
+      for (int64_t i = 0; i < n; ++i, src += stride) dst[i] = static_cast<W>(widen(*src));
   });
 }
 
@@ -17,7 +20,10 @@ void store_wide(const MutableTensorView& t, int64_t offset, int64_t stride, int6
   visit_dtype(t.dtype, [&](auto tag) {
     using T = decltype(tag);
     T* dst = t.as<T>() + offset;
-    for (int64_t i = 0; i < n; ++i, dst += stride) *dst = narrow<T>(src[i]);
+    if (stride == 1)
+      for (int64_t i = 0; i < n; ++i) dst[i] = narrow<T>(src[i]);
+    else
+      for (int64_t i = 0; i < n; ++i, dst += stride) *dst = narrow<T>(src[i]);
   });
 }
 
