@@ -123,14 +123,13 @@ bool inside(NodeView& n, const TensorView& indices, const Dim& size, int64_t fir
 Value* with_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis, const WithIndices& f) {
   const Dim size = x->dim(axis);
   if (indices->is_constant() && !inside(n, indices->constant->view(), size, 0, 1)) return n.refused();
-  if (ir::operand_of(*indices).never_negative()) return f(indices);
-  return b.first_of([&] { return f(indices); },
-                    [&] {
-                      Value* count = size.known() ? b.like(indices, static_cast<double>(size.value()))
-                                                  : b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}),
-                                                           indices->dtype());
-                      return f(counted_up(b, indices, count));
-                    });
+  const auto from_zero = [&] {
+    if (ir::operand_of(*indices).never_negative()) return f(indices);  // refused for another reason
+    Value* count = size.known() ? b.like(indices, static_cast<double>(size.value()))
+                                : b.cast(b.squeeze(sublist(b, b.shape(x), axis, axis + 1), {0}), indices->dtype());
+    return f(counted_up(b, indices, count));
+  };
+  return b.first_of([&] { return f(indices); }, from_zero);
 }
 
 Value* of_length(Build& b, Value* lists, int64_t length) {
@@ -153,8 +152,8 @@ Value* with_index_lists(NodeView& n, Build& b, Value* indices, Value* x, int bat
   for (int64_t k = 0; k < depth && indices->is_constant(); ++k) {
     if (!inside(n, indices->constant->view(), x->dim(batch_dims + static_cast<int>(k)), k, depth)) return n.refused();
   }
-  if (ir::operand_of(*indices).never_negative()) return f(indices);
   const auto from_zero = [&] {
+    if (ir::operand_of(*indices).never_negative()) return f(indices);  // refused for another reason
     std::vector<Part> sizes;
     Value* shape = nullptr;
     for (int d = batch_dims; d < batch_dims + depth; ++d) {

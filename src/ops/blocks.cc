@@ -88,18 +88,21 @@ Runs::Runs(const Shape& shape, std::span<const int64_t> axes, Pace& pace) : pace
   }
 }
 
-Result<Ints> reduced_axes(const Call& call) {
+Result<Ints> given_axes(const Call& call) {
   const int rank = call.in("x").rank();
+  if (!call.has("axes")) return other_axes(rank, {});
   Ints axes;
-  if (!call.has("axes")) {
-    for (int d = 0; d < rank; ++d) axes.push_back(d);
-    return axes;
-  }
   for (int64_t a : call.ints("axes")) {
     GRAFT_TRY(const int axis, normal_axis(a, rank));
-    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) axes.push_back(axis);
+    axes.push_back(axis);
   }
+  return axes;
+}
+
+Result<Ints> reduced_axes(const Call& call) {
+  GRAFT_TRY(Ints axes, given_axes(call));
   std::sort(axes.begin(), axes.end());
+  axes.resize(static_cast<int>(std::unique(axes.begin(), axes.end()) - axes.begin()));
   return axes;
 }
 

@@ -71,7 +71,9 @@ class Runs {
   Pace* pace_;
 };
 
-// The axes that a reduction reduces, ascending, without duplicates; none given: all.
+// The parameter `axes`, counted from the front, in the order given; none given: all.
+Result<Ints> given_axes(const Call& call);
+// The axes that a reduction reduces: the same, ascending and without duplicates.
 Result<Ints> reduced_axes(const Call& call);
 // The axes of a rank that are not in `axes`, in order.
 Ints other_axes(int rank, const Ints& axes);

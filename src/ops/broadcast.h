@@ -35,17 +35,24 @@ void collapse(Shape& dims, int count, const StrideOf& stride) {
   }
 }
 
-// fn(offset, step, n) for runs along the last dim that are together `count` elements from element `at` on.
-template <class Fn>
-void each_run(const Shape& dims, const Shape& strides, int64_t at, int64_t count, Fn&& fn) {
-  const int last = dims.size() - 1;
-  Shape index(dims.size(), 0);
+// The offset of element `at`, and its place in each dim.
+inline int64_t seek(const Shape& dims, const Shape& strides, int64_t at, Shape& index) {
+  index = Shape(dims.size(), 0);
   int64_t offset = 0;
-  for (int d = last; d >= 0; --d) {
+  for (int d = dims.size() - 1; d >= 0; --d) {
     index[d] = at % dims[d];
     at /= dims[d];
     offset += index[d] * strides[d];
   }
+  return offset;
+}
+
+// fn(offset, step, n) for runs along the last dim that are together `count` elements from element `at` on.
+template <class Fn>
+void each_run(const Shape& dims, const Shape& strides, int64_t at, int64_t count, Fn&& fn) {
+  const int last = dims.size() - 1;
+  Shape index;
+  int64_t offset = seek(dims, strides, at, index);
   while (count > 0) {
     const int64_t run = std::min(count, dims[last] - index[last]);
     fn(offset, strides[last], run);

@@ -188,19 +188,12 @@ constexpr OpDef instance_norm =
 
 // ---- layer_norm ---------------------------------------------------------------------------------------------------
 
-// In the order given, which is the order of gamma's dims; none: all.
+// In the order given, which is the order of gamma's dims.
 Result<Ints> norm_axes(const Call& call) {
-  const int rank = call.in("x").rank();
-  Ints axes;
-  if (!call.has("axes")) {
-    for (int d = 0; d < rank; ++d) axes.push_back(d);
-    return axes;
-  }
-  for (int64_t a : call.ints("axes")) {
-    GRAFT_TRY(const int axis, normal_axis(a, rank));
-    if (std::find(axes.begin(), axes.end(), axis) != axes.end())
-      return bad(Code::value_out_of_range, format("axis {} is given twice", a));
-    axes.push_back(axis);
+  GRAFT_TRY(const Ints axes, given_axes(call));
+  for (int i = 0; i < axes.size(); ++i) {
+    if (std::find(axes.begin(), axes.begin() + i, axes[i]) != axes.begin() + i)
+      return bad(Code::value_out_of_range, format("axis {} is given twice", call.ints("axes")[i]));
   }
   return axes;
 }

@@ -85,11 +85,10 @@ def name_literals(text, names, parameters):
     found = []
     code = re.sub(r"//[^\n]*", "", text)
     for match in re.finditer(r'"(\w+)"', code):
-        before = code[: match.start()]
-        compared = re.search(r"[=!]= ?$", before) and not re.search(r"family [=!]= ?$", before)
-        if match[1] not in names or MAKERS.search(before[-40:]) or (match[1] in parameters and not compared):
+        before = code[: match.start()][-40:]
+        if match[1] not in names or MAKERS.search(before) or re.search(r"family [=!]= ?$", before):
             continue
-        if not re.search(r"family [=!]= ?$", before):
+        if match[1] not in parameters or re.search(r"[=!]= ?$", before):
             found.append((code.count("\n", 0, match.start()) + 1, match[1]))
     return found
 

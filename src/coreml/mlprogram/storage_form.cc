@@ -148,7 +148,8 @@ struct Translate {
   }
 };
 
-// The opset's form of the operator; null when it has none, or not for arguments of these types.
+// The opset's form of the operator, one that is else only read too (packed palettes); null when it has none, or not for
+// arguments of these types.
 const ir::Signature* signature_for(const ConstexprOp& op, Opset opset) {
   const ir::Signature* signature = nullptr;
   for (const ir::Signature& s : ops::table().find(op.type)->signatures) {

@@ -127,17 +127,12 @@ class Fuser {
 
   // Strides over [n, c / b, space, b] or over the plain dims.
   Shape strides(const Shape& s) const {
-    Shape full(shape_.size(), 1);
-    const int lead = shape_.size() - s.size();
-    for (int d = 0; d < s.size(); ++d) full[lead + d] = s[d];
-    Shape plain = strides_of(full);
-    for (int d = 0; d < full.size(); ++d) {
-      if (full[d] == 1) plain[d] = 0;
-    }
+    const Shape plain = ops::broadcast_strides(s, shape_);
     if (layout_.plain()) return plain;
     const int64_t b = layout_.block, space = shape_.product(2, shape_.size());
     if (s == shape_) return {shape_[1] * space, space * b, b, 1};
-    const bool with_space = full.product(2, full.size()) == space && space != 1;
+    const int lead = shape_.size() - s.size();
+    const bool with_space = s.product(std::max(0, 2 - lead), s.size()) == space && space != 1;
     return {plain[0], plain[1] * b, with_space ? 1 : 0, plain[1]};
   }
 

@@ -25,14 +25,9 @@ template <class T, class Convert>
 void repeat_rows(const Shape& dims, const T* data, const Shape& strides, int64_t at, int64_t n, float* into,
                  Convert convert) {
   const int last = dims.size() - 1;
-  Shape index(dims.size(), 0);
-  int64_t offset = 0;
-  for (int d = last; d >= 0; --d) {
-    index[d] = at % dims[d];
-    at /= dims[d];
-    if (d != last) offset += index[d] * strides[d];
-  }
   const int64_t step = strides[last], row = dims[last];
+  Shape index;
+  int64_t offset = ops::seek(dims, strides, at, index) - index[last] * step;  // of the row's start
   while (n > 0) {
     const int64_t run = std::min(n, (dims[last - 1] - index[last - 1]) * row - index[last]);
     for (int64_t i = 0, c = index[last]; i < std::min(run, row); ++i) {

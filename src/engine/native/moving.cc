@@ -197,8 +197,9 @@ class Recorder final : public ops::Moves {
   int input(std::string_view param, size_t member) {
     const int value = node_.args[static_cast<size_t>(node_.op->row->param_index(param))][member];
     const auto at = std::find(in.begin(), in.end(), value);
+    const auto place = static_cast<int>(at - in.begin());
     if (at == in.end()) in.push_back(value);
-    return static_cast<int>(std::find(in.begin(), in.end(), value) - in.begin());
+    return place;
   }
 
   const Selection& s_;
