@@ -154,7 +154,7 @@ class Builder {
   Bounds bounds_;
   std::optional<Diag> failure_;
   Provenance origin_;
-  Opset needed_ = Opset::ios15;
+  Opset needed_ = Target::oldest().opset();
   bool keeps_to_defined_ = false;
 };
 

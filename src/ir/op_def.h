@@ -37,7 +37,7 @@ struct Variant {
   std::string_view inputs, domains;
   // Limits of this variant beyond its signature (a rank, a mode): the refusal says what would fit.
   Status (*check)(const Call&) = nullptr;
-  // Has parameters that the newest form lacks: readers rewrite it into the newest, and nothing is written as it.
+  // Has parameters that the newest form lacks: readers rewrite it into the newest. Only constants are written as it.
   bool read_only = false;
 };
 

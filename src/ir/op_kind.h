@@ -121,9 +121,9 @@ WideType wide_of(DType t);
 // A function on n elements in one of those types: y[i] = f(a[i], b[i], c[i], p[0], p[1]). y overlaps no operand.
 using ScalarKernel = void (*)(const void* a, const void* b, const void* c, void* y, int64_t n, const double* p);
 
-// How a reduction computes in one of those types: accumulators that lie side by side, `bytes` each.
+// How a reduction computes in one of those types: accumulators that lie side by side, kBytes each or less.
 struct ReduceKernel {
-  size_t bytes;
+  static constexpr size_t kBytes = 2 * sizeof(double);
   void (*start)(void* accumulators, int64_t n, DType elements);
   void (*add_each)(void* accumulators, const void* x, int64_t n);  // x[i] to the i-th
   void (*add_all)(void* accumulator, const void* x, int64_t n);    // in order, to one

@@ -278,7 +278,7 @@ class Outside {
   Outside(const HostProgram& host, Build& b, ir::Function& fn) : host_(host), b_(b), fn_(fn) {}
   Lowerer* lowerer = nullptr;
   std::vector<Border> inputs;
-  ir::Opset needed = ir::Opset::ios15;  // by the inputs alone
+  ir::Opset needed = ir::Target::oldest().opset();  // by the inputs alone
 
   Value* operator()(const std::string& name) {
     const auto at = host_.values.find(name);

@@ -61,7 +61,7 @@ struct Border {
 struct Piece {
   std::unique_ptr<ir::Function> function;
   std::vector<Border> inputs, outputs;
-  ir::Opset needed = ir::Opset::ios15;
+  ir::Opset needed = ir::Target::oldest().opset();
 };
 
 // Lowers nodes against the host program's facts. One object belongs to one thread; `host` must outlive it. Refusals of

@@ -106,10 +106,9 @@ struct Min {
 // The accumulators side by side, for executors.
 template <class A, class W>
 constexpr ir::ReduceKernel kernel_of(ir::WideType wide) {
-  static_assert(sizeof(A) <= 2 * sizeof(double) && std::is_trivially_copyable_v<A>);
+  static_assert(sizeof(A) <= ir::ReduceKernel::kBytes && std::is_trivially_copyable_v<A>);
   using Y = decltype(A().result(0));
-  return {.bytes = sizeof(A),
-          .start =
+  return {.start =
               [](void* a, int64_t n, DType t) {
                 A fresh;
                 if constexpr (requires { fresh.start(t); }) fresh.start(t);

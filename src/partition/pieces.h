@@ -29,7 +29,7 @@ class Pieces {
 
  private:
   struct Entry {
-    ir::Opset needed = ir::Opset::ios15;
+    ir::Opset needed = ir::Target::oldest().opset();
     std::optional<onnx::Piece> lowered;  // until it is finished
     std::optional<Finished> finished;    // for segment.opset
   };

@@ -172,7 +172,7 @@ class AnyReduceStep final : public Step {
   static constexpr int64_t kLanes = 64, kFewLanes = 8;
 
   void one(const Frame& frame, const ops::Runs& reduced, int64_t outer, int64_t first) const {
-    alignas(16) std::byte accumulators[kLanes * 2 * sizeof(double)];
+    alignas(16) std::byte accumulators[kLanes * ir::ReduceKernel::kBytes];
     alignas(8) std::byte values[ops::kBlock * sizeof(double)];
     const ir::WideType wide = ir::wide_of(dtype_);
     const TensorView x{dtype_, x_, frame.in(0)};
