@@ -99,6 +99,9 @@ struct Model {
 //   memory_limit, cancelled: compressed weights are decompressed here, within `bounds`.
 Result<Model> read_package(const std::string& path, Hold hold = Hold::mapped, const Bounds& bounds = {});
 
+// Gives the default function's inputs and outputs the names of their features, which MIL may not allow.
+void use_feature_names(Model& model);
+
 // Whether a path names a Core ML model, a folder or a bare .mlmodel, rather than a file of another format. It need not
 // exist.
 bool is_model_path(const std::string& path);

@@ -27,7 +27,7 @@ int Partition::count(Where where) const {
       std::count_if(nodes.begin(), nodes.end(), [&](const NodePlan& n) { return n.where == where; }));
 }
 
-std::vector<Diag> Partition::refusals() const {
+std::vector<Diag> refusals(std::span<const NodePlan> nodes) {
   std::vector<Diag> list;
   for (const NodePlan& n : nodes) {
     if (n.where == Where::host && n.refusal) list.push_back(*n.refusal);
@@ -45,6 +45,7 @@ class Partitioner {
   Partitioner(std::shared_ptr<const onnx::HostProgram> host, const Options& options, const Bounds& bounds)
       : options_(options), bounds_(bounds), graph_(host->model->graph), pieces_(*host, options, bounds) {
     out_.host = std::move(host);
+    out_.options = options;
     for (const Node& n : graph_.nodes) {
       NodePlan plan;
       plan.node = &n;

@@ -120,7 +120,7 @@ void describe_partition(const partition::Partition& p, Inspection& out) {
     piece.outputs = s.outputs;
     out.pieces.push_back(std::move(piece));
   }
-  out.refusals = p.refusals();
+  out.refusals = partition::refusals(p.nodes);
   out.findings = p.findings;
 }
 
