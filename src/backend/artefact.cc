@@ -89,7 +89,7 @@ Result<std::vector<ir::BoundaryPort>> ports_from(const Json& j, const char* key)
 }  // namespace
 
 std::string key_of(const Artefact& artefact) {
-  std::string content = ir::to_text(*artefact.program, {artefact.opset, ir::kReadableElements});
+  std::string content = ir::to_text(*artefact.program, {artefact.target.opset(), ir::kReadableElements});
   content += to_json(artefact.inputs).dump(-1, ' ', false, Json::error_handler_t::replace);
   content += to_json(artefact.outputs).dump(-1, ' ', false, Json::error_handler_t::replace);
   return hash128_hex(std::as_bytes(std::span(content)));
@@ -99,7 +99,7 @@ std::string to_text(const Artefact& artefact, std::string_view key) {
   const Json j = {{"schema", kSchema},
                   {"package", std::filesystem::path(artefact.package).filename().string()},
                   {"function", artefact.function},
-                  {"target", ir::info(artefact.opset).name},
+                  {"target", artefact.target.name()},
                   {"key", key},
                   {"inputs", to_json(artefact.inputs)},
                   {"outputs", to_json(artefact.outputs)}};
@@ -124,7 +124,7 @@ Result<NamedArtefact> artefact_from_text(std::string_view text, const std::strin
   GRAFT_TRY(const std::string target, text_at(j, "target"));
   const Result<ir::Opset> opset = ir::parse_target(target);
   if (!opset) return malformed(opset.error().message);
-  out.artefact.opset = *opset;
+  out.artefact.target = ir::Target::mlprogram(*opset);
   GRAFT_TRY(out.key, text_at(j, "key"));
   GRAFT_TRY(out.artefact.inputs, ports_from(j, "inputs"));
   GRAFT_TRY(out.artefact.outputs, ports_from(j, "outputs"));

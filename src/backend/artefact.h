@@ -16,7 +16,7 @@ struct Artefact {
   std::string package;                   // path of an .mlpackage; empty: only in memory
   std::string function = "main";
   std::vector<ir::BoundaryPort> inputs, outputs;  // in the order of the function's
-  ir::Opset opset = ir::Opset::host;              // what a package of it is for; host: the engine's own
+  ir::Target target;                              // what it was made for; host: the engine alone
 };
 
 // Names the content: the same for the same operators, weights, ports, names and target, whichever machine asks. Needs

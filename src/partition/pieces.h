@@ -31,7 +31,7 @@ class Pieces {
   struct Entry {
     ir::Opset needed = ir::Target::oldest().opset();
     std::optional<onnx::Piece> lowered;  // until it is finished
-    std::optional<Finished> finished;    // for segment.opset
+    std::optional<Finished> finished;    // for segment.target
   };
   OrRefusals<onnx::Piece> build(const Nodes& nodes, const std::vector<std::string>& outputs);
   OrRefusals<Finished> run_passes(onnx::Piece piece, const Nodes& nodes, ir::Opset target) const;

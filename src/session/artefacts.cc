@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 Status write_package(const backend::Artefact& artefact, const std::string& path) {
   coreml::WriteOptions write;
-  write.opset = artefact.opset;
+  write.target = artefact.target;
   add_onnx_types(artefact, write.metadata);
   return coreml::write_package(*artefact.program, path, write);
 }

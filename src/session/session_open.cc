@@ -242,7 +242,7 @@ Status Session::Impl::open_package(const CancelToken* cancel) {
   artefact.program = std::move(model.program);
   artefact.package = path;
   artefact.function = main->name;
-  artefact.opset = model.opset;
+  artefact.target = ir::Target::mlprogram(model.opset);
   const backend::Device& runs = device != nullptr ? *device : *host_device;
   GRAFT_TRY(auto loaded, runs.load(artefact, {options.units, env, options.weights, bounds(cancel)}));
   const OnnxTypes types(metadata);

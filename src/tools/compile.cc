@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 WrittenPackage written(const partition::Segment& s, std::string shown, const std::string& real) {
   WrittenPackage w;
   w.path = std::move(shown);
-  w.target = ir::info(s.opset).name;
+  w.target = s.target.name();
   w.bytes = size_of(real);
   w.nodes = static_cast<int>(s.nodes.size());
   w.inputs = s.inputs;

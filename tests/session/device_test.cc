@@ -300,7 +300,7 @@ TEST_F(Parts, PiecesComeBackFromTheDisk) {
     const auto back = session::load_artefact((folder_ / (name + ".json")).string());
     ASSERT_TRUE(back) << render(back.error());
     EXPECT_EQ(back->key, key);
-    EXPECT_EQ(back->artefact.opset, s.opset);
+    EXPECT_EQ(back->artefact.target, s.target);
     ASSERT_EQ(back->artefact.inputs.size(), s.inputs.size());
     EXPECT_EQ(back->artefact.inputs[0].name, s.inputs[0].name);
     EXPECT_EQ(back->artefact.inputs[0].onnx_type, s.inputs[0].onnx_type);
