@@ -151,11 +151,12 @@ Result<Verification> verify(const std::string& path, std::shared_ptr<const Env> 
   }
   if (!examined.parts || examined.parts->partition.pieces == 0) return out;
   out.from_package = examined.verdict.whole;
-  out.proves = out.from_package
-                   ? "the package, read back from disk and run by Graft's engine, computes what the ONNX graph does on "
-                     "the host; not how Core ML itself rounds, and not that the host is right about ONNX"
-                   : "the Core ML pieces, run by Graft's engine in memory, with the rest on the host, compute what the "
-                     "ONNX graph does on the host; not how Core ML itself rounds";
+  out.proves =
+      out.from_package
+          ? "the package, read back from disk and run by Graft's engine, computes what the ONNX graph does on "
+            "the host; not how Core ML itself rounds, and not that the host is right about ONNX"
+          : "the Core ML pieces, each read back from a package on disk and run by Graft's engine, compute with "
+            "the rest on the host what the ONNX graph does there; not how Core ML itself rounds";
 
   if (env->progress) env->progress("running the ONNX graph on the host", -1);
   Intermediates intermediates;
