@@ -4,11 +4,9 @@
 
 #include <map>
 
-#include "partition/partition.h"
+#include "partition/host_part.h"
 
 namespace graft::partition {
-
-using Nodes = std::vector<const onnx::Node*>;
 
 class Pieces {
  public:
