@@ -67,7 +67,7 @@ struct Session::Impl {
   std::vector<bool> checked_inputs;  // int64 inputs that a Core ML stage's facts take to be within int32
 
   // The whole model on the host, made when a Core ML piece first fails or a value leaves int32.
-  mutable std::timed_mutex fallback_mutex;
+  mutable std::mutex fallback_mutex;
   mutable std::shared_ptr<const backend::Model> fallback;
   mutable std::atomic<bool> use_fallback{false};
   // The whole model on the host with some overridable initializers as inputs, by their names; under fallback_mutex.
