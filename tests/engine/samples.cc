@@ -238,7 +238,7 @@ Samples pool_samples(bool average) {
 Samples softmax_samples() {
   return all({on_x({3, 7}, {{{"axis", -1}}}), on_x({2, 4, 100}, {{{"axis", 2}}}), on_x({5, 1}, {{{"axis", 1}}}),
               on_x({1, 1000}, {{{"axis", -1}}}), on_x({9}, {{{"axis", 0}}}), on_x({0, 7}, {{{"axis", -1}}}),
-              declined(on_x({3, 7}, {{{"axis", 0}}}))});
+              on_x({3, 7}, {{{"axis", 0}}}), on_x({2, 5, 700}, {{{"axis", 1}}}), on_x({2, 0}, {{{"axis", 0}}})});
 }
 
 Samples layer_norm_samples() {
@@ -277,6 +277,93 @@ Samples concat_samples() {
     list.push_back({{{"values", x}, {"values", x}}, {{"axis", -1}, {"interleave", true}}});
   }
   list.push_back({{{"values", {1, 16, 4, 5}}, {"values", {1, 16, 4, 5}}}, {{"axis", 1}}, true});
+  return list;
+}
+
+// ---- indices, orders ----
+
+Samples along_axis_samples(bool scatters) {
+  const std::tuple<Shape, Shape, int> cases[] = {
+      {{5, 30, 8}, {5, 11, 8}, 1}, {{6, 70}, {6, 300}, 1}, {{6, 700}, {20, 700}, 0},   {{9}, {4}, 0},
+      {{4, 5, 6}, {3, 7, 2}, 1},   {{4, 1}, {4, 1}, 1},    {{3, 2, 9}, {2, 2, 40}, 2}, {{3, 4}, {3, 0}, 1}};
+  Samples list;
+  for (const auto& [data, indices, axis] : cases) {
+    list.push_back({{{scatters ? "data" : "x", data}, index("indices", indices, data[axis])}, {{"axis", axis}}});
+    if (scatters) list.back().operands.push_back({"updates", indices});
+  }
+  return list;
+}
+Samples in_modes(const Samples& some, DType dtype) {
+  Samples list;
+  for (const char* mode : {"update", "add", "sub", "mul", "div", "max", "min"}) {
+    if (dtype == DType::boolean && mode != std::string_view("update")) break;
+    for (const Sample& s : some) {
+      list.push_back(s);
+      list.back().args.emplace_back("mode", mode);
+    }
+  }
+  return list;
+}
+
+// Each axis of some shapes.
+Samples lines(std::vector<std::vector<ir::Arg>> arguments) {
+  Samples list;
+  for (const Shape& x : {Shape{3, 700}, Shape{4, 9, 130}, Shape{2, 5, 3}, Shape{600}, Shape{1, 1}, Shape{3, 0}}) {
+    for (int axis = 0; axis < x.size(); ++axis) {
+      for (auto args : arguments) {
+        args.emplace_back("axis", axis);
+        list.push_back({{{"x", x}}, std::move(args)});
+      }
+    }
+  }
+  return list;
+}
+Samples sorted(std::vector<std::vector<ir::Arg>> arguments) {
+  std::vector<std::vector<ir::Arg>> both;
+  for (const auto& args : arguments) {
+    for (const bool ascending : {false, true}) {
+      both.push_back(args);
+      both.back().emplace_back("ascending", ascending);
+    }
+  }
+  Samples list = lines(both);
+  std::erase_if(list, [](const Sample& s) {  // k is more than there is
+    for (const ir::Arg& a : s.args) {
+      if (a.name != "k") continue;
+      for (const ir::Arg& axis : s.args) {
+        if (axis.name == "axis" &&
+            s.operands[0].shape[static_cast<int>(std::get<int64_t>(axis.value))] < std::get<int64_t>(a.value))
+          return true;
+      }
+    }
+    return false;
+  });
+  return list;
+}
+Samples arg_samples() {
+  Samples list = lines({{}, {{"keep_dims", true}, {"output_dtype", "uint16"}}});
+  std::erase_if(list, [](const Sample& s) { return s.operands[0].shape.product() == 0; });
+  return list;
+}
+// The other side of the operator in both types that it takes, with and without a zero point.
+Samples quantized(bool quantizes) {
+  Samples list;
+  for (const Shape& x : {Shape{2, 3, 70}, Shape{3, 1000}, Shape{}, Shape{5, 0}}) {
+    for (const DType other : quantizes ? std::array{DType::i8, DType::u8} : std::array{DType::f16, DType::f32}) {
+      for (const bool by_channel : {false, true}) {
+        if (by_channel && x.size() < 2) continue;
+        const Shape channels = by_channel ? Shape{x[1]} : Shape{};
+        Sample s{{{"input", x}, constant("scale", channels, 0.01, 0.1)}};
+        if (!quantizes) s.operands[1].dtype = other;
+        if (quantizes) s.args.emplace_back("output_dtype", name(other));
+        if (by_channel) s.args.emplace_back("axis", 1);
+        list.push_back(s);
+        s.operands.push_back(constant("zero_point", channels, 1, 9));
+        if (quantizes) s.operands.back().dtype = other;
+        list.push_back(s);
+      }
+    }
+  }
   return list;
 }
 
@@ -417,9 +504,84 @@ const std::map<std::string_view, std::function<Samples(DType)>>& table() {
            list.push_back(
                {{{"x", {5, 30, 8}}, literal("indices", {static_cast<int64_t>(at.size())}, at)}, {{"axis", 1}}});
          list.push_back({{{"x", {5, 30, 8}}, literal("indices", {}, {4})}, {{"axis", 0}}});
-         list.push_back({{{"x", {5, 30, 8}}, index("indices", {3, 2}, 30)}, {{"axis", 1}}, false, true});
+         const std::tuple<Shape, Shape, int, int> run_time[] = {
+             {{5, 30, 8}, {3, 2}, 1, 0},  {{40, 384}, {1, 70}, 0, 0},   {{7, 9}, {}, 1, 0},
+             {{4, 6, 5}, {4, 11}, 1, 1},  {{4, 3, 6}, {4, 3, 2}, 2, 2}, {{2, 20000}, {3}, 0, 0},
+             {{3, 5, 2000}, {999}, 2, 0}, {{2, 3, 9}, {2, 2}, 2, 1},    {{0, 3}, {2}, 1, 0},
+             {{3, 0}, {2, 0}, 0, 0}};
+         for (const auto& [x, indices, axis, batch] : run_time)
+           list.push_back({{{"x", x}, index("indices", indices, x[axis])}, {{"axis", axis}, {"batch_dims", batch}}});
          return list;
        }},
+      {"gather_along_axis", [](DType) { return along_axis_samples(false); }},
+      {"scatter_along_axis", [](DType dtype) { return in_modes(along_axis_samples(true), dtype); }},
+      {"gather_nd",
+       [](DType) {
+         const std::tuple<Shape, Shape, int64_t, int> cases[] = {{{6, 5, 40}, {7, 1}, 6, 0},
+                                                                 {{6, 6, 40}, {3, 3, 2}, 6, 0},
+                                                                 {{6, 6, 6}, {600, 3}, 6, 0},
+                                                                 {{4, 7, 3}, {4, 5, 1}, 7, 1},
+                                                                 {{5}, {1}, 5, 0},
+                                                                 {{4, 3}, {2, 0}, 1, 0}};
+         Samples list;
+         for (const auto& [x, indices, limit, batch] : cases)
+           list.push_back({{{"x", x}, index("indices", indices, limit)}, {{"batch_dims", batch}}});
+         return list;
+       }},
+      {"scatter",
+       [](DType dtype) {
+         const std::tuple<Shape, Shape, Shape, int> cases[] = {
+             {{9, 5}, {14}, {14, 5}, 0}, {{3, 40, 7}, {5, 2}, {3, 5, 2, 7}, 1}, {{70, 300}, {500}, {70, 500}, 1},
+             {{6}, {}, {}, 0},           {{3, 20000}, {7}, {7, 20000}, 0},      {{3, 4}, {0}, {0, 4}, 0}};
+         Samples list;
+         for (const auto& [data, indices, updates, axis] : cases)
+           list.push_back(
+               {{{"data", data}, index("indices", indices, data[axis]), {"updates", updates}}, {{"axis", axis}}});
+         return in_modes(list, dtype);
+       }},
+      {"scatter_nd",
+       [](DType dtype) {
+         const std::tuple<Shape, Shape, Shape, int64_t> cases[] = {{{6, 5, 40}, {9, 1}, {9, 5, 40}, 6},
+                                                                   {{6, 6, 4}, {3, 30, 2}, {3, 30, 4}, 6},
+                                                                   {{6, 6, 6}, {600, 3}, {600}, 6},
+                                                                   {{4, 3}, {2, 0}, {2, 4, 3}, 1}};
+         Samples list;
+         for (const auto& [data, indices, updates, limit] : cases)
+           list.push_back({{{"data", data}, index("indices", indices, limit), {"updates", updates}}, {}});
+         return in_modes(list, dtype);
+       }},
+      {"argsort", [](DType) { return sorted({{}}); }},
+      {"topk",
+       [](DType) {
+         return sorted({{{"k", 1}},
+                        {{"k", 3}},
+                        {{"k", -1}},
+                        {{"k", 2}, {"output_indices_dtype", "uint16"}},
+                        {{"k", 2}, {"return_indices", false}},
+                        {{"k", 0}}});
+       }},
+      {"reduce_argmax", [](DType) { return arg_samples(); }},
+      {"reduce_argmin", [](DType) { return arg_samples(); }},
+      {"cumsum",
+       [](DType) {
+         Samples list;
+         for (const Samples& some : {lines({{}, {{"exclusive", true}}}), lines({{{"reverse", true}}}),
+                                     lines({{{"reverse", true}, {"exclusive", true}}})})
+           list = all({list, some});
+         return list;
+       }},
+      {"instance_norm",
+       [](DType) {
+         Samples list;
+         for (const Shape& x :
+              {Shape{2, 3, 5, 7}, Shape{1, 5, 1}, Shape{2, 3, 1000}, Shape{1, 2, 70, 90}, Shape{1, 2, 0}}) {
+           list.push_back({{{"x", x}}, {{"epsilon", 1e-3}}});
+           list.push_back({{{"x", x}, constant("gamma", {x[1]}), constant("beta", {x[1]})}, {{"epsilon", 1e-3}}});
+         }
+         return list;
+       }},
+      {"quantize", [](DType) { return quantized(true); }},
+      {"dequantize", [](DType) { return quantized(false); }},
   };
   return all_of_them;
 }

@@ -17,6 +17,7 @@ struct Operand {
   int64_t limit = 0;                   // index: run-time integers within -limit..limit-1
   std::vector<int64_t> elements = {};  // literal: an int32 constant with these
   double lo = 0, hi = 0;               // constant: other than the row's domain
+  DType dtype = DType::invalid;        // constant: other than the one that is tried
 };
 
 struct Sample {

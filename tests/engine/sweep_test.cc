@@ -46,8 +46,9 @@ bool takes(const ir::OpRow& row, std::string_view param, DType t) {
 // Candidates of these kinds compute in floats only; those of the others in whatever a row takes.
 bool in_floats(const ir::OpRow& row) {
   return ir::is_product(row.def->kind) || row.def->pointwise.by_channel != nullptr ||
-         std::set{Kind::max_pool, Kind::average_pool, Kind::softmax, Kind::layer_norm, Kind::resize}.contains(
-             row.def->kind);
+         std::set{Kind::max_pool,   Kind::average_pool,  Kind::softmax,
+                  Kind::layer_norm, Kind::instance_norm, Kind::resize}
+             .contains(row.def->kind);
 }
 
 struct Made {
@@ -72,7 +73,7 @@ Made make(const ir::OpRow& row, const Sample& sample, DType dtype) {
     if (o.is == Operand::Is::literal) {
       v = net.b->constant(ir::Constant::reshape(ir::Constant::ints(DType::i32, o.elements), o.shape));
     } else if (o.is == Operand::Is::constant) {
-      v = random_constant(net, dtype, o.shape, ++seed, lo, hi);
+      v = random_constant(net, o.dtype == DType::invalid ? dtype : o.dtype, o.shape, ++seed, lo, hi);
     } else {
       const bool index = o.is == Operand::Is::index;
       const DType t = o.param == "cond"                             ? DType::boolean
