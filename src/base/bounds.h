@@ -61,7 +61,7 @@ class MemoryShare {
 // The error `cancelled` once the token is set; a null token never is.
 Status check(const CancelToken* cancel);
 // Waits for a mutex that another thread may hold for long.
-Result<std::unique_lock<std::timed_mutex>> lock(std::timed_mutex& mutex, const CancelToken* cancel);
+Result<std::unique_lock<std::mutex>> lock(std::mutex& mutex, const CancelToken* cancel);
 
 // The codes of work that was cut off and says nothing about what it was for: it may not be answered by another way.
 constexpr bool out_of_bounds(Code c) {

@@ -43,7 +43,7 @@ class Core {
   std::map<ir::Kind, std::vector<const Candidate*>> candidates;  // best first
 
   // Held while a plan is made; guards what follows.
-  mutable std::timed_mutex planning;
+  mutable std::mutex planning;
   mutable std::unordered_map<const ir::Op*, std::vector<ir::ConstantPtr>> folded;
   mutable Slab weights;  // packed ones
   mutable std::unordered_map<const ir::Block*, LastReads> last_reads;

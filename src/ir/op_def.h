@@ -81,11 +81,12 @@ struct OpDef {
   Domain domain = {};
   Fp16 fp16 = {};
   Kind kind = Kind::kernel;
-  Reduction reduction = Reduction::other;          // of Kind::reduction
-  const ReduceKernel* reduce = nullptr;            // of Kind::reduction, three: by WideType, but no logical ones
-  Pointwise pointwise = {};                        // of Kind::pointwise
-  Status (*moves)(const Call&, Moves&) = nullptr;  // of rows that move elements; an error: not by copies alone
-  bool kernel_sized = false;                       // only the kernel can tell the size of its result, whatever is known
+  Reduction reduction = Reduction::other;                // of Kind::reduction
+  const ReduceKernel* reduce = nullptr;                  // of Kind::reduction, three: by WideType, but no logical ones
+  Pointwise pointwise = {};                              // of Kind::pointwise
+  Status (*moves)(const Call&, Moves&) = nullptr;        // of rows that move elements; an error: not by copies alone
+  Status (*indexing)(const Call&, Indexing&) = nullptr;  // of Kind::gather (x) and Kind::scatter (data)
+  bool kernel_sized = false;  // only the kernel can tell the size of its result, whatever is known
   // Floating-point operations that give the first result (a multiply-add counts two); null: none, data is moved.
   double (*flops)(const Call&, const Type& result, const SizeOf&) = nullptr;
 };

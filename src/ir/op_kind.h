@@ -25,6 +25,8 @@ enum class Kind : uint8_t {
   slice,
   concat,
   pad,
+  gather,   // reads at places that indices name: OpDef::indexing
+  scatter,  // combines updates into such places
   convolution,
   transposed_convolution,
   matmul,
@@ -33,7 +35,15 @@ enum class Kind : uint8_t {
   average_pool,
   softmax,
   layer_norm,
+  instance_norm,
   resize,
+  argsort,
+  topk,
+  arg_max,
+  arg_min,
+  cumsum,
+  quantize,
+  dequantize,
   constant,
   cond,  // these two run their blocks
   loop,
@@ -166,6 +176,27 @@ class Moves {
                     const Strided& to) = 0;
   virtual int results() const = 0;
   virtual const Shape& shape(int result) const = 0;
+};
+
+// How the places in a tensor are found that indices name. `sizes` are walked in row-major order: at each point lie an
+// entry of the indices and `block` neighbours of the other tensor (a gather's result, a scatter's updates), which has
+// them in this order. A step along dim d goes data[d] elements further in the indexed tensor and entry[d] entries; each
+// entry has an index for every picked dim.
+struct Indexing {
+  Ints sizes, data, entry;
+  Ints picked, steps;  // sizes of the picked dims, and how far one step along each goes
+  int64_t block = 1;
+
+  void walk(int64_t size, int64_t data_step, int64_t entry_step) {
+    sizes.push_back(size);
+    data.push_back(data_step);
+    entry.push_back(entry_step);
+  }
+  void pick(int64_t size, int64_t step) {
+    picked.push_back(size);
+    steps.push_back(step);
+  }
+  int64_t count() const { return sizes.product() * block; }  // elements of the other tensor
 };
 
 // Elements of dims, symbolic ones as the asker counts them.

@@ -184,6 +184,14 @@ inline tl::unexpected<Diag> no_kernel(const Call& call, DType t) {
 Status check_holds(DType t, int64_t largest);
 // Python's axis rule: -rank..rank-1. Fails with value_out_of_range.
 Result<int> normal_axis(int64_t axis, int rank);
+// A dim cut out of a shape: `outer` rows before, `inner` after it.
+struct AxisView {
+  int64_t outer, n, inner;
+  AxisView(const Shape& s, int axis) : outer(s.product(0, axis)), n(s[axis]), inner(s.product(axis + 1, s.size())) {}
+  // The offset of the first element of line (o, i); its elements are `inner` apart.
+  int64_t line(int64_t o, int64_t i) const { return o * n * inner + i; }
+};
+
 // The dims two operands broadcast to, numpy's rule. Symbolic dims that cannot be compared give their maximum, which is
 // right for every size that broadcasts at all; the run checks the real ones.
 Result<Dims> broadcast(const Dims& a, const Dims& b);

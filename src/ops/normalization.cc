@@ -183,7 +183,7 @@ constexpr OpDef instance_norm =
     with_fp16(row("instance_norm",
                   "each channel of each sample normalised over its spatial dims, times gamma[c], "
                   "plus beta[c]",
-                  kInstanceNorm, instance_norm_type, instance_norm_reference),
+                  kInstanceNorm, instance_norm_type, instance_norm_reference, Kind::instance_norm),
               {.offsets = true});
 
 // ---- layer_norm ---------------------------------------------------------------------------------------------------

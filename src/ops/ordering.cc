@@ -11,14 +11,6 @@ namespace {
 constexpr std::string_view kFamily = "tensor_operation";
 constexpr DTypes kNumbersAndBool = kNumbers | DTypes{DType::boolean};
 
-// A dim cut out of a shape: `outer` rows before, `inner` after it.
-struct AxisView {
-  int64_t outer, n, inner;
-  AxisView(const Shape& s, int axis) : outer(s.product(0, axis)), n(s[axis]), inner(s.product(axis + 1, s.size())) {}
-  // The offset of the first element of line (o, i); its elements are `inner` apart.
-  int64_t line(int64_t o, int64_t i) const { return o * n * inner + i; }
-};
-
 Status infer_like_x_with_axis(const Call& call, Types& out) {
   GRAFT_CHECK(normal_axis(call.i("axis"), call.in("x").rank()));
   return infer_like_x(call, out);
@@ -174,7 +166,8 @@ constexpr OpDef cumsum = {.name = "cumsum",
                           .variants = kCumsum,
                           .host = kNumbers,
                           .infer = infer_like_x_with_axis,
-                          .reference = cumsum_reference};
+                          .reference = cumsum_reference,
+                          .kind = ir::Kind::cumsum};
 
 // ---- argsort, topk ------------------------------------------------------------------------------------------------
 
@@ -264,7 +257,8 @@ constexpr OpDef argsort = {.name = "argsort",
                            .host = kNumbersAndBool,
                            .infer = argsort_type,
                            .reference = argsort_reference,
-                           .range = index_range};
+                           .range = index_range,
+                           .kind = ir::Kind::argsort};
 
 Status topk_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
@@ -365,7 +359,8 @@ constexpr OpDef topk = {.name = "topk",
                         .variants = kTopk,
                         .host = kNumbers,
                         .infer = topk_type,
-                        .reference = topk_reference};
+                        .reference = topk_reference,
+                        .kind = ir::Kind::topk};
 
 // ---- non_zero -----------------------------------------------------------------------------------------------------
 

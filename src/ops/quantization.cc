@@ -119,7 +119,8 @@ constexpr OpDef quantize = {.name = "quantize",
                             .doc = "clip(round(x / scale) + zero_point), halves to even",
                             .variants = kQuantize,
                             .infer = quantize_type,
-                            .reference = quantize_reference};
+                            .reference = quantize_reference,
+                            .kind = ir::Kind::quantize};
 constexpr Variant kDequantize[] = {{Opset::ios17,
                                     "input:SrcT; zero_point?:const SrcT=none; scale:const DstT; axis?:const int32=none",
                                     "DstT={fp16,fp32}; SrcT={uint8,int8}"}};
@@ -129,7 +130,8 @@ constexpr OpDef dequantize = {.name = "dequantize",
                               .variants = kDequantize,
                               .infer = dequantize_type,
                               .reference = dequantize_reference,
-                              .lazy = dequantized};
+                              .lazy = dequantized,
+                              .kind = ir::Kind::dequantize};
 
 constexpr const OpDef* kRows[] = {&quantize, &dequantize};
 

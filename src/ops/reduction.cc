@@ -344,6 +344,7 @@ constexpr OpDef arg_row(std::string_view name, std::string_view doc) {
           .reference = arg_reference<largest>,
           .range = arg_range,
           .domain = kSums,
+          .kind = largest ? ir::Kind::arg_max : ir::Kind::arg_min,
           .flops = flops_of_x};
 }
 constexpr OpDef reduce_argmax =

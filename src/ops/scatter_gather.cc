@@ -2,11 +2,14 @@
 // count from the end.
 #include <algorithm>
 
+#include "ops/indexing.h"
 #include "ops/moving.h"
 #include "ops/table.h"
 
 namespace graft::ops {
 namespace {
+
+using ir::Indexing;
 
 constexpr std::string_view kFamily = "scatter_gather";
 
@@ -22,22 +25,53 @@ constexpr OpDef row(OpDef def) {
   return def;
 }
 
-// An index within 0..n-1, or -1.
-int64_t normal_index(int64_t i, int64_t n) {
-  if (i < 0) i += n;
-  return i >= 0 && i < n ? i : -1;
+// at(place, k) for every point of the walk: the place in the indexed tensor, and the element of the other one.
+template <class At>
+Status each_place(const Indexing& how, const TensorView& indices, Pace pace, At&& at) {
+  if (how.sizes.product() == 0) return {};
+  Ints point(how.sizes.size(), 0);
+  for (int64_t k = 0; pace.go_on(how.block); k += how.block) {
+    int64_t place = 0, entry = 0;
+    for (int d = 0; d < point.size(); ++d) {
+      place += point[d] * how.data[d];
+      entry += point[d] * how.entry[d];
+    }
+    for (int j = 0; j < how.picked.size(); ++j) {
+      const int64_t given = element_as_int(indices, entry * how.picked.size() + j), n = how.picked[j],
+                    i = normal_index(given, n);
+      if (i < 0) return bad_index(given, n);
+      place += i * how.steps[j];
+    }
+    at(place, k);
+    int d = point.size() - 1;
+    for (; d >= 0 && ++point[d] == how.sizes[d]; --d) point[d] = 0;
+    if (d < 0) break;
+  }
+  return {};
 }
-tl::unexpected<Diag> bad_index(int64_t i, int64_t n) {
-  return bad(Code::value_out_of_range, format("index {} is outside a dim of {}", i, n));
+
+constexpr OpDef gathers(OpDef def, Status (*indexing)(const Call&, Indexing&)) {
+  def.kind = ir::Kind::gather;
+  def.indexing = indexing;
+  def.reference = [](const Call& call, Outputs& out) -> Status {
+    const TensorView x = call.in("x").value;
+    Indexing how;
+    GRAFT_CHECK(call.row().def->indexing(call, how));
+    if (out[0].count() != how.count()) return bad(Code::shape_mismatch, "x and indices do not fit the result");
+    Pace pace = call.pace();
+    return each_place(how, call.in("indices").value, pace, [&](int64_t place, int64_t k) {
+      copy_elements(x.dtype, x.data, place, out[0].data, k, how.block, pace);
+    });
+  };
+  def.symbolic = symbolic_by_moving;
+  def.range = range_of_inputs;
+  return row(def);
 }
 
 Dims part(const Dims& d, int64_t from, int64_t to) { return Dims(d.begin() + from, d.begin() + to); }
 Dims joined(Dims a, const Dims& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
-}
-void append(Shape& s, const Shape& from, int begin, int end) {
-  for (int d = begin; d < end; ++d) s.push_back(from[d]);
 }
 // Ranks of results are checked before kernels build them in fixed-size shapes.
 Status check_rank(int rank) {
@@ -78,32 +112,26 @@ Status gather_type(const Call& call, Types& out) {
   return {};
 }
 
-Status gather_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value, indices = call.in("indices").value;
+// The batch dims, of which x and indices have to have the same.
+Result<int64_t> batches(const Shape& x, const Shape& indices, int count) {
+  for (int d = 0; d < count; ++d) {
+    if (x[d] != indices[d]) return bad(Code::shape_mismatch, "x and indices differ in a batch dim");
+  }
+  return x.product(0, count);
+}
+
+Status gather_indexing(const Call& call, Indexing& how) {
+  const Shape x = shape_of(call.in("x")), indices = shape_of(call.in("indices"));
   GRAFT_TRY(const GatherAxes at, gather_axes(call));
-  GRAFT_CHECK(check_rank(x.rank() - 1 + indices.rank() - at.batch));
-  Shape shape;
-  append(shape, x.shape, 0, at.axis);
-  append(shape, indices.shape, at.batch, indices.rank());
-  append(shape, x.shape, at.axis + 1, x.rank());
-  GRAFT_CHECK(check_output(call, out[0], shape));
-  for (int d = 0; d < at.batch; ++d) {
-    if (x.shape[d] != indices.shape[d]) return bad(Code::shape_mismatch, "x and indices differ in a batch dim");
-  }
-  const int64_t batches = x.shape.product(0, at.batch), outer = x.shape.product(at.batch, at.axis);
-  const int64_t n = x.shape[at.axis], inner = x.shape.product(at.axis + 1, x.rank());
-  const int64_t count = indices.shape.product(at.batch, indices.rank());
-  Pace pace = call.pace();
-  int64_t to = 0;
-  for (int64_t b = 0; b < batches; ++b) {
-    for (int64_t o = 0; o < outer; ++o) {
-      for (int64_t k = 0; k < count && pace.go_on(); ++k, to += inner) {
-        const int64_t i = element_as_int(indices, b * count + k), row = normal_index(i, n);
-        if (row < 0) return bad_index(i, n);
-        copy_elements(x.dtype, x.data, ((b * outer + o) * n + row) * inner, out[0].data, to, inner, pace);
-      }
-    }
-  }
+  GRAFT_CHECK(check_rank(x.size() - 1 + indices.size() - at.batch));
+  GRAFT_TRY(const int64_t batch, batches(x, indices, at.batch));
+  const int64_t outer = x.product(at.batch, at.axis), n = x[at.axis];
+  const int64_t count = indices.product(at.batch, indices.size());
+  how.block = x.product(at.axis + 1, x.size());
+  how.walk(batch, outer * n * how.block, count);
+  how.walk(outer, n * how.block, 0);
+  how.walk(count, 0, 1);
+  how.pick(n, how.block);
   return {};
 }
 
@@ -141,14 +169,12 @@ constexpr Variant kGather[] = {
      "T={fp16,fp32,int32}" GRAFT_INDEX16},
     {Opset::ios17, "x:T; indices:I; axis?:const int32=0; batch_dims?:const int32=0; validate_indices?:const bool=false",
      GRAFT_DATA17}};
-constexpr OpDef gather = moved(row({.name = "gather",
-                                    .family = kFamily,
-                                    .doc = "slices of x along axis, one for each index",
-                                    .variants = kGather,
-                                    .infer = gather_type,
-                                    .reference = gather_reference,
-                                    .symbolic = symbolic_by_moving,
-                                    .range = range_of_inputs}),
+constexpr OpDef gather = moved(gathers({.name = "gather",
+                                        .family = kFamily,
+                                        .doc = "slices of x along axis, one for each index",
+                                        .variants = kGather,
+                                        .infer = gather_type},
+                                       gather_indexing),
                                gather_moves);
 
 // ---- gather_along_axis --------------------------------------------------------------------------------------------
@@ -190,26 +216,13 @@ Status gather_along_axis_type(const Call& call, Types& out) {
   return {};
 }
 
-// Offset in `data` of the element that walk's index and i name.
-int64_t along_axis_offset(const Shape& index, const Ints& strides, int axis, int64_t i) {
-  int64_t at = 0;
-  for (int d = 0; d < index.size(); ++d) at += (d == axis ? i : index[d]) * strides[d];
-  return at;
-}
-
-Status gather_along_axis_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value, indices = call.in("indices").value;
-  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
-  GRAFT_CHECK(check_output(call, out[0], indices.shape));
-  if (!inside(indices.shape, x.shape, axis)) return bad(Code::shape_mismatch, "indices reach beyond x");
-  const Ints strides = row_strides(x.shape);
-  Pace pace = call.pace();
-  Walk<1> walk(indices.shape, {indices.shape});
-  for (int64_t k = 0, n = indices.count(); k < n && pace.go_on(); ++k, walk.next()) {
-    const int64_t given = element_as_int(indices, k), i = normal_index(given, x.shape[axis]);
-    if (i < 0) return bad_index(given, x.shape[axis]);
-    copy_elements(x.dtype, x.data, along_axis_offset(walk.index(), strides, axis, i), out[0].data, k, 1, pace);
-  }
+Status along_axis_indexing(const Call& call, std::string_view data, Indexing& how) {
+  const Shape x = shape_of(call.in(data)), indices = shape_of(call.in("indices"));
+  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.size()));
+  if (!inside(indices, x, axis)) return bad(Code::shape_mismatch, format("indices reach beyond {}", data));
+  const Shape steps = strides_of(x), entries = strides_of(indices);
+  for (int d = 0; d < x.size(); ++d) how.walk(indices[d], d == axis ? 0 : steps[d], entries[d]);
+  how.pick(x[axis], steps[axis]);
   return {};
 }
 constexpr auto kCheckGatherAlong = [](const Call& call) { return check_along_axis_coreml(call, "x"); };
@@ -218,14 +231,13 @@ constexpr Variant kGatherAlongAxis[] = {
     {Opset::ios16, "x:T; indices:I; axis?:const int32=0", "T={fp16,fp32,int32}" GRAFT_INDEX16, kCheckGatherAlong},
     {Opset::ios17, "x:T; indices:I; axis?:const int32=0; validate_indices?:const bool=false", GRAFT_DATA17,
      kCheckGatherAlong}};
-constexpr OpDef gather_along_axis = row({.name = "gather_along_axis",
-                                         .family = kFamily,
-                                         .doc = "numpy's take_along_axis; indices have the rank of x",
-                                         .variants = kGatherAlongAxis,
-                                         .infer = gather_along_axis_type,
-                                         .reference = gather_along_axis_reference,
-                                         .symbolic = symbolic_by_moving,
-                                         .range = range_of_inputs});
+constexpr OpDef gather_along_axis =
+    gathers({.name = "gather_along_axis",
+             .family = kFamily,
+             .doc = "numpy's take_along_axis; indices have the rank of x",
+             .variants = kGatherAlongAxis,
+             .infer = gather_along_axis_type},
+            [](const Call& call, Indexing& how) { return along_axis_indexing(call, "x", how); });
 
 // ---- gather_nd ----------------------------------------------------------------------------------------------------
 
@@ -249,16 +261,18 @@ Result<NdAxes> nd_axes(const Call& call, std::string_view data, int64_t batch) {
   return NdAxes{static_cast<int>(batch), static_cast<int>(depth)};
 }
 
-// The place that entry `at` of indices names in the `depth` dims of `shape` after `batch`; fails on a bad index.
-Result<int64_t> nd_place(const TensorView& indices, int64_t at, const Shape& shape, NdAxes nd) {
-  int64_t place = 0;
-  for (int j = 0; j < nd.depth; ++j) {
-    const int64_t n = shape[nd.batch + j], given = element_as_int(indices, at * nd.depth + j),
-                  i = normal_index(given, n);
-    if (i < 0) return bad_index(given, n);
-    place = place * n + i;
-  }
-  return place;
+Status nd_indexing(const Call& call, std::string_view data, int64_t batch_dims, Indexing& how) {
+  const Shape x = shape_of(call.in(data)), indices = shape_of(call.in("indices"));
+  GRAFT_TRY(const NdAxes nd, nd_axes(call, data, batch_dims));
+  const int end = nd.batch + nd.depth;
+  GRAFT_CHECK(check_rank(indices.size() - 1 + x.size() - end));
+  GRAFT_TRY(const int64_t batch, batches(x, indices, nd.batch));
+  const int64_t count = indices.product(nd.batch, indices.size() - 1);
+  how.block = x.product(end, x.size());
+  how.walk(batch, x.product(nd.batch, x.size()), count);
+  how.walk(count, 0, 1);
+  for (int d = nd.batch; d < end; ++d) how.pick(x[d], x.product(d + 1, x.size()));
+  return {};
 }
 
 Status gather_nd_type(const Call& call, Types& out) {
@@ -271,52 +285,28 @@ Status gather_nd_type(const Call& call, Types& out) {
   return {};
 }
 
-Status gather_nd_reference(const Call& call, Outputs& out) {
-  const TensorView x = call.in("x").value, indices = call.in("indices").value;
-  GRAFT_TRY(const NdAxes nd, nd_axes(call, "x", call.i("batch_dims")));
-  GRAFT_CHECK(check_rank(indices.rank() - 1 + x.rank() - nd.batch - nd.depth));
-  Shape shape;
-  append(shape, indices.shape, 0, indices.rank() - 1);
-  append(shape, x.shape, nd.batch + nd.depth, x.rank());
-  GRAFT_CHECK(check_output(call, out[0], shape));
-  for (int d = 0; d < nd.batch; ++d) {
-    if (x.shape[d] != indices.shape[d]) return bad(Code::shape_mismatch, "x and indices differ in a batch dim");
-  }
-  const int64_t batches = x.shape.product(0, nd.batch), rows = x.shape.product(nd.batch, nd.batch + nd.depth);
-  const int64_t inner = x.shape.product(nd.batch + nd.depth, x.rank());
-  const int64_t count = indices.shape.product(nd.batch, indices.rank() - 1);
-  Pace pace = call.pace();
-  for (int64_t b = 0, k = 0; b < batches; ++b) {
-    for (int64_t j = 0; j < count && pace.go_on(); ++j, ++k) {
-      GRAFT_TRY(const int64_t row, nd_place(indices, k, x.shape, nd));
-      copy_elements(x.dtype, x.data, (b * rows + row) * inner, out[0].data, k * inner, inner, pace);
-    }
-  }
-  return {};
-}
 constexpr Variant kGatherNd[] = {
     {Opset::ios15, "x:T; indices:int32", kData15},
     {Opset::ios16, "x:T; indices:I; batch_dims?:const int32=0", "T={fp16,fp32,int32}" GRAFT_INDEX16},
     {Opset::ios17, "x:T; indices:I; batch_dims?:const int32=0; validate_indices?:const bool=false", GRAFT_DATA17}};
-constexpr OpDef gather_nd = row({.name = "gather_nd",
-                                 .family = kFamily,
-                                 .doc = "the last dim of indices addresses the first dims of x after batch_dims",
-                                 .variants = kGatherNd,
-                                 .infer = gather_nd_type,
-                                 .reference = gather_nd_reference,
-                                 .symbolic = symbolic_by_moving,
-                                 .range = range_of_inputs});
+constexpr OpDef gather_nd =
+    gathers({.name = "gather_nd",
+             .family = kFamily,
+             .doc = "the last dim of indices addresses the first dims of x after batch_dims",
+             .variants = kGatherNd,
+             .infer = gather_nd_type},
+            [](const Call& call, Indexing& how) { return nd_indexing(call, "x", call.i("batch_dims"), how); });
 
 // ---- scatter ------------------------------------------------------------------------------------------------------
 
-// Combines n neighbours of the updates into the result.
-using Combine = void (*)(void* y, int64_t to, const void* updates, int64_t from, int64_t n);
-
 template <class T, class Fn>
-void combine_rows(void* y, int64_t to, const void* updates, int64_t from, int64_t n, Fn&& fn) {
-  T* d = static_cast<T*>(y) + to;
-  const T* s = static_cast<const T*>(updates) + from;
-  for (int64_t i = 0; i < n; ++i) d[i] = narrow<T>(fn(widen(d[i]), widen(s[i])));
+void combine_rows(void* y, std::span<const int64_t> places, const void* updates, int64_t step, int64_t n, Fn&& fn) {
+  const T* s = static_cast<const T*>(updates);
+  for (const int64_t place : places) {
+    T* d = static_cast<T*>(y) + place;
+    for (int64_t i = 0; i < n; ++i) d[i] = narrow<T>(fn(widen(d[i]), widen(s[i])));
+    s += step;
+  }
 }
 template <class W>
 W safe_div(W a, W b) {
@@ -332,11 +322,11 @@ W safe_div(W a, W b) {
 }
 
 template <class T>
-Combine combine_of(std::string_view mode) {
+Combine combine_as(std::string_view mode) {
   using W = Wide<T>;
-#define GRAFT_COMBINE(expression)                                                   \
-  [](void* y, int64_t to, const void* u, int64_t from, int64_t n) {                 \
-    combine_rows<T>(y, to, u, from, n, [](W a, W b) -> W { return (expression); }); \
+#define GRAFT_COMBINE(expression)                                                              \
+  [](void* y, std::span<const int64_t> places, const void* updates, int64_t step, int64_t n) { \
+    combine_rows<T>(y, places, updates, step, n, [](W a, W b) -> W { return (expression); });  \
   }
   if (mode == "add") return GRAFT_COMBINE(wrap_add(a, b));
   if (mode == "sub") return GRAFT_COMBINE(wrap_sub(a, b));
@@ -348,43 +338,24 @@ Combine combine_of(std::string_view mode) {
   return nullptr;
 }
 
-// How updates go into the result: `with` combines numbers, null copies (mode update).
-struct Scatter {
-  DType dtype;
-  Combine with = nullptr;
-  void put(void* y, int64_t to, const void* updates, int64_t from, int64_t n, Pace& pace) const {
-    if (with != nullptr)
-      with(y, to, updates, from, n);
-    else
-      copy_elements(dtype, updates, from, y, to, n, pace);
-  }
-};
-
-Result<Scatter> scatter_mode(const Call& call) {
-  const std::string_view mode = call.str("mode");
-  Scatter s{call.in("data").dtype()};
-  if (mode == "update") return s;
-  visit_dtype(s.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    if constexpr (!std::is_same_v<T, bool>) s.with = combine_of<T>(mode);
-  });
-  if (s.with != nullptr) return s;
-  if (kNumbers.has(s.dtype))
-    return bad(Code::invalid_attribute, format("mode '{}', takes update, add, sub, mul, div, max or min", mode));
-  return bad(Code::dtype_mismatch, format("mode '{}' has no meaning for {}", mode, name(s.dtype)));
-}
-
-// The copy that updates go into.
-Status copy_data(const Call& call, Outputs& out) {
-  const TensorView data = call.in("data").value;
+Status scatter_reference(const Call& call, Outputs& out) {
+  const TensorView data = call.in("data").value, updates = call.in("updates").value;
+  GRAFT_TRY(const Combine combine, combine_of(call));
+  Indexing how;
+  GRAFT_CHECK(call.row().def->indexing(call, how));
   GRAFT_CHECK(check_output(call, out[0], data.shape));
+  if (updates.count() != how.count()) return bad(Code::shape_mismatch, "updates do not fit data and indices");
   Pace pace = call.pace();
   copy_elements(data.dtype, data.data, 0, out[0].data, 0, data.count(), pace);
-  return {};
+  return each_place(how, call.in("indices").value, pace, [&](int64_t place, int64_t k) {
+    if (combine == nullptr) return copy_elements(data.dtype, updates.data, k, out[0].data, place, how.block, pace);
+    combine(out[0].data, {&place, 1}, static_cast<const std::byte*>(updates.data) + k * item_size(data.dtype), 0,
+            how.block);
+  });
 }
 
 Status infer_like_data(const Call& call, Types& out) {
-  GRAFT_CHECK(scatter_mode(call));
+  GRAFT_CHECK(combine_of(call));
   out.push_back(*call.in("data").type);
   return {};
 }
@@ -404,22 +375,13 @@ Status scatter_type(const Call& call, Types& out) {
   return infer_like_data(call, out);
 }
 
-Status scatter_reference(const Call& call, Outputs& out) {
-  const TensorView data = call.in("data").value, indices = call.in("indices").value, updates = call.in("updates").value;
-  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), data.rank()));
-  GRAFT_TRY(const Scatter mode, scatter_mode(call));
-  GRAFT_CHECK(copy_data(call, out));
-  const int64_t outer = data.shape.product(0, axis), n = data.shape[axis];
-  const int64_t inner = data.shape.product(axis + 1, data.rank()), count = indices.count();
-  if (updates.count() != outer * count * inner) return bad(Code::shape_mismatch, "updates do not fit data and indices");
-  Pace pace = call.pace();
-  for (int64_t o = 0, from = 0; o < outer; ++o) {
-    for (int64_t k = 0; k < count && pace.go_on(inner); ++k, from += inner) {
-      const int64_t given = element_as_int(indices, k), i = normal_index(given, n);
-      if (i < 0) return bad_index(given, n);
-      mode.put(out[0].data, (o * n + i) * inner, updates.data, from, inner, pace);
-    }
-  }
+Status scatter_indexing(const Call& call, Indexing& how) {
+  const Shape data = shape_of(call.in("data"));
+  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), data.size()));
+  how.block = data.product(axis + 1, data.size());
+  how.walk(data.product(0, axis), data[axis] * how.block, 0);
+  how.walk(shape_of(call.in("indices")).product(), 0, 1);
+  how.pick(data[axis], how.block);
   return {};
 }
 
@@ -432,24 +394,6 @@ Status scatter_along_axis_type(const Call& call, Types& out) {
   return infer_like_data(call, out);
 }
 
-Status scatter_along_axis_reference(const Call& call, Outputs& out) {
-  const TensorView data = call.in("data").value, indices = call.in("indices").value, updates = call.in("updates").value;
-  GRAFT_TRY(const int axis, normal_axis(call.i("axis"), data.rank()));
-  GRAFT_TRY(const Scatter mode, scatter_mode(call));
-  if (!inside(indices.shape, data.shape, axis) || !(updates.shape == indices.shape))
-    return bad(Code::shape_mismatch, "data, indices and updates do not fit");
-  GRAFT_CHECK(copy_data(call, out));
-  const Ints strides = row_strides(data.shape);
-  Pace pace = call.pace();
-  Walk<1> walk(indices.shape, {indices.shape});
-  for (int64_t k = 0, n = indices.count(); k < n && pace.go_on(); ++k, walk.next()) {
-    const int64_t given = element_as_int(indices, k), i = normal_index(given, data.shape[axis]);
-    if (i < 0) return bad_index(given, data.shape[axis]);
-    mode.put(out[0].data, along_axis_offset(walk.index(), strides, axis, i), updates.data, k, 1, pace);
-  }
-  return {};
-}
-
 Status scatter_nd_type(const Call& call, Types& out) {
   GRAFT_TRY(const NdAxes nd, nd_axes(call, "data", 0));
   const Dims &data = call.in("data").dims(), &indices = call.in("indices").dims();
@@ -457,22 +401,6 @@ Status scatter_nd_type(const Call& call, Types& out) {
                           joined(part(indices, 0, static_cast<int64_t>(indices.size()) - 1),
                                  part(data, nd.depth, static_cast<int64_t>(data.size())))));
   return infer_like_data(call, out);
-}
-
-Status scatter_nd_reference(const Call& call, Outputs& out) {
-  const TensorView data = call.in("data").value, indices = call.in("indices").value, updates = call.in("updates").value;
-  GRAFT_TRY(const NdAxes nd, nd_axes(call, "data", 0));
-  GRAFT_TRY(const Scatter mode, scatter_mode(call));
-  const int64_t inner = data.shape.product(nd.depth, data.rank());
-  const int64_t count = indices.shape.product(0, indices.rank() - 1);
-  if (updates.count() != count * inner) return bad(Code::shape_mismatch, "updates do not fit data and indices");
-  GRAFT_CHECK(copy_data(call, out));
-  Pace pace = call.pace();
-  for (int64_t k = 0; k < count && pace.go_on(inner); ++k) {
-    GRAFT_TRY(const int64_t row, nd_place(indices, k, data.shape, nd));
-    mode.put(out[0].data, row * inner, updates.data, k * inner, inner, pace);
-  }
-  return {};
 }
 
 #define GRAFT_SCATTER "data:T; indices:int32; updates:T; "
@@ -488,7 +416,10 @@ constexpr Variant kScatterAlongAxis[] = {
 constexpr Variant kScatterNd[] = {{Opset::ios15, GRAFT_SCATTER "mode?:const string=\"add\"", kData15},
                                   {Opset::ios17, GRAFT_SCATTER "mode?:const string=\"add\"" GRAFT_VALIDATE, kData15}};
 
-constexpr OpDef scatters(OpDef def) {
+constexpr OpDef scatters(OpDef def, Status (*indexing)(const Call&, Indexing&)) {
+  def.kind = ir::Kind::scatter;
+  def.indexing = indexing;
+  def.reference = scatter_reference;
   def.symbolic = scatter_symbolic;
   def.range = scatter_range;
   return row(def);
@@ -497,25 +428,46 @@ constexpr OpDef scatter = scatters({.name = "scatter",
                                     .family = kFamily,
                                     .doc = "a copy of data whose slices along axis are combined with updates",
                                     .variants = kScatter,
-                                    .infer = scatter_type,
-                                    .reference = scatter_reference});
-constexpr OpDef scatter_along_axis = scatters({.name = "scatter_along_axis",
-                                               .family = kFamily,
-                                               .doc = "the inverse of gather_along_axis: updates are combined in",
-                                               .variants = kScatterAlongAxis,
-                                               .infer = scatter_along_axis_type,
-                                               .reference = scatter_along_axis_reference});
-constexpr OpDef scatter_nd = scatters({.name = "scatter_nd",
-                                       .family = kFamily,
-                                       .doc = "a copy of data whose places named by indices are combined with updates",
-                                       .variants = kScatterNd,
-                                       .infer = scatter_nd_type,
-                                       .reference = scatter_nd_reference});
+                                    .infer = scatter_type},
+                                   scatter_indexing);
+constexpr OpDef scatter_along_axis =
+    scatters({.name = "scatter_along_axis",
+              .family = kFamily,
+              .doc = "the inverse of gather_along_axis: updates are combined in",
+              .variants = kScatterAlongAxis,
+              .infer = scatter_along_axis_type},
+             [](const Call& call, Indexing& how) { return along_axis_indexing(call, "data", how); });
+constexpr OpDef scatter_nd =
+    scatters({.name = "scatter_nd",
+              .family = kFamily,
+              .doc = "a copy of data whose places named by indices are combined with updates",
+              .variants = kScatterNd,
+              .infer = scatter_nd_type},
+             [](const Call& call, Indexing& how) { return nd_indexing(call, "data", 0, how); });
 
 constexpr const OpDef* kRows[] = {&gather, &gather_along_axis, &gather_nd, &scatter, &scatter_along_axis, &scatter_nd};
 
 }  // namespace
 
 Rows scatter_gather_rows() { return kRows; }
+
+tl::unexpected<Diag> bad_index(int64_t i, int64_t n) {
+  return bad(Code::value_out_of_range, format("index {} is outside a dim of {}", i, n));
+}
+
+Result<Combine> combine_of(const Call& call) {
+  const std::string_view mode = call.str("mode");
+  const DType dtype = call.in("data").dtype();
+  Combine combine = nullptr;
+  if (mode == "update") return combine;
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (!std::is_same_v<T, bool>) combine = combine_as<T>(mode);
+  });
+  if (combine != nullptr) return combine;
+  if (kNumbers.has(dtype))
+    return bad(Code::invalid_attribute, format("mode '{}', takes update, add, sub, mul, div, max or min", mode));
+  return bad(Code::dtype_mismatch, format("mode '{}' has no meaning for {}", mode, name(dtype)));
+}
 
 }  // namespace graft::ops

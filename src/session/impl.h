@@ -26,7 +26,7 @@ struct Stage {
   std::vector<bool> has;                        // by slot: filled before this stage runs
 
   // The piece's nodes on the host, made under the mutex when they are first needed.
-  mutable std::timed_mutex mutex;
+  mutable std::mutex mutex;
   mutable std::shared_ptr<const Wired> twin;
   mutable std::atomic<bool> moved{false};  // for good, because of `why`, which is written once, before
   mutable Diag why;
@@ -84,7 +84,7 @@ struct Session::Impl {
   std::vector<bool> checked_inputs;  // int64 inputs that a Core ML stage's facts take to be within int32
 
   // The whole model on the host with some overridable initializers as inputs, by their names.
-  mutable std::timed_mutex overridden_mutex;
+  mutable std::mutex overridden_mutex;
   mutable std::map<std::vector<std::string>, std::shared_ptr<const backend::Model>> overridden;
 
   std::shared_ptr<RunStates> states = std::make_shared<RunStates>();

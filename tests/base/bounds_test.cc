@@ -69,7 +69,7 @@ TEST(Memory, WhatIsIdleIsDroppedBeforeAnythingIsRefused) {
 }
 
 TEST(Bounds, WaitingForAMutexHearsCancel) {
-  std::timed_mutex mutex;
+  std::mutex mutex;
   CancelToken token;
   EXPECT_TRUE(lock(mutex, &token));
   EXPECT_TRUE(lock(mutex, nullptr));

@@ -13,6 +13,9 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::reduction, prepare_any_reduce},
     {Kind::softmax, prepare_softmax},
     {Kind::layer_norm, prepare_layer_norm},
+    {Kind::instance_norm, prepare_instance_norm},
+    {Kind::quantize, prepare_quantize},
+    {Kind::dequantize, prepare_dequantize},
     {Kind::resize, prepare_resize},
     {Kind::concat, prepare_concat},
     {Kind::concat, prepare_move},
@@ -20,6 +23,14 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::slice, prepare_move},
     {Kind::pad, prepare_move},
     {Kind::move, prepare_move},
+    {Kind::gather, prepare_move},
+    {Kind::gather, prepare_gather},
+    {Kind::scatter, prepare_scatter},
+    {Kind::argsort, prepare_sort},
+    {Kind::topk, prepare_sort},
+    {Kind::arg_max, prepare_arg},
+    {Kind::arg_min, prepare_arg},
+    {Kind::cumsum, prepare_cumsum},
 };
 
 }  // namespace

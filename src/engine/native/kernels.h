@@ -16,5 +16,13 @@ Result<Prepared> prepare_layer_norm(const Selection& s, int node);
 Result<Prepared> prepare_concat(const Selection& s, int node);
 Result<Prepared> prepare_resize(const Selection& s, int node);
 Result<Prepared> prepare_move(const Selection& s, int node);
+Result<Prepared> prepare_gather(const Selection& s, int node);
+Result<Prepared> prepare_scatter(const Selection& s, int node);
+Result<Prepared> prepare_sort(const Selection& s, int node);
+Result<Prepared> prepare_arg(const Selection& s, int node);
+Result<Prepared> prepare_cumsum(const Selection& s, int node);
+Result<Prepared> prepare_instance_norm(const Selection& s, int node);
+Result<Prepared> prepare_quantize(const Selection& s, int node);
+Result<Prepared> prepare_dequantize(const Selection& s, int node);
 
 }  // namespace graft::engine

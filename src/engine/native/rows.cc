@@ -1,4 +1,5 @@
-// softmax and layer_norm along the last axes: one row after the other in the first cache.
+// softmax, layer_norm and instance_norm in vectors: along the last axes one row after the other in the first cache,
+// other axes (softmax) and long planes (instance_norm) piece by piece.
 #include "base/format.h"
 #include "base/half.h"
 #include "engine/native/kernels.h"
@@ -67,6 +68,135 @@ class LayerNormStep final : public Step {
   float epsilon_;
 };
 
+// Pieces of a tensor as floats, in blocks that vector kernels take whole.
+class Pieces {
+ public:
+  Pieces(const Frame& frame, bool half) : frame_(frame), half_(half) {}
+  void read(int64_t at, int64_t n, float* to) const {
+    if (half_)
+      f16_to_f32(frame_.in<uint16_t>(0) + at, to, n);
+    else
+      std::copy_n(frame_.in<float>(0) + at, n, to);
+  }
+  void write(const float* from, int64_t at, int64_t n) const {
+    if (half_)
+      f32_to_f16(from, frame_.out<uint16_t>(0) + at, n);
+    else
+      std::copy_n(from, n, frame_.out<float>(0) + at);
+  }
+
+ private:
+  const Frame& frame_;
+  bool half_;
+};
+
+// x as [outer, length, inner]: `inner` rows side by side.
+class SideBySideSoftmaxStep final : public Step {
+ public:
+  SideBySideSoftmaxStep(bool half, const ops::AxisView& v) : half_(half), view_(v) { provider = "native"; }
+  Status run(const Frame& frame) const override {
+    const int64_t bundles = (view_.inner + kBlockSize - 1) / kBlockSize;
+    const int64_t grain = std::max<int64_t>(1, 8192 / (view_.n * std::min(view_.inner, kBlockSize)));
+    frame.parallel_for(view_.outer * bundles, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i % bundles * kBlockSize;
+        bundle(frame, view_.line(i / bundles, first), std::min(kBlockSize, view_.inner - first));
+      }
+    });
+    return {};
+  }
+
+ private:
+  void bundle(const Frame& frame, int64_t base, int64_t n) const {
+    static const VectorKernel kMax = vector_kernel(ir::Scalar::maximum), kSub = vector_kernel(ir::Scalar::sub),
+                              kExp = vector_kernel(ir::Scalar::exp), kAdd = vector_kernel(ir::Scalar::add),
+                              kDiv = vector_kernel(ir::Scalar::real_div);
+    const Pieces x(frame, half_);
+    alignas(64) float v[kBlockSize] = {}, most[kBlockSize] = {}, sum[kBlockSize] = {};
+    const auto exponentials = [&](int64_t k) {
+      x.read(base + k * view_.inner, n, v);
+      kSub(v, most, nullptr, v, nullptr);
+      kExp(v, nullptr, nullptr, v, nullptr);
+    };
+    x.read(base, n, most);
+    for (int64_t k = 1; k < view_.n && !frame.cancelled(); ++k) {
+      x.read(base + k * view_.inner, n, v);
+      kMax(most, v, nullptr, most, nullptr);
+    }
+    for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k) {
+      exponentials(k);
+      kAdd(sum, v, nullptr, sum, nullptr);
+    }
+    for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k) {
+      exponentials(k);
+      kDiv(v, sum, nullptr, v, nullptr);
+      x.write(v, base + k * view_.inner, n);
+    }
+  }
+
+  bool half_;
+  ops::AxisView view_;
+};
+
+// Planes of `length` elements; plane p has gamma[p % channels] and beta[p % channels].
+class InstanceNormStep final : public Step {
+ public:
+  InstanceNormStep(bool half, int64_t planes, int64_t length, int64_t channels, float epsilon)
+      : half_(half), planes_(planes), length_(length), channels_(channels), epsilon_(epsilon) {
+    provider = "native";
+    in_place = {{0, 0}};
+  }
+  TensorView gamma, beta;            // dtype and shape
+  size_t gamma_at = 0, beta_at = 0;  // which operands they are; 0: left out
+
+  Status run(const Frame& frame) const override {
+    frame.parallel_for(planes_, std::max<int64_t>(1, 16384 / length_), [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end && !frame.cancelled(); ++p) plane(frame, p);
+    });
+    return {};
+  }
+
+ private:
+  float number(const Frame& frame, TensorView of, size_t at, int64_t channel, float otherwise) const {
+    if (at == 0) return otherwise;
+    of.data = frame.in(at);
+    return static_cast<float>(element_as_double(of, channel));
+  }
+
+  void plane(const Frame& frame, int64_t p) const {
+    static const VectorKernel kLinear = vector_kernel(ir::Scalar::linear), kSquare = vector_kernel(ir::Scalar::square);
+    const Pieces x(frame, half_);
+    alignas(64) float v[kBlockSize] = {};
+    const auto each = [&](const auto& apply) {
+      for (int64_t i = 0; i < length_; i += kBlockSize) {
+        const int64_t n = std::min(kBlockSize, length_ - i);
+        x.read(p * length_ + i, n, v);
+        apply(i, n);
+      }
+    };
+    double sum = 0, squares = 0;
+    each([&](int64_t, int64_t n) { sum += static_cast<double>(row_kernels().sum(v, n)); });
+    const float centre[] = {1, static_cast<float>(-sum / static_cast<double>(length_))};
+    each([&](int64_t, int64_t n) {
+      kLinear(v, nullptr, nullptr, v, centre);
+      kSquare(v, nullptr, nullptr, v, nullptr);
+      squares += static_cast<double>(row_kernels().sum(v, n));
+    });
+    const auto deviation = static_cast<float>(std::sqrt(squares / static_cast<double>(length_) + double{epsilon_}));
+    const int64_t c = p % channels_;
+    const float line[] = {number(frame, gamma, gamma_at, c, 1) / deviation, number(frame, beta, beta_at, c, 0)};
+    each([&](int64_t i, int64_t n) {
+      kLinear(v, nullptr, nullptr, v, centre);
+      kLinear(v, nullptr, nullptr, v, line);
+      x.write(v, p * length_ + i, n);
+    });
+  }
+
+  bool half_;
+  int64_t planes_, length_, channels_;
+  float epsilon_;
+};
+
 Status check(const PlanValue& x, int64_t length) {
   if (x.dtype() != DType::f32 && x.dtype() != DType::f16) return decline(format("{} data", name(x.dtype())));
   if (x.shape.product() == 0) return decline("no elements");
@@ -91,8 +221,13 @@ Result<Prepared> prepare_softmax(const Selection& s, int n) {
   if (x.shape.empty()) return decline("a scalar");
   const ir::Call call = s.call(n);
   GRAFT_TRY(const int axis, ops::normal_axis(call.i("axis"), x.shape.size()));
-  if (x.shape.product(axis + 1, x.shape.size()) != 1) return decline("not along the last axis");
-  const int64_t length = x.shape[axis];
+  const ops::AxisView view(x.shape, axis);
+  if (view.inner != 1) {
+    GRAFT_CHECK(check(x, 0));
+    return plain_step(std::make_unique<SideBySideSoftmaxStep>(x.dtype() == DType::f16, view), n, xi,
+                      s.node(n).results[0]);
+  }
+  const int64_t length = view.n;
   GRAFT_CHECK(check(x, length));
   return plain_step(std::make_unique<SoftmaxStep>(x.dtype() == DType::f16, x.shape.product() / length, length), n, xi,
                     s.node(n).results[0]);
@@ -126,6 +261,29 @@ Result<Prepared> prepare_layer_norm(const Selection& s, int n) {
     for (int64_t i = 0; i < length; ++i) to->push_back(static_cast<float>(element_as_double(elements, i)));
   }
   return plain_step(std::move(step), n, xi, s.node(n).results[0]);
+}
+
+Result<Prepared> prepare_instance_norm(const Selection& s, int n) {
+  const int xi = s.arg(n, "x");
+  const PlanValue& x = s.value(xi);
+  GRAFT_CHECK(check(x, 0));
+  const ir::Call call = s.call(n);
+  const int64_t channels = x.shape[1], length = x.shape.product(2, x.shape.size());
+  auto step = std::make_unique<InstanceNormStep>(x.dtype() == DType::f16, x.shape[0] * channels, length, channels,
+                                                 static_cast<float>(call.f("epsilon")));
+  if (call.error()) return fail(*call.error());
+  Prepared made = plain_step(nullptr, n, xi, s.node(n).results[0]);
+  const auto operand = [&](std::string_view param, TensorView& type, size_t& at) {
+    const int v = s.arg(n, param);
+    if (v < 0) return;
+    type = {s.value(v).dtype(), s.value(v).shape, nullptr};
+    at = made.in.size();
+    made.in.push_back({v});
+  };
+  operand("gamma", step->gamma, step->gamma_at);
+  operand("beta", step->beta, step->beta_at);
+  made.step = std::move(step);
+  return made;
 }
 
 }  // namespace graft::engine
