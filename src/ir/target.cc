@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/format.h"
-#include "ir/op_def.h"
+#include "ir/call.h"
 
 namespace graft::ir {
 namespace {
