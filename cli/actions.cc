@@ -253,7 +253,8 @@ Report run_bench(const Arguments& a, const Context& c) {
 
 Report run_ops(const Arguments& a, const Context&) {
   if (a.flag("markdown") + a.flag("errors") + a.flag("passes") > 1)
-    throw Failure(GRAFT_CODE_INVALID_OPTION, "options markdown, errors and passes make one page each; give one of them");
+    throw Failure(GRAFT_CODE_INVALID_OPTION,
+                  "options markdown, errors and passes make one page each; give one of them");
   Report r = report_of(op_list());
   if (a.flag("markdown")) r.text = [](bool) { return ops_markdown(op_list()); };
   if (a.flag("errors")) r.text = [](bool) { return errors_markdown(graft::codes()); };

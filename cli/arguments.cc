@@ -18,7 +18,8 @@ Arguments::Arguments(const Verb& verb, const graft::Options& given) : verb_(&ver
       throw Failure(GRAFT_CODE_UNKNOWN_OPTION,
                     fmt::format("{} has no option '{}'; it has {}", verb.name, name, fmt::join(legal, ", ")));
     }
-    if ((row->flags & kRepeated) == 0 && find(name) != nullptr) throw wrong(fmt::format("option {} is given twice", name));
+    if ((row->flags & kRepeated) == 0 && find(name) != nullptr)
+      throw wrong(fmt::format("option {} is given twice", name));
     if ((row->flags & kSwitch) != 0 && value != "0" && value != "1")
       throw wrong(fmt::format("option {}: '{}' is not one of 0, 1", name, value));
     if ((row->flags & kPath) != 0 && value.empty()) throw wrong(fmt::format("option {}: the path is empty", name));

@@ -106,8 +106,8 @@ OutputTensor describe_output(std::string name, const graft::Tensor& tensor, int 
   const auto row = static_cast<size_t>(tensor.shape().back());
   constexpr size_t kMaxRows = 8;
   for (size_t r = 0; r < std::min(count / row, kMaxRows); ++r)
-    o.top.push_back(top_of(tensor.numbers(r * row, row), top_k,
-                           labels.size() == row ? labels : std::vector<std::string>()));
+    o.top.push_back(
+        top_of(tensor.numbers(r * row, row), top_k, labels.size() == row ? labels : std::vector<std::string>()));
   return o;
 }
 

@@ -101,8 +101,7 @@ std::vector<Verb> make_verbs() {
          "folder",
          kSwitch}},
        run_compile},
-      {"run",
-       "Run a model once",
+      {"run", "Run a model once",
        "Runs an ONNX model or a Core ML package and prints its outputs. Inputs come from .npy files and images; "
        "missing\n"
        "ones are random with a stated seed. Images become grey or RGB by the input's channels, are resized to its size "
@@ -120,8 +119,7 @@ std::vector<Verb> make_verbs() {
             {"top-k", "", "N", "print the N largest elements of each row, with labels where the model has some"}},
            true),
        run_run},
-      {"verify",
-       "Does the compiled program compute what the ONNX model does?",
+      {"verify", "Does the compiled program compute what the ONNX model does?",
        "Runs the ONNX graph on the host in its own types, and the compiled Core ML program from a package that is "
        "written\n"
        "to disk and read back, and compares every output: largest errors, signal to noise, cosine, NaN and "
@@ -130,23 +128,20 @@ std::vector<Verb> make_verbs() {
        "inside, and names the first and the worst that are off.\n\n"
        "  graft verify resnet18.onnx\n"
        "  graft verify model.onnx --precision float32 --input x=sample.npy --layers\n",
-       running_options(
-           onnx_model,
-           {{"layers", "", "", "compare the values inside, too", kSwitch},
-            {"min-snr", "", "DB", "what is accurate enough, in dB, instead of the stated tolerance"}},
-           false),
+       running_options(onnx_model,
+                       {{"layers", "", "", "compare the values inside, too", kSwitch},
+                        {"min-snr", "", "DB", "what is accurate enough, in dB, instead of the stated tolerance"}},
+                       false),
        run_verify},
-      {"bench",
-       "How fast a model loads and runs here",
+      {"bench", "How fast a model loads and runs here",
        "Times loading, the first run and steady runs, and states the peak memory of the process, the threads and the "
        "CPU.\n\n"
        "  graft bench resnet18.onnx --threads 1 --runs 100\n"
        "  graft bench resnet18.mlpackage --json | jq .run_ms.median\n",
-       running_options(
-           model,
-           {{"runs", "", "N", "that are measured; default: 50"},
-            {"warmup", "", "N", "runs before those, not counting the first; default: 5"}},
-           true),
+       running_options(model,
+                       {{"runs", "", "N", "that are measured; default: 50"},
+                        {"warmup", "", "N", "runs before those, not counting the first; default: 5"}},
+                       true),
        run_bench},
       {"ops",
        "The operators that Graft knows",

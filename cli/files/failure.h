@@ -1,4 +1,5 @@
-// What goes wrong in the tool itself. Becomes a graft::Error where a verb ends, so that it reads like the library's own.
+// What goes wrong in the tool itself. Becomes a graft::Error where a verb ends, so that it reads like the library's
+// own.
 #pragma once
 
 #include <stdexcept>

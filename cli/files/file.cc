@@ -60,8 +60,8 @@ void InputFile::read(uint64_t offset, void* to, size_t count) const {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(path_, "cannot read", errno);
     if (got == 0)
-      throw Failure(GRAFT_CODE_IO_ERROR,
-                    fmt::format("ends at byte {} now: it was cut short while it was read", offset), path_);
+      throw Failure(GRAFT_CODE_IO_ERROR, fmt::format("ends at byte {} now: it was cut short while it was read", offset),
+                    path_);
     at += got;
     offset += static_cast<uint64_t>(got);
     count -= static_cast<size_t>(got);

@@ -31,8 +31,9 @@ std::vector<double> parse_numbers(std::string_view option, std::string_view text
     double v = 0;
     const auto [rest, error] = std::from_chars(text.data() + at, text.data() + end, v);
     if (error != std::errc() || rest != text.data() + end || !std::isfinite(v))
-      throw Failure(GRAFT_CODE_INVALID_OPTION,
-                    fmt::format("option {}: '{}' is not a number, or several with commas: one a channel", option, text));
+      throw Failure(
+          GRAFT_CODE_INVALID_OPTION,
+          fmt::format("option {}: '{}' is not a number, or several with commas: one a channel", option, text));
     list.push_back(v);
     at = end + 1;
   }
@@ -106,7 +107,8 @@ void put(std::byte* to, T v) {
 }
 template <class T>
 void put_clamped(std::byte* to, double v) {
-  put(to, static_cast<T>(std::clamp<long>(std::lround(v), std::numeric_limits<T>::min(), std::numeric_limits<T>::max())));
+  put(to,
+      static_cast<T>(std::clamp<long>(std::lround(v), std::numeric_limits<T>::min(), std::numeric_limits<T>::max())));
 }
 constexpr Storage kStorage[] = {
     {GRAFT_DTYPE_FLOAT32, 4, [](std::byte* to, double v) { put(to, static_cast<float>(v)); }},
@@ -134,8 +136,7 @@ ImageOptions parse_image_options(std::string_view scale, std::string_view mean, 
   if (layout == "NHWC" || layout == "nhwc")
     o.layout = Layout::nhwc;
   else if (!layout.empty() && layout != "NCHW" && layout != "nchw")
-    throw Failure(GRAFT_CODE_INVALID_OPTION,
-                  fmt::format("option image-layout: '{}' is not one of NCHW, NHWC", layout));
+    throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("option image-layout: '{}' is not one of NCHW, NHWC", layout));
   return o;
 }
 
@@ -153,8 +154,8 @@ Array read_image(const std::string& path, const graft::Port& input, const ImageO
   const size_t rank = input.dims.size();
   if (rank != 3 && rank != 4)
     throw refuse(fmt::format("an image needs rank 3 or 4, the input is {}", type_text(input)));
-  const auto* storage = std::find_if(std::begin(kStorage), std::end(kStorage),
-                                     [&](const Storage& s) { return s.dtype == input.dtype; });
+  const auto* storage =
+      std::find_if(std::begin(kStorage), std::end(kStorage), [&](const Storage& s) { return s.dtype == input.dtype; });
   if (storage == std::end(kStorage)) throw refuse(fmt::format("its elements are {}", input.type));
   if (rank == 4 && input.dims[0].value >= 0 && input.dims[0].value != 1)
     throw refuse(fmt::format("its batch is {}; give an .npy file", input.dims[0].value));

@@ -24,7 +24,8 @@ ImageOptions parse_image_options(std::string_view scale, std::string_view mean, 
 // The image for an input of that type: grey or RGB by the input's channels, resized (bilinear) to its height and width;
 // where those are open the image keeps its own. Rank 4 with a batch of 1, or rank 3 without one. Where Core ML takes an
 // image, pixels stay as they are: scale is 1 unless given.
-// Failures: file_not_found, io_error, malformed (not an image), limit_exceeded, invalid_argument (the input is no image).
+// Failures: file_not_found, io_error, malformed (not an image), limit_exceeded, invalid_argument (the input is no
+// image).
 Array read_image(const std::string& path, const graft::Port& input, const ImageOptions& options);
 
 // "tensor<fp32, [1, 3, height, width]>"

@@ -32,8 +32,7 @@ Named named(const std::vector<graft::Port>& ports, size_t needed, const std::str
   const size_t equals = text.find('=');
   if (equals == std::string::npos && needed == 1) return {0, text};
   if (equals == std::string::npos)
-    throw Failure(GRAFT_CODE_INVALID_OPTION,
-                  fmt::format("--input: '{}' has no input name; write name=FILE.npy", text));
+    throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: '{}' has no input name; write name=FILE.npy", text));
   std::vector<std::string_view> names;
   for (const graft::Port& p : ports) names.push_back(p.name);
   throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: the model has no input '{}'; its inputs are {}",

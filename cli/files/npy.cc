@@ -26,12 +26,12 @@ struct NpyType {
   size_t size, word;  // of an element; what a byte swap turns round: it, or its real part
 };
 constexpr NpyType kTypes[] = {
-    {"b1", "bool", GRAFT_DTYPE_BOOL, 1, 1},          {"i1", "int8", GRAFT_DTYPE_INT8, 1, 1},
-    {"i2", "int16", GRAFT_DTYPE_INT16, 2, 2},        {"i4", "int32", GRAFT_DTYPE_INT32, 4, 4},
-    {"i8", "int64", GRAFT_DTYPE_INT64, 8, 8},        {"u1", "uint8", GRAFT_DTYPE_UINT8, 1, 1},
-    {"u2", "uint16", GRAFT_DTYPE_UINT16, 2, 2},      {"u4", "uint32", GRAFT_DTYPE_UINT32, 4, 4},
-    {"u8", "uint64", GRAFT_DTYPE_UINT64, 8, 8},      {"f2", "fp16", GRAFT_DTYPE_FLOAT16, 2, 2},
-    {"f4", "fp32", GRAFT_DTYPE_FLOAT32, 4, 4},       {"f8", "fp64", GRAFT_DTYPE_FLOAT64, 8, 8},
+    {"b1", "bool", GRAFT_DTYPE_BOOL, 1, 1},           {"i1", "int8", GRAFT_DTYPE_INT8, 1, 1},
+    {"i2", "int16", GRAFT_DTYPE_INT16, 2, 2},         {"i4", "int32", GRAFT_DTYPE_INT32, 4, 4},
+    {"i8", "int64", GRAFT_DTYPE_INT64, 8, 8},         {"u1", "uint8", GRAFT_DTYPE_UINT8, 1, 1},
+    {"u2", "uint16", GRAFT_DTYPE_UINT16, 2, 2},       {"u4", "uint32", GRAFT_DTYPE_UINT32, 4, 4},
+    {"u8", "uint64", GRAFT_DTYPE_UINT64, 8, 8},       {"f2", "fp16", GRAFT_DTYPE_FLOAT16, 2, 2},
+    {"f4", "fp32", GRAFT_DTYPE_FLOAT32, 4, 4},        {"f8", "fp64", GRAFT_DTYPE_FLOAT64, 8, 8},
     {"c8", "complex64", GRAFT_DTYPE_COMPLEX64, 8, 4}, {"c16", "complex128", GRAFT_DTYPE_COMPLEX128, 16, 8}};
 
 // The header is a Python literal: {'descr': '<f4', 'fortran_order': False, 'shape': (1, 3), }. Only what NumPy itself
@@ -190,9 +190,8 @@ Array read_npy(const std::string& path) {
   const uint64_t data = end - prefix - length;
   const std::optional<size_t> count = count_within(header.shape, type->size, data);
   if (!count)
-    throw wrong(GRAFT_CODE_MALFORMED,
-                fmt::format("{}[{}] needs more than the {} bytes that follow", type->name,
-                            fmt::join(header.shape, ", "), data));
+    throw wrong(GRAFT_CODE_MALFORMED, fmt::format("{}[{}] needs more than the {} bytes that follow", type->name,
+                                                  fmt::join(header.shape, ", "), data));
   const size_t size = *count * type->size;
   Array array = Array::make(type->dtype, header.shape, size);
   std::byte* to = array.data.get();

@@ -121,8 +121,8 @@ void refusals_text(Page& page, const Inspection& r) {
   }
   if (groups.size() > kShown) page.line(format("    and {} more reasons (--json has all)", groups.size() - kShown));
   if (!behind.empty()) {
-    page.line(format("    {} behind an unsupported operator, first {}", plural(static_cast<int64_t>(behind.size()), "node"),
-                     clean(behind[0]->node)));
+    page.line(format("    {} behind an unsupported operator, first {}",
+                     plural(static_cast<int64_t>(behind.size()), "node"), clean(behind[0]->node)));
     page.block(format("no type is known for the inputs [{}]", behind[0]->code_name), "      ");
   }
 }

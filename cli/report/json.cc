@@ -80,8 +80,7 @@ Json placement(const Placement& p) {
 
 Json inputs(const std::vector<InputTensor>& items) {
   return list(items, [](const InputTensor& i) {
-    return Json{
-        {"name", i.name}, {"dtype", i.type.dtype}, {"shape", i.type.shape}, {"source", i.source}};
+    return Json{{"name", i.name}, {"dtype", i.type.dtype}, {"shape", i.type.shape}, {"source", i.source}};
   });
 }
 
@@ -191,14 +190,8 @@ std::string json(const RunResult& r) {
   Json j = {{"schema", "graft.run/1"}, {"model", r.path}, {"seed", r.seed}};
   j["inputs"] = inputs(r.inputs);
   j["outputs"] = list(r.outputs, [](const OutputTensor& o) {
-    Json out = {{"name", o.name},
-                {"dtype", o.type.dtype},
-                {"shape", o.type.shape},
-                {"min", o.min},
-                {"max", o.max},
-                {"mean", o.mean},
-                {"nan", o.nans},
-                {"inf", o.infs}};
+    Json out = {{"name", o.name}, {"dtype", o.type.dtype}, {"shape", o.type.shape}, {"min", o.min},
+                {"max", o.max},   {"mean", o.mean},        {"nan", o.nans},         {"inf", o.infs}};
     if (!o.top.empty()) {
       out["top"] = list(o.top, [](const std::vector<Ranked>& row) {
         return list(row, [](const Ranked& t) {

@@ -30,7 +30,7 @@ std::string json(const RunResult& r);          // graft.run/1
 std::string json(const Verification& r);       // graft.verify/1
 std::string json(const BenchResult& r);        // graft.bench/1
 std::string json(const OpList& r);             // graft.ops/1
-std::string json(const Problem& error);                 // graft.error/1
+std::string json(const Problem& error);        // graft.error/1
 
 // Why a verification is not accurate: the message of an error.
 std::string not_accurate_text(const Verification& r);

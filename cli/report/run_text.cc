@@ -25,10 +25,9 @@ std::string special_text(const Difference& d) {
 std::string TensorType::to_string() const { return format("{}[{}]", dtype, fmt::join(shape, ", ")); }
 
 std::string Tolerance::to_string() const {
-  return by_range
-             ? format("largest error at most {:g} of the output's range", relative)
-             : format("SNR at least {:g} dB; classifiers of 10 classes or more: {:g} dB and the same first place",
-                      snr_db, classifier_snr_db);
+  return by_range ? format("largest error at most {:g} of the output's range", relative)
+                  : format("SNR at least {:g} dB; classifiers of 10 classes or more: {:g} dB and the same first place",
+                           snr_db, classifier_snr_db);
 }
 
 std::string not_accurate_text(const Verification& r) {
@@ -58,8 +57,7 @@ void inputs_text(Page& page, const std::vector<InputTensor>& inputs, uint64_t se
   bool first = true;
   for (const InputTensor& i : inputs) {
     const std::string source = i.source == "random" ? format("random, seed {}", seed) : clean(i.source);
-    page.item(first ? "inputs" : "",
-              format("{}  {}  {}", clean(i.name), i.type.to_string(), source));
+    page.item(first ? "inputs" : "", format("{}  {}  {}", clean(i.name), i.type.to_string(), source));
     first = false;
   }
 }
@@ -79,8 +77,7 @@ std::string text(const RunResult& r, Style style) {
       page.line("    " + words);
     }
     for (const std::vector<Ranked>& row : o.top) {
-      const bool labelled =
-          std::any_of(row.begin(), row.end(), [](const Ranked& t) { return !t.label.empty(); });
+      const bool labelled = std::any_of(row.begin(), row.end(), [](const Ranked& t) { return !t.label.empty(); });
       std::vector<std::vector<std::string>> rows = {{"index", "value", labelled ? "label" : ""}};
       for (const Ranked& t : row) rows.push_back({format("{}", t.index), number(t.value), clean(t.label)});
       page.table(rows, "    ", {0, 1}, true);

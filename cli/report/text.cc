@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-
 namespace cli {
 namespace {
 constexpr size_t kName = 11, kPage = 110;

@@ -134,8 +134,8 @@ GRAFT_API const graft_error* graft_partition_finding(const graft_partition* part
 
 typedef struct graft_piece_info {
   size_t struct_size;
-  int32_t nodes;      /* of the model; graft_node_info says which */
-  int32_t operators;  /* of the Core ML program */
+  int32_t nodes;     /* of the model; graft_node_info says which */
+  int32_t operators; /* of the Core ML program */
   double flops;
   const char* target; /* what its package needs */
   size_t input_count, output_count, dump_count;
@@ -172,7 +172,7 @@ typedef const char* (*graft_report_fn)(void* user, const graft_compilation* comp
 typedef struct graft_compile_options {
   size_t struct_size;
   int32_t allow_partial; /* 1: `output` is a folder, with a package for each piece and report.json */
-  int32_t overwrite;     /* 1: a package may take the place of such a folder, or the other way round, or an empty one's */
+  int32_t overwrite; /* 1: a package may take the place of such a folder, or the other way round, or an empty one's */
   graft_report_fn report;
   void* report_user;
 } graft_compile_options;
@@ -214,16 +214,17 @@ GRAFT_API graft_error* graft_write_files(const char* folder, const graft_file* f
 
 typedef struct graft_verify_options {
   size_t struct_size;
-  int32_t layers;     /* 1: the values inside are compared, too */
-  int32_t own_limit;  /* 1: min_snr_db decides instead of the stated tolerance */
+  int32_t layers;    /* 1: the values inside are compared, too */
+  int32_t own_limit; /* 1: min_snr_db decides instead of the stated tolerance */
   double min_snr_db;
 } graft_verify_options;
 
 /* Does the compiled program compute what the model does? Runs the partition from packages that are written to disk and
- * read back, with the rest of the model on the host where it is not whole, and compares every output with those of `reference`, a session of the same model with the device "cpu", which runs the ONNX graph in its own types;
- * NULL: one is made. Every input must be given; see graft_session_random_inputs. A result that is not accurate is a success of this function.
- * options: NULL for none. Errors: not_delegated with every reason where there is no piece, invalid_argument (inputs; a
- * reference of another model), what opening and running brings. */
+ * read back, with the rest of the model on the host where it is not whole, and compares every output with those of
+ * `reference`, a session of the same model with the device "cpu", which runs the ONNX graph in its own types; NULL: one
+ * is made. Every input must be given; see graft_session_random_inputs. A result that is not accurate is a success of
+ * this function. options: NULL for none. Errors: not_delegated with every reason where there is no piece,
+ * invalid_argument (inputs; a reference of another model), what opening and running brings. */
 GRAFT_API graft_error* graft_verify(const graft_partition* partition, const graft_session* reference,
                                     const graft_input* inputs, size_t count, const graft_verify_options* options,
                                     graft_verification** out);
@@ -251,7 +252,7 @@ typedef struct graft_difference {
   int32_t same_type; /* element type and shape agree */
   int32_t equal;
   double max_abs, max_rel;
-  double range; /* of the reference's finite elements */
+  double range;  /* of the reference's finite elements */
   double snr_db; /* INFINITY: no difference among finite elements */
   double cosine;
   int64_t nan_count, inf_count, expected_nan_count, expected_inf_count;
@@ -282,7 +283,8 @@ typedef struct graft_bench_result {
 GRAFT_API graft_error* graft_bench(const graft_session* session, const graft_input* inputs, size_t count,
                                    const graft_bench_options* options, graft_bench_result* out);
 
-/* ---- what Graft knows, as rows ------------------------------------------------------------------------------------ */
+/* ---- what Graft knows, as rows ------------------------------------------------------------------------------------
+ */
 
 /* All text is static. */
 typedef struct graft_onnx_op_info {

@@ -212,7 +212,9 @@ namespace detail {
 inline std::vector<Package> packages(const graft_compilation* c) {
   return collect<graft_package_info>(
       graft_compilation_package_count(c), [&](size_t i, auto* out) { return graft_compilation_package(c, i, out); },
-      [](const graft_package_info& p) { return Package{p.path, p.target, p.bytes, p.piece}; });
+      [](const graft_package_info& p) {
+        return Package{p.path, p.target, p.bytes, p.piece};
+      });
 }
 // The options in C's terms; holds the report's text while a call lasts.
 struct CompileCall {
@@ -281,7 +283,8 @@ class Verification {
     how.own_limit = options.own_limit ? 1 : 0;
     how.min_snr_db = options.min_snr_db;
     graft_verification* v = nullptr;
-    check(graft_verify(partition.get(), reference == nullptr ? nullptr : reference->get(), in.data(), in.size(), &how, &v));
+    check(graft_verify(partition.get(), reference == nullptr ? nullptr : reference->get(), in.data(), in.size(), &how,
+                       &v));
     verification_.reset(v);
   }
   graft_verification_info info() const {

@@ -13,16 +13,15 @@
  *              were asked of and live as long as it does. What the caller hands in is borrowed until the call returns,
  *              unless the function says otherwise.
  *   Threads    An object may be used from several threads at once as long as all of them only read it: graft_env,
- *              graft_session and graft_cancel are always safe; what is made once and then asked (graft_tensor, graft_error,
- *              graft_model, graft_partition, ...) is safe once it was made. Freeing an object that somebody else still uses is the caller's mistake.
- *   fork()     A child process may go on using what its parent made, as long as no other thread was inside a function
- *              of this library when fork was called (Python's multiprocessing forks like this). Results are the same;
- *              worker threads are started anew by the first run that needs them.
- *   Structs    Every struct starts with `struct_size`, which the caller sets to sizeof the struct it was compiled with.
- *              Structs only grow at the end; a library given a smaller, older size leaves out what it does not cover.
- *              In an array of structs every element has the same struct_size, which is also the step between them.
- *   Growth     Enumerations and functions are only ever added to; numbers never change their meaning.
- *   Text       UTF-8, NUL-terminated. Files are named by UTF-8 paths.
+ *              graft_session and graft_cancel are always safe; what is made once and then asked (graft_tensor,
+ * graft_error, graft_model, graft_partition, ...) is safe once it was made. Freeing an object that somebody else still
+ * uses is the caller's mistake. fork()     A child process may go on using what its parent made, as long as no other
+ * thread was inside a function of this library when fork was called (Python's multiprocessing forks like this). Results
+ * are the same; worker threads are started anew by the first run that needs them. Structs    Every struct starts with
+ * `struct_size`, which the caller sets to sizeof the struct it was compiled with. Structs only grow at the end; a
+ * library given a smaller, older size leaves out what it does not cover. In an array of structs every element has the
+ * same struct_size, which is also the step between them. Growth     Enumerations and functions are only ever added to;
+ * numbers never change their meaning. Text       UTF-8, NUL-terminated. Files are named by UTF-8 paths.
  */
 #ifndef GRAFT_GRAFT_H_
 #define GRAFT_GRAFT_H_
@@ -263,8 +262,8 @@ typedef enum graft_dtype {
 } graft_dtype;
 
 /* An input or output by its ONNX name and type. What is no tensor has GRAFT_DTYPE_INVALID, what has no rank (a model
- * that could be read and not understood may not say one) has rank -1. A dim that is open has shape -1, a name (or formula) in `symbols`, and
- * the range [min, max]; max is INT64_MAX when there is no bound. */
+ * that could be read and not understood may not say one) has rank -1. A dim that is open has shape -1, a name (or
+ * formula) in `symbols`, and the range [min, max]; max is INT64_MAX when there is no bound. */
 typedef struct graft_port_info {
   size_t struct_size;
   const char* name;
@@ -341,7 +340,8 @@ GRAFT_API graft_error* graft_session_node(const graft_session* session, size_t i
 
 /* What is worth knowing about the model as a whole (treated constants, baked initializers). */
 GRAFT_API size_t graft_session_finding_count(const graft_session* session);
-GRAFT_API const graft_error* graft_session_finding(const graft_session* session, size_t index); /* NULL: no such index */
+GRAFT_API const graft_error* graft_session_finding(const graft_session* session,
+                                                   size_t index); /* NULL: no such index */
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 

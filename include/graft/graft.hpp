@@ -1,4 +1,5 @@
-// Graft's C++20 interface: header-only, over graft.h; compiler.hpp is the part over compiler.h. RAII for every handle, spans for memory, graft::Error for errors.
+// Graft's C++20 interface: header-only, over graft.h; compiler.hpp is the part over compiler.h. RAII for every handle,
+// spans for memory, graft::Error for errors.
 //
 //   graft::Env env;
 //   graft::Session model(env, "digits.onnx", {{"device", "coreml"}});

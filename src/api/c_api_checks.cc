@@ -38,7 +38,8 @@ void fill(const graft::tools::Difference& d, graft_difference& out) {
 Status check_count(const char* option, int32_t value, int32_t least) {
   constexpr int32_t kMost = 1'000'000;
   if (value >= least && value <= kMost) return {};
-  return graft::fail(Code::invalid_option, format("option {}: {} is not between {} and {}", option, value, least, kMost));
+  return graft::fail(Code::invalid_option,
+                     format("option {}: {} is not between {} and {}", option, value, least, kMost));
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ Ports ports_of(const std::vector<ir::BoundaryPort>& borders) {
 
 graft_model* wrap(std::shared_ptr<const tools::Model> model) {
   auto m = std::make_unique<graft_model>();
-  for (const tools::FunctionInfo& f : model->functions) m->functions.push_back({ports_of(f.inputs), ports_of(f.outputs)});
+  for (const tools::FunctionInfo& f : model->functions)
+    m->functions.push_back({ports_of(f.inputs), ports_of(f.outputs)});
   for (const onnx::MissingOperator& o : model->missing) {
     m->missing_nodes.emplace_back();
     for (const std::string& n : o.nodes) m->missing_nodes.back().push_back(n.c_str());
@@ -204,8 +205,9 @@ graft_error* graft_partition_create(const graft_model* model, const graft_partit
       GRAFT_TRY(o, read_struct(options, "graft_partition_options"));
     }
     GRAFT_TRY(const NamedValues named, read_pairs(o.names, o.values, o.count));
-    GRAFT_TRY(auto parts, graft::tools::partition_model(model->model, named, o.dump_after == nullptr ? "" : o.dump_after,
-                                                        o.cancel == nullptr ? nullptr : &o.cancel->token));
+    GRAFT_TRY(auto parts,
+              graft::tools::partition_model(model->model, named, o.dump_after == nullptr ? "" : o.dump_after,
+                                            o.cancel == nullptr ? nullptr : &o.cancel->token));
     *out = wrap(std::move(parts));
     return {};
   });
@@ -366,9 +368,8 @@ graft_error* graft_write_files(const char* folder, const graft_file* files, size
       if (f.name == nullptr || !is_file_name(f.name)) return invalid(format("file {} has no name of a file", i));
       if ((f.head == nullptr && f.head_bytes > 0) || (f.data == nullptr && f.bytes > 0))
         return invalid(format("'{}': head or data is null", f.name));
-      list.push_back({f.name,
-                      {static_cast<const char*>(f.head), f.head_bytes},
-                      {static_cast<const std::byte*>(f.data), f.bytes}});
+      list.push_back(
+          {f.name, {static_cast<const char*>(f.head), f.head_bytes}, {static_cast<const std::byte*>(f.data), f.bytes}});
     }
     return graft::tools::write_files(folder, list);
   });

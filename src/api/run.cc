@@ -96,8 +96,7 @@ Status Run::take_strings(size_t at, const Shape& shape, const char* const* data)
   GRAFT_TRY(Tensor t, Tensor::allocate(DType::string, shape, session_.memory()));
   size_t i = 0;
   for (std::string& s : t.span<std::string>()) {
-    if (data[i] == nullptr)
-      return invalid(format("input '{}': string {} is null", session_.all_inputs()[at].name, i));
+    if (data[i] == nullptr) return invalid(format("input '{}': string {} is null", session_.all_inputs()[at].name, i));
     s = data[i++];
   }
   in_[at].data = t.view().data;

@@ -89,8 +89,8 @@ class Maker {
       if (session_.input_index(name) >= 0) continue;
       std::vector<std::string> names;
       for (const ir::Port& p : session_.all_inputs()) names.push_back(p.name);
-      return fail(Code::invalid_option, format("--shapes: the model has no input '{}'; its inputs are {}", name,
-                                               join(names, ", ")));
+      return fail(Code::invalid_option,
+                  format("--shapes: the model has no input '{}'; its inputs are {}", name, join(names, ", ")));
     }
     for (size_t i = 0; i < made_.size(); ++i) {
       if (!given_.contains(i)) GRAFT_CHECK(invent(i));

@@ -106,7 +106,8 @@ Status open_onnx(Model& out, const CancelToken* cancel) {
   Result<onnx::HostProgram> host = onnx::lower_for_host(out.onnx, out.options.lowering, out.bounds(cancel));
   if (!host) {
     // A wrong option is the caller's mistake, and too little memory the machine's: neither says anything of the model.
-    if (host.error().fault() == Fault::options || out_of_bounds(host.error().code)) return fail(std::move(host).error());
+    if (host.error().fault() == Fault::options || out_of_bounds(host.error().code))
+      return fail(std::move(host).error());
     out.problem = std::move(host).error();
     return {};
   }

@@ -1,4 +1,5 @@
-// A model that was read and described, and is not made ready to run: what partitions, packages and sessions are made of.
+// A model that was read and described, and is not made ready to run: what partitions, packages and sessions are made
+// of.
 #pragma once
 
 #include <map>
@@ -60,7 +61,7 @@ struct Model {
   bool package = false;
   int64_t version = 0;  // the IR version, or the package's specification version
   std::string producer;
-  std::string target;               // packages
+  std::string target;                 // packages
   std::map<std::string, int> opsets;  // ONNX
   std::map<std::string, std::string> metadata;
   int64_t bytes = 0;  // ONNX: of weights; packages: of all files

@@ -73,8 +73,8 @@ Result<std::shared_ptr<const Partitioned>> partition_model(std::shared_ptr<const
   for (const partition::Segment& s : out->partition->segments) {
     if (!s.coreml) continue;
     const ir::Function& f = *s.program->main();
-    out->pieces.push_back({&s, static_cast<int>(s.nodes.size()), count_ops(f.body),
-                           partition::flops(f.body, f.default_dims)});
+    out->pieces.push_back(
+        {&s, static_cast<int>(s.nodes.size()), count_ops(f.body), partition::flops(f.body, f.default_dims)});
   }
   out->model = std::move(model);
   return out;

@@ -24,9 +24,9 @@ Result<OwnedFolder> temporary_folder() {
 }
 
 tl::unexpected<Diag> not_the_same(std::string_view what, std::string_view name) {
-  return fail(Code::invalid_argument,
-              format("the partition and the session that it is compared with are not of the same model: {} '{}'", what,
-                     name));
+  return fail(
+      Code::invalid_argument,
+      format("the partition and the session that it is compared with are not of the same model: {} '{}'", what, name));
 }
 
 // Names as both sides can spell them: MIL allows letters, digits and underscores only.

@@ -62,9 +62,9 @@ graft_code code_of(const std::string& file) {
 
 TEST_F(Npy, RoundTripsEveryType) {
   const std::pair<graft_dtype, size_t> types[] = {
-      {GRAFT_DTYPE_BOOL, 1},    {GRAFT_DTYPE_INT8, 1},    {GRAFT_DTYPE_INT16, 2},     {GRAFT_DTYPE_INT32, 4},
-      {GRAFT_DTYPE_INT64, 8},   {GRAFT_DTYPE_UINT8, 1},   {GRAFT_DTYPE_UINT16, 2},    {GRAFT_DTYPE_UINT32, 4},
-      {GRAFT_DTYPE_UINT64, 8},  {GRAFT_DTYPE_FLOAT16, 2}, {GRAFT_DTYPE_FLOAT32, 4},   {GRAFT_DTYPE_FLOAT64, 8},
+      {GRAFT_DTYPE_BOOL, 1},      {GRAFT_DTYPE_INT8, 1},       {GRAFT_DTYPE_INT16, 2},   {GRAFT_DTYPE_INT32, 4},
+      {GRAFT_DTYPE_INT64, 8},     {GRAFT_DTYPE_UINT8, 1},      {GRAFT_DTYPE_UINT16, 2},  {GRAFT_DTYPE_UINT32, 4},
+      {GRAFT_DTYPE_UINT64, 8},    {GRAFT_DTYPE_FLOAT16, 2},    {GRAFT_DTYPE_FLOAT32, 4}, {GRAFT_DTYPE_FLOAT64, 8},
       {GRAFT_DTYPE_COMPLEX64, 8}, {GRAFT_DTYPE_COMPLEX128, 16}};
   using Dims = std::vector<int64_t>;
   for (const auto& [dtype, size] : types) {
@@ -117,9 +117,11 @@ TEST_F(Npy, RefusesWhatItCannotRead) {
   EXPECT_EQ(code("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
   EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", "", 9), GRAFT_CODE_UNSUPPORTED_FORMAT);
   EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': False, 'shape': (100,), }"), GRAFT_CODE_MALFORMED);
-  EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 9999999999), }"), GRAFT_CODE_MALFORMED);
+  EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 9999999999), }"),
+            GRAFT_CODE_MALFORMED);
   EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }"), GRAFT_CODE_MALFORMED);
-  EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }"), GRAFT_CODE_LIMIT_EXCEEDED);
+  EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }"),
+            GRAFT_CODE_LIMIT_EXCEEDED);
   EXPECT_EQ(code("{'descr': '<f4', 'shape': (1,), }"), GRAFT_CODE_MALFORMED);
   EXPECT_EQ(code("nonsense"), GRAFT_CODE_UNSUPPORTED_FORMAT);
   EXPECT_EQ(code_of(path("none.npy")), GRAFT_CODE_FILE_NOT_FOUND);

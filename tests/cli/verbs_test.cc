@@ -81,7 +81,8 @@ TEST_F(Verbs, OptionsAreChecked) {
   EXPECT_EQ(code_of("inspect", {}), GRAFT_CODE_INVALID_OPTION);
   EXPECT_EQ(code_of("inspect", {{"model", ""}}), GRAFT_CODE_INVALID_OPTION);
   EXPECT_EQ(code_of("inspect", {{"model", kDigits}, {"mil", "yes"}}), GRAFT_CODE_INVALID_OPTION);
-  EXPECT_EQ(code_of("inspect", {{"model", kDigits}, {"target", "iOS16"}, {"target", "iOS16"}}), GRAFT_CODE_INVALID_OPTION);
+  EXPECT_EQ(code_of("inspect", {{"model", kDigits}, {"target", "iOS16"}, {"target", "iOS16"}}),
+            GRAFT_CODE_INVALID_OPTION);
   EXPECT_EQ(code_of("inspect", {{"model", kDigits}, {"target", "iOS12"}}), GRAFT_CODE_INVALID_OPTION);
   EXPECT_EQ(code_of("inspect", {{"model", kDigits}, {"shapes", "nope:1x2"}}), GRAFT_CODE_INVALID_OPTION);
   EXPECT_EQ(code_of("inspect", {{"model", path("none.onnx")}}), GRAFT_CODE_FILE_NOT_FOUND);
@@ -139,10 +140,9 @@ TEST_F(Verbs, RunWritesAllOutputsOrNone) {
 }
 
 TEST_F(Verbs, RunReadsAPictureAndRanksLabels) {
-  const Report r = run("run", {{"model", kDigits},
-                               {"input", "image=" + kModels + "digit_seven.png"},
-                               {"top-k", "2"},
-                               {"output", path("out")}});
+  const Report r = run(
+      "run",
+      {{"model", kDigits}, {"input", "image=" + kModels + "digit_seven.png"}, {"top-k", "2"}, {"output", path("out")}});
   const Json out = json_of(r)["outputs"].at(0);
   EXPECT_EQ(out["top"].at(0).at(0)["index"], 7);
   EXPECT_EQ(out["top"].at(0).at(0)["label"], "7");
@@ -154,7 +154,8 @@ TEST_F(Verbs, RunReadsAPictureAndRanksLabels) {
 TEST_F(Verbs, PackageAnswersByOnnxNames) {
   run("compile", {{"model", kDigits}, {"output", path("d.mlpackage")}});
   for (const auto& [file, digit] : {std::pair{"digit_three.png", 3}, {"digit_seven.png", 7}, {"digit_eight.png", 8}}) {
-    const Json out = json_of(run("run", {{"model", path("d.mlpackage")}, {"input", kModels + file}, {"top-k", "1"}}))["outputs"];
+    const Json out =
+        json_of(run("run", {{"model", path("d.mlpackage")}, {"input", kModels + file}, {"top-k", "1"}}))["outputs"];
     EXPECT_EQ(out.at(0)["name"], "probabilities");
     EXPECT_EQ(out.at(0)["top"].at(0).at(0)["index"], digit);
   }

@@ -370,7 +370,8 @@ void read(const graft_partition* partition) {
   for (size_t p = 0; p < info.piece_count; ++p) {
     auto piece = sized<graft_piece_info>();
     if (!fine(graft_partition_piece(partition, p, &piece))) defect("a piece without a description");
-    ask<graft_port_info>(piece.input_count, [&](size_t i, auto* out) { return graft_partition_input(partition, p, i, out); });
+    ask<graft_port_info>(piece.input_count,
+                         [&](size_t i, auto* out) { return graft_partition_input(partition, p, i, out); });
     ask<graft_port_info>(piece.output_count,
                          [&](size_t i, auto* out) { return graft_partition_output(partition, p, i, out); });
     if (graft_partition_mil(partition, p) == nullptr) defect("a piece without text");
@@ -380,7 +381,8 @@ void read(const graft_partition* partition) {
 // Random inputs as a run takes them.
 void verify(const graft_partition* partition, const fs::path& path, const Pairs& pairs) {
   graft_session* session = nullptr;
-  if (!fine(graft_session_create(env(), path.c_str(), pairs.names.data(), pairs.values.data(), pairs.names.size(), &session)))
+  if (!fine(graft_session_create(env(), path.c_str(), pairs.names.data(), pairs.values.data(), pairs.names.size(),
+                                 &session)))
     return;
   const Owned<graft_session> owned(session, {graft_session_free});
   std::vector<graft_tensor*> made(graft_session_input_count(session));

@@ -75,6 +75,33 @@ bool too_early(const Diag& d) {
   return d.code == Code::needs_later_target || std::any_of(d.inner.begin(), d.inner.end(), too_early);
 }
 
+Result<Tensor> read_npy(const std::string& path) {
+  try {
+    const cli::Array a = cli::read_npy(path);
+    Shape shape;
+    for (const int64_t d : a.shape) shape.push_back(d);
+    return Tensor::copy_of(TensorView{dtype_from_onnx(a.dtype), shape, a.data.get()});
+  } catch (const cli::Failure& f) {
+    return fail_in(Code::malformed, path, f.what());
+  }
+}
+
+Status write_npy(const std::string& path, const TensorView& t) {
+  if (t.dtype == DType::bf16) {  // NumPy has no such type
+    Tensor wide(DType::f32, t.shape);
+    for (int64_t i = 0; i < t.count(); ++i)
+      wide.span<float>()[static_cast<size_t>(i)] = static_cast<float>(element_as_double(t, i));
+    return write_npy(path, wide.view());
+  }
+  const auto header =
+      cli::npy_header(static_cast<graft_dtype>(info(t.dtype).onnx_code), std::span(t.shape.begin(), t.shape.end()));
+  if (!header) return fail_in(Code::unsupported_format, path, format("NumPy has no type for {}", name(t.dtype)));
+  std::ofstream file(path, std::ios::binary);
+  file << *header;
+  file.write(static_cast<const char*>(t.data), static_cast<std::streamsize>(t.bytes()));
+  return file ? Status{} : fail_in(Code::io_error, path, "cannot write");
+}
+
 struct Named {
   std::string name;
   Tensor tensor;
@@ -112,31 +139,6 @@ Status save(const std::string& prefix, const session::Session& s, const std::vec
     GRAFT_CHECK(write_npy(format("{}.{}.npy", prefix, i), out[static_cast<size_t>(at)].view()));
   }
   return {};
-}
-
-Result<Tensor> read_npy(const std::string& path) {
-  try {
-    const cli::Array a = cli::read_npy(path);
-    return Tensor::copy_of(TensorView{dtype_from_onnx(a.dtype), Shape(a.shape.begin(), a.shape.end()), a.data.get()});
-  } catch (const cli::Failure& f) {
-    return fail_in(Code::malformed, path, f.what());
-  }
-}
-
-Status write_npy(const std::string& path, const TensorView& t) {
-  if (t.dtype == DType::bf16) {  // NumPy has no such type
-    Tensor wide(DType::f32, t.shape);
-    for (int64_t i = 0; i < t.count(); ++i)
-      wide.span<float>()[static_cast<size_t>(i)] = static_cast<float>(element_as_double(t, i));
-    return write_npy(path, wide.view());
-  }
-  const auto header =
-      cli::npy_header(static_cast<graft_dtype>(info(t.dtype).onnx_code), std::span(t.shape.begin(), t.shape.end()));
-  if (!header) return fail_in(Code::unsupported_format, path, format("NumPy has no type for {}", name(t.dtype)));
-  std::ofstream file(path, std::ios::binary);
-  file << *header;
-  file.write(static_cast<const char*>(t.data), static_cast<std::streamsize>(t.bytes()));
-  return file ? Status{} : fail_in(Code::io_error, path, "cannot write");
 }
 
 class Case {
