@@ -15,12 +15,13 @@ graft_folder(ops APART ARROWS ir      OPTIONS -ffp-contract=off ${GRAFT_KERNEL_O
 graft_folder(onnx APART ARROWS ops)
 graft_folder(passes    ARROWS ops)
 graft_folder(coreml    ARROWS ops     PRIVATE nlohmann_json::nlohmann_json)
-graft_folder(engine APART ARROWS passes  PRIVATE hwy::hwy graft::onednn
+graft_folder(backend   ARROWS ir      PRIVATE nlohmann_json::nlohmann_json)
+graft_folder(engine APART ARROWS passes backend  PRIVATE hwy::hwy graft::onednn
              OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3> $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> ${GRAFT_KERNEL_OPTIONS})
-graft_folder(partition ARROWS onnx passes coreml)
+graft_folder(partition ARROWS onnx passes coreml backend)
 graft_folder(cache     ARROWS base)
-graft_folder(backend   ARROWS engine coreml)
-graft_folder(session APART ARROWS base ir ops onnx passes coreml engine partition cache backend
+graft_folder(devices   ARROWS engine coreml)
+graft_folder(session APART ARROWS base ir ops onnx passes coreml engine partition cache devices
              PRIVATE nlohmann_json::nlohmann_json)
 graft_folder(tools APART   ARROWS session PRIVATE graft::stb)
 graft_folder(report    ARROWS tools   PRIVATE nlohmann_json::nlohmann_json)

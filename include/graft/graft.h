@@ -285,8 +285,10 @@ typedef struct graft_node_info {
   graft_code reason;       /* GRAFT_WHERE_HOST: why; else, and when nothing was attempted, GRAFT_CODE_OK */
   const char* reason_text; /* rendered, with remedies; empty when there is none */
 } graft_node_info;
-/* The top-level nodes of an ONNX model in the graph's order; packages have none. The first question about a node with a
- * reason looks for what would change the reasons of all nodes, which may take longer than creating the session did. */
+/* The top-level nodes of an ONNX model in the graph's order; packages have none. A node is told as it is at the time of
+ * the call: where its Core ML program could not be loaded, or failed in a run, it is on the host by now. The first
+ * question about a node with a reason looks for what would change the reasons of all nodes, which may take longer than
+ * creating the session did. */
 GRAFT_API size_t graft_session_node_count(const graft_session* session);
 GRAFT_API graft_error* graft_session_node(const graft_session* session, size_t index, graft_node_info* out);
 

@@ -61,12 +61,17 @@ graft_session* wrap(std::shared_ptr<const session::Session> session) {
   return s.release();
 }
 
-const char* reason_of(const graft_session& s, size_t node) {
+// `now`: the node as it is by now, which may have moved to the host since the session was opened.
+const char* reason_of(const graft_session& s, size_t node, const partition::NodePlan& now) {
   const partition::Partition& p = *s.session->partition();
-  if (!p.nodes[node].refusal) return "";
+  if (!now.refusal) return "";
+  if (!p.nodes[node].refusal) {
+    std::lock_guard lock(s.moved_mutex);
+    return s.moved.try_emplace(node, render(*now.refusal)).first->second.c_str();
+  }
   std::call_once(s.explained, [&] {
     std::vector<partition::NodePlan> nodes = p.nodes;
-    partition::find_remedies(*p.host, s.session->options().partition, {nullptr, s.session->memory()}, nodes);
+    partition::find_remedies(*p.host, p.options, {nullptr, s.session->memory()}, nodes);
     std::vector<std::string> reasons;
     for (const partition::NodePlan& n : nodes) reasons.push_back(n.refusal ? render(*n.refusal) : "");
     s.reasons = std::move(reasons);
@@ -381,7 +386,7 @@ graft_error* graft_session_placement(const graft_session* session, graft_placeme
     placement.requested = p.requested.c_str();
     placement.allowed = p.allowed.c_str();
     placement.planned = p.planned.c_str();
-    if (const graft::partition::Partition* parts = session->session->partition()) {
+    if (const auto& parts = session->session->partition()) {
       placement.nodes = static_cast<int32_t>(parts->nodes.size());
       placement.claimed = parts->count(graft::partition::Where::coreml);
       placement.folded = parts->count(graft::partition::Where::folded);
@@ -393,7 +398,7 @@ graft_error* graft_session_placement(const graft_session* session, graft_placeme
 }
 
 size_t graft_session_node_count(const graft_session* session) {
-  const graft::partition::Partition* parts = session == nullptr ? nullptr : session->session->partition();
+  const graft::partition::Partition* parts = session == nullptr ? nullptr : session->session->partition().get();
   return parts == nullptr ? 0 : parts->nodes.size();
 }
 
@@ -402,7 +407,7 @@ graft_error* graft_session_node(const graft_session* session, size_t index, graf
     if (session == nullptr) return invalid("session is null");
     const size_t count = graft_session_node_count(session);
     if (index >= count) return invalid(format("index {} of {}", index, count));
-    const graft::partition::NodePlan& n = session->session->partition()->nodes[index];
+    const graft::partition::NodePlan n = session->session->node(index);
     graft_node_info info{};
     info.name = n.node->name.c_str();
     info.op = n.node->op_type.c_str();
@@ -410,7 +415,7 @@ graft_error* graft_session_node(const graft_session* session, size_t index, graf
     info.where = static_cast<graft_where>(n.where);
     info.partition = n.piece;
     info.reason = n.refusal ? code_of(n.refusal->code) : GRAFT_CODE_OK;
-    info.reason_text = reason_of(*session, index);
+    info.reason_text = reason_of(*session, index, n);
     return give(info, out);
   });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -50,6 +51,8 @@ struct graft_session {
   // Why nodes stay on the host, by node. Made at the first question: it is looked for what would change each reason.
   mutable std::once_flag explained;
   mutable std::vector<std::string> reasons;
+  mutable std::mutex moved_mutex;
+  mutable std::map<size_t, std::string> moved;  // of nodes whose piece moved there meanwhile
 };
 
 namespace graft::api {

@@ -1,36 +1,48 @@
-// How a Core ML program is run. On Apple devices that is Core ML's own work; everywhere else the engine runs the same
-// program. This is the seam between the two: `host` is the engine, an Apple implementation will sit beside it.
+// How a loaded program is run, whoever runs it: the words that the engine, Apple's framework and tests share.
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <span>
-#include <string>
+#include <string_view>
 
-#include "coreml/package.h"
-#include "engine/executable.h"
+#include "base/bounds.h"
+#include "base/tensor.h"
+#include "ir/port.h"
+#include "ir/program.h"
 
 namespace graft::backend {
 
-enum class ComputeUnits : uint8_t { all, cpu_only, cpu_and_gpu, cpu_and_ne };
-std::string_view name(ComputeUnits units);  // "ALL", "CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE"
+using ir::Port;
 
-// Is Core ML there on this machine? On Linux never.
-bool coreml_available();
+struct OutputSlot {
+  MutableTensorView memory;  // in: the caller's memory, with its dtype and shape; data == nullptr: not given
+  Tensor owned;              // out: set when memory was not given
+};
 
-// A loaded program. Immutable; predict() may be called from several threads at once.
+struct RunOptions {
+  // Looked at between steps and, in most kernels, every few milliseconds of one; also while the run has to plan.
+  const CancelToken* cancel = nullptr;
+  // Called in order for every operator's result, nested blocks included, on the calling thread. Turns off everything
+  // that keeps a result from existing in memory (fused steps, in-place updates), so such a run is slower. The view is
+  // valid during the call only. A device that cannot look inside never calls it.
+  std::function<void(const ir::Value&, TensorView)> observe;
+  // Called after every step with what it did ("conv+relu") and how long it took: for reports and tuning.
+  std::function<void(std::string_view step, double seconds)> profile;
+};
+
+// Immutable after load; run() may be called from several threads at once.
 class Model {
  public:
   virtual ~Model() = default;
-  virtual std::span<const engine::Port> inputs() const = 0;
-  virtual std::span<const engine::Port> outputs() const = 0;
-  // As engine::Executable::run.
-  virtual Status predict(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
-                         const engine::RunOptions& options) const = 0;
+  virtual std::span<const Port> inputs() const = 0;
+  virtual std::span<const Port> outputs() const = 0;
+  // Inputs and outputs in the order of inputs() and outputs(). All memory is borrowed for the call; data must be
+  // aligned to its element type, outputs must not overlap inputs or each other. Errors: invalid_argument (count, dtype,
+  // shape, alignment), cancelled, out_of_memory, memory_limit; value_out_of_range and its kin, with operator and value,
+  // where the data breaks an operator's rules; any other code says that the device failed and that the next run may as
+  // well.
+  virtual Status run(std::span<const TensorView> inputs, std::span<OutputSlot> outputs,
+                     const RunOptions& options = {}) const = 0;
 };
-
-// The engine: any host, no Core ML needed. Fixed shapes are planned while loading, which hears cancel.
-Result<std::shared_ptr<const Model>> load_on_host(std::shared_ptr<const ir::Program> program, std::string_view function,
-                                                  std::shared_ptr<const Env> env, const engine::Options& options,
-                                                  const Bounds& bounds = {});
 
 }  // namespace graft::backend

@@ -59,14 +59,14 @@ struct Interface {
 };
 
 struct WriteOptions {
-  ir::Opset opset = ir::Opset::ios15;                // decides the specification version too
+  ir::Target target = ir::Target::oldest();          // decides the specification version too
   std::map<std::string, std::string> metadata = {};  // userDefined, beside the program's own
 };
 
 // Writes an ML Program package at `path`, where nothing may be yet: the same bytes for the same program and options.
 // Constants are streamed. On an error nothing is left there. To replace a package that others read, write into a
 // Staging.
-//   needs_later_target: an operator or parameter is newer than options.opset.
+//   needs_later_target: an operator or parameter is newer than options.target.
 //   unsupported_dtype, empty_tensor, unsupported_rank: a type that Core ML does not take there. At the interface only
 //     fp32 and int32 (fp16 from iOS16, int8 from iOS26) are written: whoever builds the program inserts the casts.
 //   dynamic_shape: an input dim without an upper bound.
@@ -98,6 +98,9 @@ struct Model {
 //   io_error: a file that cannot be read, or that was written to meanwhile.
 //   memory_limit, cancelled: compressed weights are decompressed here, within `bounds`.
 Result<Model> read_package(const std::string& path, Hold hold = Hold::mapped, const Bounds& bounds = {});
+
+// Gives the default function's inputs and outputs the names of their features, which MIL may not allow.
+void use_feature_names(Model& model);
 
 // Whether a path names a Core ML model, a folder or a bare .mlmodel, rather than a file of another format. It need not
 // exist.

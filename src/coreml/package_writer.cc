@@ -79,19 +79,20 @@ Status reads_back(const std::string& path) {
 
 Status write_package(const ir::Program& program, const std::string& path, const WriteOptions& options) {
   using proto::Model;
-  if (options.opset == ir::Opset::host) return fail(Code::invalid_option, "a package needs a deployment target");
-  GRAFT_TRY(Interface interface, derive_interface(program, options.opset));
+  const ir::Opset opset = options.target.opset();
+  if (options.target.host()) return fail(Code::invalid_option, "a package needs a deployment target");
+  GRAFT_TRY(Interface interface, derive_interface(program, opset));
 
   BlobWriter blobs;
   std::string body;  // the program goes first, because it decides the names that the description needs
-  GRAFT_CHECK(encode_program(protozero::pbf_builder<proto::Program>(body), program, options.opset, interface, blobs));
+  GRAFT_CHECK(encode_program(protozero::pbf_builder<proto::Program>(body), program, opset, interface, blobs));
   std::map<std::string, std::string> metadata = program.metadata;
   for (const auto& [key, value] : options.metadata) metadata[key] = value;
   add_name_keys(interface, metadata);
 
   std::string model;
   protozero::pbf_builder<Model> out(model);
-  out.add_int32(Model::specificationVersion, info(options.opset).spec_version);
+  out.add_int32(Model::specificationVersion, info(opset).spec_version);
   encode_description({out, Model::description}, interface, metadata);
   constexpr size_t kLimit = INT32_MAX;  // protobuf's own
   if (model.size() + body.size() >= kLimit)

@@ -2,14 +2,12 @@
 // constant; plans are made on the first run of each set of input shapes and kept (a bounded number of them).
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/bounds.h"
-#include "ir/program.h"
+#include "backend/model.h"
 
 namespace graft::engine {
 
@@ -18,27 +16,9 @@ struct Options {
   bool onednn = true;      // use oneDNN where the build has it
 };
 
-// An input or output of the function, with its interface name. The type may have symbolic dims.
-struct Port {
-  std::string name;
-  ir::Type type;
-};
-
-struct OutputSlot {
-  MutableTensorView memory;  // in: the caller's memory, with its dtype and shape; data == nullptr: not given
-  Tensor owned;              // out: set when memory was not given
-};
-
-struct RunOptions {
-  // Looked at between steps and, in most kernels, every few milliseconds of one; also while the run has to plan.
-  const CancelToken* cancel = nullptr;
-  // Called in order for every operator's result, nested blocks included, on the calling thread. Turns off everything
-  // that keeps a result from existing in memory (fused steps, in-place updates), so such a run is slower. The view is
-  // valid during the call only.
-  std::function<void(const ir::Value&, TensorView)> observe;
-  // Called after every step with what it did ("conv+relu") and how long it took: for reports and tuning.
-  std::function<void(std::string_view step, double seconds)> profile;
-};
+using backend::OutputSlot;
+using backend::RunOptions;
+using ir::Port;
 
 // How one operator is carried out for given input shapes.
 struct Placement {
@@ -58,7 +38,7 @@ struct Placement {
 // flushed to zero inside runs; the caller's floating point mode is restored.
 // NaN: where an input holds NaN or infinity, NaN goes as far as the reference kernels let it. A NaN that the run itself
 // makes of finite inputs may become a bound in a relu or clip that is fused into a convolution or product.
-class Executable {
+class Executable final : public backend::Model {
  public:
   // The program must not change while the executable lives. `memory` counts what the executable keeps (packed weights,
   // folded constants, contexts of plans) and what runs take while they last; results are counted until whoever gets
@@ -68,17 +48,15 @@ class Executable {
                                                         std::string_view function, std::shared_ptr<const Env> env,
                                                         const Options& options,
                                                         std::shared_ptr<MemoryLimit> memory = nullptr);
-  ~Executable();
+  ~Executable() override;
   Executable(const Executable&) = delete;
   Executable& operator=(const Executable&) = delete;
 
-  std::span<const Port> inputs() const;
-  std::span<const Port> outputs() const;
+  std::span<const Port> inputs() const override;
+  std::span<const Port> outputs() const override;
 
-  // Inputs and outputs in the order of inputs() and outputs(). Data must be aligned to its element type.
-  // Errors: invalid_argument (count, dtype, shape, alignment), cancelled, out_of_memory, memory_limit, and what
-  // operators report about their arguments, with the operator and the value named.
-  Status run(std::span<const TensorView> inputs, std::span<OutputSlot> outputs, const RunOptions& options = {}) const;
+  Status run(std::span<const TensorView> inputs, std::span<OutputSlot> outputs,
+             const RunOptions& options = {}) const override;
 
   // Makes the plan for these input shapes now instead of in the first run.
   Status prepare(std::span<const Shape> input_shapes, const CancelToken* cancel = nullptr) const;

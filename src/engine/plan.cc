@@ -215,53 +215,45 @@ Diag at_step(Diag d, const Step& step) {
 
 }  // namespace
 
-Status Plan::run_steps(Context& c, const RunOptions& options) const {
-  GRAFT_CHECK(check(options.cancel));
-  for (size_t i = 0; i < steps.size(); ++i) {
-    const Step& step = *steps[i];
-    const Frame frame{*this, c, step, c.states[i].get(), c.arena.data() + step.scratch_offset, *core->env, options};
-    Status s;
-    if (options.profile) {
-      const auto start = std::chrono::steady_clock::now();
-      s = step.run(frame);
-      options.profile(step.label, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    } else {
-      s = step.run(frame);
-    }
-    GRAFT_CHECK(check(options.cancel));  // first: a step that stops half-way may complain, or may not
-    if (!s) return fail(at_step(std::move(s).error(), step));
-    if (manner != Manner::observed || step.ops.empty()) continue;
-    for (size_t k = 0; k < step.out.size(); ++k) {
-      const PlanValue& v = values[static_cast<size_t>(step.out[k])];
-      if (v.value == nullptr || !v.layout.plain()) continue;
-      Shape shape = v.shape;
-      const std::vector<int>& sized = boundary.sized;
-      if (const auto at = std::find(sized.begin(), sized.end(), step.out[k]); at != sized.end())
-        shape = c.grown[static_cast<size_t>(at - sized.begin())].shape;
-      options.observe(*v.value, {v.dtype(), shape, c.pointers[static_cast<size_t>(step.out[k])]});
-    }
+void Plan::show(const Step& step, const Context& c, const RunOptions& options) const {
+  for (int out : step.out) {
+    const PlanValue& v = values[static_cast<size_t>(out)];
+    if (step.ops.empty() || v.value == nullptr || !v.layout.plain()) continue;
+    const auto at = std::find(boundary.sized.begin(), boundary.sized.end(), out);
+    const Shape& shape =
+        at == boundary.sized.end() ? v.shape : c.grown[static_cast<size_t>(at - boundary.sized.begin())].shape;
+    options.observe(*v.value, {v.dtype(), shape, c.pointers[static_cast<size_t>(out)]});
   }
-  return {};
 }
 
 Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const {
+  using Clock = std::chrono::steady_clock;
   Lease lease(*this);
   GRAFT_TRY(lease.context, take_context());
   const Plan* plan = this;
-  Context* c = lease.context.get();
-  GRAFT_CHECK(plan->run_own(*c, *c, feeds, sink, options));
-  while (plan->has_boundary) {  // no recursion: there may be thousands of tails
+  for (Context* c = lease.context.get();; c = c->next.get()) {  // no recursion: there may be thousands of tails
+    GRAFT_CHECK(plan->begin(*c, feeds, sink));
+    GRAFT_CHECK(check(options.cancel));
+    for (size_t i = 0; i < plan->steps.size(); ++i) {
+      const Step& step = *plan->steps[i];
+      const Clock::time_point start = options.profile ? Clock::now() : Clock::time_point();
+      const Status ran =
+          step.run({*plan, *c, step, c->states[i].get(), c->arena.data() + step.scratch_offset, *core->env, options});
+      if (options.profile) options.profile(step.label, std::chrono::duration<double>(Clock::now() - start).count());
+      GRAFT_CHECK(check(options.cancel));  // first: a step that stops half-way may complain, or may not
+      if (!ran) return fail(at_step(ran.error(), step));
+      if (manner == Manner::observed) plan->show(step, *c, options);
+    }
+    if (!plan->has_boundary) return plan->give_results(*lease.context, *c, sink);
     GRAFT_TRY(c->next_plan, plan->tail_of(*c, options.cancel));
     GRAFT_TRY(c->next, c->next_plan->take_context());
     plan = c->next_plan.get();
-    GRAFT_CHECK(plan->run_own(*lease.context, *c->next, c->tail_feeds, sink, options));
-    c = c->next.get();
+    feeds = c->tail_feeds;
   }
-  return {};
 }
 
-Status Plan::run_own(Context& first, Context& c, std::span<const void* const> feeds, Sink& sink,
-                     const RunOptions& options) const {
+// What is fed and where results go, before the first step.
+Status Plan::begin(Context& c, std::span<const void* const> feeds, Sink& sink) const {
   for (size_t i = 0; i < externals.size(); ++i)
     c.pointers[static_cast<size_t>(externals[i])] = const_cast<void*>(feeds[i]);
   if (!has_boundary) {
@@ -280,8 +272,7 @@ Status Plan::run_own(Context& first, Context& c, std::span<const void* const> fe
     if (const int root = values[v].root; root != static_cast<int>(v))
       c.pointers[v] = c.pointers[static_cast<size_t>(root)];
   }
-  GRAFT_CHECK(run_steps(c, options));
-  return has_boundary ? Status() : give_results(first, c, sink);
+  return {};
 }
 
 namespace {

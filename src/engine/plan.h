@@ -213,11 +213,10 @@ class Plan {
   Diag largest(Diag d) const;
   Result<std::unique_ptr<Context>> take_context() const;
   void give_back(std::unique_ptr<Context> context) const;
+  Status begin(Context& c, std::span<const void* const> feeds, Sink& sink) const;
+  void show(const Step& step, const Context& c, const RunOptions& options) const;  // to options.observe
   // `first`: the context that the run began with; its own is the last of the chain.
-  Status run_own(Context& first, Context& c, std::span<const void* const> feeds, Sink& sink,
-                 const RunOptions& options) const;
   Status give_results(Context& first, Context& c, Sink& sink) const;
-  Status run_steps(Context& c, const RunOptions& options) const;
   Result<std::shared_ptr<const Plan>> tail_of(Context& c, const CancelToken* cancel) const;
   Result<std::shared_ptr<const Plan>> make_tail(const Context& c, const CancelToken* cancel) const;
 

@@ -159,11 +159,11 @@ DTypes Target::constants() const {
 
 DTypes Target::ports() const { return host() ? every_dtype() : info(opset_).ports; }
 
-DType Target::port(DType t, bool half) const {
+DType Target::port(DType t) const {
   if (host()) return t;
   switch (t) {
     case DType::f32:
-    case DType::f16: return half ? DType::f16 : DType::f32;
+    case DType::f16:
     case DType::f64:
     case DType::bf16: return DType::f32;
     default: return (is_int(t) && bits(t) >= 8) || t == DType::boolean ? DType::i32 : DType::invalid;

@@ -57,9 +57,8 @@ class Target {
   DTypes ports() const;      // of a model's inputs and outputs
   // What a value of this type is inside a program: int64 is int32 in Core ML, where that is proven safe.
   DType inside(DType t) const { return !host() && t == DType::i64 ? DType::i32 : t; }
-  // What a port for a value of this type is, the program casting behind it; invalid where there is none. `half`: fp32
-  // ports become fp16.
-  DType port(DType t, bool half = false) const;
+  // What a port for a value of this type is, the program casting behind it; invalid where there is none.
+  DType port(DType t) const;
 
   // ---- what it takes; the refusals say what would fit ----
   // A value inside a program.

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ir/port.h"
 #include "ir/program.h"
 #include "onnx/graph.h"
 #include "ops/build.h"
@@ -50,12 +51,7 @@ struct HostProgram {
 Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const LowerOptions& options,
                                    const Bounds& bounds = {});
 
-// A value at the border of a piece: known outside by its ONNX name and type.
-struct Border {
-  std::string name;
-  ir::Type onnx_type;  // the type in the host program
-  ir::Type type;       // the type in the piece's function: int64 is int32 in a Core ML piece
-};
+using Border = ir::BoundaryPort;
 
 // Some top-level nodes as a function of their own.
 struct Piece {

@@ -1,6 +1,5 @@
 // The partitioner reads from top to bottom: attempt each node, find what is needed at all, group, build the pieces (and
-// take back what cannot be built or does not pay), then build the host's runs. Longer than most files because the steps
-// share their state.
+// take back what cannot be built or does not pay), then build the host's runs (host_part.h).
 #include "partition/partition.h"
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include "base/format.h"
 #include "onnx/visit.h"
 #include "partition/grouping.h"
+#include "partition/host_part.h"
 #include "partition/pieces.h"
 
 namespace graft::partition {
@@ -27,7 +27,7 @@ int Partition::count(Where where) const {
       std::count_if(nodes.begin(), nodes.end(), [&](const NodePlan& n) { return n.where == where; }));
 }
 
-std::vector<Diag> Partition::refusals() const {
+std::vector<Diag> refusals(std::span<const NodePlan> nodes) {
   std::vector<Diag> list;
   for (const NodePlan& n : nodes) {
     if (n.where == Where::host && n.refusal) list.push_back(*n.refusal);
@@ -38,13 +38,13 @@ std::vector<Diag> Partition::refusals() const {
 namespace {
 
 using onnx::Node;
-using Names = std::unordered_set<std::string_view>;
 
 class Partitioner {
  public:
   Partitioner(std::shared_ptr<const onnx::HostProgram> host, const Options& options, const Bounds& bounds)
       : options_(options), bounds_(bounds), graph_(host->model->graph), pieces_(*host, options, bounds) {
     out_.host = std::move(host);
+    out_.options = options;
     for (const Node& n : graph_.nodes) {
       NodePlan plan;
       plan.node = &n;
@@ -62,9 +62,8 @@ class Partitioner {
     schedule();
     GRAFT_CHECK(cut_off());
     while (!build_pieces()) GRAFT_CHECK(cut_off());
-    settle_host_nodes();
-    if (options_.claim) build_host_segments();
-    GRAFT_CHECK(cut_off());
+    settle_host_nodes(out_);
+    if (options_.claim) GRAFT_CHECK(build_host_segments(out_, bounds_));
     count_flops();
     out_.lowered += pieces_.lowered();
     return std::move(out_);
@@ -77,15 +76,10 @@ class Partitioner {
     if (!cut_off_ && out_of_bounds(refusal.code)) cut_off_ = refusal;
   }
 
-  bool is_constant(const std::string& name) const {
-    const auto at = out_.host->values.find(name);
-    return at != out_.host->values.end() ? at->second->is_constant() : graph_.find_initializer(name) != nullptr;
-  }
-
   // The node that makes a value at run time, as a place in out_.nodes; nullopt for constants and graph inputs.
   std::optional<size_t> maker_of(const std::string& name) const {
     const auto at = producer_.find(name);
-    return at == producer_.end() || is_constant(name) ? std::nullopt : std::optional(at->second);
+    return at == producer_.end() || is_constant(*out_.host, name) ? std::nullopt : std::optional(at->second);
   }
 
   // Computed while compiling, or needed by no output.
@@ -165,17 +159,6 @@ class Partitioner {
     return names;
   }
 
-  // What the nodes make of these names, in the order it is made.
-  std::vector<std::string> outputs_of(const Nodes& nodes, const Names& names) const {
-    std::vector<std::string> list;
-    for (const Node* n : nodes) {
-      for (const std::string& o : n->outputs) {
-        if (!o.empty() && names.contains(o) && !is_constant(o)) list.push_back(o);
-      }
-    }
-    return list;
-  }
-
   // Groups the claims and builds their pieces. False when claims were taken back: what is left is to be grouped again.
   // Giving up a whole piece changes no other, so that few rounds do.
   bool build_pieces() {
@@ -191,7 +174,7 @@ class Partitioner {
       if (whole) {  // with outputs that no node makes, constants and inputs passed on, in the model's order
         for (const onnx::ValueInfo& o : graph_.outputs) outputs[s].push_back(o.name);
       } else {
-        outputs[s] = outputs_of(segments[s].nodes, names);
+        outputs[s] = outputs_of(*out_.host, segments[s].nodes, names);
       }
       if (const auto opset = pieces_.lower(segments[s].nodes, outputs[s])) {
         ++needed[needs[s] = *opset];
@@ -265,84 +248,6 @@ class Partitioner {
     NodePlan& plan = out_.nodes[index_of(n)];
     plan.where = Where::host;
     plan.refusal = std::move(std::move(reason).at_node(n.name, n.op_type));
-  }
-
-  // ---- the host's part ----
-
-  // With the pieces final, host nodes whose results nobody reads any more (shapes that became constants) are folded,
-  // and so are claimed nodes that left no operator behind.
-  void settle_host_nodes() {
-    Names needed = graph_outputs_;
-    for (size_t r = out_.segments.size(); r-- > 0;) {
-      Segment& s = out_.segments[r];
-      if (s.coreml) {
-        for (const onnx::Border& b : s.inputs) needed.insert(b.name);
-        ir::Provenance left;
-        ir::visit_ops(s.program->main()->body, [&](ir::Op& op) { left.merge(op.origin); });
-        const std::vector<int32_t> ids = left.nodes();
-        for (const Node* n : s.nodes) {
-          if (!std::binary_search(ids.begin(), ids.end(), n->id)) out_.nodes[index_of(*n)].where = Where::folded;
-        }
-        continue;
-      }
-      Nodes kept;
-      for (size_t i = s.nodes.size(); i-- > 0;) {
-        const Node* n = s.nodes[i];
-        if (std::any_of(n->outputs.begin(), n->outputs.end(),
-                        [&](const std::string& o) { return needed.contains(o); })) {
-          onnx::visit_reads(*n, [&](const std::string& name) { needed.insert(name); });
-          kept.push_back(n);
-        } else {
-          out_.nodes[index_of(*n)].where = Where::folded;
-        }
-      }
-      std::reverse(kept.begin(), kept.end());
-      s.nodes = std::move(kept);
-    }
-    std::erase_if(out_.segments, [](const Segment& s) { return !s.coreml && s.nodes.empty(); });
-  }
-
-  // Graph outputs that no segment yields: constants and inputs passed on. The last segment yields them.
-  std::vector<std::string> loose_outputs() const {
-    Names yielded, made;
-    for (const Segment& s : out_.segments) {
-      for (const onnx::Border& b : s.outputs) yielded.insert(b.name);
-      for (const Node* n : s.nodes) made.insert(n->outputs.begin(), n->outputs.end());
-    }
-    std::vector<std::string> loose;
-    for (const onnx::ValueInfo& o : graph_.outputs) {
-      if (!yielded.contains(o.name) && (!made.contains(o.name) || is_constant(o.name))) loose.push_back(o.name);
-    }
-    return loose;
-  }
-
-  void build_host_segments() {
-    const std::vector<std::string> loose = loose_outputs();
-    if (!loose.empty() && (out_.segments.empty() || out_.segments.back().coreml)) out_.segments.emplace_back();
-    const onnx::PieceLowerer lowerer(*out_.host, {}, bounds_);
-    Names needed = graph_outputs_;  // by what comes after
-    for (size_t r = out_.segments.size(); r-- > 0;) {
-      Segment& s = out_.segments[r];
-      if (!s.coreml) {
-        std::vector<std::string> outputs = outputs_of(s.nodes, needed);
-        if (r + 1 == out_.segments.size()) outputs.insert(outputs.end(), loose.begin(), loose.end());
-        build_host_segment(lowerer, outputs, s);
-      }
-      for (const onnx::Border& b : s.inputs) needed.insert(b.name);
-      if (s.coreml) continue;
-      for (const Node* n : s.nodes) onnx::visit_reads(*n, [&](const std::string& name) { needed.insert(name); });
-    }
-  }
-
-  void build_host_segment(const onnx::PieceLowerer& lowerer, const std::vector<std::string>& outputs, Segment& s) {
-    out_.lowered += static_cast<int64_t>(s.nodes.size());
-    OrRefusals<onnx::Piece> piece = lowerer.build("main", s.nodes, outputs);
-    // A node without a lowering leaves the segment without a program; running the model reports host->problems.
-    if (!piece) return look_at(piece.error().front());
-    s.program = std::make_shared<ir::Program>();
-    s.inputs = std::move(piece->inputs);
-    s.outputs = std::move(piece->outputs);
-    s.program->functions.push_back(std::move(piece->function));
   }
 
   void count_flops() {

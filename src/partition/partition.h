@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/artefact.h"
 #include "onnx/lower.h"
 #include "partition/cost.h"
 #include "passes/pipeline.h"
@@ -45,18 +46,18 @@ struct Dump {
   std::string pass, text;
 };
 
-// A part of the model that runs in one go: a Core ML piece or a run of host nodes.
-struct Segment {
+// A part of the model that runs in one go: a Core ML piece or a run of host nodes. Its program has one function,
+// "main"; a host's has not been through the passes.
+struct Segment : backend::Artefact {
   bool coreml = false;
-  std::shared_ptr<ir::Program> program;       // one function, "main"
-  std::vector<onnx::Border> inputs, outputs;  // by ONNX name
   std::vector<const onnx::Node*> nodes;
-  ir::Opset opset = ir::Opset::host;  // coreml: what the package is written for
-  std::vector<Dump> dumps;            // as Options::dump_after asked for
+  std::vector<Dump> dumps;  // as Options::dump_after asked for
 };
 
+// Immutable once it is made; may be kept, written as packages, and opened as sessions, as often as wanted.
 struct Partition {
   std::shared_ptr<const onnx::HostProgram> host;
+  Options options;                  // that it was made with
   std::vector<Segment> segments;    // in execution order
   std::vector<NodePlan> nodes;      // top-level nodes, in graph order
   std::vector<Diag> findings;       // what the passes and rules want known
@@ -66,13 +67,18 @@ struct Partition {
   int64_t lowered = 0;  // nodes lowered, in attempts and in pieces, those given up included: what partitioning cost
   int count(Where where) const;
   bool whole() const { return pieces == 1 && segments.size() == 1; }  // the whole graph is one Core ML piece
-  std::vector<Diag> refusals() const;                                 // one for each host node, in order
 };
+std::vector<Diag> refusals(std::span<const NodePlan> nodes);  // one for each host node, in order
 
 // Errors are only those that make partitioning itself impossible, memory_limit and cancelled; everything else is a
 // refusal in the result.
 Result<Partition> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options,
                             const Bounds& bounds = {});
+
+// A segment's nodes for the host, in ONNX's types: what runs in place of a Core ML piece. It reads what `has` says is
+// there while the segment runs, and makes the rest anew from that. Errors: as partition().
+Result<Segment> host_twin(const Partition& partition, const Segment& segment,
+                          const std::function<bool(const std::string&)>& has, const Bounds& bounds = {});
 
 // Looks for what would change the refusals of host nodes (a later target, fixed shapes, a constant input) and adds what
 // does to their remedies. By attempts, which may lower the whole graph dozens of times: for reports, when they are

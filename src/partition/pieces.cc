@@ -52,7 +52,7 @@ OrRefusals<ir::Opset> Pieces::lower(const Nodes& nodes, const std::vector<std::s
 OrRefusals<Pieces::Finished*> Pieces::finish(const Nodes& nodes, const std::vector<std::string>& outputs,
                                              ir::Opset target) {
   Entry& entry = entries_.at(nodes);
-  if (entry.finished && entry.finished->segment.opset == target) return &*entry.finished;
+  if (entry.finished && entry.finished->segment.target == ir::Target::mlprogram(target)) return &*entry.finished;
   if (!entry.lowered) {  // it was finished for another target
     OrRefusals<onnx::Piece> again = build(nodes, outputs);
     if (!again) return tl::unexpected(std::move(again).error());
@@ -83,8 +83,7 @@ OrRefusals<Pieces::Finished> Pieces::run_passes(onnx::Piece piece, const Nodes& 
   keep_model_order(piece);
   if (Result<int> dead = passes::dead_code(*piece.function, context); !dead) return only(std::move(dead).error());
   drop_unread(piece);
-  auto changes = passes::run_coreml_pipeline(*piece.function, options, context);
-  if (!changes) return only(std::move(changes).error());
+  if (Status s = passes::run_coreml_pipeline(*piece.function, options, context); !s) return only(std::move(s).error());
   if (auto legal = passes::needed_opset(*piece.function, context.target); !legal)
     return tl::unexpected(std::move(legal).error());
   adopt_types(*piece.function, piece);
@@ -93,7 +92,7 @@ OrRefusals<Pieces::Finished> Pieces::run_passes(onnx::Piece piece, const Nodes& 
   out.findings = std::move(context.findings);
   out.segment.coreml = true;
   out.segment.dumps = std::move(dumps);
-  out.segment.opset = target;
+  out.segment.target = context.target;
   out.segment.nodes = nodes;
   out.segment.inputs = std::move(piece.inputs);
   out.segment.outputs = std::move(piece.outputs);

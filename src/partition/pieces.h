@@ -4,11 +4,9 @@
 
 #include <map>
 
-#include "partition/partition.h"
+#include "partition/host_part.h"
 
 namespace graft::partition {
-
-using Nodes = std::vector<const onnx::Node*>;
 
 class Pieces {
  public:
@@ -31,7 +29,7 @@ class Pieces {
   struct Entry {
     ir::Opset needed = ir::Target::oldest().opset();
     std::optional<onnx::Piece> lowered;  // until it is finished
-    std::optional<Finished> finished;    // for segment.opset
+    std::optional<Finished> finished;    // for segment.target
   };
   OrRefusals<onnx::Piece> build(const Nodes& nodes, const std::vector<std::string>& outputs);
   OrRefusals<Finished> run_passes(onnx::Piece piece, const Nodes& nodes, ir::Opset target) const;

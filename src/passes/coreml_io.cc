@@ -27,18 +27,16 @@ tl::unexpected<Diag> refuse(const Value& v, std::string_view what, std::string_v
 
 class Interface {
  public:
-  Interface(Function& f, const PassContext& c, bool fp16_io)
-      : f_(f), target_(c.target), build_(f, c.target, c.bounds), fp16_io_(fp16_io) {}
+  Interface(Function& f, const PassContext& c) : f_(f), target_(c.target), build_(f, c.target, c.bounds) {}
 
-  Result<std::vector<InterfaceChange>> legalise() && {
+  Result<int> legalise() && {
     GRAFT_CHECK(inputs());
     GRAFT_CHECK(outputs());
     if (!build_.ok()) return fail(*build_.failure());
-    return std::move(changes_);
+    return changes_;
   }
 
  private:
-  DType port_dtype(DType t) const { return target_.port(t, fp16_io_); }
   bool exists_at_run_time(DType t) const { return target_.values().has(t); }
 
   Status inputs() {
@@ -57,13 +55,13 @@ class Interface {
 
   Status input(Value* v, const Ops& rest, std::unordered_map<Value*, Value*>& inside) {
     if (!v->type.is_tensor()) return {};
-    const DType from = v->dtype(), to = port_dtype(from);
+    const DType from = v->dtype(), to = target_.port(from);
     const bool impossible = to == DType::invalid || (!exists_at_run_time(from) && more_than_cast(rest).contains(v));
     if (impossible) return refuse(*v, "input", v->name, readers(v, rest));
     if (to != from) {
       v->type.dtype = to;
       v->range = {std::max(v->range.lo, int_range(to).lo), std::min(v->range.hi, int_range(to).hi)};
-      changes_.push_back({true, v->name, from, to});
+      ++changes_;
     }
     Value* inner = v;
     if (v->rank() == 0) {
@@ -117,11 +115,11 @@ class Interface {
       Value*& v = f_.body.outputs[i];
       if (!v->type.is_tensor()) continue;
       const std::string& port = i < f_.output_names.size() ? f_.output_names[i] : v->name;
-      const DType from = v->dtype(), to = port_dtype(from);
+      const DType from = v->dtype(), to = target_.port(from);
       if (to == DType::invalid) return refuse(*v, "output", port, maker(v));
       if (to != from) {
         GRAFT_TRY(v, converted(v, to, port));
-        changes_.push_back({false, port, from, to});
+        ++changes_;
       }
     }
     return {};
@@ -142,17 +140,13 @@ class Interface {
   Function& f_;
   const ir::Target target_;
   ops::Build build_;
-  bool fp16_io_;
   std::optional<std::unordered_set<const Value*>> more_than_cast_;
-  std::vector<InterfaceChange> changes_;
+  int changes_ = 0;
 };
 
 }  // namespace
 
-Result<std::vector<InterfaceChange>> coreml_io(Function& function, PassContext& context, bool fp16_io) {
-  if (fp16_io) GRAFT_CHECK(context.target.accepts_port(ir::Type::tensor(DType::f16, ir::Dims{})));
-  return Interface(function, context, fp16_io).legalise();
-}
+Result<int> coreml_io(Function& function, PassContext& context) { return Interface(function, context).legalise(); }
 
 namespace {
 

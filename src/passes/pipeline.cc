@@ -51,19 +51,15 @@ Status checked(std::string_view pass, const ir::Function& function) {
   return {};
 }
 
-Status after(std::string_view pass, ir::Function& function, PassContext& context) {
-  if (context.after_pass) context.after_pass(pass, function);
-  return checked(pass, function);
-}
-
 Status run(const Step& step, ir::Function& function, PassContext& context) {
   GRAFT_CHECK(step.pass(function, context));
-  return after(step.name, function, context);
+  if (context.after_pass) context.after_pass(step.name, function);
+  return checked(step.name, function);
 }
 
 // After the fusions, so that the constants that are rounded are the final ones.
 constexpr Step kPrecision = {"half_precision", "fp16 except where it would overflow", half_precision};
-constexpr Step kInterface = {"coreml_io", "Core ML has inputs and outputs of a few types only", nullptr};
+constexpr Step kInterface = {"coreml_io", "Core ML has inputs and outputs of a few types only", coreml_io};
 constexpr Step kAfterInterface[] = {
     {"join_casts_at_ports", "casts of the interface and of the precision meet", join_casts},
     {"common_casts", "one cast of a value, not one a block", common_subexpressions},
@@ -104,15 +100,13 @@ Status run_host_pipeline(ir::Function& function, PassContext& context) {
   return {};
 }
 
-Result<std::vector<InterfaceChange>> run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options,
-                                                         PassContext& context) {
+Status run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options, PassContext& context) {
   context.target = options.target;
   for (const Step& step : kRewrites) GRAFT_CHECK(run(step, function, context));
   if (options.precision == Precision::float16) GRAFT_CHECK(run(kPrecision, function, context));
-  GRAFT_TRY(std::vector<InterfaceChange> changes, coreml_io(function, context, options.fp16_io));
-  GRAFT_CHECK(after(kInterface.name, function, context));
+  GRAFT_CHECK(run(kInterface, function, context));
   for (const Step& step : kAfterInterface) GRAFT_CHECK(run(step, function, context));
-  return changes;
+  return {};
 }
 
 OrRefusals<ir::Opset> needed_opset(const ir::Function& function, const ir::Target& target) {

@@ -16,7 +16,6 @@ struct CoremlPassOptions {
   // small parameters that do not fit fp16 stay fp32, which needs iOS17).
   ir::Target target = ir::Target::oldest();
   Precision precision = Precision::float16;
-  bool fp16_io = false;  // fp32 ports become fp16 (from iOS16 on)
 };
 
 struct Step {
@@ -24,16 +23,14 @@ struct Step {
   Pass pass;
 };
 std::span<const Step> rewrites();  // what both pipelines begin with
-// Every step of the Core ML pipeline in its order, for documentation and for `--dump-after NAME`. Those that take
-// options have no function here.
+// Every step of the Core ML pipeline in its order, for documentation and for `--dump-after NAME`.
 std::vector<Step> coreml_steps();
 
 // For the engine: ONNX's own dtypes, nothing that changes precision. context.target is set to host.
 Status run_host_pipeline(ir::Function& function, PassContext& context);
 // For a package: everything the host pipeline does as far as the target takes it, then precision and the interface.
-// Returns how the interface changed. context.target is set to options.target. On an error the function is unusable.
-Result<std::vector<InterfaceChange>> run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options,
-                                                         PassContext& context);
+// context.target is set to options.target. On an error the function is unusable.
+Status run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options, PassContext& context);
 
 // The oldest opset that takes every operator and every type of the function, up to the target's; else a refusal for
 // each operator that the target does not take, with its origin.

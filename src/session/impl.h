@@ -1,8 +1,9 @@
-// What a session is made of: a list of executables in order (one for most models) and a table of the values that travel
-// between them. session_open.cc makes it, session_run.cc runs it.
+// Inside a session: stages (Core ML pieces, host runs of an ONNX model, or one package) and a table of the values that
+// travel between them. session_open.cc makes it, session_run.cc runs it.
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <mutex>
 #include <optional>
 
@@ -10,12 +11,25 @@
 
 namespace graft::session {
 
-// One executable with its ports wired to the session's values.
-struct Stage {
+// A loaded program with its ports wired to the session's values.
+struct Wired {
   std::shared_ptr<const backend::Model> model;
-  std::vector<int> inputs, outputs;            // slots
-  std::vector<DType> outside_in, outside_out;  // the dtypes the slots have; differ from the model's where it narrows
-  bool coreml = false;
+  std::vector<int> inputs, outputs;      // slots
+  std::vector<DType> onnx_in, onnx_out;  // the dtypes the slots have; differ from the model's where it narrows
+  bool coreml = false;                   // takes neither empty tensors nor int64
+};
+
+struct Stage {
+  Wired planned;                                // without a model where it could not be loaded
+  const partition::Segment* segment = nullptr;  // of a partition; null: the whole model
+  int piece = -1;                               // Core ML's
+  std::vector<bool> has;                        // by slot: filled before this stage runs
+
+  // The piece's nodes on the host, made under the mutex when they are first needed.
+  mutable std::mutex mutex;
+  mutable std::shared_ptr<const Wired> twin;
+  mutable std::atomic<bool> moved{false};  // for good, because of `why`, which is written once, before
+  mutable Diag why;
 };
 
 struct Slot {
@@ -30,7 +44,7 @@ struct RunState {
   std::vector<TensorView> values;  // by slot
   std::vector<Tensor> owned;       // by slot: what no caller's memory holds
   std::vector<TensorView> in;      // arguments of the stage being run
-  std::vector<engine::OutputSlot> out;
+  std::vector<backend::OutputSlot> out;
   std::vector<Tensor> narrowed;  // by argument of the stage being run
 };
 
@@ -51,54 +65,61 @@ struct Session::Impl {
   std::shared_ptr<const Env> env;
   std::string path;  // empty: from memory
   std::shared_ptr<MemoryLimit> memory;
-  std::vector<engine::Port> inputs, outputs;
-  std::vector<engine::Port> all_inputs;  // the inputs, then the overridable initializers
+  // What runs Core ML programs: the host where it stands in. The host runs the rest.
+  std::shared_ptr<const backend::Device> device, host_device;
+  bool stands_in = false;
+  std::vector<ir::Port> inputs, outputs;
+  std::vector<ir::Port> all_inputs;  // the inputs, then the overridable initializers
   std::unordered_map<std::string_view, int> input_places, output_places;  // in all_inputs and outputs, by name
   Placement placement;
   std::vector<Diag> findings;
   std::map<std::string, std::string> metadata;
-  std::shared_ptr<const onnx::HostProgram> host;  // ONNX models
-  std::optional<partition::Partition> partition;  // ONNX models
-  std::optional<coreml::Interface> package;       // packages
+  std::shared_ptr<const onnx::HostProgram> host;          // ONNX models
+  std::shared_ptr<const partition::Partition> partition;  // ONNX models
+  std::optional<coreml::Interface> package;               // packages
 
   std::vector<Slot> slots;
   std::unordered_map<std::string, int> slot_of;  // by name
-  std::vector<Stage> stages;
+  std::deque<Stage> stages;
   std::vector<bool> checked_inputs;  // int64 inputs that a Core ML stage's facts take to be within int32
 
-  // The whole model on the host, made when a Core ML piece first fails or a value leaves int32.
-  mutable std::mutex fallback_mutex;
-  mutable std::shared_ptr<const backend::Model> fallback;
-  mutable std::atomic<bool> use_fallback{false};
-  // The whole model on the host with some overridable initializers as inputs, by their names; under fallback_mutex.
+  // The whole model on the host with some overridable initializers as inputs, by their names.
+  mutable std::mutex overridden_mutex;
   mutable std::map<std::vector<std::string>, std::shared_ptr<const backend::Model>> overridden;
 
   std::shared_ptr<RunStates> states = std::make_shared<RunStates>();
 
-  static std::unique_ptr<Impl> make(std::shared_ptr<const Env> env, const Options& options);
+  static Result<std::unique_ptr<Impl>> make(std::shared_ptr<const Env> env, const Options& options);
   Bounds bounds(const CancelToken* cancel) const { return {cancel, memory}; }
-  Status open_onnx(const std::shared_ptr<const onnx::Model>& model, const CancelToken* cancel);
+
+  // ---- session_open.cc ----
   Status open_package(const CancelToken* cancel);
-  Result<std::shared_ptr<const backend::Model>> load_host_program(const onnx::HostProgram& program,
-                                                                  const CancelToken* cancel) const;
+  Status open_onnx(const std::shared_ptr<const onnx::Model>& model, const CancelToken* cancel);
+  Status open_partition(std::shared_ptr<const partition::Partition> given, const CancelToken* cancel);
+  Status open_host(std::shared_ptr<const onnx::HostProgram> lowered, bool coreml);
+  Status load_whole_on_host(const CancelToken* cancel);
+  Status load_segments(const CancelToken* cancel);
+  Result<std::shared_ptr<const backend::Model>> load_on_host(const ir::Program& program,
+                                                             const CancelToken* cancel) const;
   Result<std::shared_ptr<const backend::Model>> load_overridden(const std::vector<std::string>& names,
                                                                 const CancelToken* cancel) const;
-  Status plan_pieces(const CancelToken* cancel);
-  Status wire(const partition::Segment& segment, const CancelToken* cancel);
-  void add_whole(Stage stage);  // a stage that is the whole model: its ports are the session's
+  Result<std::shared_ptr<const Wired>> load_twin(const Stage& stage, const CancelToken* cancel) const;
+  // With slots for what has none yet.
+  Wired wire(std::shared_ptr<const backend::Model> model, const partition::Segment& segment);
+  void add_whole(std::shared_ptr<const backend::Model> model, bool coreml);  // its ports are the session's
   int slot(const std::string& name, const ir::Type& type);
   void add_ports();
 
-  Status run(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
-             const engine::RunOptions& run_options) const;
-  Status run_overridden(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
-                        const engine::RunOptions& run_options) const;
-  Status run_fallback(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
-                      const engine::RunOptions& run_options) const;
-  Result<bool> run_stages(RunState& s, std::span<const TensorView> in, std::span<engine::OutputSlot> out,
-                          const engine::RunOptions& run_options) const;
-  Result<bool> run_stage(const Stage& stage, RunState& s, std::span<engine::OutputSlot> out,
-                         const engine::RunOptions& run_options) const;
+  // ---- session_run.cc ----
+  Status run_overridden(std::span<const TensorView> in, std::span<backend::OutputSlot> out,
+                        const backend::RunOptions& options) const;
+  bool within_int32(std::span<const TensorView> in) const;
+  Result<const Wired*> twin_of(const Stage& stage, const CancelToken* cancel) const;
+  Result<bool> feed(const Wired& wired, RunState& s, std::span<backend::OutputSlot> out,
+                    const backend::RunOptions& options) const;
+  Status collect(const Wired& wired, RunState& s, const backend::RunOptions& options) const;
+  Status hand_over(RunState& s, std::span<backend::OutputSlot> out) const;
+  Status to_host(const Stage& stage, Diag why) const;
 };
 
 }  // namespace graft::session

@@ -10,11 +10,11 @@ constexpr std::string_view kScalar = "[]";
 
 }  // namespace
 
-void add_onnx_types(const partition::Segment& segment, Metadata& metadata) {
+void add_onnx_types(const backend::Artefact& artefact, Metadata& metadata) {
   nlohmann::json types = nlohmann::json::object();
   // An input may be an output too, and only inputs cannot be scalars: what is said of them stays.
-  for (const auto* borders : {&segment.outputs, &segment.inputs}) {
-    for (const onnx::Border& b : *borders) {
+  for (const auto* ports : {&artefact.outputs, &artefact.inputs}) {
+    for (const ir::BoundaryPort& b : *ports) {
       const bool scalar = b.onnx_type.rank() == 0 && b.type.rank() != 0;
       if (b.onnx_type.dtype == b.type.dtype && !scalar) continue;
       types[b.name] = std::string(graft::name(b.onnx_type.dtype)).append(scalar ? kScalar : "");

@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "partition/partition.h"
+#include "backend/artefact.h"
 
 namespace graft::session {
 
@@ -13,7 +13,7 @@ using Metadata = std::map<std::string, std::string>;
 
 // Adds {"tokens": "int64", "rate": "fp32[]"} ("[]": a scalar) under "com.graft.onnx.types", when there is anything to
 // say.
-void add_onnx_types(const partition::Segment& segment, Metadata& metadata);
+void add_onnx_types(const backend::Artefact& artefact, Metadata& metadata);
 
 // The type that `name` had; `type`, which it has in the package, where the metadata does not tell. Metadata is
 // untrusted: what could not have been converted to `type` is not believed.

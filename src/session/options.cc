@@ -10,23 +10,11 @@
 namespace graft::session {
 namespace {
 
-struct DeviceName {
-  Device device;
-  std::string_view name;
-  backend::ComputeUnits units;
-};
-constexpr DeviceName kDevices[] = {
-    {Device::automatic, "auto", backend::ComputeUnits::all},
-    {Device::cpu, "cpu", backend::ComputeUnits::cpu_only},
-    {Device::coreml, "coreml", backend::ComputeUnits::all},
-    {Device::coreml_ane, "coreml-ane", backend::ComputeUnits::cpu_and_ne},
-    {Device::coreml_gpu, "coreml-gpu", backend::ComputeUnits::cpu_and_gpu},
-    {Device::coreml_cpu, "coreml-cpu", backend::ComputeUnits::cpu_only},
-};
+constexpr std::string_view kAutomatic = "auto";
 
 std::string device_names() {
-  std::string names;
-  for (const DeviceName& d : kDevices) names += (names.empty() ? "" : ", ") + std::string(d.name);
+  std::string names(kAutomatic);
+  for (const devices::Row& r : devices::rows()) names += ", " + std::string(r.name);
   return names;
 }
 
@@ -54,11 +42,11 @@ Result<bool> parse_bool(std::string_view name, std::string_view value) {
   return bad_value(name, value, "0, 1");
 }
 
-Status set_device(State& s, std::string_view, std::string_view value) {
-  GRAFT_TRY(s.options.device, parse_device(value));
-  for (const DeviceName& d : kDevices) {
-    if (d.device == s.options.device) s.options.units = d.units;
-  }
+Status set_device(State& s, std::string_view name, std::string_view value) {
+  const devices::Row* row = devices::find(value);
+  if (row == nullptr && value != kAutomatic) return bad_value(name, value, device_names());
+  s.options.device = value;
+  s.options.units = row == nullptr ? backend::ComputeUnits::all : row->units;
   return {};
 }
 
@@ -310,20 +298,6 @@ Status apply_one(State& s, const NamedOption& o) {
 
 }  // namespace
 
-std::string_view name(Device device) {
-  for (const DeviceName& d : kDevices) {
-    if (d.device == device) return d.name;
-  }
-  return "auto";
-}
-
-Result<Device> parse_device(std::string_view text) {
-  for (const DeviceName& d : kDevices) {
-    if (d.name == text) return d.device;
-  }
-  return bad_value("device", text, device_names());
-}
-
 std::shared_ptr<MemoryLimit> memory_limit_of(const Options& options) {
   const size_t limit = options.memory_limit.value_or(machine_memory() / 4 * 3);
   const bool none = options.memory_limit ? limit == SIZE_MAX : limit == 0;  // 0: the machine does not tell
@@ -350,8 +324,8 @@ Result<Options> parse_options(std::span<const NamedOption> options) {
   State s;
   for (const NamedOption& o : options) GRAFT_CHECK(apply_one(s, o));
   // CPU-only units exist to get reference values: full precision unless asked otherwise.
-  const bool coreml = s.options.device != Device::cpu && s.options.device != Device::automatic;
-  if (!s.precision_given && coreml && s.options.units == backend::ComputeUnits::cpu_only)
+  const devices::Row* row = devices::find(s.options.device);
+  if (!s.precision_given && row != nullptr && row->coreml && s.options.units == backend::ComputeUnits::cpu_only)
     s.options.partition.precision = partition::Precision::float32;
   return std::move(s.options);
 }

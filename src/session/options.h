@@ -11,25 +11,23 @@
 #include <utility>
 #include <vector>
 
-#include "backend/model.h"
+#include "devices/devices.h"
 #include "onnx/lower.h"
 #include "partition/partition.h"
 
 namespace graft::session {
 
-enum class Device : uint8_t { automatic, cpu, coreml, coreml_ane, coreml_gpu, coreml_cpu };
-std::string_view name(Device device);  // "auto", "cpu", "coreml", "coreml-ane", ...
-
 struct Options {
-  Device device = Device::automatic;
+  std::string device = "auto";           // else the name of one of devices::rows()
   bool require_device = false;           // no Core ML on this machine is an error
   bool require_full_delegation = false;  // a node outside the Core ML piece is an error that lists every reason
   partition::Options partition;          // target, precision
   onnx::LowerOptions lowering;           // shapes
   backend::ComputeUnits units = backend::ComputeUnits::all;
-  engine::Options engine;              // "engine" = "reference" | "fast"
-  Hold weights = Hold::copied;         // of files; memory that the caller gave is used as it is
-  std::optional<size_t> memory_limit;  // bytes; unset: by the machine, SIZE_MAX: none
+  std::shared_ptr<const backend::Device> coreml;  // in place of the machine's own Core ML; null: that
+  engine::Options engine;                         // "engine" = "reference" | "fast"
+  Hold weights = Hold::copied;                    // of files; memory that the caller gave is used as it is
+  std::optional<size_t> memory_limit;             // bytes; unset: by the machine, SIZE_MAX: none
 };
 
 // What a session may take under these options, counted: memory of its own for weights, constants, plans and
@@ -58,6 +56,5 @@ Result<Options> parse_options(std::span<const NamedOption> options);
 Result<std::vector<onnx::DimSpec>> parse_shape(std::string_view text);
 // "x:1x3x224x224,mask:1x16" — several inputs separated by commas.
 Status parse_shapes(std::string_view text, onnx::LowerOptions& into);
-Result<Device> parse_device(std::string_view text);
 
 }  // namespace graft::session

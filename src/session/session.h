@@ -11,6 +11,7 @@
 
 #include "base/env.h"
 #include "base/file.h"
+#include "coreml/package.h"
 #include "session/options.h"
 
 namespace graft::session {
@@ -20,6 +21,11 @@ struct Placement {
   std::string requested;  // the device option: "coreml-ane"
   std::string allowed;    // "Core ML (CPU_AND_NE)", or why not: "host engine: no Core ML on this machine"
   std::string planned;    // "12 of 14 nodes as a Core ML program, run by the host engine; 2 nodes on the host"
+};
+
+struct Moved {
+  int piece = 0;  // as in partition::NodePlan
+  Diag why;
 };
 
 class Session {
@@ -34,32 +40,47 @@ class Session {
                                                             const std::string& folder, std::shared_ptr<const Env> env,
                                                             const Options& options,
                                                             const CancelToken* cancel = nullptr);
+  // A model that is in memory already, read or built.
+  static Result<std::shared_ptr<const Session>> open(const std::shared_ptr<const onnx::Model>& model,
+                                                     std::shared_ptr<const Env> env, const Options& options,
+                                                     const CancelToken* cancel = nullptr);
+  // A model that was partitioned already, by the options that the partition holds: those for partitioning and lowering
+  // among `options` are not looked at. Its Core ML pieces may lie in packages alone. Errors: also invalid_argument for
+  // a partition without claims on a device that takes Core ML programs.
+  static Result<std::shared_ptr<const Session>> open(std::shared_ptr<const partition::Partition> partition,
+                                                     std::shared_ptr<const Env> env, const Options& options,
+                                                     const CancelToken* cancel = nullptr);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   // The model's interface, by ONNX names and in ONNX's types (for packages: the names and types of their ONNX origin
   // where the package knows them, else its own).
-  std::span<const engine::Port> inputs() const;
-  std::span<const engine::Port> outputs() const;
+  std::span<const ir::Port> inputs() const;
+  std::span<const ir::Port> outputs() const;
   // The inputs, and after them the initializers that the ONNX file (IR 4 and later) also lists as graph inputs: they
   // have defaults, which are baked in, and need not be fed.
-  std::span<const engine::Port> all_inputs() const;
+  std::span<const ir::Port> all_inputs() const;
   int input_index(std::string_view name) const;  // among all_inputs(); -1 if there is none
   int output_index(std::string_view name) const;
 
   // In the order of outputs() and of inputs(), or of all_inputs(), where a view without an element type stands for a
   // default. A run that is fed such an initializer is made on the host: invalid_argument when the graph cannot do
-  // without its default (a weight that decides shapes, say). An int64 value outside int32 at a Core ML border sends
-  // that run to the host. So do values that break an operator's rules in a Core ML piece (an index out of range): what
-  // the host says of them is that run's error, and the next run is as planned. Any other failure of a piece moves the
-  // session to the host for good.
-  Status run(std::span<const TensorView> inputs, std::span<engine::OutputSlot> outputs,
-             const engine::RunOptions& options = {}) const;
+  // without its default (a weight that decides shapes, say). An int64 value outside int32 at a Core ML piece sends that
+  // piece to the host in this run, and so does a tensor without elements. So do values that break an operator's rules
+  // in it (an index out of range): what the host says of them is that run's error, and the next run is as planned. Any
+  // other failure moves that piece, and no other, to the host for good; with require_device or require_full_delegation
+  // it is an error of each run.
+  Status run(std::span<const TensorView> inputs, std::span<backend::OutputSlot> outputs,
+             const backend::RunOptions& options = {}) const;
 
   const Placement& placement() const;
-  // What became of each node; null for packages.
-  const partition::Partition* partition() const;
+  // What was planned for each node; null for packages.
+  const std::shared_ptr<const partition::Partition>& partition() const;
+  // The node at that place as it is now: on the host, with the reason, where its piece has moved there.
+  partition::NodePlan node(size_t place) const;
+  // Pieces that their device could not load, or not run, so that the host runs them; more may follow as runs go on.
+  std::vector<Moved> moved() const;
   // Findings about the model as a whole (overridable initializers, precision notes).
   std::span<const Diag> findings() const;
   // The package's interface; null for ONNX models.

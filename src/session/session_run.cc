@@ -1,5 +1,5 @@
 // One run: the stages in order, values converted where a Core ML program's types are narrower than ONNX's, and the host
-// in place of all stages where a value does not fit or a piece fails. What a run needs beside the caller's memory is
+// in place of a stage where a value does not fit or a piece fails. What a run needs beside the caller's memory is
 // pooled, so that steady-state runs of one-piece models allocate nothing.
 #include <algorithm>
 
@@ -84,7 +84,7 @@ std::unique_ptr<RunState> RunStates::take() {
 }
 
 void RunStates::give_back(std::unique_ptr<RunState> state) {
-  for (engine::OutputSlot& o : state->out) o.owned = Tensor();
+  for (backend::OutputSlot& o : state->out) o.owned = Tensor();
   for (Tensor& t : state->owned) t = Tensor();
   std::lock_guard lock(mutex_);
   idle_.push_back(std::move(state));
@@ -96,21 +96,56 @@ void RunStates::drop() {
   dropped.swap(idle_);
 }
 
-// False: an integer left int32 on its way into a Core ML piece, or a tensor for it has no elements, which Core ML does
-// not have; the run has to be made on the host.
-Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span<engine::OutputSlot> out,
-                                      const engine::RunOptions& run_options) const {
-  const std::span<const engine::Port> in_ports = stage.model->inputs(), out_ports = stage.model->outputs();
+Status Session::Impl::to_host(const Stage& stage, Diag why) const {
+  if (options.require_device || options.require_full_delegation) return fail(std::move(why));
+  Diag d;
+  d.code = Code::claimed_late_refusal;
+  d.message = format("piece {} failed on {} and runs on the host", stage.piece, device->name());
+  d.inner.push_back(std::move(why));
+  if (env->log) env->log(LogLevel::warning, render(d));
+  std::lock_guard lock(stage.mutex);
+  if (!stage.moved.load(std::memory_order_relaxed)) {
+    stage.why = std::move(d);
+    stage.moved.store(true, std::memory_order_release);
+  }
+  return {};
+}
+
+Result<const Wired*> Session::Impl::twin_of(const Stage& stage, const CancelToken* cancel) const {
+  GRAFT_TRY(const auto lock, graft::lock(stage.mutex, cancel));
+  if (stage.twin == nullptr) {
+    GRAFT_TRY(stage.twin, load_twin(stage, cancel));
+  }
+  return stage.twin.get();
+}
+
+bool Session::Impl::within_int32(std::span<const TensorView> in) const {
+  const IntRange fits = int_range(DType::i32);
+  for (size_t i = 0; i < checked_inputs.size(); ++i) {
+    if (!checked_inputs[i] || in[i].dtype != DType::i64) continue;
+    for (int64_t k = 0, count = in[i].count(); k < count; ++k) {  // nobody has looked at the memory's alignment yet
+      const int64_t v = element_as_int(in[i], k);
+      if (v < fits.lo || v > fits.hi) return false;
+    }
+  }
+  return true;
+}
+
+// The stage's arguments, and where its results go. False: an integer left int32 on its way into a Core ML program, or
+// a tensor for it has no elements, which Core ML does not have; the host can do both.
+Result<bool> Session::Impl::feed(const Wired& wired, RunState& s, std::span<backend::OutputSlot> out,
+                                 const backend::RunOptions& run_options) const {
+  const std::span<const ir::Port> in_ports = wired.model->inputs(), out_ports = wired.model->outputs();
   s.in.resize(in_ports.size());
   if (s.narrowed.size() < in_ports.size()) s.narrowed.resize(in_ports.size());
   for (size_t i = 0; i < in_ports.size(); ++i) {
-    const size_t from = static_cast<size_t>(stage.inputs[i]);
+    const size_t from = static_cast<size_t>(wired.inputs[i]);
     s.in[i] = s.values[from];
-    if (stage.coreml && host != nullptr && s.in[i].count() == 0) return false;
+    if (wired.coreml && host != nullptr && s.in[i].count() == 0) return false;
     // Core ML's inputs have a rank: a scalar goes in as one element.
     if (slots[from].type.rank() == 0 && in_ports[i].type.rank() == 1 && s.in[i].shape.empty()) s.in[i].shape = Shape{1};
     const DType want = in_ports[i].type.dtype;
-    if (s.in[i].dtype == want || s.in[i].dtype != stage.outside_in[i]) continue;
+    if (s.in[i].dtype == want || s.in[i].dtype != wired.onnx_in[i]) continue;
     GRAFT_TRY(s.narrowed[i], reuse(std::move(s.narrowed[i]), want, s.in[i].shape, memory));
     if (!convert(s.in[i], s.narrowed[i].mutable_view(), run_options.cancel)) return false;
     s.in[i] = s.narrowed[i].view();
@@ -118,19 +153,24 @@ Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span
   s.out.clear();
   s.out.resize(out_ports.size());
   for (size_t i = 0; i < out_ports.size(); ++i) {
-    const int port = slots[static_cast<size_t>(stage.outputs[i])].output;
-    if (port >= 0 && out_ports[i].type.dtype == stage.outside_out[i])
+    const int port = slots[static_cast<size_t>(wired.outputs[i])].output;
+    if (port >= 0 && out_ports[i].type.dtype == wired.onnx_out[i])
       s.out[i].memory = out[static_cast<size_t>(port)].memory;
   }
-  GRAFT_CHECK(stage.model->predict(s.in, s.out, run_options));
-  for (size_t i = 0; i < out_ports.size(); ++i) {
-    const size_t at = static_cast<size_t>(stage.outputs[i]);
+  return true;
+}
+
+// Takes the stage's results into the slots, in ONNX's types.
+Status Session::Impl::collect(const Wired& wired, RunState& s, const backend::RunOptions& run_options) const {
+  const std::span<const ir::Port> ports = wired.model->outputs();
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const size_t at = static_cast<size_t>(wired.outputs[i]);
     Tensor made = std::move(s.out[i].owned);
-    if (made.valid() && made.dtype() != stage.outside_out[i]) {
-      GRAFT_TRY(Tensor wide, Tensor::allocate(stage.outside_out[i], made.shape(), memory));
+    if (made.valid() && made.dtype() != wired.onnx_out[i]) {
+      GRAFT_TRY(Tensor wide, Tensor::allocate(wired.onnx_out[i], made.shape(), memory));
       if (!convert(made.view(), wide.mutable_view(), run_options.cancel)) {
         return fail(Code::value_out_of_range, format("output '{}' has values outside {}, its type in the ONNX model",
-                                                     out_ports[i].name, graft::name(stage.outside_out[i])));
+                                                     ports[i].name, graft::name(wired.onnx_out[i])));
       }
       made = std::move(wide);
     }
@@ -141,25 +181,14 @@ Result<bool> Session::Impl::run_stage(const Stage& stage, RunState& s, std::span
     s.values[at] = made.view();
     s.owned[at] = std::move(made);
   }
-  GRAFT_CHECK(check(run_options.cancel));
-  return true;
+  return check(run_options.cancel);
 }
 
-Result<bool> Session::Impl::run_stages(RunState& s, std::span<const TensorView> in, std::span<engine::OutputSlot> out,
-                                       const engine::RunOptions& run_options) const {
-  s.values.resize(slots.size());
-  s.owned.resize(slots.size());
-  for (size_t i = 0; i < slots.size(); ++i) {
-    if (slots[i].input >= 0) s.values[i] = in[static_cast<size_t>(slots[i].input)];
-  }
-  for (const Stage& stage : stages) {
-    GRAFT_TRY(const bool done, run_stage(stage, s, out, run_options));
-    if (!done) return false;
-  }
-  // Results that are not in the caller's memory yet: handed over, or copied when the stage could not write there.
+// Results that are not in the caller's memory yet: handed over, or copied where a stage could not write there.
+Status Session::Impl::hand_over(RunState& s, std::span<backend::OutputSlot> out) const {
   for (size_t i = 0; i < slots.size(); ++i) {
     if (slots[i].output < 0) continue;
-    engine::OutputSlot& o = out[static_cast<size_t>(slots[i].output)];
+    backend::OutputSlot& o = out[static_cast<size_t>(slots[i].output)];
     const TensorView v = s.values[i];
     if (o.memory.data == nullptr) {
       o.owned = std::move(s.owned[i]);
@@ -175,24 +204,11 @@ Result<bool> Session::Impl::run_stages(RunState& s, std::span<const TensorView> 
       std::memcpy(o.memory.data, v.data, v.bytes());
     }
   }
-  return true;
+  return {};
 }
 
-Status Session::Impl::run_fallback(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
-                                   const engine::RunOptions& run_options) const {
-  std::shared_ptr<const backend::Model> model;
-  {
-    GRAFT_TRY(const auto lock, graft::lock(fallback_mutex, run_options.cancel));
-    if (fallback == nullptr) {
-      GRAFT_TRY(fallback, load_host_program(*host, run_options.cancel));
-    }
-    model = fallback;
-  }
-  return model->predict(in, out, run_options);
-}
-
-Status Session::Impl::run_overridden(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
-                                     const engine::RunOptions& run_options) const {
+Status Session::Impl::run_overridden(std::span<const TensorView> in, std::span<backend::OutputSlot> out,
+                                     const backend::RunOptions& run_options) const {
   std::vector<std::string> names;
   std::vector<TensorView> fed(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(inputs.size()));
   for (size_t i = inputs.size(); i < in.size(); ++i) {
@@ -202,57 +218,100 @@ Status Session::Impl::run_overridden(std::span<const TensorView> in, std::span<e
   }
   std::shared_ptr<const backend::Model> model;
   {
-    GRAFT_TRY(const auto lock, graft::lock(fallback_mutex, run_options.cancel));
+    GRAFT_TRY(const auto lock, graft::lock(overridden_mutex, run_options.cancel));
     auto& have = overridden[names];
     if (have == nullptr) {
       GRAFT_TRY(have, load_overridden(names, run_options.cancel));
     }
     model = have;
   }
-  return model->predict(fed, out, run_options);
+  return model->run(fed, out, run_options);
 }
 
-Status Session::Impl::run(std::span<const TensorView> in, std::span<engine::OutputSlot> out,
-                          const engine::RunOptions& run_options) const {
-  if (in.size() == all_inputs.size() && in.size() > inputs.size() && out.size() == outputs.size()) {
-    const auto extra = in.subspan(inputs.size());
+namespace {
+
+// A run's state for its time; results that were not handed over end with it.
+struct Taken {
+  RunStates& pool;
+  std::unique_ptr<RunState> state = pool.take();
+  ~Taken() { pool.give_back(std::move(state)); }
+};
+
+// A failed run leaves no results behind, and names the model.
+struct Finish {
+  std::span<backend::OutputSlot> outputs;
+  const std::string& path;
+  Status operator()(Status ran) const {
+    for (backend::OutputSlot& o : outputs) {
+      if (ran)
+        o.owned.hand_over();
+      else
+        o.owned = Tensor();
+    }
+    if (!ran) return fail(std::move(std::move(ran).error()).in_file(path));
+    return {};
+  }
+};
+
+}  // namespace
+
+Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlot> out,
+                    const backend::RunOptions& run_options) const {
+  const Impl& impl = *impl_;
+  const Finish finish{out, impl.path};
+  if (in.size() == impl.all_inputs.size() && in.size() > impl.inputs.size() && out.size() == impl.outputs.size()) {
+    const auto extra = in.subspan(impl.inputs.size());
     if (std::any_of(extra.begin(), extra.end(), [](const TensorView& v) { return v.dtype != DType::invalid; }))
-      return run_overridden(in, out, run_options);
-    in = in.first(inputs.size());
+      return finish(impl.run_overridden(in, out, run_options));
+    in = in.first(impl.inputs.size());
   }
-  if (in.size() != inputs.size() || out.size() != outputs.size()) {
-    return fail(Code::invalid_argument, format("the model has {} inputs and {} outputs, got {} and {}", inputs.size(),
-                                               outputs.size(), in.size(), out.size()));
+  if (in.size() != impl.inputs.size() || out.size() != impl.outputs.size()) {
+    return finish(fail(Code::invalid_argument, format("the model has {} inputs and {} outputs, got {} and {}",
+                                                      impl.inputs.size(), impl.outputs.size(), in.size(), out.size())));
   }
-  if (use_fallback.load(std::memory_order_relaxed)) return run_fallback(in, out, run_options);
-  for (size_t i = 0; i < checked_inputs.size(); ++i) {
-    if (!checked_inputs[i] || in[i].dtype != DType::i64) continue;
-    const IntRange fits = int_range(DType::i32);
-    for (int64_t k = 0, count = in[i].count(); k < count; ++k) {  // nobody has looked at the memory's alignment yet
-      const int64_t v = element_as_int(in[i], k);
-      if (v < fits.lo || v > fits.hi) return run_fallback(in, out, run_options);
+  const bool within_int32 = impl.within_int32(in);
+  const Taken taken{*impl.states};
+  RunState& s = *taken.state;
+  s.values.resize(impl.slots.size());
+  s.owned.resize(impl.slots.size());
+  for (size_t i = 0; i < impl.slots.size(); ++i) {
+    if (impl.slots[i].input >= 0) s.values[i] = in[static_cast<size_t>(impl.slots[i].input)];
+  }
+  for (const Stage& stage : impl.stages) {
+    const bool has_twin = stage.piece >= 0;
+    bool planned = !has_twin || (within_int32 && !stage.moved.load(std::memory_order_acquire));
+    for (bool done = false; !done;) {
+      const Wired* wired = &stage.planned;
+      if (!planned) {
+        const auto twin = impl.twin_of(stage, run_options.cancel);
+        if (!twin) return finish(fail(twin.error()));
+        wired = *twin;
+      }
+      Result<bool> fits = impl.feed(*wired, s, out, run_options);
+      Status ran = fits ? Status() : fail(fits.error());
+      if (fits && *fits) {
+        ran = wired->model->run(s.in, s.out, run_options);
+        if (ran) ran = impl.collect(*wired, s, run_options);
+      }
+      done = ran && *fits;
+      if (done) break;
+      if (!planned || !has_twin) {
+        if (!ran) return finish(std::move(ran));
+        return finish(
+            fail(Code::value_out_of_range, "an input has integers outside int32, the widest that the package takes"));
+      }
+      if (!ran) {
+        const Failure failure = failure_of(ran.error().code);
+        if (failure == Failure::of_the_run) return finish(std::move(ran));
+        if (failure == Failure::of_the_backend) {
+          Status moved = impl.to_host(stage, std::move(ran).error());
+          if (!moved) return finish(std::move(moved));
+        }
+      }
+      planned = false;  // the host has the last word
     }
   }
-  std::unique_ptr<RunState> state = states->take();
-  Result<bool> done = run_stages(*state, in, out, run_options);
-  states->give_back(std::move(state));
-  if (done && *done) return {};
-  if (host == nullptr) {
-    if (!done) return fail(std::move(done).error());
-    return fail(Code::value_out_of_range, "an input has integers outside int32, the widest that the package takes");
-  }
-  if (!done) {
-    const bool has_coreml = std::any_of(stages.begin(), stages.end(), [](const Stage& s) { return s.coreml; });
-    const Failure failure = failure_of(done.error().code);
-    if (!has_coreml || failure == Failure::of_the_run) return fail(std::move(done).error());
-    if (failure == Failure::of_the_backend) {
-      if (env->log)
-        env->log(LogLevel::warning,
-                 format("a Core ML piece failed, the model runs on the host from now on: {}", render(done.error())));
-      use_fallback.store(true, std::memory_order_relaxed);
-    }
-  }
-  return run_fallback(in, out, run_options);
+  return finish(impl.hand_over(s, out));
 }
 
 }  // namespace graft::session

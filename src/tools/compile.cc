@@ -9,7 +9,7 @@
 #include "base/format.h"
 #include "base/staging.h"
 #include "onnx/reader.h"
-#include "session/onnx_types.h"
+#include "session/artefacts.h"
 
 namespace graft::tools {
 namespace {
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 WrittenPackage written(const partition::Segment& s, std::string shown, const std::string& real) {
   WrittenPackage w;
   w.path = std::move(shown);
-  w.target = ir::info(s.opset).name;
+  w.target = s.target.name();
   w.bytes = size_of(real);
   w.nodes = static_cast<int>(s.nodes.size());
   w.inputs = s.inputs;
@@ -82,7 +82,7 @@ Status write_parts(const Partitioned& p, const std::string& folder, Compilation&
     if (!s.coreml) continue;
     const std::string name = part_name(index++);
     const std::string place = (fs::path(folder) / name).string();
-    GRAFT_CHECK(write_segment(s, place));
+    GRAFT_CHECK(session::write_package(s, place));
     out.packages.push_back(written(s, name, place));
   }
   GRAFT_TRY(FileWriter file, FileWriter::create((fs::path(folder) / kReport).string()));
@@ -92,19 +92,12 @@ Status write_parts(const Partitioned& p, const std::string& folder, Compilation&
 
 Status write_whole(const Partitioned& p, const std::string& package, Compilation& out) {
   const partition::Segment& s = p.partition.segments[0];
-  GRAFT_CHECK(write_segment(s, package));
+  GRAFT_CHECK(session::write_package(s, package));
   out.packages.push_back(written(s, out.output, package));
   return {};
 }
 
 }  // namespace
-
-Status write_segment(const partition::Segment& segment, const std::string& path) {
-  coreml::WriteOptions write;
-  write.opset = segment.opset;
-  session::add_onnx_types(segment, write.metadata);
-  return coreml::write_package(*segment.program, path, write);
-}
 
 Result<Compilation> compile(const std::string& path, const std::string& output, const Env& env,
                             const CompileOptions& options,

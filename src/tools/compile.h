@@ -39,7 +39,4 @@ Result<Compilation> compile(const std::string& path, const std::string& output, 
                             const CompileOptions& options,
                             const std::function<std::string(const Compilation&)>& write_report);
 
-// Writes one Core ML segment as a new package, with what ONNX knows of the interface in its metadata.
-Status write_segment(const partition::Segment& segment, const std::string& path);
-
 }  // namespace graft::tools

@@ -120,7 +120,7 @@ void describe_partition(const partition::Partition& p, Inspection& out) {
     piece.outputs = s.outputs;
     out.pieces.push_back(std::move(piece));
   }
-  out.refusals = p.refusals();
+  out.refusals = partition::refusals(p.nodes);
   out.findings = p.findings;
 }
 
@@ -148,7 +148,8 @@ void add_texts(const partition::Partition& p, const InspectOptions& what, Inspec
   for (const partition::Segment& s : p.segments) {
     if (!s.coreml) continue;
     for (const partition::Dump& d : s.dumps) out.texts.push_back({piece, d.pass, d.text});
-    if (what.mil) out.texts.push_back({piece, "", ir::to_text(*s.program->main(), {s.opset, ir::kReadableElements})});
+    if (what.mil)
+      out.texts.push_back({piece, "", ir::to_text(*s.program->main(), {s.target.opset(), ir::kReadableElements})});
     ++piece;
   }
 }

@@ -8,7 +8,7 @@
 
 #include "base/format.h"
 #include "base/owned_files.h"
-#include "tools/compile.h"
+#include "session/artefacts.h"
 
 namespace graft::tools {
 namespace {
@@ -94,24 +94,32 @@ void judge_layers(Verification& out) {
   }
 }
 
-// A session on the Core ML program: through a package on disk when the graph is whole.
+// A session on the Core ML programs, which go through packages on disk. A whole model is opened as a package like any
+// other; else each piece takes its place between the host's nodes.
 struct Compiled {
   std::shared_ptr<const session::Session> session;
-  std::optional<OwnedFolder> folder;  // what the session has mapped
+  OwnedFolder folder;
 };
-Result<Compiled> open_compiled(const std::string& path, const Examined& examined, std::shared_ptr<const Env> env,
+Result<Compiled> open_compiled(const Examined& examined, std::shared_ptr<const Env> env,
                                const session::Options& options) {
-  Compiled c;
-  if (!examined.verdict.whole) {
-    GRAFT_TRY(c.session, session::Session::open(path, std::move(env), options));
-    return c;
-  }
   GRAFT_TRY(OwnedFolder folder, temporary_folder());
-  const std::string package = (fs::path(folder.path()) / "model.mlpackage").string();
-  GRAFT_CHECK(write_segment(examined.parts->partition.segments[0], package));
-  GRAFT_TRY(c.session, session::Session::open(package, std::move(env), options));
-  c.folder.emplace(std::move(folder));
-  return c;
+  auto parts = std::make_shared<partition::Partition>(examined.parts->partition);
+  int piece = 0;
+  for (partition::Segment& s : parts->segments) {
+    if (!s.coreml) continue;
+    const std::string name = format("piece_{}", piece++);
+    GRAFT_CHECK(session::save(s, folder.path(), name));
+    const std::string described = (fs::path(folder.path()) / (name + ".json")).string();
+    GRAFT_TRY(backend::NamedArtefact saved, session::load_artefact(described));
+    static_cast<backend::Artefact&>(s) = std::move(saved.artefact);
+  }
+  std::shared_ptr<const session::Session> session;
+  if (examined.verdict.whole) {
+    GRAFT_TRY(session, session::Session::open(parts->segments[0].package, std::move(env), options));
+  } else {
+    GRAFT_TRY(session, session::Session::open(std::move(parts), std::move(env), options));
+  }
+  return Compiled{std::move(session), std::move(folder)};
 }
 
 // The package's inputs in its own order, which need not be the model's; an input that no node reads is not among them.
@@ -130,8 +138,8 @@ std::vector<InputTensor> in_order_of(const session::Session& s, const std::vecto
 Result<Verification> verify(const std::string& path, std::shared_ptr<const Env> env, const VerifyOptions& options) {
   Verification out;
   session::Options coreml = options.session, host = options.session;
-  coreml.device = session::Device::coreml;
-  host.device = session::Device::cpu;
+  coreml.device = "coreml";
+  host.device = "cpu";
   GRAFT_TRY(Examined examined, examine(path, *env, coreml));
   out.verdict = examined.verdict;
   out.seed = options.inputs.seed;
@@ -143,11 +151,12 @@ Result<Verification> verify(const std::string& path, std::shared_ptr<const Env> 
   }
   if (!examined.parts || examined.parts->partition.pieces == 0) return out;
   out.from_package = examined.verdict.whole;
-  out.proves = out.from_package
-                   ? "the package, read back from disk and run by Graft's engine, computes what the ONNX graph does on "
-                     "the host; not how Core ML itself rounds, and not that the host is right about ONNX"
-                   : "the Core ML pieces, run by Graft's engine in memory, with the rest on the host, compute what the "
-                     "ONNX graph does on the host; not how Core ML itself rounds";
+  out.proves =
+      out.from_package
+          ? "the package, read back from disk and run by Graft's engine, computes what the ONNX graph does on "
+            "the host; not how Core ML itself rounds, and not that the host is right about ONNX"
+          : "the Core ML pieces, each read back from a package on disk and run by Graft's engine, compute with "
+            "the rest on the host what the ONNX graph does there; not how Core ML itself rounds";
 
   if (env->progress) env->progress("running the ONNX graph on the host", -1);
   Intermediates intermediates;
@@ -165,7 +174,7 @@ Result<Verification> verify(const std::string& path, std::shared_ptr<const Env> 
     for (const engine::Port& p : session->outputs()) names.push_back(p.name);
   }
   if (env->progress) env->progress("running the Core ML program", -1);
-  GRAFT_TRY(const Compiled compiled, open_compiled(path, examined, env, coreml));
+  GRAFT_TRY(const Compiled compiled, open_compiled(examined, env, coreml));
   const session::Session& session = *compiled.session;
   std::unordered_map<std::string, size_t> seen;
   engine::RunOptions run;

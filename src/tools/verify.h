@@ -32,8 +32,7 @@ struct LayerCheck {
 struct Verification {
   Inspection verdict;
   bool ran = false;  // false: nothing could be compiled; the verdict has the refusals
-  // The whole graph went through a package on disk that was read back; else its pieces ran in memory, the rest on the
-  // host.
+  // The whole graph went through one package on disk that was read back; else each piece did, the rest ran on the host.
   bool from_package = false;
   std::string proves;
   Tolerance tolerance;

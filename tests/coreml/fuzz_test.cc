@@ -16,7 +16,7 @@ constexpr size_t kMemory = size_t{64} << 20;
 void damage(std::string_view file, unsigned seed) {
   const TempFolder tmp;
   const std::string path = tmp.file("a.mlpackage");
-  ASSERT_TRUE(write_package(*sample_program(), path, {.opset = ir::Opset::ios18}));
+  ASSERT_TRUE(write_package(*sample_program(), path, {.target = ir::Target::mlprogram(ir::Opset::ios18)}));
   const std::string target = path + "/" + std::string(file);
   const std::string original = contents(path).at(std::string(file));
   test::Random random(seed);

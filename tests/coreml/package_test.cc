@@ -37,7 +37,8 @@ TEST(Package, ReadsBackWhatItWrote) {
   const auto program = sample_program();
   for (const ir::OpsetInfo& o : ir::all_opsets()) {
     const std::string path = tmp.file(std::string(o.name) + ".mlpackage");
-    const Status s = write_package(*program, path, {.opset = o.opset, .metadata = {{"who", "test"}}});
+    const Status s =
+        write_package(*program, path, {.target = ir::Target::mlprogram(o.opset), .metadata = {{"who", "test"}}});
     ASSERT_TRUE(s) << render(s.error());
     const Model m = read(path);
     EXPECT_EQ(m.spec_version, o.spec_version);
@@ -217,7 +218,7 @@ TEST(Package, InterfaceTypesByTarget) {
     f.output_names = {"y"};
     for (const ir::OpsetInfo& o : ir::all_opsets()) {
       fs::remove_all(tmp.file("a.mlpackage"));
-      const Status s = write_package(*program, tmp.file("a.mlpackage"), {.opset = o.opset});
+      const Status s = write_package(*program, tmp.file("a.mlpackage"), {.target = ir::Target::mlprogram(o.opset)});
       EXPECT_EQ(s.has_value(), o.opset >= c.since) << name(c.dtype) << " " << o.name;
       if (!s) {
         EXPECT_EQ(s.error().code, Code::needs_later_target);
@@ -273,13 +274,13 @@ TEST(Package, DropsLaterParametersAtTheirDefaultOnly) {
     f.body.outputs = {b.emit("gather", {{"x", x}, {"indices", i}, {"axis", 0}, {"validate_indices", validate}})};
     f.output_names = {"y"};
     ASSERT_TRUE(b.ok());
-    const Status s = write_package(*program, tmp.file("a.mlpackage"), {.opset = Opset::ios15});
+    const Status s = write_package(*program, tmp.file("a.mlpackage"), {.target = ir::Target::mlprogram(Opset::ios15)});
     EXPECT_EQ(s.has_value(), !validate);
     if (!s) {
       EXPECT_EQ(s.error().code, Code::needs_later_target);
     }
     fs::remove_all(tmp.file("b.mlpackage"));
-    EXPECT_TRUE(write_package(*program, tmp.file("b.mlpackage"), {.opset = Opset::ios17}));
+    EXPECT_TRUE(write_package(*program, tmp.file("b.mlpackage"), {.target = ir::Target::mlprogram(Opset::ios17)}));
   }
 }
 
@@ -310,7 +311,7 @@ TEST(Package, EveryImmediateTypeComesBack) {
   f.body.outputs = uses;
   for (size_t i = 0; i < uses.size(); ++i) f.output_names.push_back("y" + std::to_string(i));
   ASSERT_TRUE(b.ok());
-  const Status s = write_package(*program, tmp.file("a.mlpackage"), {.opset = Opset::ios18});
+  const Status s = write_package(*program, tmp.file("a.mlpackage"), {.target = ir::Target::mlprogram(Opset::ios18)});
   ASSERT_TRUE(s) << render(s.error());
   const Model m = read(tmp.file("a.mlpackage"));
   for (size_t i = 0; i < uses.size(); ++i) {  // the casts folded when read: what is added is what was written

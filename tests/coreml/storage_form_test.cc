@@ -52,7 +52,7 @@ std::shared_ptr<ir::Program> adding(const ConstantPtr& weight, Opset opset) {
 std::string write(const TempFolder& tmp, const ConstantPtr& weight, Opset opset) {
   static int next = 0;
   const std::string path = tmp.file("w" + std::to_string(next++) + ".mlpackage");
-  const Status s = write_package(*adding(weight, opset), path, {.opset = opset});
+  const Status s = write_package(*adding(weight, opset), path, {.target = ir::Target::mlprogram(opset)});
   EXPECT_TRUE(s) << render(s.error());
   return path;
 }
@@ -194,7 +194,8 @@ TEST(StorageForm, PackagesHoldTheCompressedBytesOnly) {
 // What a file may claim, as the reader answers it: the writer does not check constants, and reads what it wrote.
 std::string refusal(const ConstantPtr& lie, Opset opset = Opset::ios18) {
   const TempFolder tmp;
-  const Status s = write_package(*adding(lie, opset), tmp.file("lie.mlpackage"), {.opset = opset});
+  const Status s =
+      write_package(*adding(lie, opset), tmp.file("lie.mlpackage"), {.target = ir::Target::mlprogram(opset)});
   return s ? std::string("written") : render(s.error());
 }
 

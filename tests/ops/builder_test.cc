@@ -152,7 +152,6 @@ TEST(Targets, PortsByOperatorSet) {
   EXPECT_EQ(Target::oldest().port(DType::i64), DType::i32);
   EXPECT_EQ(Target::oldest().port(DType::boolean), DType::i32);
   EXPECT_EQ(Target::oldest().port(DType::f64), DType::f32);
-  EXPECT_EQ(Target::oldest().port(DType::f32, true), DType::f16);
   for (const DType none : {DType::string, DType::c64, DType::i4, DType::f8e5m2})
     EXPECT_EQ(Target::oldest().port(none), DType::invalid) << name(none);
   EXPECT_EQ(Target().port(DType::string), DType::string);

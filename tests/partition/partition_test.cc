@@ -122,7 +122,7 @@ TEST(Partition, DroppingOnePieceWritesTheOthersForAnEarlierTarget) {
   const Partition some = cut(host);
   ASSERT_EQ(some.pieces, 1);
   EXPECT_EQ(some.target, ir::Opset::ios15);
-  EXPECT_EQ(some.segments[0].opset, ir::Opset::ios15);
+  EXPECT_EQ(some.segments[0].target, ir::Target::oldest());
 }
 
 TEST(Partition, RemediesAreLookedForWhenAsked) {

@@ -277,7 +277,7 @@ TEST(Cancel, IsHeardByReaderLoweringAndPartition) {
   const std::string package = testing::TempDir() + "cancelled.mlpackage";
   const partition::Segment& piece = (*coreml)->partition()->segments[0];
   coreml::WriteOptions write;
-  write.opset = piece.opset;
+  write.target = piece.target;
   ASSERT_TRUE(coreml::write_package(*piece.program, package, write));
   expect_cancelled(coreml::read_package(package, Hold::mapped, bounds));
   std::filesystem::remove_all(package);

@@ -146,7 +146,7 @@ TEST(ChangedFiles, SessionsOfPackagesGoOn) {
     const partition::Segment& piece = whole->partition()->segments[0];
     for (const Change& change : kChanges) {
       const TempFolder folder;
-      ASSERT_TRUE(coreml::write_package(*piece.program, folder / "m.mlpackage", {.opset = piece.opset}));
+      ASSERT_TRUE(coreml::write_package(*piece.program, folder / "m.mlpackage", {.target = piece.target}));
       const auto want = all_runs(*open(folder / "m.mlpackage", {}));
       const auto changed = open(folder / "m.mlpackage", {});
       for (const char* f :

@@ -17,7 +17,7 @@ std::string error_of(std::initializer_list<NamedOption> options) {
 TEST(Options, DefaultsAreFloat16OnAutomaticDevice) {
   const Result<Options> o = parse({});
   ASSERT_TRUE(o);
-  EXPECT_EQ(o->device, Device::automatic);
+  EXPECT_EQ(o->device, "auto");
   EXPECT_EQ(o->partition.precision, partition::Precision::float16);
   EXPECT_FALSE(o->partition.target);
 }
@@ -37,7 +37,7 @@ TEST(Options, NamesOfOtherToolsAreAccepted) {
                                    {"minimum_deployment_target", "macOS13"},
                                    {"compute_precision", "FLOAT32"}});
   ASSERT_TRUE(o) << render(o.error());
-  EXPECT_EQ(o->device, Device::coreml);
+  EXPECT_EQ(o->device, "coreml");
   EXPECT_EQ(o->units, backend::ComputeUnits::cpu_and_ne);
   EXPECT_EQ(o->partition.target, ir::Opset::ios16);
   EXPECT_EQ(o->partition.precision, partition::Precision::float32);

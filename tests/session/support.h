@@ -38,7 +38,7 @@ inline Opened through_package(const Session& s, const session::Metadata& claimed
   const std::filesystem::path package = std::filesystem::path(testing::TempDir()) / "whole.mlpackage";
   const partition::Segment& piece = s.partition()->segments[0];
   coreml::WriteOptions options;
-  options.opset = piece.opset;
+  options.target = piece.target;
   session::add_onnx_types(piece, options.metadata);
   if (!claimed.empty()) options.metadata = claimed;
   const Status written = coreml::write_package(*piece.program, package.string(), options);

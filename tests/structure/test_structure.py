@@ -33,7 +33,7 @@ class Structure(unittest.TestCase):
     def test_table_names_every_folder(self):
         self.assertGreaterEqual(len(self.table), 14)
         self.assertEqual(self.table["base"], [])
-        self.assertEqual(self.table["partition"], ["onnx", "passes", "coreml"])
+        self.assertEqual(self.table["partition"], ["onnx", "passes", "coreml", "backend"])
         folders = {path.name for path in (tree.ROOT / "src").glob("*") if path.is_dir()}
         self.assertEqual(folders - set(self.table), set())
         self.assertEqual({arrow for arrows in self.table.values() for arrow in arrows} - set(self.table), set())

@@ -16,7 +16,8 @@ std::string first_line(const Diag& d) {
 std::string rewrite(const std::string& from, const std::string& to) {
   const Result<Model> model = read_package(from);
   if (!model) return "unread " + first_line(model.error());
-  const Status s = write_package(*model->program, to, {.opset = model->opset, .metadata = model->metadata});
+  const Status s =
+      write_package(*model->program, to, {.target = ir::Target::mlprogram(model->opset), .metadata = model->metadata});
   return s ? "ok" : "refused " + first_line(s.error());
 }
 
