@@ -135,30 +135,6 @@ Status gather_indexing(const Call& call, Indexing& how) {
   return {};
 }
 
-// Known indices: evenly spaced ones are one copy, a few others one each.
-Status gather_moves(const Call& call, Moves& moves) {
-  constexpr int64_t kMostCopies = 64;
-  GRAFT_TRY(const GatherAxes at, gather_axes(call));
-  const Shape x = shape_of(call.in("x"));
-  if (!call.known("indices") || at.batch != 0) return fail(Code::needs_constant, "indices of a run");
-  const TensorView indices = call.in("indices").elements();
-  const int64_t outer = x.product(0, at.axis), n = x[at.axis], inner = x.product(at.axis + 1, x.size());
-  const int64_t count = indices.count();
-  const auto row = [&](int64_t k) { return normal_index(element_as_int(indices, k), n); };
-  int64_t even = count;  // how many are
-  const int64_t step = count > 1 ? row(1) - row(0) : 0;
-  for (int64_t k = 0; k < count; ++k) {
-    if (row(k) < 0) return bad_index(element_as_int(indices, k), n);
-    if (even == count && row(k) != row(0) + k * step) even = k;
-  }
-  if (even != count && count > kMostCopies) return fail(Code::limit_exceeded, "too many indices");
-  const int64_t each = even == count ? count : 1;
-  for (int64_t k = 0; k < count; k += each)
-    moves.copy("x", 0, {outer, each, inner}, {row(k) * inner, {n * inner, step * inner, 1}}, 0,
-               {k * inner, {count * inner, inner, 1}});
-  return {};
-}
-
 #define GRAFT_INDEX16 "; I={int32,uint16,int16}"
 #define GRAFT_DATA17 "T={fp16,fp32,int32,int16,uint16,int8,uint8}; I={int32,int16,uint16,int8,uint8}"
 constexpr std::string_view kData15 = "T={fp16,fp32,int32}";
@@ -169,13 +145,12 @@ constexpr Variant kGather[] = {
      "T={fp16,fp32,int32}" GRAFT_INDEX16},
     {Opset::ios17, "x:T; indices:I; axis?:const int32=0; batch_dims?:const int32=0; validate_indices?:const bool=false",
      GRAFT_DATA17}};
-constexpr OpDef gather = moved(gathers({.name = "gather",
-                                        .family = kFamily,
-                                        .doc = "slices of x along axis, one for each index",
-                                        .variants = kGather,
-                                        .infer = gather_type},
-                                       gather_indexing),
-                               gather_moves);
+constexpr OpDef gather = gathers({.name = "gather",
+                                  .family = kFamily,
+                                  .doc = "slices of x along axis, one for each index",
+                                  .variants = kGather,
+                                  .infer = gather_type},
+                                 gather_indexing);
 
 // ---- gather_along_axis --------------------------------------------------------------------------------------------
 
