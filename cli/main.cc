@@ -101,7 +101,7 @@ int unknown_option(const Command& command, const std::string& extra) {
   for (const cli::VerbOption& o : command.verb.options) {
     if ((o.flags & cli::kPositional) == 0) names.push_back("--" + std::string(o.name));
   }
-  return wrong_usage("unknown option '" + word + "'", nearest(word, names), command.verb.name);
+  return wrong_usage("unknown option '" + word + "'", cli::nearest(word, names), command.verb.name);
 }
 
 // What the parser left over fills the verb's places in order. Returns an exit code when something is wrong.
@@ -141,7 +141,7 @@ graft::Options options_of(const Command& command) {
 }
 
 int run(const Command& command, const Common& common) {
-  Progress progress(isatty(STDERR_FILENO) != 0);
+  cli::Progress progress(isatty(STDERR_FILENO) != 0);
   graft::EnvOptions env_options;
   env_options.progress = [&](std::string_view stage, double fraction) { progress.update(stage, fraction); };
   env_options.log = [](graft_log_level level, std::string_view text) {
@@ -202,8 +202,8 @@ int parse_and_run(int argc, char** argv) {
   std::vector<std::string> names;
   for (const Command& c : commands) names.emplace_back(c.verb.name);
   return extras[0].starts_with("-")
-             ? wrong_usage("unknown option '" + extras[0] + "'", nearest(extras[0], {"--help", "--version"}), "")
-             : wrong_usage("unknown verb '" + extras[0] + "'", nearest(extras[0], names), "");
+             ? wrong_usage("unknown option '" + extras[0] + "'", cli::nearest(extras[0], {"--help", "--version"}), "")
+             : wrong_usage("unknown verb '" + extras[0] + "'", cli::nearest(extras[0], names), "");
 }
 
 // A file that is opened later must not get the number of a closed standard stream, or reports would be written into it.

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cstdio>
 
+namespace cli {
+
 Progress::Progress(bool terminal) : terminal_(terminal), thread_([this] { watch(); }) {}
 
 void Progress::update(std::string_view stage, double fraction) {
@@ -39,3 +41,5 @@ void Progress::show() {
   std::fflush(stderr);
   drawn_ = true;
 }
+
+}  // namespace cli

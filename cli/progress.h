@@ -7,6 +7,8 @@
 #include <string_view>
 #include <thread>
 
+namespace cli {
+
 class Progress {
  public:
   explicit Progress(bool terminal);
@@ -29,3 +31,5 @@ class Progress {
   bool stopped_ = false, drawn_ = false;
   std::thread thread_;
 };
+
+}  // namespace cli

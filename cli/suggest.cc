@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+namespace cli {
 namespace {
 
 // How many letters have to be added, left out, changed, or swapped with their neighbour.
@@ -36,3 +37,5 @@ std::string nearest(std::string_view word, const std::vector<std::string>& words
   }
   return best;
 }
+
+}  // namespace cli

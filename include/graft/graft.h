@@ -222,8 +222,9 @@ typedef struct graft_open_options {
 } graft_open_options;
 
 /* The two functions above in one, for whoever wants to cancel it, and for partitions: the session's pieces are the
- * partition's, its options those of the model and of the partition and, after them, the ones given here. The partition
- * may be freed before the session; a model in memory may not. Errors: theirs, and cancelled. */
+ * partition's, its options those of the model and of the partition and, after them, the ones given here (which change
+ * nothing any more about how the model is read and partitioned). The partition may be freed before the session; a model
+ * in memory may not. Errors: theirs, and cancelled. */
 GRAFT_API graft_error* graft_session_open(const graft_env* env, const graft_open_options* options, graft_session** out);
 
 /* The options of a session, as rows. `available` is 0 for names that are known and do nothing yet: only their default
