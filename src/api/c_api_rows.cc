@@ -61,10 +61,10 @@ graft_error* graft_code_row(size_t index, graft_code_info* out) {
   });
 }
 
-size_t graft_pass_count(void) { return graft::passes::coreml_steps().size(); }
+size_t graft_pass_count(void) { return graft::passes::coreml_passes().size(); }
 graft_error* graft_pass(size_t index, graft_pass_info* out) {
-  const auto steps = graft::passes::coreml_steps();
-  return give_item(&steps, index, out, [](const graft::passes::Step& s, graft_pass_info& info) {
+  const auto steps = graft::passes::coreml_passes();
+  return give_item(&steps, index, out, [](const graft::passes::PassRow& s, graft_pass_info& info) {
     info.name = s.name.data();
     info.why = s.why.data();
   });

@@ -115,7 +115,7 @@ class HostLowering {
   Result<HostProgram> run() {
     const Graph& graph = host_.model->graph;
     ir::Function& fn = *host_.program->functions[0];
-    Build b(fn, {}, bounds_);
+    OpBuilder b(fn, {}, bounds_);
     Lowerer lowerer(b, [&](const std::string& name) { return initializer(graph, name, b); });
     lowerer.outer_constant = [&](const std::string& name) -> ir::ConstantPtr {
       const Initializer* init = graph.find_initializer(name);
@@ -140,7 +140,7 @@ class HostLowering {
   }
 
  private:
-  Value* initializer(const Graph& graph, const std::string& name, Build& b) {
+  Value* initializer(const Graph& graph, const std::string& name, OpBuilder& b) {
     const Initializer* init = graph.find_initializer(name);
     if (init == nullptr) return nullptr;
     Value* v = b.constant(init->value, name);
@@ -273,9 +273,9 @@ void connect(Lowerer& lowerer, const HostProgram& host) {
 }
 
 // Values of a piece's function that stand for what the host program knows outside of it.
-class Outside {
+class BoundaryValues {
  public:
-  Outside(const HostProgram& host, Build& b, ir::Function& fn) : host_(host), b_(b), fn_(fn) {}
+  BoundaryValues(const HostProgram& host, OpBuilder& b, ir::Function& fn) : host_(host), b_(b), fn_(fn) {}
   Lowerer* lowerer = nullptr;
   std::vector<Border> inputs;
   ir::Opset needed = ir::Target::oldest().opset();  // by the inputs alone
@@ -320,7 +320,7 @@ class Outside {
     const DType port_type = b_.target().port(t);
     if (port_type == t || port_type == DType::invalid || !b_.target().values().has(t)) return {};
     ir::Function port("port");
-    Build b(port, b_.target());
+    OpBuilder b(port, b_.target());
     b.cast(port.add_input(ir::Type::tensor(t, Dims{}), "x"), port_type);
     if (b.failure()) return fail(*b.failure());
     needed = std::max(needed, b.needed());
@@ -328,7 +328,7 @@ class Outside {
   }
 
   const HostProgram& host_;
-  Build& b_;
+  OpBuilder& b_;
   ir::Function& fn_;
 };
 
@@ -357,16 +357,16 @@ Result<ir::Opset> PieceLowerer::attempt(const Node& node) const {
   const NodeFacts& facts = host_.nodes[static_cast<size_t>(node.id)];
   if (facts.failure) return fail(*facts.failure);
   ir::Function fn("attempt");
-  Build b(fn, target_, bounds_);
+  OpBuilder b(fn, target_, bounds_);
   b.keep_to_defined();
-  Outside outside(host_, b, fn);
-  Lowerer lowerer(b, [&](const std::string& name) { return outside(name); });
-  outside.lowerer = &lowerer;
+  BoundaryValues boundary(host_, b, fn);
+  Lowerer lowerer(b, [&](const std::string& name) { return boundary(name); });
+  boundary.lowerer = &lowerer;
   connect(lowerer, host_);
   lowerer.facts = &host_.nodes;
   GRAFT_TRY(const Values out, lowerer.lower(node));
   GRAFT_CHECK(check_outputs(target_, node, out));
-  return std::max(b.needed(), outside.needed);
+  return std::max(b.needed(), boundary.needed);
 }
 
 OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* const> nodes,
@@ -375,11 +375,11 @@ OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* co
   piece.function = std::make_unique<ir::Function>(std::move(name));
   ir::Function& fn = *piece.function;
   fn.default_dims = host_.main().default_dims;
-  Build b(fn, target_, bounds_);
+  OpBuilder b(fn, target_, bounds_);
   b.keep_to_defined();
-  Outside outside(host_, b, fn);
-  Lowerer lowerer(b, [&](const std::string& value) -> Value* { return outside(value); });
-  outside.lowerer = &lowerer;
+  BoundaryValues boundary(host_, b, fn);
+  Lowerer lowerer(b, [&](const std::string& value) -> Value* { return boundary(value); });
+  boundary.lowerer = &lowerer;
   connect(lowerer, host_);
   lowerer.facts = &host_.nodes;
   Refusals refusals;
@@ -395,8 +395,8 @@ OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* co
     fn.output_names.push_back(o);
     piece.outputs.push_back({o, host_.values.at(o)->type, v->type});
   }
-  piece.inputs = std::move(outside.inputs);
-  piece.needed = std::max(b.needed(), outside.needed);
+  piece.inputs = std::move(boundary.inputs);
+  piece.needed = std::max(b.needed(), boundary.needed);
   return piece;
 }
 

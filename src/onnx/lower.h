@@ -14,7 +14,7 @@
 #include "ir/port.h"
 #include "ir/program.h"
 #include "onnx/graph.h"
-#include "ops/build.h"
+#include "ops/op_builder.h"
 
 namespace graft::onnx {
 
@@ -87,7 +87,7 @@ using ir::Dim;
 using ir::Dims;
 using ir::Value;
 using ir::Values;
-using ops::Build;
+using ops::OpBuilder;
 
 // A row: which operator, and the operator-set versions in which its definition changed, of those that are handled. A
 // node of version v uses the newest definition not newer than v; below the first one it is refused.
@@ -97,7 +97,7 @@ struct Lowering {
   std::string_view signature;  // inputs, outputs and attributes: see signature.h
   // Emits the node through b and returns its outputs in order (left-out trailing outputs may be missing). After a
   // refusal the values are poison, so the code reads straight.
-  Values (*lower)(NodeView& n, Build& b);
+  Values (*lower)(NodeView& n, OpBuilder& b);
   std::string_view note = {};  // for docs/ops.md: what is not handled, if anything
 };
 using LoweringRows = std::span<const Lowering>;

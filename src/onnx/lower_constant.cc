@@ -38,7 +38,7 @@ ir::ConstantPtr attribute_value(const Node& node) {
 
 // An int64 constant that int32 cannot hold stays as it is also in a Core ML build: a consumer that gives saturation the
 // same meaning reads it, any other one refuses the dtype.
-Values constant(NodeView& n, Build& b) {
+Values constant(NodeView& n, OpBuilder& b) {
   const ir::ConstantPtr c = attribute_value(n.node());
   if (c == nullptr) {
     return {n.refuse(Code::invalid_attribute,
@@ -47,7 +47,7 @@ Values constant(NodeView& n, Build& b) {
   return {b.first_of([&] { return n.constant(c); }, [&] { return b.constant(c); })};
 }
 
-Values constant_of_shape(NodeView& n, Build& b) {
+Values constant_of_shape(NodeView& n, OpBuilder& b) {
   Value* shape = n.in(0);
   if (const std::optional<int> rank = n.stated_rank(0)) shape = of_length(b, shape, *rank);
   Value* value = b.scalar(DType::f32, 0);
@@ -60,21 +60,21 @@ Values constant_of_shape(NodeView& n, Build& b) {
   return {b.emit("fill", {{"shape", shape}, {"value", value}})};
 }
 
-Values expand(NodeView& n, Build& b) {
+Values expand(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *shape = n.in(1);
   // A result of more dims than x has those of the shape.
   if (const std::optional<int> rank = n.stated_rank(0); rank && *rank > x->rank()) shape = of_length(b, shape, *rank);
   return {broadcast_to(b, x, shape)};
 }
 
-Values tile(NodeView& n, Build& b) {
+Values tile(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *reps = n.in(1);
   if (x->rank() == 0) return {x};
   return {b.emit("tile", {{"x", x}, {"reps", of_length(b, reps, x->rank())}})};
 }
 
 // end - start by step, all run-time values where need be.
-Values range(NodeView& n, Build& b) {
+Values range(NodeView& n, OpBuilder& b) {
   Value *start = n.in(0), *limit = n.in(1), *step = n.in(2);
   const auto scalar = [&](Value* v) {
     if (v->rank() == 0) return v;

@@ -8,7 +8,7 @@
 namespace graft::onnx {
 namespace {
 
-Values if_(NodeView& n, Build& b) {
+Values if_(NodeView& n, OpBuilder& b) {
   Value* condition = n.in(0);
   if (!b.ok()) return {n.refused()};  // the bodies' refusals are told apart below
   const Graph *yes = n.body("then_branch"), *no = n.body("else_branch");

@@ -4,14 +4,14 @@
 namespace graft::onnx {
 namespace {
 
-Values unique(NodeView& n, Build& b) {
+Values unique(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   std::vector<ir::Arg> args{{"x", x}, {"sorted", n.flag("sorted", true)}};
   if (n.has_attr("axis")) args.emplace_back("axis", n.axis("axis", 0, x->rank()));
   return b.emit_all("host_unique", args);
 }
 
-Values non_max_suppression(NodeView& n, Build& b) {
+Values non_max_suppression(NodeView& n, OpBuilder& b) {
   return {b.emit("host_non_max_suppression", {{"boxes", n.in(0)},
                                               {"scores", n.in(1)},
                                               {"max_output_boxes_per_class", n.has(2) ? n.in_saturated(2) : nullptr},

@@ -8,7 +8,7 @@ namespace graft::onnx {
 namespace {
 
 // Integers truncate towards zero in ONNX; floor_div does the same when neither operand is negative.
-Values div(NodeView& n, Build& b) {
+Values div(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.in(1);
   const auto rounded_down = [&] {
     if (x->range.lo >= 0 && y->range.lo >= 0) return b.binary("floor_div", x, y);
@@ -23,7 +23,7 @@ Values div(NodeView& n, Build& b) {
 
 // The exponent may have another dtype: it is converted to the base's, or both to a wide float when the base is an
 // integer.
-Values pow(NodeView& n, Build& b) {
+Values pow(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.in(1);
   if (x->dtype() == y->dtype()) return {b.binary("pow", x, y)};
   if (is_float(x->dtype())) return {b.binary("pow", x, b.cast(y, x->dtype()))};
@@ -35,7 +35,7 @@ Values pow(NodeView& n, Build& b) {
 }
 
 // MIL compares numbers only: bools as such.
-Values equal(NodeView& n, Build& b) {
+Values equal(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.in(1);
   const auto direct = [&] { return b.binary("equal", x, y); };
   if (x->dtype() != DType::boolean) return {direct()};
@@ -46,7 +46,7 @@ Values equal(NodeView& n, Build& b) {
 }
 
 // Bounds are attributes before version 11, inputs after; either may be missing, and they may be run-time values.
-Values clip(NodeView& n, Build& b) {
+Values clip(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   Value *lo = nullptr, *hi = nullptr;
   if (n.version() < 11) {
@@ -65,17 +65,17 @@ Values clip(NodeView& n, Build& b) {
   return {lo == nullptr && hi == nullptr ? b.identity(x) : x};
 }
 
-Values hard_sigmoid(NodeView& n, Build& b) {
+Values hard_sigmoid(NodeView& n, OpBuilder& b) {
   return {b.emit("sigmoid_hard", {{"x", n.in(0)}, {"alpha", n.f("alpha", 0.2f)}, {"beta", n.f("beta", 0.5)}})};
 }
 
-Values hard_swish(NodeView& n, Build& b) {
+Values hard_swish(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   return {b.mul(x, b.emit("sigmoid_hard", {{"x", x}, {"alpha", 1.0 / 6}, {"beta", 0.5}}))};
 }
 
 // Core ML takes the result's shape from x and y alone: where only the condition has it, x is expanded first.
-Values where(NodeView& n, Build& b) {
+Values where(NodeView& n, OpBuilder& b) {
   Value *cond = n.in(0), *x = n.in(1), *y = n.in(2);
   const auto expanded = [&] {
     const Result<Dims> both = ops::broadcast(x->dims(), y->dims());
@@ -87,7 +87,7 @@ Values where(NodeView& n, Build& b) {
   return {b.first_of([&] { return b.select(cond, x, y); }, expanded)};
 }
 
-Values cast(NodeView& n, Build& b) {
+Values cast(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (!n.has_attr("to")) return {n.refuse(Code::invalid_attribute, "attribute 'to' is required")};
   const DType to = n.dtype("to");
@@ -95,10 +95,10 @@ Values cast(NodeView& n, Build& b) {
   return {b.cast(x, to)};
 }
 
-Values identity(NodeView& n, Build&) { return {n.in(0)}; }
+Values identity(NodeView& n, OpBuilder&) { return {n.in(0)}; }
 
 // Inference only: the ratio plays no part, the mask (if wanted) is all true.
-Values dropout(NodeView& n, Build& b) {
+Values dropout(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (n.version() >= 12 && n.has(2)) {
     const std::optional<int64_t> training = n.const_int(2, "training_mode");

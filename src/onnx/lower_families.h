@@ -36,11 +36,11 @@ struct OpName {
 
 // Operators that mean the same in both languages: the MIL operator's name is all there is.
 template <OpName op>
-Values same_unary(NodeView& n, Build& b) {
+Values same_unary(NodeView& n, OpBuilder& b) {
   return {b.unary(op.text, n.in(0))};
 }
 template <OpName op>
-Values same_binary(NodeView& n, Build& b) {
+Values same_binary(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.in(1);  // one after the other: arguments of one call have no order
   return {b.binary(op.text, x, y)};
 }

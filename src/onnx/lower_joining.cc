@@ -8,7 +8,7 @@
 namespace graft::onnx {
 namespace {
 
-Values concat(NodeView& n, Build& b) {
+Values concat(NodeView& n, OpBuilder& b) {
   Values all = n.all(), some;
   const int rank = all[0]->rank();
   if (!n.has_attr("axis")) return {n.refuse(Code::invalid_attribute, "attribute 'axis' is required")};
@@ -24,7 +24,7 @@ Values concat(NodeView& n, Build& b) {
 }
 
 // x[from..to) along an axis; `to` may be a number beyond the end.
-Value* slice_axis(Build& b, Value* x, int axis, int64_t from, std::optional<int64_t> to) {
+Value* slice_axis(OpBuilder& b, Value* x, int axis, int64_t from, std::optional<int64_t> to) {
   const auto rank = static_cast<size_t>(x->rank()), at = static_cast<size_t>(axis);
   std::vector<int64_t> begin(rank, 0), end(rank, 0);
   std::vector<bool> all(rank, true);
@@ -40,7 +40,7 @@ std::optional<std::vector<int64_t>> given_sizes(NodeView& n) {
   return n.has_attr("split") ? std::optional(n.ints("split")) : std::nullopt;
 }
 
-Values split(NodeView& n, Build& b) {
+Values split(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const int axis = n.axis("axis", 0, x->rank());
   const Dim size = x->dim(axis);
@@ -94,7 +94,7 @@ struct Bounds {
   size_t size() const { return numbers ? numbers->size() : static_cast<size_t>(list->dim(0).value()); }
 };
 
-std::optional<Bounds> read_bounds(NodeView& n, Build& b, std::string_view attribute, int input) {
+std::optional<Bounds> read_bounds(NodeView& n, OpBuilder& b, std::string_view attribute, int input) {
   Bounds out;
   if (n.version() < 10) {
     out.numbers = n.ints(attribute);
@@ -147,7 +147,7 @@ void number_end(SliceArgs& s, size_t d, const Dim& size, int64_t v) {
 
 // A backward slice that starts in front of the first element starts at it: ONNX clamps there. For MIL, as for numpy,
 // nothing is left then.
-void keep_inside(SliceArgs& s, Build& b, Value* x, size_t d) {
+void keep_inside(SliceArgs& s, OpBuilder& b, Value* x, size_t d) {
   const Part& given = s.begin[d];
   const Dim& size = x->dims()[d];
   if (s.begin_mask[d] || s.stride[d] > 0 ||
@@ -160,7 +160,7 @@ void keep_inside(SliceArgs& s, Build& b, Value* x, size_t d) {
   s.begin[d] = Part::element(b.maximum(begin, b.cast(first, begin->dtype())), 0);
 }
 
-Values slice(NodeView& n, Build& b) {
+Values slice(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const std::optional<Bounds> starts = read_bounds(n, b, "starts", 1), ends = read_bounds(n, b, "ends", 2);
   if (!starts || !ends || !b.ok()) return {n.refused()};
@@ -219,19 +219,19 @@ Values slice(NodeView& n, Build& b) {
 
 // MIL's gathers have no bool: it goes through as a number.
 template <class Pick>
-Value* picked(Build& b, Value* x, Pick&& pick) {
+Value* picked(OpBuilder& b, Value* x, Pick&& pick) {
   if (x->dtype() != DType::boolean) return pick(x);
   return b.through(DType::i32, pick, x);
 }
 
-Values gather(NodeView& n, Build& b) {
+Values gather(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *indices = n.in(1);
   const int axis = n.axis("axis", 0, x->rank());
   return {with_indices(n, b, indices, x, axis,
                        [&](Value* at) { return picked(b, x, [&](Value* v) { return b.gather(v, at, axis); }); })};
 }
 
-Values gather_elements(NodeView& n, Build& b) {
+Values gather_elements(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *indices = n.in(1);
   const int axis = n.axis("axis", 0, x->rank());
   const auto direct = [&](Value* data, Value* at) {
@@ -255,7 +255,7 @@ Values gather_elements(NodeView& n, Build& b) {
                        [&](Value* at) { return b.first_of([&] { return direct(x, at); }, [&] { return cut(at); }); })};
 }
 
-Values gather_nd(NodeView& n, Build& b) {
+Values gather_nd(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *indices = n.in(1);
   const int64_t batch_dims = n.version() >= 12 ? n.i("batch_dims", 0) : 0;
   if (batch_dims < 0 || batch_dims >= std::min(x->rank(), indices->rank()))

@@ -5,13 +5,13 @@
 namespace graft::onnx {
 namespace {
 
-Values matmul(NodeView& n, Build& b) {
+Values matmul(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.in(1);
   return {b.matmul(x, y)};
 }
 
 // A number times x; integers take whole factors only.
-Value* scaled(NodeView& n, Build& b, Value* x, double factor, std::string_view what) {
+Value* scaled(NodeView& n, OpBuilder& b, Value* x, double factor, std::string_view what) {
   if (factor == 1) return x;
   if (!is_float(x->dtype()) && factor != static_cast<double>(static_cast<int64_t>(factor)))
     return n.refuse(Code::unsupported_attribute,
@@ -20,7 +20,7 @@ Value* scaled(NodeView& n, Build& b, Value* x, double factor, std::string_view w
 }
 
 // alpha * op(A) * op(B) + beta * C. A constant B takes alpha: it is folded then. (`linear` is made by a pass.)
-Values gemm(NodeView& n, Build& b) {
+Values gemm(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *w = n.in(1), *c = n.optional_in(2);
   if (x->rank() != 2 || w->rank() != 2)
     return {n.refuse(Code::rank_mismatch,

@@ -6,32 +6,32 @@
 namespace graft::onnx {
 namespace {
 
-Values neg(NodeView& n, Build& b) { return {b.scale(n.in(0), -1)}; }
+Values neg(NodeView& n, OpBuilder& b) { return {b.scale(n.in(0), -1)}; }
 // MIL's inverse and log add an epsilon of their own to x.
-Values reciprocal(NodeView& n, Build& b) {
+Values reciprocal(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   return {b.div(b.like(x, 1), x)};
 }
-Values log(NodeView& n, Build& b) { return {b.emit("log", {{"x", n.in(0)}, {"epsilon", 0.0}})}; }
-Values is_nan(NodeView& n, Build& b) {
+Values log(NodeView& n, OpBuilder& b) { return {b.emit("log", {{"x", n.in(0)}, {"epsilon", 0.0}})}; }
+Values is_nan(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   return {b.binary("not_equal", x, x)};
 }
 
 template <OpName op>
-Values variadic(NodeView& n, Build& b) {
+Values variadic(NodeView& n, OpBuilder& b) {
   const Values all = n.all();
   Value* y = all[0];
   for (size_t i = 1; i < all.size(); ++i) y = b.binary(op.text, y, all[i]);
   return {y};
 }
-Values mean(NodeView& n, Build& b) {
+Values mean(NodeView& n, OpBuilder& b) {
   Value* sum = variadic<"add">(n, b)[0];
   return {n.inputs() == 1 ? sum : b.div(sum, b.like(sum, n.inputs()))};
 }
 
 // The sign of the divisor, or of the dividend with fmod.
-Values mod(NodeView& n, Build& b) {
+Values mod(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.in(1);
   if (!n.flag("fmod")) return {b.binary("mod", x, y)};
   if (!is_float(x->dtype())) {
@@ -49,16 +49,16 @@ Values mod(NodeView& n, Build& b) {
 
 // ---- activations --------------------------------------------------------------------------------------------------
 
-Values leaky_relu(NodeView& n, Build& b) {
+Values leaky_relu(NodeView& n, OpBuilder& b) {
   return {b.emit("leaky_relu", {{"x", n.in(0)}, {"alpha", n.f("alpha", 0.01f)}})};
 }
-Values elu(NodeView& n, Build& b) { return {b.emit("elu", {{"x", n.in(0)}, {"alpha", n.f("alpha", 1)}})}; }
-Values selu(NodeView& n, Build& b) {
+Values elu(NodeView& n, OpBuilder& b) { return {b.emit("elu", {{"x", n.in(0)}, {"alpha", n.f("alpha", 1)}})}; }
+Values selu(NodeView& n, OpBuilder& b) {
   Value* y = b.emit("elu", {{"x", n.in(0)}, {"alpha", n.f("alpha", 1.67326319217681884765625)}});
   return {b.scale(y, n.f("gamma", 1.05070102214813232421875))};
 }
 // alpha * (e^(x / alpha) - 1) below zero; with an alpha below zero that is no elu.
-Values celu(NodeView& n, Build& b) {
+Values celu(NodeView& n, OpBuilder& b) {
   const double alpha = n.f("alpha", 1);
   Value* x = n.in(0);
   if (alpha == 1) return {b.emit("elu", {{"x", x}, {"alpha", 1.0}})};
@@ -72,34 +72,34 @@ Values celu(NodeView& n, Build& b) {
   return {apart ? b.add(b.unary("relu", x), y) : y};
 }
 // MIL's thresholded_relu keeps x where it equals alpha, ONNX's does not.
-Values thresholded_relu(NodeView& n, Build& b) {
+Values thresholded_relu(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   Value* above = b.binary("greater", x, b.like(x, n.f("alpha", 1)));
   return {b.select(above, x, b.like(x, 0))};
 }
-Values prelu(NodeView& n, Build& b) {
+Values prelu(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *slope = n.in(1);
   Value* above = b.maximum(x, b.like(x, 0));
   return {b.add(above, b.mul(b.minimum(x, b.like(x, 0)), slope))};
 }
-Values mish(NodeView& n, Build& b) {
+Values mish(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   return {b.mul(x, b.unary("tanh", b.unary("softplus", x)))};
 }
-Value* gelu_of(Build& b, Value* x, const char* mode) { return b.emit("gelu", {{"x", x}, {"mode", mode}}); }
-Values gelu(NodeView& n, Build& b) {
+Value* gelu_of(OpBuilder& b, Value* x, const char* mode) { return b.emit("gelu", {{"x", x}, {"mode", mode}}); }
+Values gelu(NodeView& n, OpBuilder& b) {
   const std::string approximate = n.s("approximate", "none");
   if (approximate != "none" && approximate != "tanh")
     return {n.refuse(Code::invalid_attribute, format("approximate '{}', takes none or tanh", approximate))};
   return {gelu_of(b, n.in(0), approximate == "none" ? "EXACT" : "TANH_APPROXIMATION")};
 }
 // ONNX Runtime's.
-Values fast_gelu(NodeView& n, Build& b) {
+Values fast_gelu(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (n.has(1)) x = b.add(x, n.in(1));
   return {gelu_of(b, x, "TANH_APPROXIMATION")};
 }
-Values quick_gelu(NodeView& n, Build& b) {
+Values quick_gelu(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   return {b.mul(x, b.unary("sigmoid", b.scale(x, n.f("alpha", 1.702f))))};
 }

@@ -9,14 +9,14 @@ namespace graft::onnx {
 namespace {
 
 // x * factor[c] + shift[c], c along dim 1: the parameters are shaped to [C, 1, ...].
-Value* scaled_by_channel(Build& b, Value* x, Value* factor, Value* shift) {
+Value* scaled_by_channel(OpBuilder& b, Value* x, Value* factor, Value* shift) {
   Ints axes;
   for (int d = 1; d < x->rank() - 1; ++d) axes.push_back(d);
   Value* y = b.mul(x, b.expand_dims(factor, axes));
   return b.add(y, b.expand_dims(shift, axes));
 }
 
-Values batch_norm(NodeView& n, Build& b) {
+Values batch_norm(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   Values p = n.all(1);
   if (n.version() >= 14 && n.flag("training_mode"))
@@ -54,7 +54,7 @@ Values batch_norm(NodeView& n, Build& b) {
 struct Statistics {
   Value *mean, *factor;
 };
-Statistics statistics(Build& b, Value* x, const Ints& axes, double epsilon) {
+Statistics statistics(OpBuilder& b, Value* x, const Ints& axes, double epsilon) {
   if (x->dtype() != DType::f64) x = b.cast(x, DType::f32);
   Value* mean = b.reduce("reduce_mean", x, axes, true);
   Value* variance = b.reduce("reduce_mean", b.unary("square", b.sub(x, mean)), axes, true);
@@ -72,7 +72,7 @@ bool has_dims(const Value* v, const Value* x, int axis) {
   return v->dims() == Dims(x->dims().begin() + axis, x->dims().end());
 }
 
-Values layer_norm(NodeView& n, Build& b) {
+Values layer_norm(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *scale = n.in(1), *bias = n.optional_in(2);
   if (x->rank() < 1) return {n.refuse(Code::rank_mismatch, "got a scalar, takes rank 1 or more")};
   const int axis = n.axis("axis", -1, x->rank());
@@ -94,7 +94,7 @@ Values layer_norm(NodeView& n, Build& b) {
 }
 
 // x / sqrt(mean(x^2) + epsilon) * scale; ONNX Runtime's form gives the factor too.
-Values rms_norm(NodeView& n, Build& b) {
+Values rms_norm(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *scale = n.in(1);
   if (x->rank() < 1) return {n.refuse(Code::rank_mismatch, "got a scalar, takes rank 1 or more")};
   const Ints axes = last_axes(x, n.axis("axis", -1, x->rank()));
@@ -106,7 +106,7 @@ Values rms_norm(NodeView& n, Build& b) {
   return {b.mul(b.cast(y, scale->dtype()), scale), factor};
 }
 
-Values instance_norm(NodeView& n, Build& b) {
+Values instance_norm(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *scale = n.in(1), *bias = n.in(2);
   if (x->rank() < 3)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 3 or more", x->type.to_string()))};
@@ -121,7 +121,7 @@ Values instance_norm(NodeView& n, Build& b) {
 }
 
 // Scale and bias are per group in version 18, per channel from 21 on.
-Values group_norm(NodeView& n, Build& b) {
+Values group_norm(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *scale = n.in(1), *bias = n.in(2);
   const int64_t groups = n.required_i("num_groups");
   if (groups < 1) return {n.refuse(Code::invalid_attribute, format("num_groups is {}, takes 1 or more", groups))};
@@ -151,15 +151,15 @@ Values group_norm(NodeView& n, Build& b) {
 // ---- softmax ------------------------------------------------------------------------------------------------------
 
 // Moved to a maximum of 0 first: the sum's logarithm would else be rounded as coarsely as x is large.
-Value* log_softmax_at(Build& b, Value* x, int axis) {
+Value* log_softmax_at(OpBuilder& b, Value* x, int axis) {
   Value* moved = b.sub(x, b.reduce("reduce_max", x, {axis}, true));
   return b.sub(moved, b.reduce("reduce_log_sum_exp", moved, {axis}, true));
 }
-Value* softmax_at(Build& b, Value* x, int axis) { return b.emit("softmax", {{"x", x}, {"axis", axis}}); }
+Value* softmax_at(OpBuilder& b, Value* x, int axis) { return b.emit("softmax", {{"x", x}, {"axis", axis}}); }
 
 // Before version 13 all dims from `axis` on are one.
-template <Value* (*at)(Build&, Value*, int)>
-Values softmax(NodeView& n, Build& b) {
+template <Value* (*at)(OpBuilder&, Value*, int)>
+Values softmax(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const int axis = n.axis("axis", n.version() < 13 ? 1 : -1, x->rank(), n.version() < 13);
   if (x->rank() == 0) {

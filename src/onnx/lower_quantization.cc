@@ -7,7 +7,7 @@ namespace graft::onnx {
 namespace {
 
 // One entry, or one for each place along an axis, as what broadcasts to a tensor of `rank` dims.
-Value* along(Build& b, Value* entries, int rank, int axis) {
+Value* along(OpBuilder& b, Value* entries, int rank, int axis) {
   Dims dims(static_cast<size_t>(rank), Dim(1));
   if (rank > 0 && entries->rank() == 1) dims[static_cast<size_t>(axis)] = entries->dim(0);
   if (item_size(entries->dtype()) != 0 || !entries->is_constant()) return b.reshape(entries, dims);
@@ -20,7 +20,7 @@ Value* along(Build& b, Value* entries, int rank, int axis) {
 bool is_one(const Value* v) { return v->rank() == 0 || (v->rank() == 1 && v->dim(0) == Dim(1)); }
 
 // Blocks, and integers of less than a byte. MIL has them for weights only.
-Value* blocks(NodeView& n, Build& b, Value* x, Value* scale, Value* zero, int axis) {
+Value* blocks(NodeView& n, OpBuilder& b, Value* x, Value* scale, Value* zero, int axis) {
   if (const int64_t size = n.i("block_size", 0); size != 0) {
     if (scale->rank() != x->rank() || !(scale->dim(axis) * Dim(size) == x->dim(axis)))
       return n.refuse(Code::unsupported_attribute, format("blocks of {} along axis {} of {} with a scale {}", size,
@@ -33,7 +33,7 @@ Value* blocks(NodeView& n, Build& b, Value* x, Value* scale, Value* zero, int ax
 }
 
 // (x - zero point) * scale, of one scale, one for each place along an axis, or one a block along it.
-Values dequantize_linear(NodeView& n, Build& b) {
+Values dequantize_linear(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *scale = n.in(1), *zero = n.optional_in(2);
   const bool one = is_one(scale) && n.i("block_size", 0) == 0;
   const int axis = one ? 0 : n.axis("axis", 1, x->rank());

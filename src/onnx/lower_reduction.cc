@@ -14,7 +14,7 @@ struct Reduction {
   bool keeps_one;
 };
 
-Value* reduced(NodeView& n, Build& b, const Reduction& r, Value* x) {
+Value* reduced(NodeView& n, OpBuilder& b, const Reduction& r, Value* x) {
   const bool keep = n.flag("keepdims", true);
   std::optional<Ints> axes = n.axes("axes", 1, r.axes_input_since, x->rank());
   if (!axes || axes->empty()) {
@@ -30,7 +30,7 @@ Value* reduced(NodeView& n, Build& b, const Reduction& r, Value* x) {
 }
 
 template <const Reduction& r>
-Values reduce(NodeView& n, Build& b) {
+Values reduce(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (x->dtype() != DType::boolean) return {reduced(n, b, r, x)};
   // Minimum and maximum, from version 20 on. Of nothing they are the ends of int32, which become true and false.
@@ -45,7 +45,7 @@ constexpr Reduction kMean{"reduce_mean", 18, true}, kSum{"reduce_sum", 13, true}
 
 // The first of equals; the last one is found from the other end.
 template <const char* const& op>
-Values arg(NodeView& n, Build& b) {
+Values arg(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const int axis = n.axis("axis", 0, x->rank());
   const bool last = n.version() >= 12 && n.flag("select_last_index");

@@ -65,7 +65,7 @@ bool modes_fit(const Spec& s) {
 bool whole(double scale) { return scale >= 1 && scale <= 1024 && scale == std::floor(scale); }
 
 // Sizes that are open: only whole factors are exact for all of them. Nearest neighbours then repeat.
-Value* by_factors(const Spec& s, Build& b, Value* x, const Axis& h, const Axis& w) {
+Value* by_factors(const Spec& s, OpBuilder& b, Value* x, const Axis& h, const Axis& w) {
   if (s.scales.empty() || !whole(h.scale) || !whole(w.scale)) return nullptr;
   const std::vector<std::pair<const Axis*, int64_t>> both{{&h, static_cast<int64_t>(h.scale)},
                                                           {&w, static_cast<int64_t>(w.scale)}};
@@ -87,7 +87,7 @@ Value* by_factors(const Spec& s, Build& b, Value* x, const Axis& h, const Axis& 
 }
 
 // Null: no MIL operator gives exactly this.
-Value* exact(const Spec& s, Build& b, Value* x) {
+Value* exact(const Spec& s, OpBuilder& b, Value* x) {
   if (!modes_fit(s) || (x->dtype() != DType::f32 && x->dtype() != DType::f16)) return nullptr;
   const int rank = x->rank();
   Axis two[2];
@@ -140,7 +140,7 @@ std::vector<double> numbers(const Value* v) {
 }
 
 // keep_aspect_ratio_policy: one scale for all axes, from known sizes; the results are rounded, halves up.
-void keep_aspect_ratio(NodeView& n, Build& b, Spec& s, const Value* x) {
+void keep_aspect_ratio(NodeView& n, OpBuilder& b, Spec& s, const Value* x) {
   if (s.policy == "stretch") return;
   if (s.policy != "not_larger" && s.policy != "not_smaller") {
     n.refuse(Code::invalid_attribute,
@@ -173,7 +173,7 @@ void keep_aspect_ratio(NodeView& n, Build& b, Spec& s, const Value* x) {
   s.scales_in = b.constant(ir::Constant::of(std::move(scales)));
 }
 
-bool read_spec(NodeView& n, Build& b, Spec& s, Value* x) {
+bool read_spec(NodeView& n, OpBuilder& b, Spec& s, Value* x) {
   const bool upsample = n.node().op_type == "Upsample", old = upsample || n.version() < 11;
   s.mode = n.s("mode", "nearest");
   if (old && s.mode == "bilinear") s.mode = "linear";
@@ -211,7 +211,7 @@ bool read_spec(NodeView& n, Build& b, Spec& s, Value* x) {
   return b.ok();
 }
 
-Value* host_resize(NodeView& n, Build& b, const Spec& s, Value* x, std::string_view nearest, Value* scales) {
+Value* host_resize(NodeView& n, OpBuilder& b, const Spec& s, Value* x, std::string_view nearest, Value* scales) {
   const auto direct = [&] {
     return b.emit("host_resize", {{"x", x},
                                   {"sizes", s.sizes_in},
@@ -234,7 +234,7 @@ Value* host_resize(NodeView& n, Build& b, const Spec& s, Value* x, std::string_v
   });
 }
 
-Values resize(NodeView& n, Build& b) {
+Values resize(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   Spec s;
   if (!read_spec(n, b, s, x)) return {n.refused()};

@@ -28,11 +28,11 @@ std::optional<Dim> open_size(const Dims& x, const Dims& to) {
   return ir::always_equal(size * c, a) ? std::optional(size) : std::nullopt;
 }
 
-Value* host_reshape(Build& b, Value* x, Value* shape, bool literal_zero) {
+Value* host_reshape(OpBuilder& b, Value* x, Value* shape, bool literal_zero) {
   return b.emit("host_reshape", {{"x", x}, {"shape", shape}, {"allowzero", literal_zero}});
 }
 
-Value* reshape_known(NodeView& n, Build& b, Value* x, Value* shape, Dims to, bool literal_zero) {
+Value* reshape_known(NodeView& n, OpBuilder& b, Value* x, Value* shape, Dims to, bool literal_zero) {
   for (size_t i = 0; i < to.size(); ++i) {
     if (!is_zero(to[i])) continue;
     if (literal_zero) continue;
@@ -62,7 +62,7 @@ Value* reshape_known(NodeView& n, Build& b, Value* x, Value* shape, Dims to, boo
 
 // A shape that only a run knows. MIL's 0 copies the dim counted from the right, ONNX's counted from the left, and a
 // tensor without elements takes it as a size.
-Value* reshape_unknown(NodeView& n, Build& b, Value* x, Value* shape, bool literal_zero) {
+Value* reshape_unknown(NodeView& n, OpBuilder& b, Value* x, Value* shape, bool literal_zero) {
   const Dim length = shape->dim(0);
   if (!length.known() || length.value() > kMaxRank)
     return n.refuse(Code::dynamic_shape, "the rank of the result cannot be told: the length of the shape is not known");
@@ -80,7 +80,7 @@ Value* reshape_unknown(NodeView& n, Build& b, Value* x, Value* shape, bool liter
   });
 }
 
-Values reshape(NodeView& n, Build& b) {
+Values reshape(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *shape = n.in(1);
   if (shape->rank() != 1)
     return {n.refuse(Code::rank_mismatch, format("the shape must be a list, got {}", shape->type.to_string()))};
@@ -90,7 +90,7 @@ Values reshape(NodeView& n, Build& b) {
   return {reshape_unknown(n, b, x, shape, literal_zero)};
 }
 
-Values flatten(NodeView& n, Build& b) {
+Values flatten(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const int axis = n.axis("axis", 1, x->rank(), true);
   const Dims to{ir::product(Dims(x->dims().begin(), x->dims().begin() + axis)),
@@ -99,7 +99,7 @@ Values flatten(NodeView& n, Build& b) {
   return {b.emit("flatten2d", {{"x", x}, {"axis", axis}})};
 }
 
-Values squeeze(NodeView& n, Build& b) {
+Values squeeze(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   std::optional<Ints> axes = n.axes("axes", 1, 13, x->rank());
   if (!axes) {
@@ -121,7 +121,7 @@ Values squeeze(NodeView& n, Build& b) {
   return {b.squeeze(x, *axes)};
 }
 
-Values unsqueeze(NodeView& n, Build& b) {
+Values unsqueeze(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const std::optional<std::vector<int64_t>> list =
       n.version() >= 13 ? n.const_ints(1, "axes") : std::optional(n.ints("axes"));
@@ -140,7 +140,7 @@ Values unsqueeze(NodeView& n, Build& b) {
   return {b.expand_dims(x, axes)};
 }
 
-Values transpose(NodeView& n, Build& b) {
+Values transpose(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   Ints perm;
   if (n.has_attr("perm")) {
@@ -158,7 +158,7 @@ Values transpose(NodeView& n, Build& b) {
 
 // ---- shapes as values ---------------------------------------------------------------------------------------------
 
-Values shape(NodeView& n, Build& b) {
+Values shape(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const int64_t rank = x->rank();
   const auto place = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
@@ -174,7 +174,7 @@ Values shape(NodeView& n, Build& b) {
   return {b.cast(sublist(b, b.shape(x), from, to), dtype)};
 }
 
-Values size(NodeView& n, Build& b) {
+Values size(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const DType dtype = n.inside(DType::i64);
   const Dim count = ir::product(x->dims());

@@ -9,7 +9,7 @@ namespace graft::onnx {
 namespace {
 
 // A one-element value as rank 0.
-Value* scalar_of(Build& b, Value* v) { return v->rank() == 0 ? v : b.reshape(v, Dims{}); }
+Value* scalar_of(OpBuilder& b, Value* v) { return v->rank() == 0 ? v : b.reshape(v, Dims{}); }
 
 // ---- Pad ----------------------------------------------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ std::optional<Pads> read_pads(NodeView& n, const Value* x) {
   return p;
 }
 
-Value* cropped(Build& b, Value* x, Pads& p) {
+Value* cropped(OpBuilder& b, Value* x, Pads& p) {
   std::vector<int64_t> begin, end;
   std::vector<bool> whole;
   bool cuts = false;
@@ -58,7 +58,7 @@ Value* cropped(Build& b, Value* x, Pads& p) {
 }
 
 // x[from..to) of a dim of known size.
-Value* part(Build& b, Value* x, size_t axis, int64_t from, int64_t to) {
+Value* part(OpBuilder& b, Value* x, size_t axis, int64_t from, int64_t to) {
   const size_t rank = x->dims().size();
   std::vector<int64_t> begin(rank, 0), end(rank, 0);
   std::vector<bool> whole(rank, true);
@@ -69,7 +69,7 @@ Value* part(Build& b, Value* x, size_t axis, int64_t from, int64_t to) {
 }
 
 // One dim after the other, by joining blocks: for what MIL's pad does not do.
-Value* padded_by_joining(NodeView& n, Build& b, Value* x, const Pads& p, Value* fill) {
+Value* padded_by_joining(NodeView& n, OpBuilder& b, Value* x, const Pads& p, Value* fill) {
   for (size_t d = 0; d < p.before.size(); ++d) {
     if (p.before[d] == 0 && p.after[d] == 0) continue;
     if (!(fill == nullptr ? x->dims()[d].known() : ir::all_known(x->dims())))
@@ -93,7 +93,7 @@ Value* padded_by_joining(NodeView& n, Build& b, Value* x, const Pads& p, Value* 
   return x;
 }
 
-Values pad(NodeView& n, Build& b) {
+Values pad(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const std::string mode = n.s("mode", "constant");
   std::optional<Pads> p = read_pads(n, x);
@@ -126,7 +126,7 @@ Values pad(NodeView& n, Build& b) {
 
 // ---- order and sums -----------------------------------------------------------------------------------------------
 
-Values topk(NodeView& n, Build& b) {
+Values topk(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const int axis = n.axis("axis", -1, x->rank());
   Value* k = n.version() < 10 ? b.ints(std::vector<int64_t>{n.required_i("k")}, n.inside(DType::i64)) : n.in(1);
@@ -137,7 +137,7 @@ Values topk(NodeView& n, Build& b) {
   return {values, b.cast(indices, n.inside(DType::i64))};
 }
 
-Values cumsum(NodeView& n, Build& b) {
+Values cumsum(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const std::optional<int64_t> axis = n.const_int(1, "axis");
   if (!axis) return {n.refuse(Code::invalid_model, "the axis is missing")};
@@ -149,7 +149,7 @@ Values cumsum(NodeView& n, Build& b) {
 
 // ---- by index -----------------------------------------------------------------------------------------------------
 
-Values one_hot(NodeView& n, Build& b) {
+Values one_hot(NodeView& n, OpBuilder& b) {
   Value *indices = n.in(0), *depth = n.in(1), *values = n.in(2);
   depth = scalar_of(b, b.cast(depth, n.inside(DType::i64)));
   // Negative indices count from the end; what is outside on either side gives a row of off values.
@@ -173,14 +173,14 @@ std::string scatter_mode(NodeView& n) {
 // Bools go through as numbers where Core ML has none, and where they are combined: a sum or product of 0 and 1 is an or
 // or an and.
 template <class Emit>
-Value* scattered(Build& b, Value* x, Value* updates, std::string_view mode, Emit&& emit) {
+Value* scattered(OpBuilder& b, Value* x, Value* updates, std::string_view mode, Emit&& emit) {
   if (x->dtype() != DType::boolean) return emit(x, updates);
   if (mode == "update") return b.through(DType::i32, emit, x, updates);
   Value *number = b.cast(x, DType::i32), *with = b.cast(updates, DType::i32);
   return b.cast(emit(number, with), DType::boolean);
 }
 
-Values scatter_elements(NodeView& n, Build& b) {
+Values scatter_elements(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *indices = n.in(1), *updates = n.in(2);
   const int axis = n.axis("axis", 0, x->rank());
   const std::string mode = scatter_mode(n);
@@ -192,7 +192,7 @@ Values scatter_elements(NodeView& n, Build& b) {
   })};
 }
 
-Values scatter_nd(NodeView& n, Build& b) {
+Values scatter_nd(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *indices = n.in(1), *updates = n.in(2);
   // Updates have the dims of indices but the last, and those of x that are not addressed.
   indices = of_length(b, indices, indices->rank() - 1 + x->rank() - updates->rank());
@@ -204,7 +204,7 @@ Values scatter_nd(NodeView& n, Build& b) {
   })};
 }
 
-Values non_zero(NodeView& n, Build& b) {
+Values non_zero(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   Value* places = b.transpose(b.unary("non_zero", x), {1, 0});
   return {b.cast(places, n.inside(DType::i64))};
@@ -214,7 +214,7 @@ Values non_zero(NodeView& n, Build& b) {
 
 // Diagonals from the k-th on (upper) or up to it. MIL's band always holds the main one: a triangle beside it is what
 // the opposite band leaves.
-Values trilu(NodeView& n, Build& b) {
+Values trilu(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (x->rank() < 2)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
@@ -231,20 +231,20 @@ Values trilu(NodeView& n, Build& b) {
   return {b.select(rest, b.like(x, 0), x)};
 }
 
-Values depth_to_space(NodeView& n, Build& b) {
+Values depth_to_space(NodeView& n, OpBuilder& b) {
   const std::string mode = n.version() < 11 ? "DCR" : n.s("mode", "DCR");
   const int64_t block = n.required_i("blocksize");
   if (mode == "DCR") return {b.emit("depth_to_space", {{"x", n.in(0)}, {"block_size", block}})};
   if (mode == "CRD") return {b.emit("pixel_shuffle", {{"x", n.in(0)}, {"upscale_factor", block}})};
   return {n.refuse(Code::invalid_attribute, format("mode '{}', takes DCR or CRD", mode))};
 }
-Values space_to_depth(NodeView& n, Build& b) {
+Values space_to_depth(NodeView& n, OpBuilder& b) {
   if (n.s("mode", "DCR") != "DCR")
     return {n.refuse(Code::unsupported_attribute, format("mode '{}', takes DCR", n.s("mode", "DCR")))};
   return {b.emit("space_to_depth", {{"x", n.in(0)}, {"block_size", n.required_i("blocksize")}})};
 }
 
-Values cast_like(NodeView& n, Build& b) {
+Values cast_like(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *like = n.in(1);
   return {b.cast(x, like->dtype())};
 }

@@ -119,7 +119,7 @@ Padding padding_of(WindowAttributes& w, const Value* x) {
 
 // The kernel's sizes are the weight's; kernel_shape may repeat them. Where the weight's are not known it tells them,
 // and a run checks it.
-Ints kernel_of(NodeView& n, Build& b, Value*& w) {
+Ints kernel_of(NodeView& n, OpBuilder& b, Value*& w) {
   Dims dims = w->dims();
   if (n.has_attr("kernel_shape")) {
     const std::vector<int64_t> given = n.ints("kernel_shape");
@@ -138,7 +138,7 @@ Ints kernel_of(NodeView& n, Build& b, Value*& w) {
 }
 
 // bias[c] added to y[n, c, ...].
-Value* add_bias(Build& b, Value* y, Value* bias) {
+Value* add_bias(OpBuilder& b, Value* y, Value* bias) {
   Ints axes{0};
   for (int d = 2; d < y->rank(); ++d) axes.push_back(d);
   return b.add(y, b.expand_dims(bias, axes));
@@ -146,12 +146,12 @@ Value* add_bias(Build& b, Value* y, Value* bias) {
 
 // f with the bias as its parameter; where the target does not take it there, without one and the bias added.
 template <class F>
-Value* biased(Build& b, Value* bias, F&& f) {
+Value* biased(OpBuilder& b, Value* bias, F&& f) {
   if (bias == nullptr) return f(nullptr);
   return b.first_of([&] { return f(bias); }, [&] { return add_bias(b, f(nullptr), bias); });
 }
 
-Values conv(NodeView& n, Build& b) {
+Values conv(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
   if (w->rank() != x->rank()) {
     return {n.refuse(Code::rank_mismatch,
@@ -201,7 +201,7 @@ std::optional<Cut> cut_of(NodeView& n, const WindowAttributes& w, int d, const D
   return Cut{before, surplus - before};
 }
 
-Values conv_transpose(NodeView& n, Build& b) {
+Values conv_transpose(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
   if (w->rank() != x->rank()) {
     return {n.refuse(Code::rank_mismatch,
@@ -287,15 +287,15 @@ tl::expected<WindowAttributes, Value*> read_pool(NodeView& n, Value* x) {
   return *w;
 }
 
-Value* padded(Build& b, Value* x, const Ints& by, double with) {
+Value* padded(OpBuilder& b, Value* x, const Ints& by, double with) {
   if (by == Ints(by.size(), 0)) return x;
   return b.emit("pad", {{"x", x}, {"pad", by}, {"mode", "constant"}, {"constant_val", b.like(x, with)}});
 }
 
 // A window with gaps has no MIL operator: one strided slice of the padded input for each of its elements, joined by
 // `combine`. Padding holds `fill`, what lies beyond it `beyond`.
-Value* slide(NodeView& n, Build& b, Value* x, const WindowAttributes& w, double fill, double beyond,
-             Value* (Build::*combine)(Value*, Value*)) {
+Value* slide(NodeView& n, OpBuilder& b, Value* x, const WindowAttributes& w, double fill, double beyond,
+             Value* (OpBuilder::*combine)(Value*, Value*)) {
   constexpr int64_t kMaxTaps = 256;
   if (w.kernel.product() > kMaxTaps) {
     return n.refuse(Code::unsupported_attribute,
@@ -323,7 +323,7 @@ Value* slide(NodeView& n, Build& b, Value* x, const WindowAttributes& w, double 
   return y;
 }
 
-Values max_pool(NodeView& n, Build& b) {
+Values max_pool(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (n.wants(1)) {
     return {n.refuse(Code::unsupported_attribute,
@@ -332,7 +332,7 @@ Values max_pool(NodeView& n, Build& b) {
   tl::expected<WindowAttributes, Value*> w = read_pool(n, x);
   if (!w) return {w.error()};
   const double lowest = is_float(x->dtype()) ? -INFINITY : static_cast<double>(int_range(x->dtype()).lo);
-  if (w->dilated()) return {slide(n, b, x, *w, lowest, lowest, &Build::maximum)};
+  if (w->dilated()) return {slide(n, b, x, *w, lowest, lowest, &OpBuilder::maximum)};
   w->take_beyond();
   const Padding p = padding_of(*w, x);
   return {
@@ -341,16 +341,16 @@ Values max_pool(NodeView& n, Build& b) {
 }
 
 // Sum of each window divided by the number of elements that count, which is the same sum over ones.
-Value* dilated_average(NodeView& n, Build& b, Value* x, const WindowAttributes& w, bool count_padding) {
-  Value* sum = slide(n, b, x, w, 0, 0, &Build::add);
+Value* dilated_average(NodeView& n, OpBuilder& b, Value* x, const WindowAttributes& w, bool count_padding) {
+  Value* sum = slide(n, b, x, w, 0, 0, &OpBuilder::add);
   Dims plane = x->dims();
   plane[0] = plane[1] = Dim(1);
   Value* hints[] = {x};
   Value* ones = b.emit("fill", {{"shape", b.dims_value(plane, hints)}, {"value", b.like(x, 1)}});
-  return b.div(sum, slide(n, b, ones, w, count_padding ? 1 : 0, 0, &Build::add));
+  return b.div(sum, slide(n, b, ones, w, count_padding ? 1 : 0, 0, &OpBuilder::add));
 }
 
-Values average_pool(NodeView& n, Build& b) {
+Values average_pool(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   bool count_padding = n.flag("count_include_pad");
   tl::expected<WindowAttributes, Value*> w = read_pool(n, x);
@@ -373,7 +373,7 @@ Values average_pool(NodeView& n, Build& b) {
 }
 
 template <const char* const& op>
-Values global_pool(NodeView& n, Build& b) {
+Values global_pool(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (x->rank() < 2)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};

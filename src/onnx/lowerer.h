@@ -12,9 +12,9 @@ class Lowerer {
   // What an outer name means: the host program's fact, made into a value of the function being built.
   using Resolve = std::function<Value*(const std::string& name)>;
 
-  Lowerer(Build& b, Resolve resolve) : b_(b), resolve_(std::move(resolve)) {}
+  Lowerer(OpBuilder& b, Resolve resolve) : b_(b), resolve_(std::move(resolve)) {}
 
-  Build& builder() { return b_; }
+  OpBuilder& builder() { return b_; }
   // The value of a name in the innermost scope, else resolve()d; poison (with a refusal) when unknown.
   Value* value(const std::string& name);
   void define(const std::string& name, Value* v) { scopes_.back().values[name] = v; }
@@ -52,7 +52,7 @@ class Lowerer {
   Status check_ranges(const Node& node);
   Status run_row(const Node& node, Values& out);
 
-  Build& b_;
+  OpBuilder& b_;
   Resolve resolve_;
   std::vector<Scope> scopes_{1};
   int depth_ = 0;

@@ -15,7 +15,7 @@ class Lowerer;
 
 class NodeView {
  public:
-  NodeView(Lowerer& lowerer, const Node& node, Build& b) : lowerer_(lowerer), node_(node), b_(b) {}
+  NodeView(Lowerer& lowerer, const Node& node, OpBuilder& b) : lowerer_(lowerer), node_(node), b_(b) {}
 
   const Node& node() const { return node_; }
   int version() const { return node_.version; }
@@ -79,7 +79,7 @@ class NodeView {
 
   Lowerer& lowerer_;
   const Node& node_;
-  Build& b_;
+  OpBuilder& b_;
 };
 
 }  // namespace graft::onnx

@@ -6,13 +6,13 @@
 
 namespace graft::onnx {
 
-Value* sublist(Build& b, Value* list, int64_t from, int64_t to) {
+Value* sublist(OpBuilder& b, Value* list, int64_t from, int64_t to) {
   if (from == 0 && list->dim(0) == Dim(to)) return list;
   return b.emit("slice_by_index",
                 {{"x", list}, {"begin", std::vector<int64_t>{from}}, {"end", std::vector<int64_t>{to}}});
 }
 
-Value* list_of(Build& b, const std::vector<Part>& parts) {
+Value* list_of(OpBuilder& b, const std::vector<Part>& parts) {
   DType dtype = DType::i32;
   for (const Part& p : parts) {
     if (p.list != nullptr && p.list->dtype() == DType::i64) dtype = DType::i64;
@@ -37,7 +37,7 @@ Value* list_of(Build& b, const std::vector<Part>& parts) {
   return b.concat(pieces, 0);
 }
 
-Value* shape_value(Build& b, const Dims& dims, Value* x, Value* shape) {
+Value* shape_value(OpBuilder& b, const Dims& dims, Value* x, Value* shape) {
   Value* own = nullptr;
   std::vector<Part> parts;
   for (size_t i = 0; i < dims.size(); ++i) {
@@ -54,7 +54,7 @@ Value* shape_value(Build& b, const Dims& dims, Value* x, Value* shape) {
   return list_of(b, parts);
 }
 
-Value* broadcast_to(Build& b, Value* x, Value* shape) {
+Value* broadcast_to(OpBuilder& b, Value* x, Value* shape) {
   if (!shape->dim(0).known() || shape->dim(0).value() > kMaxRank) {
     return b.refuse(Code::dynamic_shape, "the rank of the result cannot be told: the length of the shape is not known");
   }
@@ -93,7 +93,7 @@ Value* broadcast_to(Build& b, Value* x, Value* shape) {
   return b.select(b.emit("fill", {{"shape", shape}, {"value", b.scalar(DType::boolean, 1)}}), y, y);
 }
 
-Value* wrapped(Build& b, Value* indices, Value* count) {
+Value* wrapped(OpBuilder& b, Value* indices, Value* count) {
   Value* negative = b.binary("less", indices, b.like(indices, 0));
   return b.select(negative, b.add(indices, count), indices);
 }
@@ -101,7 +101,7 @@ Value* wrapped(Build& b, Value* indices, Value* count) {
 namespace {
 
 // Indices of which -n..n-1 are legal, counted up. Others are wrong on every runtime, and nothing is promised of them.
-Value* counted_up(Build& b, Value* indices, Value* count) {
+Value* counted_up(OpBuilder& b, Value* indices, Value* count) {
   Value* v = wrapped(b, indices, count);
   if (b.ok() && !v->is_constant()) v->range.lo = std::max<int64_t>(v->range.lo, 0);
   return v;
@@ -120,7 +120,7 @@ bool inside(NodeView& n, const TensorView& indices, const Dim& size, int64_t fir
 
 }  // namespace
 
-Value* with_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis, const WithIndices& f) {
+Value* with_indices(NodeView& n, OpBuilder& b, Value* indices, Value* x, int axis, const WithIndices& f) {
   const Dim size = x->dim(axis);
   if (indices->is_constant() && !inside(n, indices->constant->view(), size, 0, 1)) return n.refused();
   const auto from_zero = [&] {
@@ -132,14 +132,14 @@ Value* with_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis, c
   return b.first_of([&] { return f(indices); }, from_zero);
 }
 
-Value* of_length(Build& b, Value* lists, int64_t length) {
+Value* of_length(OpBuilder& b, Value* lists, int64_t length) {
   if (lists->rank() < 1 || lists->dim(-1).known() || length < 0) return lists;
   Dims dims = lists->dims();
   dims.back() = Dim(length);
   return b.reshape(lists, dims);
 }
 
-Value* with_index_lists(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims, const WithIndices& f) {
+Value* with_index_lists(NodeView& n, OpBuilder& b, Value* indices, Value* x, int batch_dims, const WithIndices& f) {
   if (indices->rank() >= 1 && !indices->dim(-1).known()) {
     return n.refuse(Code::dynamic_shape,
                     format("the length of the lists of indices, {}, is not known", indices->dim(-1).to_string()));

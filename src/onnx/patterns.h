@@ -19,28 +19,28 @@ struct Part {
   static Part element(Value* list, int64_t at) { return {0, list, at}; }
 };
 // Rank 1; a constant when all parts are numbers. The dtype is that of the lists (int64 if any is), else int32.
-Value* list_of(Build& b, const std::vector<Part>& parts);
+Value* list_of(OpBuilder& b, const std::vector<Part>& parts);
 // list[from..to) of a rank-1 value.
-Value* sublist(Build& b, Value* list, int64_t from, int64_t to);
+Value* sublist(OpBuilder& b, Value* list, int64_t from, int64_t to);
 
 // A rank-1 value that holds dims; the elements of `shape` (which holds the same dims) serve where they can't be
 // computed from x.
-Value* shape_value(Build& b, const Dims& dims, Value* x, Value* shape);
+Value* shape_value(OpBuilder& b, const Dims& dims, Value* x, Value* shape);
 
 // x repeated to the dims of `shape`, numpy's rule in both directions; only as far as is needed.
-Value* broadcast_to(Build& b, Value* x, Value* shape);
+Value* broadcast_to(OpBuilder& b, Value* x, Value* shape);
 
 // indices + count where they are negative.
-Value* wrapped(Build& b, Value* indices, Value* count);
+Value* wrapped(OpBuilder& b, Value* indices, Value* count);
 // f of indices along a dim of x, of which -n..n-1 are legal; or of the same made non-negative, where the target does
 // not take them as they are.
 using WithIndices = std::function<Value*(Value* indices)>;
-Value* with_indices(NodeView& n, Build& b, Value* indices, Value* x, int axis, const WithIndices& f);
+Value* with_indices(NodeView& n, OpBuilder& b, Value* indices, Value* x, int axis, const WithIndices& f);
 // The same for lists of indices (the last dim), entry k along dim batch_dims + k of x.
-Value* with_index_lists(NodeView& n, Build& b, Value* indices, Value* x, int batch_dims, const WithIndices& f);
+Value* with_index_lists(NodeView& n, OpBuilder& b, Value* indices, Value* x, int batch_dims, const WithIndices& f);
 
 // Lists of indices whose length is not known, when something else tells it: a run checks that it is `length`.
-Value* of_length(Build& b, Value* lists, int64_t length);
+Value* of_length(OpBuilder& b, Value* lists, int64_t length);
 
 // 0..rank-1 from -rank..rank-1; 0 after a refusal.
 int normal_axis(NodeView& n, int64_t axis, int rank);

@@ -4,7 +4,7 @@
 #include <unordered_set>
 
 #include "base/format.h"
-#include "ops/build.h"
+#include "ops/op_builder.h"
 #include "passes/match.h"
 
 namespace graft::passes {
@@ -139,7 +139,7 @@ class Interface {
 
   Function& f_;
   const ir::Target target_;
-  ops::Build build_;
+  ops::OpBuilder build_;
   std::optional<std::unordered_set<const Value*>> more_than_cast_;
   int changes_ = 0;
 };

@@ -81,14 +81,14 @@ bool all_finite(const std::vector<double>& v) {
   return true;
 }
 
-Value* rounded(ops::Build& b, const std::vector<double>& v) {
+Value* rounded(ops::OpBuilder& b, const std::vector<double>& v) {
   Tensor t(DType::f32, Shape{static_cast<int64_t>(v.size())});
   for (size_t i = 0; i < v.size(); ++i) t.span<float>()[i] = static_cast<float>(v[i]);
   return b.constant(ir::Constant::of(std::move(t)));
 }
 
 // conv: [out, in / groups, ...]; conv_transpose: [in, out / groups, ...].
-Value* scaled_weight(ops::Build& b, const Op& conv, const std::vector<double>& scale) {
+Value* scaled_weight(ops::OpBuilder& b, const Op& conv, const std::vector<double>& scale) {
   const Value* w = conv.arg("weight");
   const Result<TensorView> elements = w->constant->aligned_view(b.bounds());
   if (!elements) return b.refuse(elements.error());
@@ -137,7 +137,7 @@ std::optional<Values> absorb(Rewriter& rewriter, const Op& op) {
     (*shift)[i] = (*shift)[i] * (a->scale.empty() ? 1 : a->scale[i]) + (a->shift.empty() ? 0 : a->shift[i]);
   }
   if (!all_finite(a->scale) || !all_finite(*shift)) return std::nullopt;
-  ops::Build& b = rewriter.build();
+  ops::OpBuilder& b = rewriter.build();
   auto args = conv->args;
   if (!a->scale.empty())
     args[static_cast<size_t>(conv->row->param_index("weight"))] = {scaled_weight(b, *conv, a->scale)};
@@ -172,7 +172,7 @@ std::optional<Values> take_padding(Rewriter& rewriter, const Op& op) {
     if ((*amounts)[i] < 0 || (at < 0 && (*amounts)[i] != 0)) return std::nullopt;
     if (at >= 0) own[at] += (*amounts)[i];
   }
-  ops::Build& b = rewriter.build();
+  ops::OpBuilder& b = rewriter.build();
   auto args = op.args;
   const auto set = [&](std::string_view name, Value* v) { args[static_cast<size_t>(op.row->param_index(name))] = {v}; };
   set("x", pad->arg("x"));

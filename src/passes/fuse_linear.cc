@@ -53,7 +53,7 @@ std::optional<Values> add_bias(Rewriter& rewriter, const Op& op) {
     return std::nullopt;
   const int64_t n = linear->arg("weight")->constant->shape()[0];
   if (bias->constant->count() != n || bias->rank() == 0 || bias->constant->shape().back() != n) return std::nullopt;
-  ops::Build& b = rewriter.build();
+  ops::OpBuilder& b = rewriter.build();
   Value* vector = b.constant(ir::Constant::reshape(bias->constant, Shape{n}), bias->name);
   vector->origin.merge(bias->origin);
   if (Value* had = linear->arg("bias")) vector = b.add(had, vector);

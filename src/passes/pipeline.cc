@@ -14,7 +14,7 @@
 namespace graft::passes {
 namespace {
 
-constexpr Step kRewrites[] = {
+constexpr PassRow kRewrites[] = {
     {"dead_code", "what nobody uses need not be looked at", dead_code},
     {"constant_reshapes", "Shape, Gather, Concat before Reshape only said -1", constant_reshapes},
     {"remove_noops", "exporters leave identities, full slices, casts to the same", remove_noops},
@@ -51,16 +51,16 @@ Status checked(std::string_view pass, const ir::Function& function) {
   return {};
 }
 
-Status run(const Step& step, ir::Function& function, PassContext& context) {
-  GRAFT_CHECK(step.pass(function, context));
-  if (context.after_pass) context.after_pass(step.name, function);
-  return checked(step.name, function);
+Status run(const PassRow& row, ir::Function& function, PassContext& context) {
+  GRAFT_CHECK(row.pass(function, context));
+  if (context.after_pass) context.after_pass(row.name, function);
+  return checked(row.name, function);
 }
 
 // After the fusions, so that the constants that are rounded are the final ones.
-constexpr Step kPrecision = {"half_precision", "fp16 except where it would overflow", half_precision};
-constexpr Step kInterface = {"coreml_io", "Core ML has inputs and outputs of a few types only", coreml_io};
-constexpr Step kAfterInterface[] = {
+constexpr PassRow kPrecision = {"half_precision", "fp16 except where it would overflow", half_precision};
+constexpr PassRow kInterface = {"coreml_io", "Core ML has inputs and outputs of a few types only", coreml_io};
+constexpr PassRow kAfterInterface[] = {
     {"join_casts_at_ports", "casts of the interface and of the precision meet", join_casts},
     {"common_casts", "one cast of a value, not one a block", common_subexpressions},
     {"dead_code_after_precision", "wide constants and casts that were joined", dead_code},
@@ -70,13 +70,13 @@ constexpr Step kAfterInterface[] = {
 
 }  // namespace
 
-std::span<const Step> rewrites() { return kRewrites; }
+std::span<const PassRow> rewrites() { return kRewrites; }
 
-std::vector<Step> coreml_steps() {
-  std::vector<Step> steps(std::begin(kRewrites), std::end(kRewrites));
-  steps.insert(steps.end(), {kPrecision, kInterface});
-  steps.insert(steps.end(), std::begin(kAfterInterface), std::end(kAfterInterface));
-  return steps;
+std::vector<PassRow> coreml_passes() {
+  std::vector<PassRow> passes(std::begin(kRewrites), std::end(kRewrites));
+  passes.insert(passes.end(), {kPrecision, kInterface});
+  passes.insert(passes.end(), std::begin(kAfterInterface), std::end(kAfterInterface));
+  return passes;
 }
 
 // Ranges are inferred from int64 inputs within int32, which only Core ML's borders see to.
@@ -96,16 +96,16 @@ void forget_ranges(ir::Function& function) {
 Status run_host_pipeline(ir::Function& function, PassContext& context) {
   context.target = {};
   forget_ranges(function);
-  for (const Step& step : kRewrites) GRAFT_CHECK(run(step, function, context));
+  for (const PassRow& row : kRewrites) GRAFT_CHECK(run(row, function, context));
   return {};
 }
 
 Status run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options, PassContext& context) {
   context.target = options.target;
-  for (const Step& step : kRewrites) GRAFT_CHECK(run(step, function, context));
+  for (const PassRow& row : kRewrites) GRAFT_CHECK(run(row, function, context));
   if (options.precision == Precision::float16) GRAFT_CHECK(run(kPrecision, function, context));
   GRAFT_CHECK(run(kInterface, function, context));
-  for (const Step& step : kAfterInterface) GRAFT_CHECK(run(step, function, context));
+  for (const PassRow& row : kAfterInterface) GRAFT_CHECK(run(row, function, context));
   return {};
 }
 

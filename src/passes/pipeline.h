@@ -18,13 +18,13 @@ struct CoremlPassOptions {
   Precision precision = Precision::float16;
 };
 
-struct Step {
+struct PassRow {
   std::string_view name, why;
   Pass pass;
 };
-std::span<const Step> rewrites();  // what both pipelines begin with
-// Every step of the Core ML pipeline in its order, for documentation and for `--dump-after NAME`.
-std::vector<Step> coreml_steps();
+std::span<const PassRow> rewrites();  // what both pipelines begin with
+// Every pass of the Core ML pipeline in its order, for documentation and for `--dump-after NAME`.
+std::vector<PassRow> coreml_passes();
 
 // For the engine: ONNX's own dtypes, nothing that changes precision. context.target is set to host.
 Status run_host_pipeline(ir::Function& function, PassContext& context);

@@ -8,9 +8,9 @@
 namespace graft::passes {
 namespace {
 
-class Halving {
+class MixedPrecision {
  public:
-  Halving(Rewriter& rewriter, PrecisionPlan plan) : rewriter_(&rewriter), plan_(std::move(plan)) {}
+  MixedPrecision(Rewriter& rewriter, PrecisionPlan plan) : rewriter_(&rewriter), plan_(std::move(plan)) {}
 
   std::optional<Values> operator()(Op& op) {
     if (op.is(Scalar::cast)) return cast(op);
@@ -39,13 +39,13 @@ class Halving {
   int halved() const { return halved_; }
 
  private:
-  ops::Build& build() { return rewriter_->build(); }
+  ops::OpBuilder& build() { return rewriter_->build(); }
   static bool real(const Value* v) {
     return v->type.is_tensor() && (v->dtype() == DType::f32 || v->dtype() == DType::f16);
   }
 
   bool touched(const Op& op) const {
-    const auto needs = [&](const Value* v) { return v->dtype() == DType::f32 || stands_in_.contains(v); };
+    const auto needs = [&](const Value* v) { return v->dtype() == DType::f32 || halves_.contains(v); };
     for (const auto& arg : op.args) {
       for (const Value* v : arg) {
         if (needs(v)) return true;
@@ -72,7 +72,7 @@ class Halving {
   std::optional<Values> keep_types(Op& op) {
     for (size_t p = 0; p < op.args.size(); ++p) {
       for (size_t i = 0; i < op.args[p].size(); ++i) {
-        if (Value* v = op.args[p][i]; stands_in_.contains(v)) rewriter_->set_argument(op, p, i, original(v));
+        if (Value* v = op.args[p][i]; halves_.contains(v)) rewriter_->set_argument(op, p, i, original(v));
       }
     }
     return std::nullopt;
@@ -88,7 +88,7 @@ class Halving {
       }
       return adopt(op, {build().emit("cast", {{"x", x}, {"dtype", "fp16"}})}, true);
     }
-    if (to == DType::f16 && stands_in_.contains(x)) return Values{x};
+    if (to == DType::f16 && halves_.contains(x)) return Values{x};
     return std::nullopt;
   }
 
@@ -117,7 +117,7 @@ class Halving {
       }
       for (size_t i = 0; i < args[p].size(); ++i) {
         Value*& v = args[p][i];
-        if (!real(v) || (v->dtype() == DType::f16 && !stands_in_.contains(v))) continue;
+        if (!real(v) || (v->dtype() == DType::f16 && !halves_.contains(v))) continue;
         if (const auto at = plan_.constants.find({&op, p, i}); at != plan_.constants.end()) {
           v = constant(at->second, half);
         } else {
@@ -136,7 +136,7 @@ class Halving {
     for (size_t i = 0; i < results.size(); ++i) {
       if (op.results[i]->dtype() != DType::f32) continue;
       if (results[i]->dtype() == DType::f16) {
-        stands_in_.insert(results[i]);
+        halves_.insert(results[i]);
       } else {
         islands_.insert(results[i]);
       }
@@ -145,7 +145,7 @@ class Halving {
     return results;
   }
 
-  Value* original(Value* v) { return stands_in_.contains(v) ? as(v, DType::f32) : v; }
+  Value* original(Value* v) { return halves_.contains(v) ? as(v, DType::f32) : v; }
 
   Value* as(Value* v, DType t) {
     if (v->dtype() == t) return v;
@@ -171,8 +171,8 @@ class Halving {
 
   Rewriter* rewriter_;
   PrecisionPlan plan_;
-  std::unordered_set<const Value*> stands_in_;  // fp16 values in the place of fp32 ones
-  std::unordered_set<const Value*> islands_;    // fp32 values made by what stays in fp32
+  std::unordered_set<const Value*> halves_;   // fp16 values in the place of fp32 ones
+  std::unordered_set<const Value*> islands_;  // fp32 values made by what stays in fp32
   std::unordered_map<const Value*, std::vector<Cast>> casts_;
   int halved_ = 0;
 };
@@ -184,10 +184,10 @@ Result<int> half_precision(Function& function, PassContext& context) {
   for (Diag& d : plan.findings) context.findings.push_back(std::move(d));
   plan.findings.clear();
   Rewriter rewriter(function, context);
-  Halving halving(rewriter, std::move(plan));
-  rewriter.at_end = [&](Block& block) { halving.close(block); };
-  GRAFT_CHECK(rewriter.run([&](Op& op) { return halving(op); }));
-  return halving.halved();
+  MixedPrecision mixed(rewriter, std::move(plan));
+  rewriter.at_end = [&](Block& block) { mixed.close(block); };
+  GRAFT_CHECK(rewriter.run([&](Op& op) { return mixed(op); }));
+  return mixed.halved();
 }
 
 }  // namespace graft::passes

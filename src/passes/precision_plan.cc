@@ -26,9 +26,9 @@ constexpr IntRange kCountable{-2048, 2048};
 // How far patterns look back.
 constexpr int kDepth = 8;
 
-class Planner {
+class PrecisionPlanner {
  public:
-  Planner(const ir::Function& function, const ir::Target& target) : target_(target) {
+  PrecisionPlanner(const ir::Function& function, const ir::Target& target) : target_(target) {
     ir::visit_ops(function.body, [&](Op& op) {
       ops_.push_back(&op);
       for (const auto& arg : op.args) {
@@ -320,7 +320,7 @@ class Planner {
 }  // namespace
 
 PrecisionPlan plan_precision(const ir::Function& function, const ir::Target& target) {
-  return Planner(function, target).plan();
+  return PrecisionPlanner(function, target).plan();
 }
 
 }  // namespace graft::passes

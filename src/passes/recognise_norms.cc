@@ -137,7 +137,7 @@ std::optional<Values> into_layer_norm(Rewriter& rewriter, const Op& op) {
   for (int i = 0; i < shape.size(); ++i) {
     if (c.shape()[lead + i] != shape[i]) return std::nullopt;
   }
-  ops::Build& b = rewriter.build();
+  ops::OpBuilder& b = rewriter.build();
   Value* v = b.constant(ir::Constant::reshape(operands->constant->constant, shape), operands->constant->name);
   v->origin.merge(operands->constant->origin);
   auto args = norm->args;

@@ -14,7 +14,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "ops/build.h"
+#include "ops/op_builder.h"
 #include "passes/pass.h"
 
 namespace graft::passes {
@@ -38,7 +38,7 @@ class Rewriter {
   // Called before the outputs of each block are fixed (its outputs are replaced already); may emit and change them.
   std::function<void(Block&)> at_end;
 
-  ops::Build& build() { return build_; }
+  ops::OpBuilder& build() { return build_; }
   Block& block() { return *open_.back(); }
   // Uses of a value by operators that still count, and as block outputs.
   int uses(const Value* v) const;
@@ -63,7 +63,7 @@ class Rewriter {
   void release(const Value* v, int n, ir::Provenance& died);
 
   Function* function_;
-  ops::Build build_;
+  ops::OpBuilder build_;
   std::unordered_map<Value*, Value*> map_;
   std::unordered_map<const Value*, int> uses_;
   std::unordered_set<const Op*> dead_;

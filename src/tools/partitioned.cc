@@ -16,7 +16,7 @@ int count_ops(const ir::Block& block) {
 
 Status check_pass(const std::string& name) {
   std::vector<std::string_view> legal{"all"};
-  for (const passes::Step& step : passes::coreml_steps()) legal.push_back(step.name);
+  for (const passes::PassRow& step : passes::coreml_passes()) legal.push_back(step.name);
   if (name.empty() || std::find(legal.begin(), legal.end(), name) != legal.end()) return {};
   return fail(Code::invalid_option, format("there is no pass '{}'; there are {}", name, join(legal, ", ")));
 }

@@ -37,7 +37,7 @@ struct Blocked {
     for (int64_t d : space) s.push_back(d);
     return s;
   }
-  ops::Build& b() { return *net.b; }
+  ops::OpBuilder& b() { return *net.b; }
   ir::Value* weight(const Shape& shape, uint32_t seed) {
     return b().constant(ir::Constant::of(small_integers(dtype, shape, seed, -1, 1)));
   }
@@ -97,46 +97,47 @@ struct Operands {
 };
 struct Consumer {
   const char* name;
-  ir::Values (*make)(ops::Build& b, const Operands& o);
+  ir::Values (*make)(ops::OpBuilder& b, const Operands& o);
 };
-ir::Value* above(ops::Build& b, ir::Value* x) { return b.binary("greater", x, b.like(x, 1)); }
+ir::Value* above(ops::OpBuilder& b, ir::Value* x) { return b.binary("greater", x, b.like(x, 1)); }
 
 constexpr Consumer kConsumers[] = {
     {"comparisons with a number",
-     [](ops::Build& b, const Operands& o) {
+     [](ops::OpBuilder& b, const Operands& o) {
        ir::Values all;
        for (const char* op : {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
          all.push_back(b.binary(op, o.p, b.like(o.p, 1)));
        return all;
      }},
-    {"a comparison of two", [](ops::Build& b, const Operands& o) { return ir::Values{b.binary("less", o.p, o.q)}; }},
+    {"a comparison of two",
+     [](ops::OpBuilder& b, const Operands& o) { return ir::Values{b.binary("less", o.p, o.q)}; }},
     {"a comparison and what it compares",
-     [](ops::Build& b, const Operands& o) {
+     [](ops::OpBuilder& b, const Operands& o) {
        return ir::Values{above(b, o.p), o.p};
      }},
     {"a comparison with a plain tensor",
-     [](ops::Build& b, const Operands& o) { return ir::Values{b.binary("less", o.p, b.cast(o.c, o.p->dtype()))}; }},
+     [](ops::OpBuilder& b, const Operands& o) { return ir::Values{b.binary("less", o.p, b.cast(o.c, o.p->dtype()))}; }},
     {"select by a bool input",
-     [](ops::Build& b, const Operands& o) { return ir::Values{b.select(o.c, o.p, b.like(o.p, 0))}; }},
+     [](ops::OpBuilder& b, const Operands& o) { return ir::Values{b.select(o.c, o.p, b.like(o.p, 0))}; }},
     {"select between two by a bool input",
-     [](ops::Build& b, const Operands& o) { return ir::Values{b.select(o.c, o.p, o.q)}; }},
+     [](ops::OpBuilder& b, const Operands& o) { return ir::Values{b.select(o.c, o.p, o.q)}; }},
     {"select by a bool for each channel",
-     [](ops::Build& b, const Operands& o) { return ir::Values{b.select(o.k, o.p, o.q)}; }},
+     [](ops::OpBuilder& b, const Operands& o) { return ir::Values{b.select(o.k, o.p, o.q)}; }},
     {"select by a computed mask, which leaves too",
-     [](ops::Build& b, const Operands& o) {
+     [](ops::OpBuilder& b, const Operands& o) {
        ir::Value* mask = above(b, o.p);
        return ir::Values{b.select(mask, o.p, o.q), mask};
      }},
     {"select between bools",
-     [](ops::Build& b, const Operands& o) { return ir::Values{b.select(above(b, o.p), o.c, above(b, o.q))}; }},
+     [](ops::OpBuilder& b, const Operands& o) { return ir::Values{b.select(above(b, o.p), o.c, above(b, o.q))}; }},
     {"logic",
-     [](ops::Build& b, const Operands& o) {
+     [](ops::OpBuilder& b, const Operands& o) {
        ir::Value *m = above(b, o.p), *n = above(b, o.q);
        return ir::Values{b.binary("logical_and", m, o.c), b.binary("logical_or", m, n), b.binary("logical_xor", n, o.k),
                          b.unary("logical_not", m)};
      }},
     {"casts",
-     [](ops::Build& b, const Operands& o) {
+     [](ops::OpBuilder& b, const Operands& o) {
        ir::Values all;
        for (const DType t : {DType::boolean, DType::i8, DType::u8, DType::i16, DType::i32, DType::i64, DType::f16,
                              DType::f32, DType::f64})
@@ -144,7 +145,7 @@ constexpr Consumer kConsumers[] = {
        return all;
      }},
     {"casts of a mask",
-     [](ops::Build& b, const Operands& o) {
+     [](ops::OpBuilder& b, const Operands& o) {
        ir::Value* m = above(b, o.p);
        ir::Values all;
        for (const DType t :
@@ -153,11 +154,11 @@ constexpr Consumer kConsumers[] = {
        return all;
      }},
     {"a mask multiplied in",
-     [](ops::Build& b, const Operands& o) {
+     [](ops::OpBuilder& b, const Operands& o) {
        return ir::Values{b.mul(o.p, b.cast(above(b, o.q), o.p->dtype())), b.mul(o.q, b.cast(o.c, o.q->dtype()))};
      }},
     {"masks that are moved",
-     [](ops::Build& b, const Operands& o) {
+     [](ops::OpBuilder& b, const Operands& o) {
        ir::Value *m = above(b, o.p), *n = above(b, o.q);
        ir::Value* joined = b.concat({m, n, o.c}, 1);
        Ints channels_last{0};
@@ -168,7 +169,7 @@ constexpr Consumer kConsumers[] = {
                          b.reshape(n, b.ints(std::vector<int64_t>{kBatch, -1}))};
      }},
     {"a mask that is counted, and integers",
-     [](ops::Build& b, const Operands& o) {
+     [](ops::OpBuilder& b, const Operands& o) {
        ir::Value* counted = b.cast(above(b, o.p), DType::i32);
        ir::Value* wide = b.cast(o.q, DType::i64);
        return ir::Values{b.reduce("reduce_sum", counted, Ints{1}, true), b.add(wide, b.like(wide, 1)),

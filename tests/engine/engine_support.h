@@ -7,7 +7,7 @@
 
 #include "engine/executable.h"
 #include "ops/blocks.h"
-#include "ops/build.h"
+#include "ops/op_builder.h"
 
 namespace graft::engine_test {
 
@@ -20,11 +20,11 @@ using engine::RunOptions;
 struct Net {
   std::shared_ptr<ir::Program> program = std::make_shared<ir::Program>();
   ir::Function* f;
-  std::unique_ptr<ops::Build> b;
+  std::unique_ptr<ops::OpBuilder> b;
   Net() {
     program->functions.push_back(std::make_unique<ir::Function>("main"));
     f = program->functions[0].get();
-    b = std::make_unique<ops::Build>(*f, ir::Target{});
+    b = std::make_unique<ops::OpBuilder>(*f, ir::Target{});
   }
   ir::Value* input(std::string name, DType dtype, const ir::Dims& dims) {
     return f->add_input(ir::Type::tensor(dtype, dims), std::move(name));

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "ops/build.h"
+#include "ops/op_builder.h"
 
 namespace graft::engine_test {
 

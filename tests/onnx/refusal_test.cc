@@ -14,7 +14,7 @@ namespace {
 constexpr int kMostInputs = 6;
 
 // What a node may read, by the letter its names begin with: data, a list of one integer, a number, something refused.
-Value* make(Build& b, const std::string& name) {
+Value* make(OpBuilder& b, const std::string& name) {
   switch (name[0]) {
     case 'd': return b.function().add_input(ir::Type::tensor(DType::f32, Shape{2, 3, 4, 4}), name);
     case 'b': return b.function().add_input(ir::Type::tensor(DType::boolean, Shape{2, 3, 4, 4}), name);
@@ -37,7 +37,7 @@ void add_attributes(std::string_view signature, Node& n) {
 // Lowers one node; the operators that it emitted in `emitted`.
 Result<Values> lower(const Node& n, ir::Target target, const ir::OpTable& table, std::set<std::string>* emitted) {
   ir::Function f("main");
-  Build b(f, target, {}, table);
+  OpBuilder b(f, target, {}, table);
   Lowerer lowerer(b, [&](const std::string& name) { return make(b, name); });
   Result<Values> out = lowerer.lower(n);
   if (out) {

@@ -2,7 +2,7 @@
 // was refused.
 #include <gtest/gtest.h>
 
-#include "ops/build.h"
+#include "ops/op_builder.h"
 
 namespace graft::ops {
 namespace {
@@ -21,7 +21,7 @@ struct Draft {
   }
   ir::Function f{"main"};
   int n = 0;
-  Build b;
+  OpBuilder b;
 };
 using Names = std::vector<std::string>;
 

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "ops/build.h"
+#include "ops/op_builder.h"
 #include "passes/pass.h"
 
 namespace graft::passes {
@@ -19,7 +19,7 @@ using ir::Values;
 // A function under construction with its builder; the target limits what may be built.
 struct Draft {
   ir::Function f{"main"};
-  ops::Build b;
+  ops::OpBuilder b;
   explicit Draft(ir::Target target = {}) : b(f, target) {}
 
   Value* input(const std::string& name, const ir::Dims& dims, DType t = DType::f32) {

@@ -29,7 +29,8 @@ TEST_P(PassText, TurnsBeforeIntoAfter) {
   const Case& c = GetParam();
   const auto before = parsed(c, c.before), after = parsed(c, c.after);
   ASSERT_TRUE(before && after);
-  const auto step = std::find_if(rewrites().begin(), rewrites().end(), [&](const Step& s) { return s.name == c.pass; });
+  const auto step =
+      std::find_if(rewrites().begin(), rewrites().end(), [&](const PassRow& s) { return s.name == c.pass; });
   ASSERT_NE(step, rewrites().end());
   PassContext context;
   context.target = ir::Target::newest();

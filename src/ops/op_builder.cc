@@ -1,4 +1,4 @@
-#include "ops/build.h"
+#include "ops/op_builder.h"
 
 #include <algorithm>
 
@@ -18,7 +18,7 @@ std::optional<std::vector<int64_t>> constant_shape(const Dims& from, const Dims&
   return shape;
 }
 
-Value* Build::like(const Value* x, double v) {
+Value* OpBuilder::like(const Value* x, double v) {
   if (x->poison) return function().poison();
   if (!(kNumbers | DTypes{DType::boolean}).has(x->dtype()))
     return refuse(Code::dtype_mismatch, format("got {}, takes numbers", name(x->dtype())));
@@ -26,13 +26,13 @@ Value* Build::like(const Value* x, double v) {
   return constant(ir::Constant::int_scalar(x->dtype(), static_cast<int64_t>(v)));
 }
 
-Value* Build::transpose(Value* x, const Ints& perm) {
+Value* OpBuilder::transpose(Value* x, const Ints& perm) {
   bool moves = false;
   for (int i = 0; i < perm.size(); ++i) moves |= perm[i] != i;
   return moves ? emit("transpose", {{"x", x}, {"perm", perm}}) : x;
 }
 
-Value* Build::reshape(Value* x, const Dims& dims, std::span<Value* const> hints) {
+Value* OpBuilder::reshape(Value* x, const Dims& dims, std::span<Value* const> hints) {
   if (x->poison || x->dims() == dims) return x;
   if (std::optional<std::vector<int64_t>> shape = constant_shape(x->dims(), dims))
     return emit("reshape", {{"x", x}, {"shape", std::move(*shape)}});

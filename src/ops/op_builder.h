@@ -19,9 +19,9 @@ using ir::Values;
 // `to`: a 0 copies a dim, and -1 takes any size that is left, which is the right one only where the counts are equal.
 std::optional<std::vector<int64_t>> constant_shape(const Dims& from, const Dims& to);
 
-class Build : public ir::Builder {
+class OpBuilder : public ir::Builder {
  public:
-  Build(ir::Function& f, ir::Target target, Bounds bounds = {}, const ir::OpTable& table = ops::table())
+  OpBuilder(ir::Function& f, ir::Target target, Bounds bounds = {}, const ir::OpTable& table = ops::table())
       : Builder(f, table, target, std::move(bounds)) {}
 
   Value* add(Value* x, Value* y) { return emit("add", {{"x", x}, {"y", y}}); }
