@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+namespace cli {
 namespace {
 
 constexpr size_t kPage = 100;
@@ -50,28 +51,28 @@ const std::vector<Row>& common_rows() {
   return kRows;
 }
 
-std::string usage_part(const graft::VerbOption& o) {
-  const bool required = (o.flags & GRAFT_OPTION_REQUIRED) != 0;
+std::string usage_part(const VerbOption& o) {
+  const bool required = (o.flags & kRequired) != 0;
   const std::string value(o.value);
-  if ((o.flags & GRAFT_OPTION_POSITIONAL) != 0) return " " + value;
+  if ((o.flags & kPositional) != 0) return " " + value;
   return required ? " " + (o.letter.empty() ? "--" + std::string(o.name) : "-" + std::string(o.letter)) + " " + value
                   : "";
 }
 
 }  // namespace
 
-std::string help_of(const graft::Verb& verb) {
+std::string help_of(const Verb& verb) {
   std::string out = std::string(verb.summary) + ".\n\nUsage: graft " + std::string(verb.name);
-  for (const graft::VerbOption& o : verb.options) out += usage_part(o);
+  for (const VerbOption& o : verb.options) out += usage_part(o);
   out += " [OPTION]...\n\n" + std::string(verb.help) + "\nOptions:\n";
   std::vector<Row> rows;
-  for (const graft::VerbOption& o : verb.options) {
+  for (const VerbOption& o : verb.options) {
     std::string left;
-    if ((o.flags & GRAFT_OPTION_POSITIONAL) != 0)
+    if ((o.flags & kPositional) != 0)
       left = o.value;
     else
       left = (o.letter.empty() ? "" : "-" + std::string(o.letter) + ", ") + "--" + std::string(o.name) +
-             (o.value.empty() ? "" : " " + std::string(o.value)) + ((o.flags & GRAFT_OPTION_REPEATED) != 0 ? " …" : "");
+             (o.value.empty() ? "" : " " + std::string(o.value)) + ((o.flags & kRepeated) != 0 ? " …" : "");
     rows.push_back({std::move(left), o.doc});
   }
   rows.insert(rows.end(), common_rows().begin(), common_rows().end());
@@ -81,14 +82,16 @@ std::string help_of(const graft::Verb& verb) {
          "enough.\n";
 }
 
-std::string help_of(const std::vector<graft::Verb>& verbs) {
+std::string help_of(std::span<const Verb> verbs) {
   std::string out =
       "Runs ONNX models on Apple's Core ML, and compiles, checks and runs the same Core ML programs on any machine.\n\n"
       "Usage: graft VERB [ARGUMENT]...\n\nVerbs:\n";
   std::vector<Row> rows;
-  for (const graft::Verb& v : verbs) rows.push_back({std::string(v.name), v.summary});
+  for (const Verb& v : verbs) rows.push_back({std::string(v.name), v.summary});
   return out + columns(rows) +
          "\nStart with:\n  graft inspect MODEL.onnx    what Core ML would take of a model, and why not all of it\n"
          "  graft VERB --help           what a verb does, its options, examples\n"
          "  graft --version\n";
 }
+
+}  // namespace cli

@@ -3,7 +3,11 @@
 
 #include <string>
 
-#include <graft/graft.hpp>
+#include "verbs.h"
 
-std::string help_of(const std::vector<graft::Verb>& verbs);
-std::string help_of(const graft::Verb& verb);
+namespace cli {
+
+std::string help_of(std::span<const Verb> verbs);
+std::string help_of(const Verb& verb);
+
+}  // namespace cli

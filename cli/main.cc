@@ -1,5 +1,5 @@
-// The command `graft`: arguments in, reports out. What the verbs are, which options they have and what they do is all
-// asked of the library; this file only knows command lines, terminals and exit codes.
+// The command `graft`: arguments in, reports out. What the verbs are, which options they have and what they do is in
+// verbs.h; this file only knows command lines, terminals and exit codes.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -14,11 +14,13 @@
 #include <stdexcept>
 
 #include <CLI/CLI.hpp>
-#include <graft/graft.hpp>
 
+#include "gather.h"
 #include "help.h"
 #include "progress.h"
+#include "report/report.h"
 #include "suggest.h"
+#include "verbs.h"
 
 namespace {
 
@@ -31,7 +33,7 @@ struct Common {
 
 // One verb's place in the parser, with what was given.
 struct Command {
-  graft::Verb verb;
+  const cli::Verb& verb;
   CLI::App* app = nullptr;
   std::map<std::string, std::vector<std::string>> values;
   std::map<std::string, bool> switches;
@@ -59,7 +61,7 @@ void add_common(CLI::App& app, Common& common) {
   app.add_option("--color", common.colour)->check(CLI::IsMember({"auto", "always", "never"}));
 }
 
-std::string names_of(const graft::VerbOption& o) {
+std::string names_of(const cli::VerbOption& o) {
   std::string names;
   if (!o.letter.empty()) names = "-" + std::string(o.letter) + ",";
   return names + "--" + std::string(o.name);
@@ -70,15 +72,15 @@ void add_verb(CLI::App& app, Command& command, Common& common) {
   CLI::App& sub = *command.app;
   sub.set_help_flag("-h,--help", "");
   sub.allow_extras();
-  for (const graft::VerbOption& o : command.verb.options) {
+  for (const cli::VerbOption& o : command.verb.options) {
     const std::string name(o.name);
-    if ((o.flags & GRAFT_OPTION_SWITCH) != 0) {
+    if ((o.flags & cli::kSwitch) != 0) {
       sub.add_flag(names_of(o), command.switches[name]);
       continue;
     }
-    if ((o.flags & GRAFT_OPTION_POSITIONAL) != 0) continue;  // what is left over, in order: see take_positionals
+    if ((o.flags & cli::kPositional) != 0) continue;  // what is left over, in order: see take_positionals
     CLI::Option* option = sub.add_option(names_of(o), command.values[name])->expected(1);
-    if ((o.flags & GRAFT_OPTION_REPEATED) != 0) option->expected(1, 1 << 20)->type_size(1)->allow_extra_args(false);
+    if ((o.flags & cli::kRepeated) != 0) option->expected(1, 1 << 20)->type_size(1)->allow_extra_args(false);
   }
   add_common(sub, common);
 }
@@ -96,8 +98,8 @@ int wrong_usage(const std::string& what, const std::string& hint, std::string_vi
 int unknown_option(const Command& command, const std::string& extra) {
   const std::string word = extra.substr(0, extra.find('='));
   std::vector<std::string> names = {"--json", "--help", "--color"};
-  for (const graft::VerbOption& o : command.verb.options) {
-    if ((o.flags & GRAFT_OPTION_POSITIONAL) == 0) names.push_back("--" + std::string(o.name));
+  for (const cli::VerbOption& o : command.verb.options) {
+    if ((o.flags & cli::kPositional) == 0) names.push_back("--" + std::string(o.name));
   }
   return wrong_usage("unknown option '" + word + "'", nearest(word, names), command.verb.name);
 }
@@ -110,11 +112,11 @@ int take_positionals(Command& command) {
   }
   std::erase(extras, "--");
   size_t taken = 0;
-  for (const graft::VerbOption& o : command.verb.options) {
-    if ((o.flags & GRAFT_OPTION_POSITIONAL) == 0) continue;
+  for (const cli::VerbOption& o : command.verb.options) {
+    if ((o.flags & cli::kPositional) == 0) continue;
     if (taken < extras.size())
       command.values[std::string(o.name)] = {extras[taken++]};
-    else if ((o.flags & GRAFT_OPTION_REQUIRED) != 0)
+    else if ((o.flags & cli::kRequired) != 0)
       return wrong_usage(std::string(o.value) + " is missing", "", command.verb.name);
   }
   if (taken == extras.size()) return kDone;
@@ -127,7 +129,7 @@ bool is_usage(graft_code code) {
 
 graft::Options options_of(const Command& command) {
   graft::Options options;
-  for (const graft::VerbOption& o : command.verb.options) {
+  for (const cli::VerbOption& o : command.verb.options) {
     const std::string name(o.name);
     if (const auto at = command.switches.find(name); at != command.switches.end() && at->second)
       options.push_back({name, "1"});
@@ -145,17 +147,16 @@ int run(const Command& command, const Common& common) {
   env_options.log = [](graft_log_level level, std::string_view text) {
     if (level >= GRAFT_LOG_WARNING) std::fprintf(stderr, "graft: %.*s\n", static_cast<int>(text.size()), text.data());
   };
-  const graft::Env env(std::move(env_options));
   try {
-    const graft::Report report = graft::tool(env, std::string(command.verb.name), options_of(command));
+    const cli::Report report = cli::run_verb(command.verb, options_of(command), std::move(env_options));
     progress.stop();
-    print(stdout, common.json ? report.json() : report.text(colours(common, STDOUT_FILENO)));
-    if (!report.reason().empty()) print(stderr, "graft: " + std::string(report.reason()));
-    return report.exit_code();
+    print(stdout, common.json ? report.json : report.text(colours(common, STDOUT_FILENO)));
+    if (!report.reason.empty()) print(stderr, "graft: " + report.reason);
+    return report.exit_code;
   } catch (const graft::Error& e) {
     progress.stop();
     print(stderr, std::string("graft: ") + e.what());
-    if (common.json) print(stdout, e.json());
+    if (common.json) print(stdout, cli::json(cli::problem_of(e.reason())));
     if (!is_usage(e.code())) return kFailed;
     std::fprintf(stderr, "See graft %s --help.\n", std::string(command.verb.name).c_str());
     return kUsage;
@@ -170,17 +171,17 @@ int parse_and_run(int argc, char** argv) {
   app.allow_extras();
   Common common;
   std::vector<Command> commands;
-  const std::vector<graft::Verb> verbs = graft::verbs();
-  for (const graft::Verb& v : verbs) commands.push_back({v, nullptr, {}, {}});
+  const std::span<const cli::Verb> verbs = cli::verbs();
+  for (const cli::Verb& v : verbs) commands.push_back({v, nullptr, {}, {}});
   for (Command& c : commands) add_verb(app, c, common);  // the vector no longer moves
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     for (const Command& c : commands) {
-      if (c.app->parsed()) return print(stdout, help_of(c.verb)), kDone;
+      if (c.app->parsed()) return print(stdout, cli::help_of(c.verb)), kDone;
     }
-    return print(stdout, help_of(verbs)), kDone;
+    return print(stdout, cli::help_of(verbs)), kDone;
   } catch (const CLI::CallForVersion& e) {
     print(stdout, e.what());
     return kDone;
@@ -195,7 +196,7 @@ int parse_and_run(int argc, char** argv) {
   }
   const std::vector<std::string> extras = app.remaining();
   if (extras.empty()) {
-    print(stderr, help_of(verbs));
+    print(stderr, cli::help_of(verbs));
     return kUsage;
   }
   std::vector<std::string> names;

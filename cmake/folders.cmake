@@ -23,6 +23,5 @@ graft_folder(cache     ARROWS base)
 graft_folder(devices   ARROWS engine coreml)
 graft_folder(session APART ARROWS base ir ops onnx passes coreml engine partition cache devices
              PRIVATE nlohmann_json::nlohmann_json)
-graft_folder(tools APART   ARROWS session PRIVATE graft::stb)
-graft_folder(report    ARROWS tools   PRIVATE nlohmann_json::nlohmann_json)
-graft_folder(api       ARROWS report  PRIVATE graft::headers)
+graft_folder(tools APART   ARROWS session)
+graft_folder(api       ARROWS tools   PRIVATE graft::headers)

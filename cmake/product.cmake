@@ -17,7 +17,7 @@ set_target_properties(graft_shared PROPERTIES
   SOVERSION ${PROJECT_VERSION_MAJOR}
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib
   INSTALL_RPATH "$ORIGIN")
-target_link_libraries(graft_shared PRIVATE graft_report graft_headers)
+target_link_libraries(graft_shared PRIVATE graft_tools graft_headers)
 target_include_directories(graft_shared INTERFACE
   $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
@@ -35,17 +35,21 @@ if(EXISTS ${exports_list})
   set_property(TARGET graft_shared APPEND PROPERTY LINK_DEPENDS ${CMAKE_BINARY_DIR}/graft.map)
 endif()
 
-file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/*.cc)
-if(cli_sources)
-  add_executable(graft_cli ${cli_sources})
-  set_target_properties(graft_cli PROPERTIES
-    OUTPUT_NAME graft
-    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}
-    INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
-  target_link_libraries(graft_cli PRIVATE graft_shared CLI11::CLI11)
-  graft_compile(graft_cli)
-  install(TARGETS graft_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
+# The tool: all of cli/ but main.cc is a library, for its tests. It sees include/graft and nothing of src/.
+file(GLOB_RECURSE cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/*.cc)
+list(REMOVE_ITEM cli_sources ${CMAKE_SOURCE_DIR}/cli/main.cc)
+add_library(graft_cli STATIC ${cli_sources})
+target_include_directories(graft_cli PUBLIC ${CMAKE_SOURCE_DIR}/cli)
+target_link_libraries(graft_cli PUBLIC graft_shared fmt::fmt PRIVATE nlohmann_json::nlohmann_json graft::stb)
+graft_compile(graft_cli)
+add_executable(graft_tool ${CMAKE_SOURCE_DIR}/cli/main.cc)
+set_target_properties(graft_tool PROPERTIES
+  OUTPUT_NAME graft
+  RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}
+  INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+target_link_libraries(graft_tool PRIVATE graft_cli CLI11::CLI11)
+graft_compile(graft_tool)
+install(TARGETS graft_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 install(TARGETS graft_shared EXPORT GraftTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

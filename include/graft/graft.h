@@ -1,27 +1,27 @@
 /* Graft's C interface: the binary contract. Everything else (graft.hpp, the tool, Python) is built on it.
  *
  * Graft runs ONNX models on Apple's Core ML, and compiles, checks and runs the same Core ML programs on any machine.
+ * This header opens and runs models; compiler.h, beside it, looks into them, partitions, compiles and checks them.
  *
  * Rules that hold for every function
  *   Errors     A function that can fail returns graft_error*: NULL is success; anything else is the caller's and is
  *              freed with graft_error_free. Results are only written on success, except where stated. A null pointer
  *              that is not allowed, a struct of a size this library does not know, a wrong name, element type or shape
  *              is GRAFT_CODE_INVALID_ARGUMENT, never a crash. No C++ exception leaves the library.
- *   Ownership  What a function named _create or _run puts behind a `graft_x**` is the caller's and is freed with
- *              graft_x_free, which takes NULL too. Pointers that a function returns directly belong to the object they
+ *   Ownership  What a function puts behind a `graft_x**` is the caller's and is freed with graft_x_free, which takes
+ *              NULL too. Pointers that a function returns directly belong to the object they
  *              were asked of and live as long as it does. What the caller hands in is borrowed until the call returns,
  *              unless the function says otherwise.
  *   Threads    An object may be used from several threads at once as long as all of them only read it: graft_env,
- *              graft_session and graft_cancel are always safe; a graft_tensor, graft_report or graft_error is safe once
- *              it was made. Freeing an object that somebody else still uses is the caller's mistake.
- *   fork()     A child process may go on using what its parent made, as long as no other thread was inside a function
- *              of this library when fork was called (Python's multiprocessing forks like this). Results are the same;
- *              worker threads are started anew by the first run that needs them.
- *   Structs    Every struct starts with `struct_size`, which the caller sets to sizeof the struct it was compiled with.
- *              Structs only grow at the end; a library given a smaller, older size leaves out what it does not cover.
- *              In an array of structs every element has the same struct_size, which is also the step between them.
- *   Growth     Enumerations and functions are only ever added to; numbers never change their meaning.
- *   Text       UTF-8, NUL-terminated. Files are named by UTF-8 paths.
+ *              graft_session and graft_cancel are always safe; what is made once and then asked (graft_tensor,
+ * graft_error, graft_model, graft_partition, ...) is safe once it was made. Freeing an object that somebody else still
+ * uses is the caller's mistake. fork()     A child process may go on using what its parent made, as long as no other
+ * thread was inside a function of this library when fork was called (Python's multiprocessing forks like this). Results
+ * are the same; worker threads are started anew by the first run that needs them. Structs    Every struct starts with
+ * `struct_size`, which the caller sets to sizeof the struct it was compiled with. Structs only grow at the end; a
+ * library given a smaller, older size leaves out what it does not cover. In an array of structs every element has the
+ * same struct_size, which is also the step between them. Growth     Enumerations and functions are only ever added to;
+ * numbers never change their meaning. Text       UTF-8, NUL-terminated. Files are named by UTF-8 paths.
  */
 #ifndef GRAFT_GRAFT_H_
 #define GRAFT_GRAFT_H_
@@ -43,8 +43,9 @@ typedef struct graft_env graft_env;
 typedef struct graft_session graft_session;
 typedef struct graft_tensor graft_tensor;
 typedef struct graft_cancel graft_cancel;
-typedef struct graft_report graft_report;
 typedef struct graft_error graft_error;
+typedef struct graft_model graft_model;         /* see compiler.h */
+typedef struct graft_partition graft_partition; /* see compiler.h */
 
 /* The library's version, "0.1.0". */
 GRAFT_API const char* graft_version(void);
@@ -110,17 +111,40 @@ typedef enum graft_fault {
   GRAFT_FAULT_US = 4       /* Graft: please report it */
 } graft_fault;
 
-/* All of these take NULL, which is no error: GRAFT_CODE_OK, "ok", GRAFT_FAULT_NONE and empty text. */
+/* A graft_error that was asked of something else, as a node's refusal or a finding is, belongs to that.
+ * All of these take NULL, which is no error: GRAFT_CODE_OK, "ok", GRAFT_FAULT_NONE, no text and nothing inside. */
 GRAFT_API graft_code graft_error_code(const graft_error* error);
 GRAFT_API const char* graft_error_code_name(const graft_error* error); /* "invalid_argument" */
 GRAFT_API graft_fault graft_error_fault(const graft_error* error);
 GRAFT_API const char* graft_error_message(const graft_error* error); /* the fact alone */
+/* Where; empty where that is not known or says nothing. */
+GRAFT_API const char* graft_error_file(const graft_error* error);
+GRAFT_API const char* graft_error_node(const graft_error* error);
+GRAFT_API const char* graft_error_op(const graft_error* error);
+GRAFT_API const char* graft_error_tensor(const graft_error* error);
+/* Changes that were tried and would help. NULL: no such index. */
+GRAFT_API size_t graft_error_remedy_count(const graft_error* error);
+GRAFT_API const char* graft_error_remedy(const graft_error* error, size_t index);
+/* The reasons behind this one. NULL: no such index. */
+GRAFT_API size_t graft_error_inner_count(const graft_error* error);
+GRAFT_API const graft_error* graft_error_inner(const graft_error* error, size_t index);
 /* The whole error as it should be shown: file, node, message, code, remedies and inner reasons, on one or more lines
  * without a final newline. */
 GRAFT_API const char* graft_error_text(const graft_error* error);
-/* The same as a JSON object with "schema": "graft.error/1". */
-GRAFT_API const char* graft_error_json(const graft_error* error);
 GRAFT_API void graft_error_free(graft_error* error);
+
+/* For layers on top, whose errors are then of the same kind. NULL pointers are empty text. */
+typedef struct graft_error_info {
+  size_t struct_size;
+  int32_t code; /* a graft_code, not GRAFT_CODE_OK */
+  const char* message;
+  const char* file;
+  const char* node;
+  const char* op;
+  const char* tensor;
+} graft_error_info;
+/* Returns the error that was asked for, or why there is none (invalid_argument: a wrong code or struct). */
+GRAFT_API graft_error* graft_error_create(const graft_error_info* info);
 
 /* ---- environment ------------------------------------------------------------------------------------------------ */
 
@@ -192,11 +216,14 @@ typedef struct graft_open_options {
   const char* folder; /* where its external data lies, NULL when there is none */
   const char* const* names;
   const char* const* values;
-  size_t count;               /* options by name */
-  const graft_cancel* cancel; /* NULL: opening cannot be cancelled */
+  size_t count;                     /* options by name */
+  const graft_cancel* cancel;       /* NULL: opening cannot be cancelled */
+  const graft_partition* partition; /* instead of path and data: what was partitioned, see compiler.h */
 } graft_open_options;
 
-/* The two functions above in one, for whoever wants to cancel it. Errors: theirs, and cancelled. */
+/* The two functions above in one, for whoever wants to cancel it, and for partitions: the session's pieces are the
+ * partition's, its options those of the model and of the partition and, after them, the ones given here. The partition
+ * may be freed before the session; a model in memory may not. Errors: theirs, and cancelled. */
 GRAFT_API graft_error* graft_session_open(const graft_env* env, const graft_open_options* options, graft_session** out);
 
 /* The options of a session, as rows. `available` is 0 for names that are known and do nothing yet: only their default
@@ -208,6 +235,7 @@ typedef struct graft_option_info {
   const char* fallback;
   const char* doc;
   int32_t available;
+  const char* placeholder; /* what stands for a value in help: "WHERE"; may be empty */
 } graft_option_info;
 GRAFT_API size_t graft_session_option_count(void);
 GRAFT_API graft_error* graft_session_option(size_t index, graft_option_info* out);
@@ -233,8 +261,9 @@ typedef enum graft_dtype {
   GRAFT_DTYPE_BFLOAT16 = 16
 } graft_dtype;
 
-/* An input or output by its ONNX name and type. A dim that is open has shape -1, a name (or formula) in `symbols`, and
- * the range [min, max]; max is INT64_MAX when there is no bound. */
+/* An input or output by its ONNX name and type. What is no tensor has GRAFT_DTYPE_INVALID, what has no rank (a model
+ * that could be read and not understood may not say one) has rank -1. A dim that is open has shape -1, a name (or
+ * formula) in `symbols`, and the range [min, max]; max is INT64_MAX when there is no bound. */
 typedef struct graft_port_info {
   size_t struct_size;
   const char* name;
@@ -244,7 +273,12 @@ typedef struct graft_port_info {
   const char* const* symbols; /* rank entries: "height", or "1" for a dim that is known */
   const int64_t* min;         /* rank entries */
   const int64_t* max;         /* rank entries */
+  const char* type;           /* "fp32"; in words where it is no tensor: "sequence" */
+  int32_t image;              /* packages: 1 where Core ML takes or gives an image; pixels are 0 to 255 */
+  graft_dtype coreml_dtype;   /* ports of a partition's pieces: what they have in the Core ML program */
 } graft_port_info;
+/* "fp32", "int64", "bool", ...; "invalid" for what is no element type. */
+GRAFT_API const char* graft_dtype_name(int32_t dtype);
 
 /* 0 for NULL. */
 GRAFT_API size_t graft_session_input_count(const graft_session* session);
@@ -252,8 +286,20 @@ GRAFT_API size_t graft_session_output_count(const graft_session* session);
 /* Errors: invalid_argument for an index that does not exist. */
 GRAFT_API graft_error* graft_session_input(const graft_session* session, size_t index, graft_port_info* out);
 GRAFT_API graft_error* graft_session_output(const graft_session* session, size_t index, graft_port_info* out);
-/* The model's metadata under that key, NULL when it has none. */
+/* Initializers that an ONNX file (IR 4 and later) also lists as graph inputs: they have defaults and need not be given;
+ * see graft_session_run. */
+GRAFT_API size_t graft_session_initializer_count(const graft_session* session);
+GRAFT_API graft_error* graft_session_initializer(const graft_session* session, size_t index, graft_port_info* out);
+
+/* The model's metadata: under a key (NULL when it has none), and all entries by index, in the order of their keys. */
+typedef struct graft_entry {
+  size_t struct_size;
+  const char* key;
+  const char* value;
+} graft_entry;
 GRAFT_API const char* graft_session_metadata(const graft_session* session, const char* key);
+GRAFT_API size_t graft_session_metadata_count(const graft_session* session);
+GRAFT_API graft_error* graft_session_metadata_entry(const graft_session* session, size_t index, graft_entry* out);
 
 /* ---- where it runs ---------------------------------------------------------------------------------------------- */
 
@@ -292,9 +338,10 @@ typedef struct graft_node_info {
 GRAFT_API size_t graft_session_node_count(const graft_session* session);
 GRAFT_API graft_error* graft_session_node(const graft_session* session, size_t index, graft_node_info* out);
 
-/* What is worth knowing about the model as a whole (treated constants, baked initializers), rendered. */
+/* What is worth knowing about the model as a whole (treated constants, baked initializers). */
 GRAFT_API size_t graft_session_finding_count(const graft_session* session);
-GRAFT_API const char* graft_session_finding(const graft_session* session, size_t index); /* NULL: no such index */
+GRAFT_API const graft_error* graft_session_finding(const graft_session* session,
+                                                   size_t index); /* NULL: no such index */
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
@@ -350,59 +397,19 @@ typedef struct graft_tensor_info {
 } graft_tensor_info;
 /* The pointers live as long as the tensor, which may outlive its session. */
 GRAFT_API graft_error* graft_tensor_get(const graft_tensor* tensor, graft_tensor_info* out);
+/* Elements first to first + count as doubles, whatever real element type the tensor has: for printing and statistics.
+ * Errors: invalid_argument (strings, complex numbers, a range outside the tensor). */
+GRAFT_API graft_error* graft_tensor_numbers(const graft_tensor* tensor, size_t first, size_t count, double* out);
 GRAFT_API void graft_tensor_free(graft_tensor* tensor);
 
-/* ---- the tool's verbs ------------------------------------------------------------------------------------------- */
-
-/* `inspect`, `compile`, `run`, `verify`, `bench`, `ops`: what the command `graft` does, for programs. The rows below
- * are also what the command's help pages are made from. The text is static. */
-typedef struct graft_verb_info {
-  size_t struct_size;
-  const char* name;
-  const char* summary; /* one line */
-  const char* help;    /* paragraphs and an example */
-  size_t option_count;
-} graft_verb_info;
-
-typedef enum graft_verb_option_flags {
-  GRAFT_OPTION_POSITIONAL = 1, /* given by place on a command line */
-  GRAFT_OPTION_REQUIRED = 2,
-  GRAFT_OPTION_REPEATED = 4, /* may be given several times */
-  GRAFT_OPTION_SWITCH = 8,   /* takes no value on a command line; "1" or "0" here */
-  GRAFT_OPTION_PATH = 16     /* a file or folder; may not be empty */
-} graft_verb_option_flags;
-
-typedef struct graft_verb_option_info {
-  size_t struct_size;
-  const char* name;   /* "target"; `--target` on a command line */
-  const char* letter; /* "o" for `-o`, else empty */
-  const char* value;  /* what stands for the value in help: "OUT.mlpackage"; empty for switches */
-  const char* doc;
-  int32_t flags;
-} graft_verb_option_info;
-
-GRAFT_API size_t graft_verb_count(void);
-GRAFT_API graft_error* graft_verb(size_t index, graft_verb_info* out);
-GRAFT_API graft_error* graft_verb_option(size_t verb, size_t index, graft_verb_option_info* out);
-
-/* Does what the verb says and reports. Options by name, as above; a repeated one is given as several entries.
- * A report with an exit code other than 0 is a success of this function: the verb did its work and the answer is "no".
- * What a verb writes appears whole, on the disk and in one step, or not at all; only what the verb itself could have
- * written is replaced. `inspect`, `compile` and `verify` pass over the model's files once and map them: nobody may cut
- * them short meanwhile (see graft_session_create). `compile` fails with io_error when they were written to.
- * Errors: unknown_option and invalid_option for options; what makes an answer impossible (a missing or broken file). */
-GRAFT_API graft_error* graft_tool_run(const graft_env* env, const char* verb, const char* const* names,
-                                      const char* const* values, size_t count, graft_report** out);
-
-/* 0 done; 1 refused or failed; 3 done, but not accurate enough. -1 for NULL. */
-GRAFT_API int32_t graft_report_exit_code(const graft_report* report);
-/* For people, with ANSI colours when `colour` is not 0. May be empty. */
-GRAFT_API const char* graft_report_text(const graft_report* report, int32_t colour);
-/* Why the exit code is not 0, rendered; empty when it is 0. */
-GRAFT_API const char* graft_report_reason(const graft_report* report);
-/* One JSON object with a "schema", e.g. "graft.inspect/1". */
-GRAFT_API const char* graft_report_json(const graft_report* report);
-GRAFT_API void graft_report_free(graft_report* report);
+/* Makes up what is not given, for trying a model out: tensors[i] receives a tensor for input i of the session, or NULL
+ * where `given` (count entries, checked as for a run) has it. `tensors` has graft_session_input_count entries. The same
+ * seed gives the same numbers on every machine: floats from -1 to 1 (pixels for images), integers and bools 0 or 1.
+ * Open dims: by the session's option "shapes", by what is given under the same symbol, by the model's default, else as
+ * small as can be. On an error nothing is set. Errors: invalid_argument (what is given; an element type that cannot be
+ * made up), invalid_option (shapes that do not fit), limit_exceeded, memory_limit. */
+GRAFT_API graft_error* graft_session_random_inputs(const graft_session* session, const graft_input* given, size_t count,
+                                                   uint64_t seed, graft_tensor** tensors);
 
 #ifdef __cplusplus
 }

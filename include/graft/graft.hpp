@@ -1,4 +1,5 @@
-// Graft's C++20 interface: header-only, over graft.h. RAII for every handle, spans for memory, graft::Error for errors.
+// Graft's C++20 interface: header-only, over graft.h; compiler.hpp is the part over compiler.h. RAII for every handle,
+// spans for memory, graft::Error for errors.
 //
 //   graft::Env env;
 //   graft::Session model(env, "digits.onnx", {{"device", "coreml"}});
@@ -27,15 +28,45 @@
 
 namespace graft {
 
+// Why something is as it is: an error, a node's refusal, a finding. Belongs to what it was asked of.
+class Reason {
+ public:
+  Reason() = default;
+  explicit Reason(const graft_error* error) : error_(error) {}
+  explicit operator bool() const { return error_ != nullptr; }  // false: there is none, and all text is empty
+  graft_code code() const { return graft_error_code(error_); }
+  std::string_view code_name() const { return graft_error_code_name(error_); }
+  graft_fault fault() const { return graft_error_fault(error_); }
+  std::string_view message() const { return graft_error_message(error_); }
+  std::string_view file() const { return graft_error_file(error_); }
+  std::string_view node() const { return graft_error_node(error_); }
+  std::string_view op() const { return graft_error_op(error_); }
+  std::string_view tensor() const { return graft_error_tensor(error_); }
+  std::string_view text() const { return graft_error_text(error_); }  // the whole, as it should be shown
+  std::vector<std::string_view> remedies() const {
+    std::vector<std::string_view> list;
+    for (size_t i = 0; i < graft_error_remedy_count(error_); ++i) list.push_back(graft_error_remedy(error_, i));
+    return list;
+  }
+  std::vector<Reason> inner() const {
+    std::vector<Reason> list;
+    for (size_t i = 0; i < graft_error_inner_count(error_); ++i) list.emplace_back(graft_error_inner(error_, i));
+    return list;
+  }
+
+ private:
+  const graft_error* error_ = nullptr;
+};
+
 // what() is the whole error as it should be shown.
 class Error : public std::runtime_error {
  public:
   explicit Error(graft_error* error) : std::runtime_error(graft_error_text(error)), error_(error, graft_error_free) {}
-  graft_code code() const { return graft_error_code(error_.get()); }
-  std::string_view code_name() const { return graft_error_code_name(error_.get()); }
-  graft_fault fault() const { return graft_error_fault(error_.get()); }
-  std::string_view message() const { return graft_error_message(error_.get()); }
-  std::string_view json() const { return graft_error_json(error_.get()); }
+  Reason reason() const { return Reason(error_.get()); }
+  graft_code code() const { return reason().code(); }
+  std::string_view code_name() const { return reason().code_name(); }
+  graft_fault fault() const { return reason().fault(); }
+  std::string_view message() const { return reason().message(); }
 
  private:
   std::shared_ptr<graft_error> error_;  // exceptions are copied
@@ -161,6 +192,12 @@ class Tensor {
       throw std::invalid_argument("graft::Tensor::data: the tensor has another element type");
     return {static_cast<const T*>(info_.data), info_.bytes / sizeof(T)};
   }
+  // `count` elements from `first` on, of any real element type.
+  std::vector<double> numbers(size_t first, size_t count) const {
+    std::vector<double> list(count);
+    check(graft_tensor_numbers(tensor_.get(), first, count, list.data()));
+    return list;
+  }
   std::span<const char* const> strings() const {
     if (info_.dtype != GRAFT_DTYPE_STRING)
       throw std::invalid_argument("graft::Tensor::strings: the tensor has another element type");
@@ -226,9 +263,12 @@ struct Dim {
   int64_t min, max;
 };
 struct Port {
-  std::string_view name;
+  std::string_view name, type;  // "fp32"; in words where it is no tensor
   graft_dtype dtype;
+  bool has_rank;
   std::vector<Dim> dims;
+  bool image;
+  graft_dtype coreml_dtype;
 };
 struct Node {
   std::string_view name, op, domain;
@@ -237,6 +277,52 @@ struct Node {
   graft_code reason;
   std::string_view reason_text;
 };
+
+namespace detail {
+inline Port port(const graft_port_info& p) {
+  Port port{p.name, p.type, p.dtype, p.rank >= 0, {}, p.image != 0, p.coreml_dtype};
+  for (int32_t d = 0; d < p.rank; ++d) port.dims.push_back({p.shape[d], p.symbols[d], p.min[d], p.max[d]});
+  return port;
+}
+inline Node node(const graft_node_info& n) {
+  return {n.name, n.op, n.domain, n.where, n.partition, n.reason, n.reason_text};
+}
+// `count` structs that get(i, &info) fills, each made into what make(info) returns.
+template <class Info, class Get, class Make>
+auto collect(size_t count, const Get& get, const Make& make) {
+  std::vector<decltype(make(std::declval<const Info&>()))> list;
+  for (size_t i = 0; i < count; ++i) {
+    auto info = sized<Info>();
+    check(get(i, &info));
+    list.push_back(make(info));
+  }
+  return list;
+}
+class InputPointers {
+ public:
+  explicit InputPointers(const std::vector<Input>& inputs) {
+    for (const Input& i : inputs) {
+      auto c = sized<graft_input>();
+      c.name = i.name.c_str();
+      c.dtype = i.dtype;
+      c.rank = static_cast<int32_t>(i.shape.size());
+      c.shape = i.shape.data();
+      c.data = i.data;
+      c.bytes = i.bytes;
+      list_.push_back(c);
+    }
+  }
+  const graft_input* data() const { return list_.data(); }
+  size_t size() const { return list_.size(); }
+
+ private:
+  std::vector<graft_input> list_;
+};
+}  // namespace detail
+
+using Entry = std::pair<std::string_view, std::string_view>;
+
+class Partition;  // compiler.hpp
 
 // A model, ready to run from any number of threads. The views it returns live as long as it does.
 class Session {
@@ -256,8 +342,13 @@ class Session {
     open(env, how, options, cancel);
   }
 
+  // What was partitioned; defined in compiler.hpp.
+  Session(const Env& env, const Partition& partition, const Options& options = {}, const Cancel* cancel = nullptr);
+
   std::vector<Port> inputs() const { return ports(graft_session_input_count, graft_session_input); }
   std::vector<Port> outputs() const { return ports(graft_session_output_count, graft_session_output); }
+  // Initializers that may be given like inputs.
+  std::vector<Port> initializers() const { return ports(graft_session_initializer_count, graft_session_initializer); }
 
   graft_placement placement() const {
     auto p = detail::sized<graft_placement>();
@@ -265,18 +356,20 @@ class Session {
     return p;
   }
   std::vector<Node> nodes() const {
-    std::vector<Node> list;
-    for (size_t i = 0; i < graft_session_node_count(get()); ++i) {
-      auto n = detail::sized<graft_node_info>();
-      check(graft_session_node(get(), i, &n));
-      list.push_back({n.name, n.op, n.domain, n.where, n.partition, n.reason, n.reason_text});
-    }
+    return detail::collect<graft_node_info>(
+        graft_session_node_count(get()), [&](size_t i, auto* out) { return graft_session_node(get(), i, out); },
+        detail::node);
+  }
+  std::vector<Reason> findings() const {
+    std::vector<Reason> list;
+    for (size_t i = 0; i < graft_session_finding_count(get()); ++i) list.emplace_back(graft_session_finding(get(), i));
     return list;
   }
-  std::vector<std::string_view> findings() const {
-    std::vector<std::string_view> list;
-    for (size_t i = 0; i < graft_session_finding_count(get()); ++i) list.push_back(graft_session_finding(get(), i));
-    return list;
+  std::vector<Entry> metadata() const {
+    return detail::collect<graft_entry>(
+        graft_session_metadata_count(get()),
+        [&](size_t i, auto* out) { return graft_session_metadata_entry(get(), i, out); },
+        [](const graft_entry& e) { return Entry(e.key, e.value); });
   }
   // Empty when the model has no such key.
   std::string_view metadata(const std::string& key) const {
@@ -313,6 +406,17 @@ class Session {
     }
     run(inputs, out, cancel);
   }
+  // Tensors for the inputs that are not given; empty ones for those that are.
+  std::vector<Tensor> random_inputs(const std::vector<Input>& given = {}, uint64_t seed = 1) const {
+    const detail::InputPointers in(given);
+    std::vector<graft_tensor*> made(graft_session_input_count(get()));
+    check(graft_session_random_inputs(get(), in.data(), in.size(), seed, made.data()));
+    std::vector<Tensor> tensors;
+    std::vector<detail::Handle<graft_tensor, graft_tensor_free>> owned;
+    for (graft_tensor* t : made) owned.emplace_back(t);
+    for (auto& t : owned) tensors.push_back(t == nullptr ? Tensor() : Tensor(t.release()));
+    return tensors;
+  }
   const graft_session* get() const { return session_.get(); }
 
  private:
@@ -327,80 +431,24 @@ class Session {
     session_.reset(s);
   }
   void run(const std::vector<Input>& inputs, std::vector<graft_output>& out, const Cancel* cancel) const {
-    std::vector<graft_input> in;
-    for (const Input& i : inputs) {
-      auto c = detail::sized<graft_input>();
-      c.name = i.name.c_str();
-      c.dtype = i.dtype;
-      c.rank = static_cast<int32_t>(i.shape.size());
-      c.shape = i.shape.data();
-      c.data = i.data;
-      c.bytes = i.bytes;
-      in.push_back(c);
-    }
+    const detail::InputPointers in(inputs);
     auto options = detail::sized<graft_run_options>();
     options.cancel = cancel == nullptr ? nullptr : cancel->get();
     check(graft_session_run(get(), in.data(), in.size(), out.data(), out.size(), &options));
   }
   std::vector<Port> ports(size_t (*count)(const graft_session*),
                           graft_error* (*get_port)(const graft_session*, size_t, graft_port_info*)) const {
-    std::vector<Port> list;
-    for (size_t i = 0; i < count(get()); ++i) {
-      auto p = detail::sized<graft_port_info>();
-      check(get_port(get(), i, &p));
-      Port port{p.name, p.dtype, {}};
-      for (int32_t d = 0; d < p.rank; ++d) port.dims.push_back({p.shape[d], p.symbols[d], p.min[d], p.max[d]});
-      list.push_back(std::move(port));
-    }
-    return list;
+    return detail::collect<graft_port_info>(
+        count(get()), [&](size_t i, auto* out) { return get_port(get(), i, out); }, detail::port);
   }
 
   detail::Handle<graft_session, graft_session_free> session_;
 };
 
-// What one of the tool's verbs found.
-class Report {
- public:
-  explicit Report(graft_report* report) : report_(report) {}
-  int exit_code() const { return graft_report_exit_code(report_.get()); }
-  std::string_view text(bool colour = false) const { return graft_report_text(report_.get(), colour ? 1 : 0); }
-  std::string_view reason() const { return graft_report_reason(report_.get()); }
-  std::string_view json() const { return graft_report_json(report_.get()); }
-
- private:
-  detail::Handle<graft_report, graft_report_free> report_;
-};
-
-// tool(env, "inspect", {{"model", "resnet18.onnx"}, {"target", "iOS16"}}).json()
-inline Report tool(const Env& env, const std::string& verb, const Options& options) {
-  const detail::OptionPointers o(options);
-  graft_report* report = nullptr;
-  check(graft_tool_run(env.get(), verb.c_str(), o.names(), o.values(), o.count(), &report));
-  return Report(report);
-}
-
-struct VerbOption {
-  std::string_view name, letter, value, doc;
-  int flags;  // graft_verb_option_flags
-};
-struct Verb {
-  std::string_view name, summary, help;
-  std::vector<VerbOption> options;
-};
-inline std::vector<Verb> verbs() {
-  std::vector<Verb> list;
-  for (size_t v = 0; v < graft_verb_count(); ++v) {
-    auto info = detail::sized<graft_verb_info>();
-    check(graft_verb(v, &info));
-    Verb verb{info.name, info.summary, info.help, {}};
-    for (size_t i = 0; i < info.option_count; ++i) {
-      auto o = detail::sized<graft_verb_option_info>();
-      check(graft_verb_option(v, i, &o));
-      verb.options.push_back({o.name, o.letter, o.value, o.doc, o.flags});
-    }
-    list.push_back(std::move(verb));
-  }
-  return list;
+// The options of a session, as rows.
+inline std::vector<graft_option_info> session_options() {
+  return detail::collect<graft_option_info>(graft_session_option_count(), graft_session_option,
+                                            [](const graft_option_info& o) { return o; });
 }
 
 }  // namespace graft

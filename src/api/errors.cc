@@ -1,5 +1,5 @@
 #include "api/handles.h"
-#include "report/report.h"
+#include "base/format.h"
 
 namespace graft::api {
 
@@ -50,6 +50,17 @@ graft_code code_of(Code code) {
   return GRAFT_CODE_INTERNAL;
 }
 
+graft_fault fault_of(Fault fault) {
+  switch (fault) {
+    case Fault::none: return GRAFT_FAULT_NONE;
+    case Fault::model: return GRAFT_FAULT_MODEL;
+    case Fault::options: return GRAFT_FAULT_OPTIONS;
+    case Fault::machine: return GRAFT_FAULT_MACHINE;
+    case Fault::us: return GRAFT_FAULT_US;
+  }
+  return GRAFT_FAULT_US;
+}
+
 namespace {
 
 // Made when the library is loaded, so that it exists when there is no memory left. Never freed, never changed.
@@ -58,7 +69,6 @@ const graft_error kNoMemory = [] {
   e.diag.code = Code::out_of_memory;
   e.diag.message = "out of memory";
   e.text = render(e.diag);
-  e.json = R"({"schema": "graft.error/1", "code": "out_of_memory", "message": "out of memory"})";
   return e;
 }();
 
@@ -66,13 +76,24 @@ const graft_error kNoMemory = [] {
 
 graft_error* out_of_memory_error() noexcept { return const_cast<graft_error*>(&kNoMemory); }
 
+graft_error as_error(const Diag& diag) {
+  graft_error e;
+  e.text = render(diag);
+  e.diag = diag;
+  e.inner = as_errors(diag.inner);
+  e.diag.inner.clear();
+  return e;
+}
+
+std::vector<graft_error> as_errors(std::span<const Diag> diags) {
+  std::vector<graft_error> list;
+  for (const Diag& d : diags) list.push_back(as_error(d));
+  return list;
+}
+
 graft_error* make_error(Diag diag) noexcept {
   try {
-    auto e = std::make_unique<graft_error>();
-    e->text = render(diag);
-    e->json = report::json(diag);
-    e->diag = std::move(diag);
-    return e.release();
+    return std::make_unique<graft_error>(as_error(diag)).release();
   } catch (...) {
     return out_of_memory_error();
   }
@@ -92,21 +113,45 @@ const char* graft_error_code_name(const graft_error* error) {
 
 graft_fault graft_error_fault(const graft_error* error) {
   if (error == nullptr) return GRAFT_FAULT_NONE;
-  switch (error->diag.fault()) {
-    case graft::Fault::none: return GRAFT_FAULT_NONE;
-    case graft::Fault::model: return GRAFT_FAULT_MODEL;
-    case graft::Fault::options: return GRAFT_FAULT_OPTIONS;
-    case graft::Fault::machine: return GRAFT_FAULT_MACHINE;
-    case graft::Fault::us: return GRAFT_FAULT_US;
-  }
-  return GRAFT_FAULT_US;
+  return graft::api::fault_of(error->diag.fault());
 }
 
 const char* graft_error_message(const graft_error* error) {
   return error == nullptr ? "" : error->diag.message.c_str();
 }
 const char* graft_error_text(const graft_error* error) { return error == nullptr ? "" : error->text.c_str(); }
-const char* graft_error_json(const graft_error* error) { return error == nullptr ? "" : error->json.c_str(); }
+const char* graft_error_file(const graft_error* error) { return error == nullptr ? "" : error->diag.file.c_str(); }
+const char* graft_error_node(const graft_error* error) { return error == nullptr ? "" : error->diag.node.c_str(); }
+const char* graft_error_op(const graft_error* error) { return error == nullptr ? "" : error->diag.op.c_str(); }
+const char* graft_error_tensor(const graft_error* error) { return error == nullptr ? "" : error->diag.tensor.c_str(); }
+
+size_t graft_error_remedy_count(const graft_error* error) { return error == nullptr ? 0 : error->diag.remedies.size(); }
+const char* graft_error_remedy(const graft_error* error, size_t index) {
+  return index < graft_error_remedy_count(error) ? error->diag.remedies[index].c_str() : nullptr;
+}
+size_t graft_error_inner_count(const graft_error* error) { return error == nullptr ? 0 : error->inner.size(); }
+const graft_error* graft_error_inner(const graft_error* error, size_t index) {
+  return index < graft_error_inner_count(error) ? &error->inner[index] : nullptr;
+}
+
+graft_error* graft_error_create(const graft_error_info* info) {
+  return graft::api::guarded([&]() -> graft::Status {
+    GRAFT_TRY(const graft_error_info given, graft::api::read_struct(info, "graft_error_info"));
+    const auto text = [](const char* s) { return std::string(s == nullptr ? "" : s); };
+    for (const graft::CodeInfo& c : graft::all_codes()) {
+      if (graft::api::code_of(c.code) != given.code) continue;
+      graft::Diag d;
+      d.code = c.code;
+      d.message = text(given.message);
+      d.file = text(given.file);
+      d.node = text(given.node);
+      d.op = text(given.op);
+      d.tensor = text(given.tensor);
+      return graft::fail(std::move(d));
+    }
+    return graft::api::invalid(graft::format("{} is no code of an error", given.code));
+  });
+}
 
 void graft_error_free(graft_error* error) {
   if (error != graft::api::out_of_memory_error()) delete error;

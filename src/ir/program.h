@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ir/op_def.h"
+#include "ir/call.h"
 #include "ir/provenance.h"
 
 namespace graft::ir {

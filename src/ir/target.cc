@@ -1,26 +1,20 @@
 #include "ir/target.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
+#include <vector>
 
 #include "base/format.h"
-#include "ir/op_def.h"
+#include "ir/call.h"
 
 namespace graft::ir {
 namespace {
 
-constexpr DTypes kPorts15{DType::f32, DType::i32};
-constexpr DTypes kPorts16 = kPorts15 | DTypes{DType::f16};
-constexpr DTypes kPorts26 = kPorts16 | DTypes{DType::i8};
-
-constexpr std::array<OpsetInfo, 5> kOpsets = {{
-    {Opset::ios15, "iOS15", "CoreML5", "ios15", 6, kPorts15},
-    {Opset::ios16, "iOS16", "CoreML6", "ios16", 7, kPorts16},
-    {Opset::ios17, "iOS17", "CoreML7", "ios17", 8, kPorts16},
-    {Opset::ios18, "iOS18", "CoreML8", "ios18", 9, kPorts16},
-    {Opset::ios26, "iOS26", "CoreML9", "ios26", 10, kPorts26},
-}};
+constexpr OpsetInfo kOpsets[] = {
+#define GRAFT_OPSET(id, name, file_name, text_name, spec_version, ports, others) \
+  {Opset::id, name, file_name, text_name, spec_version, ports, others},
+#include "ir/opset.def"
+};
 
 // What Core ML computes with. A file may also hold constants of fewer bits, which operators make into these.
 constexpr DTypes kValues{DType::f16, DType::f32, DType::i32, DType::boolean, DType::string,
@@ -31,17 +25,29 @@ struct Alias {
   std::string_view name;
   Opset opset;
 };
-constexpr Alias kAliases[] = {
-    {"macOS12", Opset::ios15},   {"macOS13", Opset::ios16},    {"macOS14", Opset::ios17},   {"macOS15", Opset::ios18},
-    {"macOS26", Opset::ios26},   {"tvOS15", Opset::ios15},     {"tvOS16", Opset::ios16},    {"tvOS17", Opset::ios17},
-    {"tvOS18", Opset::ios18},    {"tvOS26", Opset::ios26},     {"watchOS8", Opset::ios15},  {"watchOS9", Opset::ios16},
-    {"watchOS10", Opset::ios17}, {"watchOS11", Opset::ios18},  {"watchOS26", Opset::ios26}, {"visionOS1", Opset::ios17},
-    {"visionOS2", Opset::ios18}, {"visionOS26", Opset::ios26},
-};
+std::string_view system_of(std::string_view name) { return name.substr(0, name.find_first_of("0123456789")); }
+
+// The other systems' names, system by system.
+const std::vector<Alias>& aliases() {
+  static const std::vector<Alias> kAliases = [] {
+    std::vector<Alias> list;
+    for (const OpsetInfo& o : kOpsets) {
+      for (std::string_view rest = o.others; !rest.empty();) {
+        const std::string_view name = rest.substr(0, rest.find(' '));
+        rest.remove_prefix(std::min(name.size() + 1, rest.size()));
+        const auto last = std::find_if(list.rbegin(), list.rend(),
+                                       [&](const Alias& a) { return system_of(a.name) == system_of(name); });
+        list.insert(last == list.rend() ? list.end() : last.base(), {name, o.opset});
+      }
+    }
+    return list;
+  }();
+  return kAliases;
+}
 
 }  // namespace
 
-const OpsetInfo& info(Opset opset) { return kOpsets[std::min<size_t>(static_cast<size_t>(opset), kOpsets.size() - 1)]; }
+const OpsetInfo& info(Opset opset) { return kOpsets[std::min(static_cast<size_t>(opset), std::size(kOpsets) - 1)]; }
 std::span<const OpsetInfo> all_opsets() { return kOpsets; }
 
 const OpsetInfo* opset_from_file_name(std::string_view name) {
@@ -64,7 +70,7 @@ Result<Opset> parse_target(std::string_view name) {
     if (same_word(o.name, name)) return o.opset;
     legal += std::string(o.name) + ", ";
   }
-  for (const Alias& a : kAliases) {
+  for (const Alias& a : aliases()) {
     if (same_word(a.name, name)) return a.opset;
     legal += std::string(a.name) + ", ";
   }
@@ -81,8 +87,8 @@ std::string target_names() {
   std::string names;
   for (const OpsetInfo& o : kOpsets) names += std::string(o.name) + ", ";
   std::string_view system;
-  for (const Alias& a : kAliases) {
-    const std::string_view of = a.name.substr(0, a.name.find_first_of("0123456789"));
+  for (const Alias& a : aliases()) {
+    const std::string_view of = system_of(a.name);
     if (of == system) continue;
     names += std::string(a.name) + ", ";
     system = of;

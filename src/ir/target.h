@@ -17,7 +17,12 @@ class Call;
 struct OpRow;
 
 // MIL operator sets, in order. `host` is none of Apple's: the set that only Graft's engine runs.
-enum class Opset : uint8_t { ios15, ios16, ios17, ios18, ios26, host };
+// The table is in opset.def.
+enum class Opset : uint8_t {
+#define GRAFT_OPSET(id, ...) id,
+#include "ir/opset.def"
+  host
+};
 
 struct OpsetInfo {
   Opset opset;
@@ -26,6 +31,7 @@ struct OpsetInfo {
   std::string_view text_name;  // "ios15", in MIL text
   int spec_version;            // Model.specificationVersion
   DTypes ports;                // element types of a model's inputs and outputs
+  std::string_view others;     // the same target on other systems, separated by spaces: "macOS12 tvOS15"
 };
 
 const OpsetInfo& info(Opset opset);       // not for host

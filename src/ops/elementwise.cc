@@ -1,5 +1,5 @@
-// Element-by-element operators of MIL: arithmetic, comparison, logic, unary functions, cast. A row a line is the aim;
-// what makes several lines alike is in pointwise.h. Longer than most files because it is one list.
+// Element-by-element operators of two operands: arithmetic, comparison, logic. A row a line is the aim; what makes
+// several lines alike is in pointwise.h.
 #include "ops/pointwise.h"
 #include "ops/table.h"
 
@@ -8,14 +8,10 @@ namespace {
 
 constexpr Variant kNumeric2[] = {{Opset::ios15, "x:T; y:T", "T={fp16,fp32,int32}"}};
 constexpr Variant kLogic2[] = {{Opset::ios15, "x:T; y:T", "T={bool}"}};
-constexpr Variant kFloat1[] = {{Opset::ios15, "x:T", "T={fp16,fp32}"}};
-constexpr Variant kNumeric1[] = {{Opset::ios15, "x:T", "T={fp16,fp32,int32}"}};
 
 using Symbolic = bool (*)(const Call&, Dims&);
 using Range = IntRange (*)(const Call&);
 using ir::Domain;
-
-// ---- two operands -------------------------------------------------------------------------------------------------
 
 template <auto fn, Scalar function = Scalar::other>
 constexpr OpDef arithmetic(std::string_view name, std::string_view doc, Symbolic symbolic = nullptr,
@@ -87,9 +83,6 @@ int64_t floored_quotient(int64_t a, int64_t b) {
   const int64_t q = truncated_quotient(a, b);
   return b != 0 && b != -1 && a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
 }
-
-template <class W>
-constexpr bool is_double = std::is_same_v<W, double>;
 
 constexpr auto kRealDiv = []<class W>(W a, W b) {
   if constexpr (is_double<W>)
@@ -225,214 +218,9 @@ constexpr OpDef logical_and = logic<kAnd, Scalar::logical_and>("logical_and", "x
 constexpr OpDef logical_or = logic<kOr, Scalar::logical_or>("logical_or", "x or y");
 constexpr OpDef logical_xor = logic<kXor, Scalar::logical_xor>("logical_xor", "x xor y");
 
-// ---- one operand --------------------------------------------------------------------------------------------------
-
-constexpr OpDef unary(std::string_view name, std::string_view doc, std::span<const Variant> variants, DTypes host,
-                      const Pointwise& function, Domain domain = {}) {
-  return pointwise({.name = name,
-                    .family = "elementwise_unary",
-                    .doc = doc,
-                    .variants = variants,
-                    .host = host,
-                    .infer = infer_like_x,
-                    .domain = domain},
-                   function);
-}
-template <auto fn, Scalar name_of = Scalar::other>
-constexpr OpDef function(std::string_view name, std::string_view doc, Domain domain = {}) {
-  return unary(name, doc, kFloat1, kFloats, of_one<fn, Takes::floats>(name_of), domain);
-}
-template <auto fn, Scalar name_of>
-constexpr OpDef numeric(std::string_view name, std::string_view doc) {
-  return unary(name, doc, kNumeric1, kNumbers, of_one<fn>(name_of));
-}
-
-constexpr auto kAbs = []<class W>(W x) {
-  if constexpr (is_double<W>)
-    return std::fabs(x);
-  else
-    return x < W{0} ? static_cast<W>(wrap_sub(W{0}, x)) : x;
-};
-constexpr auto kSign = []<class W>(W x) {
-  if constexpr (is_double<W>)
-    return std::isnan(x) ? x : static_cast<W>((x > 0) - (x < 0));
-  else
-    return static_cast<W>(x > W{0}) - static_cast<W>(x < W{0});
-};
-constexpr auto kSquare = [](auto x) { return wrap_mul(x, x); };
-constexpr auto kExp2 = []<class W>(W x) {
-  if constexpr (is_double<W>)
-    return std::exp2(x);
-  else
-    return x < W{0} || x > W{62} ? W{0} : static_cast<W>(W{1} << x);
-};
-
-constexpr OpDef abs_ = numeric<kAbs, Scalar::abs>("abs", "|x|");
-constexpr OpDef sign = numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1");
-constexpr OpDef square = with_fp16(numeric<kSquare, Scalar::square>("square", "x * x"), {.magnifies = true});
-constexpr OpDef exp2_ = with_fp16(numeric<kExp2, Scalar::exp2>("exp2", "2 to the power x"), {.magnifies = true});
-constexpr OpDef acos_ = function<[](double x) { return std::acos(x); }>("acos", "arc cosine", {.lo = -1, .hi = 1});
-constexpr OpDef asin_ = function<[](double x) { return std::asin(x); }>("asin", "arc sine", {.lo = -1, .hi = 1});
-constexpr OpDef atan_ = function<[](double x) { return std::atan(x); }>("atan", "arc tangent");
-constexpr OpDef atanh_ =
-    function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9});
-constexpr OpDef ceil_ = function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up");
-constexpr OpDef cos_ = function<[](double x) { return std::cos(x); }>("cos", "cosine");
-constexpr OpDef cosh_ =
-    with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true});
-constexpr OpDef erf_ = function<[](double x) { return std::erf(x); }, Scalar::erf>("erf", "Gauss error function");
-constexpr OpDef exp_ = with_fp16(function<[](double x) { return std::exp(x); }, Scalar::exp>("exp", "e to the power x"),
-                                 {.magnifies = true});
-constexpr OpDef floor_ = function<[](double x) { return std::floor(x); }, Scalar::floor>("floor", "round down");
-constexpr OpDef round_ =
-    function<[](double x) { return std::nearbyint(x); }, Scalar::round>("round", "round to nearest, halves to even");
-constexpr OpDef sin_ = function<[](double x) { return std::sin(x); }>("sin", "sine");
-constexpr OpDef sinh_ =
-    with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true});
-constexpr OpDef sqrt_ =
-    function<[](double x) { return std::sqrt(x); }, Scalar::sqrt>("sqrt", "square root", {.lo = 0, .hi = 4});
-constexpr OpDef tan_ = function<[](double x) { return std::tan(x); }>("tan", "tangent", {.lo = -1.2, .hi = 1.2});
-constexpr OpDef tanh_ = function<[](double x) { return std::tanh(x); }, Scalar::tanh>("tanh", "hyperbolic tangent");
-
-constexpr Variant kNot[] = {{Opset::ios15, "x:bool", ""}};
-constexpr OpDef logical_not =
-    unary("logical_not", "not x", kNot, {}, of_one<[](bool x) { return !x; }, Takes::bools>(Scalar::logical_not));
-
-// ---- one operand and scalar parameters ----------------------------------------------------------------------------
-
-#define GRAFT_EPSILON_VARIANTS(fallback)                                                   \
-  {                                                                                        \
-    {Opset::ios15, "x:T; epsilon?:const T=" fallback, "T={fp16,fp32}"},                    \
-        {Opset::ios17, "x:T; epsilon?:const U=" fallback, "T={fp16,fp32}; U={fp16,fp32}"}, \
-  }
-constexpr Variant kInverse[] = GRAFT_EPSILON_VARIANTS("1e-04");
-constexpr Variant kLog[] = GRAFT_EPSILON_VARIANTS("1e-45");
-constexpr Variant kRsqrt[] = GRAFT_EPSILON_VARIANTS("1e-12");
-#undef GRAFT_EPSILON_VARIANTS
-
-template <auto fn>
-constexpr OpDef with_epsilon(Scalar function, std::string_view name, std::string_view doc,
-                             std::span<const Variant> variants) {
-  constexpr auto kMoved = [](double x, double epsilon, double) { return fn(x + epsilon); };
-  return unary(name, doc, variants, kFloats, with_numbers<kMoved, Takes::floats>(function, "epsilon"),
-               {.lo = 0.2, .hi = 4});
-}
-constexpr OpDef inverse =
-    with_epsilon<[](double x) { return 1 / x; }>(Scalar::inverse, "inverse", "1 / (x + epsilon)", kInverse);
-constexpr OpDef log_ = with_epsilon<[](double x) { return std::log(x); }>(Scalar::log, "log", "ln(x + epsilon)", kLog);
-constexpr OpDef rsqrt =
-    with_epsilon<[](double x) { return 1 / std::sqrt(x); }>(Scalar::rsqrt, "rsqrt", "1 / sqrt(x + epsilon)", kRsqrt);
-
-// iOS17 requires alpha < beta; written so that NaN stays NaN.
-constexpr auto kClip = [](auto x, auto lo, auto hi) { return x < lo ? lo : x > hi ? hi : x; };
-constexpr Variant kClipVariants[] = {
-    {Opset::ios15, "x:T; alpha:const T; beta:const T", "T={fp16,fp32}"},
-    {Opset::ios17, "x:T; alpha:const T; beta:const T", "T={fp16,fp32}",
-     [](const Call& call) -> Status {
-       if (call.f("alpha") < call.f("beta")) return {};
-       return fail(Code::unsupported_attribute,
-                   format("alpha {} must be below beta {} from iOS17 on", call.f("alpha"), call.f("beta")));
-     }},
-};
-constexpr OpDef clip = with_fp16(unary("clip", "min(max(x, alpha), beta)", kClipVariants, kFloats,
-                                       with_numbers<kClip>(Scalar::clip, "alpha", "beta")),
-                                 {.saturates = true});
-
-constexpr Variant kThreshold[] = {{Opset::ios15, "x:T; alpha:const T", "T={fp16,fp32,int32}"}};
-constexpr auto kAtLeast = [](auto x, auto alpha, auto) { return x < alpha ? alpha : x; };
-constexpr OpDef threshold = with_fp16(
-    unary("threshold", "max(x, alpha)", kThreshold, kNumbers, with_numbers<kAtLeast>(Scalar::threshold, "alpha")),
-    {.saturates = true});
-
-// ---- cast ---------------------------------------------------------------------------------------------------------
-
-constexpr Variant kCast[] = {
-    {Opset::ios15, "x:T; dtype:const string", "T={fp16,fp32,int32,bool}",
-     [](const Call& call) -> Status {
-       const DType t = dtype_from_name(call.str("dtype"));
-       if (DTypes{DType::f16, DType::f32, DType::i32, DType::boolean}.has(t)) return {};
-       return fail(Code::unsupported_dtype,
-                   format("cast to {} needs iOS17 or does not exist in Core ML", call.str("dtype")));
-     }},
-    {Opset::ios17, "x:T; dtype:const string", "T={fp16,fp32,int8,uint8,int16,uint16,int32,bool}",
-     [](const Call& call) -> Status {
-       const DType t = dtype_from_name(call.str("dtype"));
-       constexpr DTypes kAll{DType::f16, DType::f32, DType::i8,  DType::u8,
-                             DType::i16, DType::u16, DType::i32, DType::boolean};
-       if (kAll.has(t)) return {};
-       return fail(Code::unsupported_dtype, format("cast to {}, Core ML has {}", call.str("dtype"), kAll.to_string()));
-     }},
-};
-
-Status cast_type(const Call& call, Types& out) {
-  const DType t = dtype_from_name(call.str("dtype"));
-  if (!(kNumbers | DTypes{DType::boolean}).has(t))
-    return fail(Code::dtype_mismatch, format("cannot cast to '{}'", call.str("dtype")));
-  out.push_back(Type::tensor(t, call.in("x").dims()));
-  return {};
-}
-
-void choose_cast(const Call& call, Pointwise& f) {
-  const DType from = call.in("x").dtype(), to = dtype_from_name(call.str("dtype"));
-  // A register may hold more than its fp16 tensor does, but a cast is asked to round.
-  if (to == DType::f16 && from == DType::f32)
-    f.function = Scalar::to_half;
-  else
-    f.function = to == DType::boolean ? Scalar::truth : Scalar::copy;
-}
-
-bool cast_symbolic(const Call& call, Dims& content) {
-  const std::optional<Dims> d = call.dims("x");
-  const IntRange fits = int_range(dtype_from_name(call.str("dtype")));
-  if (!d || !is_int(call.in("x").dtype())) return false;
-  for (const Dim& v : *d) {
-    // A size beyond int32 exists in no tensor this runs on; a shape's element keeps its symbol through a cast to int32.
-    if (v.known() && !IntRange{v.value(), v.value()}.inside(fits)) return false;
-  }
-  content = *d;
-  return true;
-}
-
-IntRange cast_range(const Call& call) {
-  const IntRange fits = int_range(dtype_from_name(call.str("dtype")));
-  const Operand& x = call.in("x");
-  // The range of uint64 ends at INT64_MAX, its values may not.
-  if (is_float(x.dtype()) || (x.dtype() == DType::u64 && x.range.hi == INT64_MAX)) return fits;
-  return x.range.inside(fits) ? x.range : fits;
-}
-
-std::vector<ir::ConstantPtr> cast_lazy(const Call& call, const Types& out) {
-  const ir::ConstantPtr x = call.in("x").shared();
-  // Float to float only: the values of the others are decided by the reference kernel.
-  if (!is_float(x->dtype()) || !kFloats.has(x->dtype()) || !is_float(out[0].dtype)) return {};
-  return {ir::Constant::cast(x, out[0].dtype)};
-}
-
-// The function does nothing: loads widen, stores round or wrap.
-constexpr OpDef cast = [] {
-  OpDef def = pointwise(
-      {.name = "cast",
-       .family = "elementwise_unary",
-       .doc =
-           "convert to the dtype named by the string; float to integer truncates towards zero, saturates, NaN gives 0",
-       .variants = kCast,
-       .host = kNumbers | DTypes{DType::boolean},
-       .infer = cast_type,
-       .symbolic = cast_symbolic,
-       .range = cast_range,
-       .lazy = cast_lazy},
-      of_one<[](auto x) { return x; }, Takes::all>(Scalar::cast));
-  def.flops = nullptr;
-  def.pointwise.choose = choose_cast;
-  return def;
-}();
-
 constexpr const OpDef* kRows[] = {
-    &add,         &sub,       &mul,   &real_div,   &floor_div, &mod,           &pow_,        &maximum,    &minimum,
-    &equal,       &not_equal, &less,  &less_equal, &greater,   &greater_equal, &logical_and, &logical_or, &logical_xor,
-    &logical_not, &abs_,      &sign,  &square,     &exp2_,     &acos_,         &asin_,       &atan_,      &atanh_,
-    &ceil_,       &cos_,      &cosh_, &erf_,       &exp_,      &floor_,        &round_,      &sin_,       &sinh_,
-    &sqrt_,       &tan_,      &tanh_, &inverse,    &log_,      &rsqrt,         &clip,        &threshold,  &cast,
+    &add,   &sub,       &mul,  &real_div,   &floor_div, &mod,           &pow_,        &maximum,    &minimum,
+    &equal, &not_equal, &less, &less_equal, &greater,   &greater_equal, &logical_and, &logical_or, &logical_xor,
 };
 
 }  // namespace

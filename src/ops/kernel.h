@@ -9,7 +9,7 @@
 
 #include "base/format.h"
 #include "base/half.h"
-#include "ir/op_def.h"
+#include "ir/call.h"
 
 namespace graft::ops {
 

@@ -88,4 +88,8 @@ bool symbolic_binary(const Call& call, Dims& content) {
   return true;
 }
 
+// Of the types that functors compute in.
+template <class W>
+constexpr bool is_double = std::is_same_v<W, double>;
+
 }  // namespace graft::ops

@@ -5,7 +5,8 @@ namespace graft::ops {
 const ir::OpTable& table() {
   static const ir::OpTable kTable = [] {
     std::vector<const ir::OpDef*> rows;
-    for (const Rows family : {elementwise_rows(),  activation_rows(),
+    for (const Rows family : {elementwise_rows(),  unary_rows(),
+                              cast_rows(),         activation_rows(),
                               reduction_rows(),    normalization_rows(),
                               linear_rows(),       conv_rows(),
                               pool_rows(),         tensor_operation_rows(),

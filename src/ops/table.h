@@ -13,6 +13,8 @@ const ir::OpTable& table();
 using Rows = std::span<const ir::OpDef* const>;
 // One function a family file, joined in table.cc.
 Rows elementwise_rows();
+Rows unary_rows();
+Rows cast_rows();
 Rows tensor_operation_rows();
 Rows filling_rows();
 Rows ordering_rows();

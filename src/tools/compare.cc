@@ -2,28 +2,38 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
-
-#include "base/format.h"
-#include "tools/run_model.h"
 
 namespace graft::tools {
 namespace {
+
+// The places of the k largest of a row, NaN last, ties by place.
+std::vector<int64_t> top_of(const TensorView& t, int64_t first, int64_t count, int k) {
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  const auto keep = std::min<std::ptrdiff_t>(k, std::ssize(order));
+  std::partial_sort(order.begin(), order.begin() + keep, order.end(), [&](int64_t a, int64_t b) {
+    const double x = element_as_double(t, first + a), y = element_as_double(t, first + b);
+    if (std::isnan(x) || std::isnan(y)) return std::isnan(y) && (!std::isnan(x) || a < b);
+    return x != y ? x > y : a < b;
+  });
+  order.resize(static_cast<size_t>(keep));
+  return order;
+}
 
 void rank_rows(const TensorView& reference, const TensorView& got, Difference& d) {
   const int64_t classes = reference.shape[1];
   d.rows = reference.shape[0];
   constexpr int kTop = 5;
   for (int64_t r = 0; r < d.rows; ++r) {
-    const std::vector<Ranked> a = top_of(reference, r * classes, classes, kTop, {});
-    const std::vector<Ranked> b = top_of(got, r * classes, classes, kTop, {});
+    const std::vector<int64_t> a = top_of(reference, r * classes, classes, kTop);
+    const std::vector<int64_t> b = top_of(got, r * classes, classes, kTop);
+    const auto score = [&](int64_t i) { return element_as_double(reference, r * classes + i); };
     // A tie in the reference has no one right answer: whatever ties with its first place agrees with it.
-    if (!a.empty() &&
-        (a[0].index == b[0].index || element_as_double(reference, r * classes + b[0].index) == a[0].value))
-      ++d.top1_equal;
-    int common = 0;
-    for (const Ranked& x : a)
-      common += std::any_of(b.begin(), b.end(), [&](const Ranked& y) { return y.index == x.index; }) ? 1 : 0;
+    if (!a.empty() && (a[0] == b[0] || score(b[0]) == score(a[0]))) ++d.top1_equal;
+    const auto common =
+        std::count_if(a.begin(), a.end(), [&](int64_t x) { return std::find(b.begin(), b.end(), x) != b.end(); });
     d.top5_share += static_cast<double>(common) / kTop / static_cast<double>(d.rows);
   }
 }
@@ -35,12 +45,6 @@ bool same_bits(const TensorView& a, const TensorView& b) {
 }
 
 }  // namespace
-
-std::string Tolerance::to_string() const {
-  return f32 ? format("largest error at most {:g} of the output's range", relative)
-             : format("SNR at least {:g} dB; classifiers of 10 classes or more: {:g} dB and the same first place",
-                      snr_db, classifier_snr_db);
-}
 
 bool is_classifier(const TensorView& t) {
   constexpr int64_t kClasses = 10;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "base/tensor.h"
 
@@ -14,7 +13,6 @@ struct Tolerance {
   double relative = 1e-4;  // of the reference's range
   double snr_db = 45;
   double classifier_snr_db = 30;
-  std::string to_string() const;
 };
 
 struct Difference {

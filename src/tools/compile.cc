@@ -1,7 +1,6 @@
 #include "tools/compile.h"
 
 #include <cerrno>
-#include <chrono>
 #include <filesystem>
 #include <set>
 
@@ -16,15 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-WrittenPackage written(const partition::Segment& s, std::string shown, const std::string& real) {
-  WrittenPackage w;
-  w.path = std::move(shown);
-  w.target = s.target.name();
-  w.bytes = size_of(real);
-  w.nodes = static_cast<int>(s.nodes.size());
-  w.inputs = s.inputs;
-  w.outputs = s.outputs;
-  return w;
+WrittenPackage written(const PieceInfo& piece, int index, std::string shown, const std::string& real) {
+  return {std::move(shown), std::string(piece.segment->target.name()), size_of(real), index};
 }
 
 constexpr std::string_view kReport = "report.json";
@@ -73,61 +65,94 @@ MayReplace replaceable(const CompileOptions& options) {
   };
 }
 
-Status write_parts(const Partitioned& p, const std::string& folder, Compilation& out,
-                   const std::function<std::string(const Compilation&)>& write_report) {
-  std::error_code ec;
-  if (!fs::create_directory(folder, ec)) return file_error(folder, "cannot create", ec ? ec.value() : EEXIST);
-  int index = 0;
-  for (const partition::Segment& s : p.partition.segments) {
-    if (!s.coreml) continue;
-    const std::string name = part_name(index++);
-    const std::string place = (fs::path(folder) / name).string();
-    GRAFT_CHECK(session::write_package(s, place));
-    out.packages.push_back(written(s, name, place));
-  }
-  GRAFT_TRY(FileWriter file, FileWriter::create((fs::path(folder) / kReport).string()));
-  file.write(write_report(out));
+Status write_file(const std::string& path, std::string_view head, Bytes data = {}) {
+  GRAFT_TRY(FileWriter file, FileWriter::create(path));
+  file.write(head);
+  file.write(data.data(), data.size());
   return file.close();
 }
 
-Status write_whole(const Partitioned& p, const std::string& package, Compilation& out) {
-  const partition::Segment& s = p.partition.segments[0];
-  GRAFT_CHECK(session::write_package(s, package));
-  out.packages.push_back(written(s, out.output, package));
+Status make_folder(const std::string& path) {
+  std::error_code ec;
+  if (!fs::create_directory(path, ec)) return file_error(path, "cannot create", ec ? ec.value() : EEXIST);
   return {};
+}
+
+std::string short_report(const std::vector<WrittenPackage>& packages) {
+  std::string names;
+  for (const WrittenPackage& w : packages) names += format("{}\"{}\"", names.empty() ? "" : ", ", w.path);
+  return format("{{\"schema\": \"{}\", \"packages\": [{}]}}\n", kCompileSchema, names);
+}
+
+Status write_parts(const Partitioned& p, const std::string& folder, const CompileOptions& options,
+                   std::vector<WrittenPackage>& out) {
+  GRAFT_CHECK(make_folder(folder));
+  for (const PieceInfo& piece : p.pieces) {
+    const int index = static_cast<int>(out.size());
+    const std::string place = (fs::path(folder) / part_name(index)).string();
+    GRAFT_CHECK(session::write_package(*piece.segment, place));
+    out.push_back(written(piece, index, part_name(index), place));
+  }
+  return write_file((fs::path(folder) / kReport).string(), options.report ? options.report(out) : short_report(out));
+}
+
+// Builds beside the output what `build` writes, and moves it there.
+Status publish(const Partitioned& p, const std::string& output, const MayReplace& may_replace, const auto& build) {
+  if (p.model->env->progress) p.model->env->progress("writing", -1);
+  GRAFT_TRY(Staging staging, Staging::beside(output));
+  if (const Status built = build(staging.path()); !built) return fail(staging.at_destination(built.error()));
+  for (const auto& file : p.model->onnx->files) GRAFT_CHECK(file->unchanged());
+  return staging.publish(may_replace);
 }
 
 }  // namespace
 
-Result<Compilation> compile(const std::string& path, const std::string& output, const Env& env,
-                            const CompileOptions& options,
-                            const std::function<std::string(const Compilation&)>& write_report) {
-  const auto start = std::chrono::steady_clock::now();
+Status check_output(const std::string& output, const CompileOptions& options) {
+  return check_destination(output, replaceable(options));
+}
+
+Result<std::vector<WrittenPackage>> compile(const Partitioned& p, const std::string& output,
+                                            const CompileOptions& options) {
+  const bool partial = options.allow_partial && !p.pieces.empty();
+  if (!partial && !p.partition->whole()) return fail(not_delegated(p, true));
   const MayReplace may_replace = replaceable(options);
   GRAFT_CHECK(check_destination(output, may_replace));
-  GRAFT_TRY(Examined examined, examine(path, env, options.session));
-  Compilation out;
-  out.output = output;
-  out.verdict = std::move(examined.verdict);
-  const auto finish = [&] {
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  const bool partial = options.allow_partial && examined.parts && examined.parts->partition.pieces > 0;
-  if (!partial && !out.verdict.whole) {
-    finish();
-    return out;
-  }
-  if (env.progress) env.progress("writing", -1);
-  GRAFT_TRY(Staging staging, Staging::beside(output));
-  out.done = true;
-  finish();  // a report inside the folder is written before it is published, so it cannot hold that part of the time
-  const Status built = partial ? write_parts(*examined.parts, staging.path(), out, write_report)
-                               : write_whole(*examined.parts, staging.path(), out);
-  if (!built) return fail(staging.at_destination(built.error()));
-  for (const auto& file : examined.parts->model->files) GRAFT_CHECK(file->unchanged());
-  GRAFT_CHECK(staging.publish(may_replace));
-  finish();
+  std::vector<WrittenPackage> out;
+  GRAFT_CHECK(publish(p, output, may_replace, [&](const std::string& place) -> Status {
+    if (partial) return write_parts(p, place, options, out);
+    GRAFT_CHECK(session::write_package(*p.pieces[0].segment, place));
+    out.push_back(written(p.pieces[0], 0, output, place));
+    return {};
+  }));
   return out;
+}
+
+Status write_piece(const Partitioned& p, const PieceInfo& piece, const std::string& output) {
+  const MayReplace may_replace = replaceable({});
+  GRAFT_CHECK(check_destination(output, may_replace));
+  return publish(p, output, may_replace,
+                 [&](const std::string& place) { return session::write_package(*piece.segment, place); });
+}
+
+Status write_files(const std::string& folder, std::span<const NewFile> files) {
+  std::error_code ec;
+  const bool fresh = fs::create_directories(folder, ec);
+  if (ec) return file_error(folder, "cannot create the folder", ec.value());
+  const auto all = [&]() -> Status {
+    GRAFT_TRY(Staging staging, Staging::beside((fs::path(folder) / "outputs").string()));
+    fs::create_directory(staging.path(), ec);
+    if (ec) return file_error(folder, "cannot create a folder in it", ec.value());
+    for (const NewFile& f : files) {
+      Status written = write_file((fs::path(staging.path()) / f.name).string(), f.head, f.data);
+      if (written) continue;
+      written.error().file = (fs::path(folder) / f.name).string();
+      return written;
+    }
+    return staging.publish_files(folder);
+  };
+  Status written = all();
+  if (!written && fresh) fs::remove(folder, ec);
+  return written;
 }
 
 }  // namespace graft::tools

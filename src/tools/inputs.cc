@@ -1,12 +1,11 @@
 #include "tools/inputs.h"
 
 #include <algorithm>
-#include <cctype>
 #include <map>
+#include <set>
 
 #include "base/format.h"
 #include "base/half.h"
-#include "tools/npy.h"
 
 namespace graft::tools {
 namespace {
@@ -71,119 +70,54 @@ Result<Tensor> random_tensor(const std::string& name, DType dtype, const Shape& 
 
 class Maker {
  public:
-  Maker(const session::Session& session, const InputOptions& options)
-      : session_(session), options_(options), made_(session.all_inputs().size()) {
+  Maker(const session::Session& session, std::span<const TensorView> given, uint64_t seed)
+      : session_(session), shapes_(session.options().lowering.shapes), seed_(seed), made_(session.inputs().size()) {
     if (session.partition() != nullptr && session.partition()->host != nullptr)
       defaults_ = session.partition()->host->main().default_dims;
+    for (size_t i = 0; i < given.size(); ++i) {
+      if (given[i].dtype == DType::invalid) continue;
+      given_.insert(i);
+      learn(session.all_inputs()[i].type, given[i].shape);
+    }
     const coreml::FunctionInterface* main = session.package() == nullptr ? nullptr : session.package()->main();
     if (main == nullptr) return;
     for (const coreml::Feature& f : main->inputs) features_.emplace(f.name, &f);
   }
 
-  Result<std::vector<InputTensor>> run() {
-    for (const std::string& f : options_.files) GRAFT_CHECK(read(f));
+  Result<std::vector<Tensor>> run() {
+    for (const auto& [name, dims] : shapes_) {
+      if (session_.input_index(name) >= 0) continue;
+      std::vector<std::string> names;
+      for (const ir::Port& p : session_.all_inputs()) names.push_back(p.name);
+      return fail(Code::invalid_option,
+                  format("--shapes: the model has no input '{}'; its inputs are {}", name, join(names, ", ")));
+    }
     for (size_t i = 0; i < made_.size(); ++i) {
-      if (made_[i].tensor.valid()) GRAFT_CHECK(bind(i, made_[i].tensor.shape()));
+      if (!given_.contains(i)) GRAFT_CHECK(invent(i));
     }
-    for (const auto& [name, dims] : options_.shapes.shapes) {
-      if (session_.input_index(name) < 0) return fail(Code::invalid_option, no_input("--shapes", name));
-    }
-    const size_t needed = session_.inputs().size();
-    for (size_t i = 0; i < needed; ++i) {
-      if (!made_[i].tensor.valid()) GRAFT_CHECK(invent(i));
-    }
-    // An initializer that nobody feeds keeps its default.
-    if (std::none_of(made_.begin() + static_cast<std::ptrdiff_t>(needed), made_.end(),
-                     [](const InputTensor& t) { return t.tensor.valid(); }))
-      made_.resize(needed);
     return std::move(made_);
   }
 
  private:
-  std::string no_input(std::string_view option, std::string_view name) const {
-    std::vector<std::string> names;
-    for (const engine::Port& p : session_.all_inputs()) names.push_back(p.name);
-    return format("{}: the model has no input '{}'; its inputs are {}", option, name, join(names, ", "));
-  }
-
   const coreml::Feature* feature(const std::string& name) const {
     const auto at = features_.find(name);
     return at == features_.end() ? nullptr : at->second;
   }
-  bool is_image(const std::string& name) const {
-    const coreml::Feature* f = feature(name);
-    return f != nullptr && f->image.has_value();
-  }
 
-  Status read(const std::string& text) {
-    // Names and paths may hold '='; the longest input name that the text starts with is meant.
-    int index = -1;
-    size_t equals = std::string::npos;
-    for (size_t at = text.find('='); at != std::string::npos; at = text.find('=', at + 1)) {
-      if (const int i = session_.input_index(text.substr(0, at)); i >= 0) index = i, equals = at;
-    }
-    std::string path;
-    if (index >= 0) {
-      path = text.substr(equals + 1);
-    } else if (text.find('=') == std::string::npos && session_.inputs().size() == 1) {
-      index = 0;
-      path = text;
-    } else if (text.find('=') == std::string::npos) {
-      return fail(Code::invalid_option, format("--input: '{}' has no input name; write name=FILE.npy", text));
-    } else {
-      return fail(Code::invalid_option, no_input("--input", text.substr(0, text.find('='))));
-    }
-    const engine::Port& port = session_.all_inputs()[static_cast<size_t>(index)];
-    InputTensor& in = made_[static_cast<size_t>(index)];
-    if (in.tensor.valid()) return fail(Code::invalid_option, format("--input: '{}' is given twice", port.name));
-    in.name = port.name;
-    in.source = path;
-    std::string ending = path.substr(std::min(path.rfind('.'), path.size()));
-    std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (ending == ".png" || ending == ".jpg" || ending == ".jpeg") {
-      GRAFT_TRY(in.tensor, read_image(path, port.name, port.type, options_.image, is_image(port.name)));
-      return {};
-    }
-    if (ending != ".npy")
-      return fail(Code::invalid_option, format("--input: '{}' is neither .npy, .png nor .jpg", path));
-    GRAFT_TRY(in.tensor, read_npy(path));
-    if (in.tensor.dtype() == port.type.dtype) return {};
-    Diag d;
-    d.code = Code::invalid_argument;
-    d.file = path;
-    d.tensor = port.name;
-    d.message =
-        format("the file holds {}, the input takes {}", graft::name(in.tensor.dtype()), graft::name(port.type.dtype));
-    return fail(std::move(d));
-  }
-
-  // Learns the sizes of symbols from a tensor that was given.
-  Status bind(size_t i, const Shape& shape) {
-    const engine::Port& port = session_.all_inputs()[i];
-    const auto misfit = [&] {
-      Diag d;
-      d.code = Code::invalid_argument;
-      d.file = made_[i].source;
-      d.tensor = port.name;
-      d.message =
-          format("the file holds {}, the input is {}", describe(made_[i].tensor.dtype(), shape), port.type.to_string());
-      return fail(std::move(d));
-    };
-    if (shape.size() != port.type.rank()) return misfit();
+  // The sizes of symbols, from a tensor that was given.
+  void learn(const ir::Type& type, const Shape& shape) {
     for (int d = 0; d < shape.size(); ++d) {
-      const ir::Dim& dim = port.type.dims[static_cast<size_t>(d)];
-      if (dim.known() ? dim.value() != shape[d] : !IntRange{shape[d], shape[d]}.inside(dim.range())) return misfit();
-      if (!dim.symbol_name().empty()) sizes_.emplace(std::string(dim.symbol_name()), shape[d]);
+      const std::string_view symbol = type.dims[static_cast<size_t>(d)].symbol_name();
+      if (!symbol.empty()) sizes_.emplace(std::string(symbol), shape[d]);
     }
-    return {};
   }
 
   Status invent(size_t i) {
-    const engine::Port& port = session_.inputs()[i];
-    const auto given = options_.shapes.shapes.find(port.name);
+    const ir::Port& port = session_.inputs()[i];
+    const auto given = shapes_.find(port.name);
     const coreml::Feature* f = feature(port.name);
     Shape shape;
-    if (given != options_.shapes.shapes.end() && static_cast<int>(given->second.size()) != port.type.rank()) {
+    if (given != shapes_.end() && static_cast<int>(given->second.size()) != port.type.rank()) {
       return fail(Code::invalid_option, format("--shapes: '{}' has rank {}, {} dims are given", port.name,
                                                port.type.rank(), given->second.size()));
     }
@@ -194,7 +128,7 @@ class Maker {
         const std::string symbol(dim.symbol_name());
         if (f != nullptr && f->has_shape && f->shape.size() == port.type.rank()) size = f->shape[d];
         if (const auto at = defaults_.find(symbol); at != defaults_.end()) size = at->second;
-        if (given != options_.shapes.shapes.end()) {
+        if (given != shapes_.end()) {
           const onnx::DimSpec& spec = given->second[static_cast<size_t>(d)];
           size = spec.preferred.value_or(spec.lo);
         }
@@ -204,7 +138,7 @@ class Maker {
           return fail(Code::invalid_option, format("--shapes: dim {} of '{}' is {}, it takes {}..{}", d, port.name,
                                                    size, dim.range().lo, dim.range().hi));
         }
-      } else if (given != options_.shapes.shapes.end()) {
+      } else if (given != shapes_.end()) {
         const onnx::DimSpec& spec = given->second[static_cast<size_t>(d)];
         if (size < spec.lo || size > spec.hi) {
           return fail(Code::invalid_option, format("--shapes: dim {} of '{}' is fixed to {}", d, port.name, size));
@@ -212,16 +146,16 @@ class Maker {
       }
       shape.push_back(size);
     }
-    made_[i].name = port.name;
-    made_[i].source = "random";
-    GRAFT_TRY(made_[i].tensor,
-              random_tensor(port.name, port.type.dtype, shape, options_.seed, is_image(port.name), session_.memory()));
+    const bool image = f != nullptr && f->image.has_value();
+    GRAFT_TRY(made_[i], random_tensor(port.name, port.type.dtype, shape, seed_, image, session_.memory()));
     return {};
   }
 
   const session::Session& session_;
-  const InputOptions& options_;
-  std::vector<InputTensor> made_;
+  const decltype(onnx::LowerOptions::shapes)& shapes_;
+  const uint64_t seed_;
+  std::set<size_t> given_;  // among all_inputs()
+  std::vector<Tensor> made_;
   std::map<std::string, int64_t> sizes_;  // by symbol
   std::map<std::string, int64_t> defaults_;
   std::unordered_map<std::string_view, const coreml::Feature*> features_;  // packages: the inputs
@@ -229,8 +163,9 @@ class Maker {
 
 }  // namespace
 
-Result<std::vector<InputTensor>> make_inputs(const session::Session& session, const InputOptions& options) {
-  return Maker(session, options).run();
+Result<std::vector<Tensor>> random_inputs(const session::Session& session, std::span<const TensorView> given,
+                                          uint64_t seed) {
+  return Maker(session, given, seed).run();
 }
 
 }  // namespace graft::tools

@@ -23,6 +23,12 @@ Result<OwnedFolder> temporary_folder() {
   return OwnedFolder(std::move(path));
 }
 
+tl::unexpected<Diag> not_the_same(std::string_view what, std::string_view name) {
+  return fail(
+      Code::invalid_argument,
+      format("the partition and the session that it is compared with are not of the same model: {} '{}'", what, name));
+}
+
 // Names as both sides can spell them: MIL allows letters, digits and underscores only.
 std::string plain_name(std::string_view name) {
   std::string s;
@@ -87,10 +93,11 @@ double snr_of(const LayerCheck& c) {
 }
 
 void judge_layers(Verification& out) {
-  out.layers_compared = static_cast<int>(out.layers.size());
-  for (const LayerCheck& c : out.layers) {
-    if (!c.ok && !out.first_bad) out.first_bad = c;
-    if (!out.worst || snr_of(c) < snr_of(*out.worst)) out.worst = c;
+  for (size_t i = 0; i < out.layers.size(); ++i) {
+    const LayerCheck& c = out.layers[i];
+    if (!c.ok && out.first_bad < 0) out.first_bad = static_cast<int>(i);
+    if (out.worst < 0 || snr_of(c) < snr_of(out.layers[static_cast<size_t>(out.worst)]))
+      out.worst = static_cast<int>(i);
   }
 }
 
@@ -100,10 +107,11 @@ struct Compiled {
   std::shared_ptr<const session::Session> session;
   OwnedFolder folder;
 };
-Result<Compiled> open_compiled(const Examined& examined, std::shared_ptr<const Env> env,
-                               const session::Options& options) {
+Result<Compiled> open_compiled(const Partitioned& p) {
+  session::Options options = p.options;
+  options.device = "coreml";
   GRAFT_TRY(OwnedFolder folder, temporary_folder());
-  auto parts = std::make_shared<partition::Partition>(examined.parts->partition);
+  auto parts = std::make_shared<partition::Partition>(*p.partition);
   int piece = 0;
   for (partition::Segment& s : parts->segments) {
     if (!s.coreml) continue;
@@ -114,88 +122,83 @@ Result<Compiled> open_compiled(const Examined& examined, std::shared_ptr<const E
     static_cast<backend::Artefact&>(s) = std::move(saved.artefact);
   }
   std::shared_ptr<const session::Session> session;
-  if (examined.verdict.whole) {
-    GRAFT_TRY(session, session::Session::open(parts->segments[0].package, std::move(env), options));
+  if (parts->whole()) {
+    GRAFT_TRY(session, session::Session::open(parts->segments[0].package, p.model->env, options));
   } else {
-    GRAFT_TRY(session, session::Session::open(std::move(parts), std::move(env), options));
+    GRAFT_TRY(session, session::Session::open(std::move(parts), p.model->env, options));
   }
   return Compiled{std::move(session), std::move(folder)};
 }
 
-// The package's inputs in its own order, which need not be the model's; an input that no node reads is not among them.
-std::vector<InputTensor> in_order_of(const session::Session& s, const std::vector<InputTensor>& inputs) {
-  std::vector<InputTensor> list;
-  for (const engine::Port& p : s.inputs()) {
-    for (const InputTensor& i : inputs) {
-      if (i.name == p.name) list.push_back(i);
-    }
+Result<std::vector<Tensor>> run_once(const session::Session& session, std::span<const TensorView> in,
+                                     const backend::RunOptions& options) {
+  std::vector<backend::OutputSlot> out(session.outputs().size());
+  GRAFT_CHECK(session.run(in, out, options));
+  std::vector<Tensor> tensors;
+  for (backend::OutputSlot& o : out) tensors.push_back(std::move(o.owned));
+  return tensors;
+}
+
+// The program's inputs in its own order, which need not be the model's; one that no node reads is not among them.
+Result<std::vector<TensorView>> in_order_of(const session::Session& s, const session::Session& reference,
+                                            std::span<const TensorView> inputs) {
+  std::vector<TensorView> list;
+  for (const ir::Port& p : s.inputs()) {
+    const int at = reference.input_index(p.name);
+    if (at < 0 || static_cast<size_t>(at) >= inputs.size()) return not_the_same("input", p.name);
+    list.push_back(inputs[static_cast<size_t>(at)]);
   }
   return list;
 }
 
 }  // namespace
 
-Result<Verification> verify(const std::string& path, std::shared_ptr<const Env> env, const VerifyOptions& options) {
+Result<std::shared_ptr<const session::Session>> open_reference(const Partitioned& p) {
+  session::Options options = p.options;
+  options.device = "cpu";
+  return session::Session::open(p.model->onnx, p.model->env, options);
+}
+
+Result<Verification> verify(const Partitioned& p, const session::Session& reference, std::span<const TensorView> inputs,
+                            const VerifyOptions& options) {
+  if (inputs.size() > reference.inputs().size())
+    return fail(Code::invalid_argument,
+                "the program has an initializer's default baked in, so no other value can be verified");
   Verification out;
-  session::Options coreml = options.session, host = options.session;
-  coreml.device = "coreml";
-  host.device = "cpu";
-  GRAFT_TRY(Examined examined, examine(path, *env, coreml));
-  out.verdict = examined.verdict;
-  out.seed = options.inputs.seed;
-  out.layers_asked = options.layers;
-  out.tolerance.f32 = coreml.partition.precision == partition::Precision::float32;
+  out.tolerance.f32 = p.options.partition.precision == partition::Precision::float32;
   if (options.min_snr_db) {
     out.tolerance.f32 = false;
     out.tolerance.snr_db = out.tolerance.classifier_snr_db = *options.min_snr_db;
   }
-  if (!examined.parts || examined.parts->partition.pieces == 0) return out;
-  out.from_package = examined.verdict.whole;
-  out.proves =
-      out.from_package
-          ? "the package, read back from disk and run by Graft's engine, computes what the ONNX graph does on "
-            "the host; not how Core ML itself rounds, and not that the host is right about ONNX"
-          : "the Core ML pieces, each read back from a package on disk and run by Graft's engine, compute with "
-            "the rest on the host what the ONNX graph does there; not how Core ML itself rounds";
-
-  if (env->progress) env->progress("running the ONNX graph on the host", -1);
+  out.from_package = p.partition->whole();
+  const Env& env = *p.model->env;
+  if (env.progress) env.progress("running the ONNX graph on the host", -1);
   Intermediates intermediates;
-  std::vector<Tensor> expected;
-  std::vector<std::string> names;
-  {
-    GRAFT_TRY(const auto session, session::Session::open(path, env, host));
-    GRAFT_TRY(out.inputs, make_inputs(*session, options.inputs));
-    if (out.inputs.size() > session->inputs().size())
-      return fail(Code::invalid_option,
-                  "--input: the program has an initializer's default baked in, so no other value can be verified");
-    engine::RunOptions run;
-    if (options.layers) run.observe = [&](const ir::Value& v, TensorView t) { intermediates.keep(v, t); };
-    GRAFT_TRY(expected, run_once(*session, out.inputs, run));
-    for (const engine::Port& p : session->outputs()) names.push_back(p.name);
-  }
-  if (env->progress) env->progress("running the Core ML program", -1);
-  GRAFT_TRY(const Compiled compiled, open_compiled(examined, env, coreml));
+  backend::RunOptions run;
+  if (options.layers) run.observe = [&](const ir::Value& v, TensorView t) { intermediates.keep(v, t); };
+  GRAFT_TRY(const std::vector<Tensor> expected, run_once(reference, inputs, run));
+  if (env.progress) env.progress("running the Core ML program", -1);
+  GRAFT_TRY(const Compiled compiled, open_compiled(p));
   const session::Session& session = *compiled.session;
   std::unordered_map<std::string, size_t> seen;
-  engine::RunOptions run;
   if (options.layers)
     run.observe = [&](const ir::Value& v, TensorView t) { compare_layer(v, t, intermediates, out, seen); };
-  GRAFT_TRY(const std::vector<Tensor> got, run_once(session, in_order_of(session, out.inputs), run));
-  const bool lone = names.size() == 1;  // a model with one [rows, classes] output is a classifier
+  GRAFT_TRY(const std::vector<TensorView> own, in_order_of(session, reference, inputs));
+  GRAFT_TRY(const std::vector<Tensor> got, run_once(session, own, run));
+  const bool lone = expected.size() == 1;  // a model with one [rows, classes] output is a classifier
   out.accurate = true;
-  for (size_t i = 0; i < names.size(); ++i) {
+  for (size_t i = 0; i < expected.size(); ++i) {
     OutputCheck check;
-    check.name = names[i];
+    check.name = reference.outputs()[i].name;
     check.type = describe(expected[i].dtype(), expected[i].shape());
-    const int at = session.output_index(names[i]);
-    if (at < 0) return fail(Code::internal, format("the compiled program has no output '{}'", names[i]));
+    const int at = session.output_index(check.name);
+    if (at < 0) return not_the_same("output", check.name);
     check.difference = compare(expected[i].view(), got[static_cast<size_t>(at)].view(), lone);
     check.ok = accurate(check.difference, expected[i].dtype(), out.tolerance);
     out.accurate = out.accurate && check.ok;
     out.outputs.push_back(std::move(check));
   }
-  if (options.layers) judge_layers(out);
-  out.ran = true;
+  judge_layers(out);
   return out;
 }
 

@@ -3,15 +3,13 @@
 
 #include <optional>
 
+#include "session/session.h"
 #include "tools/compare.h"
-#include "tools/inspect.h"
-#include "tools/run_model.h"
+#include "tools/partitioned.h"
 
 namespace graft::tools {
 
 struct VerifyOptions {
-  session::Options session;  // target, precision, shapes
-  InputOptions inputs;
   bool layers = false;
   std::optional<double> min_snr_db;  // instead of the stated tolerance
 };
@@ -30,24 +28,23 @@ struct LayerCheck {
 };
 
 struct Verification {
-  Inspection verdict;
-  bool ran = false;  // false: nothing could be compiled; the verdict has the refusals
   // The whole graph went through one package on disk that was read back; else each piece did, the rest ran on the host.
   bool from_package = false;
-  std::string proves;
   Tolerance tolerance;
-  std::vector<InputTensor> inputs;
-  uint64_t seed = 0;
   std::vector<OutputCheck> outputs;
   bool accurate = false;
-  // --layers, in the order of execution:
-  bool layers_asked = false;
-  int layers_compared = 0;
-  std::optional<LayerCheck> first_bad;  // the first that is outside the tolerance
-  std::optional<LayerCheck> worst;      // the lowest SNR
-  std::vector<LayerCheck> layers;
+  std::vector<LayerCheck> layers;  // where they were asked for, in the order of execution
+  int first_bad = -1;              // the first of them that is outside the tolerance
+  int worst = -1;                  // the one with the lowest SNR
 };
 
-Result<Verification> verify(const std::string& path, std::shared_ptr<const Env> env, const VerifyOptions& options);
+// A session of the partitioned model on the host, in ONNX's own types.
+Result<std::shared_ptr<const session::Session>> open_reference(const Partitioned& p);
+
+// Compares the compiled pieces, of which there must be one, with `reference`, a session of the same model on the host;
+// `inputs` as reference.run() takes them. Errors: invalid_argument where the reference is of another model, and what
+// opening and running brings.
+Result<Verification> verify(const Partitioned& p, const session::Session& reference, std::span<const TensorView> inputs,
+                            const VerifyOptions& options);
 
 }  // namespace graft::tools

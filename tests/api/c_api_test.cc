@@ -1,5 +1,5 @@
 // The C ABI as a caller sees it: through the shared library and the public header only.
-#include <graft/graft.h>
+#include <graft/compiler.h>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,7 +25,6 @@ graft_code code_of(graft_error* e) {
   if (e != nullptr) {
     EXPECT_NE(*graft_error_text(e), '\0');
     EXPECT_NE(*graft_error_message(e), '\0');
-    EXPECT_NE(std::string(graft_error_json(e)).find("graft.error/1"), std::string::npos);
   }
   graft_error_free(e);
   return code;
@@ -68,21 +67,17 @@ TEST_F(CApi, FreeTakesNull) {
   graft_session_free(nullptr);
   graft_tensor_free(nullptr);
   graft_cancel_free(nullptr);
-  graft_report_free(nullptr);
   graft_cancel_set(nullptr);
   EXPECT_EQ(graft_error_code(nullptr), GRAFT_CODE_OK);
   EXPECT_STREQ(graft_error_code_name(nullptr), "ok");
-  EXPECT_EQ(graft_report_exit_code(nullptr), -1);
   EXPECT_EQ(graft_session_input_count(nullptr), 0u);
   EXPECT_EQ(graft_session_metadata(nullptr, "x"), nullptr);
-  EXPECT_STREQ(graft_report_text(nullptr, 0), "");
 }
 
 TEST_F(CApi, VersionIsTheBuilds) { EXPECT_STREQ(graft_version(), GRAFT_VERSION); }
 
 TEST_F(CApi, NullPointersAreErrors) {
   graft_session* s = nullptr;
-  graft_report* r = nullptr;
   graft_port_info port{};
   EXPECT_CODE(INVALID_ARGUMENT, graft_env_create(nullptr, nullptr));
   EXPECT_CODE(INVALID_ARGUMENT, graft_session_create(nullptr, "x", nullptr, nullptr, 0, &s));
@@ -92,14 +87,11 @@ TEST_F(CApi, NullPointersAreErrors) {
   EXPECT_CODE(INVALID_ARGUMENT, graft_session_create_from_memory(env_, nullptr, 8, nullptr, nullptr, nullptr, 0, &s));
   EXPECT_CODE(INVALID_ARGUMENT, graft_session_input(nullptr, 0, &port));
   EXPECT_CODE(INVALID_ARGUMENT, graft_session_run(nullptr, nullptr, 0, nullptr, 0, nullptr));
-  EXPECT_CODE(INVALID_ARGUMENT, graft_tool_run(env_, nullptr, nullptr, nullptr, 0, &r));
-  EXPECT_CODE(INVALID_ARGUMENT, graft_tool_run(nullptr, "ops", nullptr, nullptr, 0, &r));
   EXPECT_CODE(INVALID_ARGUMENT, graft_cancel_create(nullptr));
   EXPECT_CODE(INVALID_ARGUMENT, graft_tensor_get(nullptr, nullptr));
   const char* names[] = {nullptr};
   EXPECT_CODE(INVALID_ARGUMENT, graft_session_create(env_, "x", names, names, 1, &s));
   EXPECT_EQ(s, nullptr);
-  EXPECT_EQ(r, nullptr);
 }
 
 TEST_F(CApi, WrongStructSizesAreErrors) {
@@ -434,38 +426,6 @@ TEST_F(CApi, ModelsFromMemory) {
             GRAFT_CODE_OK);
 }
 
-TEST_F(CApi, VerbsAreListedAndRun) {
-  ASSERT_GE(graft_verb_count(), 6u);
-  for (size_t v = 0; v < graft_verb_count(); ++v) {
-    graft_verb_info verb{};
-    verb.struct_size = sizeof verb;
-    ASSERT_OK(graft_verb(v, &verb));
-    EXPECT_NE(std::string(verb.help).find("graft " + std::string(verb.name)), std::string::npos) << "an example";
-    for (size_t i = 0; i < verb.option_count; ++i) {
-      graft_verb_option_info o{};
-      o.struct_size = sizeof o;
-      ASSERT_OK(graft_verb_option(v, i, &o));
-      EXPECT_NE(*o.doc, '\0');
-    }
-  }
-  const char* names[] = {"model", "target"};
-  const char* values[] = {kDigits.c_str(), "iOS16"};
-  graft_report* r = nullptr;
-  ASSERT_OK(graft_tool_run(env_, "inspect", names, values, 2, &r));
-  EXPECT_EQ(graft_report_exit_code(r), 0);
-  EXPECT_STREQ(graft_report_reason(r), "");
-  EXPECT_NE(std::string(graft_report_json(r)).find("\"graft.inspect/1\""), std::string::npos);
-  EXPECT_EQ(std::string(graft_report_text(r, 0)).find('\x1b'), std::string::npos);
-  EXPECT_NE(std::string(graft_report_text(r, 1)).find('\x1b'), std::string::npos);
-  graft_report_free(r);
-  r = nullptr;
-  EXPECT_CODE(UNKNOWN_OPTION, graft_tool_run(env_, "dance", nullptr, nullptr, 0, &r));
-  EXPECT_CODE(INVALID_OPTION, graft_tool_run(env_, "inspect", nullptr, nullptr, 0, &r));
-  const char* wrong[] = {"model", "targt"};
-  EXPECT_CODE(UNKNOWN_OPTION, graft_tool_run(env_, "inspect", wrong, values, 2, &r));
-  EXPECT_EQ(r, nullptr);
-}
-
 TEST_F(CApi, CallbacksAreCalled) {
   std::vector<std::string> stages;
   graft_env_options o{};
@@ -477,12 +437,13 @@ TEST_F(CApi, CallbacksAreCalled) {
   o.progress_user = &stages;
   graft_env* env = nullptr;
   ASSERT_OK(graft_env_create(&o, &env));
-  const char* name = "model";
-  const char* value = kDigits.c_str();
-  graft_report* r = nullptr;
-  ASSERT_OK(graft_tool_run(env, "inspect", &name, &value, 1, &r));
+  graft_open_options how{};
+  how.struct_size = sizeof how;
+  how.path = kDigits.c_str();
+  graft_model* model = nullptr;
+  ASSERT_OK(graft_model_open(env, &how, &model));
   EXPECT_FALSE(stages.empty());
-  graft_report_free(r);
+  graft_model_free(model);
   graft_env_free(env);
 }
 
@@ -513,11 +474,19 @@ TEST_F(CApi, AForkedChildRunsWhatItsParentMade) {
     float there[10];
     bool good = true;
     for (int i = 0; i < 3; ++i) good = good && run(session_, there) && std::memcmp(here, there, sizeof here) == 0;
-    const char* names[] = {"model"};
-    const char* values[] = {kDigits.c_str()};
-    graft_report* report = nullptr;
-    good = good && code_of(graft_tool_run(env, "verify", names, values, 1, &report)) == GRAFT_CODE_OK;
-    graft_report_free(report);
+    graft_open_options how{};
+    how.struct_size = sizeof how;
+    how.path = kDigits.c_str();
+    graft_model* model = nullptr;
+    graft_partition* partition = nullptr;
+    graft_verification* verification = nullptr;
+    const graft_input in = image();
+    good = good && code_of(graft_model_open(env, &how, &model)) == GRAFT_CODE_OK &&
+           code_of(graft_partition_create(model, nullptr, &partition)) == GRAFT_CODE_OK &&
+           code_of(graft_verify(partition, nullptr, &in, 1, nullptr, &verification)) == GRAFT_CODE_OK;
+    graft_verification_free(verification);
+    graft_partition_free(partition);
+    graft_model_free(model);
     graft_session* fresh = nullptr;  // opened in the child, in its parent's environment
     good = good && code_of(graft_session_create(env, kDigits.c_str(), nullptr, nullptr, 0, &fresh)) == GRAFT_CODE_OK;
     good = good && run(fresh, there) && std::memcmp(here, there, sizeof here) == 0;

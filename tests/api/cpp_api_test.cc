@@ -1,6 +1,11 @@
 // graft.hpp over the C ABI.
-#include <graft/graft.hpp>
+#include <graft/compiler.hpp>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -74,13 +79,85 @@ TEST(CppApi, Describes) {
   EXPECT_EQ(session.metadata("none"), "");
 }
 
-TEST(CppApi, Tool) {
+TEST(CppApi, FromAModelInMemoryToItsPackageAndSession) {
+  std::ifstream file(kDigits, std::ios::binary);
+  const std::string bytes(std::istreambuf_iterator<char>(file), {});
   const graft::Env env;
-  const graft::Report report = graft::tool(env, "inspect", {{"model", kDigits}});
-  EXPECT_EQ(report.exit_code(), 0);
-  EXPECT_NE(report.json().find("\"partitions\": 1"), std::string::npos);
-  EXPECT_EQ(graft::verbs().at(0).name, "inspect");
-  EXPECT_EQ(graft::version(), GRAFT_VERSION);
+  const graft::Model model(env, std::as_bytes(std::span(bytes)), {{"precision", "float32"}});
+  EXPECT_EQ(model.info().node_count, 15u);
+  EXPECT_EQ(model.functions().at(0).inputs.at(0).name, "image");
+  EXPECT_EQ(model.functions()[0].operators.at(0).count, 3);
+  EXPECT_FALSE(model.opsets().empty() || model.metadata().empty());
+  EXPECT_TRUE(model.missing().empty());
+  EXPECT_FALSE(model.problem());
+  EXPECT_EQ(model.mil(), "");
+  const graft::Partition parts(model, {{"target", "iOS16"}}, "all");
+  EXPECT_EQ(parts.info().whole, 1);
+  EXPECT_EQ(parts.pieces().at(0).target, std::string_view("iOS16"));
+  EXPECT_GT(parts.pieces()[0].dumps.size(), 10u);
+  EXPECT_EQ(parts.nodes().size(), 15u);
+  EXPECT_TRUE(parts.refusals().empty());
+  EXPECT_NE(parts.mil(0).find("func main<ios16>"), std::string_view::npos);
+
+  const std::string folder = std::filesystem::path(testing::TempDir()) / ("graft_cpp_" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  const std::string package = folder + "/m.mlpackage", piece = folder + "/p.mlpackage";
+  graft::check_output(package);
+  EXPECT_EQ(graft::compile(parts, package).at(0).path, package);
+  parts.write(0, piece);
+  size_t reported = 0;
+  graft::CompileOptions partial{true, false, [&](const std::vector<graft::Package>& packages) {
+                                  reported = packages.size();
+                                  return std::string(R"({"schema": "graft.compile/1"})");
+                                }};
+  graft::compile(parts, folder + "/parts", partial);
+  EXPECT_EQ(reported, 1u);
+  graft::write_files(folder + "/files", {{"a", "head", std::as_bytes(std::span(bytes))}});
+  EXPECT_EQ(std::filesystem::file_size(folder + "/files/a"), bytes.size() + 4);
+
+  const graft::Session onnx(env, kDigits), packaged(env, package), partitioned(env, parts);
+  const std::vector<graft::Tensor> made = onnx.random_inputs({}, 3);
+  const std::vector<graft::Input> in = {graft::input("image", made.at(0).data<float>(), {1, 1, 32, 32})};
+  const graft::Tensor want = std::move(onnx.run(in).at(0));
+  for (const graft::Session* s : {&packaged, &partitioned}) {
+    const graft::Tensor got = std::move(s->run(in).at(0));
+    for (size_t i = 0; i < 10; ++i) EXPECT_NEAR(got.data<float>()[i], want.numbers(0, 10)[i], 1e-5);
+  }
+  const graft::Verification v(parts, in, {true, false, 0}, &onnx);
+  EXPECT_EQ(v.info().accurate, 1);
+  EXPECT_STREQ(v.outputs().at(0).name, "probabilities");
+  EXPECT_FALSE(v.layers().empty());
+  EXPECT_GT(graft::bench(onnx, in, 2, 0).first_ms, 0);
+  EXPECT_NE(graft::Model(env, package).mil().find("func main"), std::string_view::npos);
+  EXPECT_TRUE(onnx.findings().empty() && onnx.initializers().empty());
+  EXPECT_EQ(onnx.metadata().size(), model.metadata().size());
+  std::filesystem::remove_all(folder);
 }
+
+TEST(CppApi, ReasonsAreRead) {
+  const graft::Env env;
+  const graft::Partition parts(graft::Model(env, GRAFT_SOURCE_DIR "/models/small/unsupported_op.onnx"));
+  ASSERT_FALSE(parts.refusals().empty());
+  const graft::Reason why = parts.refusals()[0];
+  EXPECT_FALSE(why.node().empty() || why.op().empty() || why.text().empty());
+  try {
+    graft::compile(parts, "/nonexistent/x.mlpackage");
+    FAIL();
+  } catch (const graft::Error& e) {
+    EXPECT_EQ(e.code(), GRAFT_CODE_NOT_DELEGATED);
+    EXPECT_FALSE(e.reason().inner().empty());
+  }
+  EXPECT_FALSE(graft::Reason());
+  EXPECT_EQ(graft::Reason().text(), "");
+}
+
+TEST(CppApi, Rows) {
+  EXPECT_EQ(graft::onnx_ops().size(), graft_onnx_op_count());
+  EXPECT_FALSE(graft::mil_variants(0).empty());
+  EXPECT_THROW(graft::mil_variants(graft::mil_ops().size()), graft::Error);
+  EXPECT_FALSE(graft::codes().empty() || graft::session_options().empty());
+}
+
+TEST(CppApi, Version) { EXPECT_EQ(graft::version(), GRAFT_VERSION); }
 
 }  // namespace

@@ -1,7 +1,9 @@
-/* The header is C11 and needs nothing before it. */
+/* The headers are C11 and need nothing before them. */
+#include <graft/compiler.h>
 #include <graft/graft.h>
 
 graft_error* graft_header_in_c(const graft_session* session);
+graft_error* graft_compiler_in_c(const graft_env* env, const char* path, const char* package);
 
 graft_error* graft_header_in_c(const graft_session* session) {
   float pixels[4] = {0};
@@ -10,4 +12,21 @@ graft_error* graft_header_in_c(const graft_session* session) {
   graft_output out = {0};
   out.struct_size = sizeof out;
   return graft_session_run(session, &in, 1, &out, 1, NULL);
+}
+
+graft_error* graft_compiler_in_c(const graft_env* env, const char* path, const char* package) {
+  graft_open_options how = {0};
+  graft_model* model = NULL;
+  graft_partition* partition = NULL;
+  graft_compilation* compilation = NULL;
+  graft_error* error;
+  how.struct_size = sizeof how;
+  how.path = path;
+  error = graft_model_open(env, &how, &model);
+  if (error == NULL) error = graft_partition_create(model, NULL, &partition);
+  if (error == NULL) error = graft_compile(partition, package, NULL, &compilation);
+  graft_compilation_free(compilation);
+  graft_partition_free(partition);
+  graft_model_free(model);
+  return error;
 }

@@ -29,12 +29,21 @@ constexpr std::chrono::seconds kPatience{2};
   std::abort();
 }
 
+// Everything that an error says.
+void read(const graft_error* error) {
+  if (*graft_error_text(error) == '\0' || *graft_error_code_name(error) == '\0') defect("an error without words");
+  for (size_t i = 0; i < graft_error_remedy_count(error); ++i) {
+    if (graft_error_remedy(error, i) == nullptr) defect("a remedy without words");
+  }
+  for (size_t i = 0; i < graft_error_inner_count(error); ++i) read(graft_error_inner(error, i));
+}
+
 // True without an error.
 bool fine(graft_error* error) {
   if (error == nullptr) return true;
   const std::string text = graft_error_text(error);
   if (graft_error_code(error) == GRAFT_CODE_INTERNAL || graft_error_fault(error) == GRAFT_FAULT_US) defect(text);
-  if (text.empty() || *graft_error_json(error) != '{') defect("an error without words");
+  read(error);
   graft_error_free(error);
   return false;
 }
@@ -313,16 +322,110 @@ void open_and_run(std::string_view model, const Options& options) {
   open_and_run(how, options);
 }
 
-bool run_verb(const char* verb, const Options& options) {
-  const Pairs pairs(options, "memory-limit");
-  graft_report* report = nullptr;
-  if (!fine(graft_tool_run(env(), verb, pairs.names.data(), pairs.values.data(), pairs.names.size(), &report)))
-    return false;
-  const int32_t exit_code = graft_report_exit_code(report);
-  if (*graft_report_json(report) != '{' || graft_report_text(report, 1) == nullptr) defect("a report without words");
-  if ((exit_code == 0) != (*graft_report_reason(report) == '\0')) defect("an exit code without a reason");
-  graft_report_free(report);
-  return exit_code == 0;
+namespace {
+
+template <class T>
+T sized() {
+  T t{};
+  t.struct_size = sizeof t;
+  return t;
+}
+
+// Asks for each of `count` things.
+template <class T>
+void ask(size_t count, const auto& get) {
+  for (size_t i = 0; i < count; ++i) {
+    T info = sized<T>();
+    if (!fine(get(i, &info))) defect("what is counted cannot be asked for");
+  }
+}
+
+void read(const graft_model* model) {
+  auto info = sized<graft_model_info>();
+  if (!fine(graft_model_get(model, &info))) defect("a model without a description");
+  ask<graft_opset_info>(info.opset_count, [&](size_t i, auto* out) { return graft_model_opset(model, i, out); });
+  ask<graft_entry>(info.metadata_count, [&](size_t i, auto* out) { return graft_model_metadata(model, i, out); });
+  ask<graft_missing_info>(info.missing_count, [&](size_t i, auto* out) { return graft_model_missing(model, i, out); });
+  for (size_t f = 0; f < info.function_count; ++f) {
+    auto of = sized<graft_function_info>();
+    if (!fine(graft_model_function(model, f, &of))) defect("a function without a description");
+    ask<graft_port_info>(of.input_count, [&](size_t i, auto* out) { return graft_model_input(model, f, i, out); });
+    ask<graft_port_info>(of.output_count, [&](size_t i, auto* out) { return graft_model_output(model, f, i, out); });
+    ask<graft_operator_info>(of.operator_count,
+                             [&](size_t i, auto* out) { return graft_model_operator(model, f, i, out); });
+  }
+  if ((info.format == GRAFT_FORMAT_MLPACKAGE) != (graft_model_mil(model) != nullptr)) defect("a package without text");
+}
+
+void read(const graft_partition* partition) {
+  auto info = sized<graft_partition_info>();
+  if (!fine(graft_partition_get(partition, &info))) defect("a partition without a description");
+  for (size_t i = 0; i < info.node_count; ++i) {
+    auto node = sized<graft_node_info>();
+    if (!fine(graft_partition_node(partition, i, &node))) defect("a node without a description");
+    const graft_error* refusal = graft_partition_refusal(partition, i);
+    if ((node.where == GRAFT_WHERE_HOST) != (refusal != nullptr)) defect("a node without a reason");
+    if (refusal != nullptr) read(refusal);
+  }
+  for (size_t p = 0; p < info.piece_count; ++p) {
+    auto piece = sized<graft_piece_info>();
+    if (!fine(graft_partition_piece(partition, p, &piece))) defect("a piece without a description");
+    ask<graft_port_info>(piece.input_count,
+                         [&](size_t i, auto* out) { return graft_partition_input(partition, p, i, out); });
+    ask<graft_port_info>(piece.output_count,
+                         [&](size_t i, auto* out) { return graft_partition_output(partition, p, i, out); });
+    if (graft_partition_mil(partition, p) == nullptr) defect("a piece without text");
+  }
+}
+
+// Random inputs as a run takes them.
+void verify(const graft_partition* partition, const fs::path& path, const Pairs& pairs) {
+  graft_session* session = nullptr;
+  if (!fine(graft_session_create(env(), path.c_str(), pairs.names.data(), pairs.values.data(), pairs.names.size(),
+                                 &session)))
+    return;
+  const Owned<graft_session> owned(session, {graft_session_free});
+  std::vector<graft_tensor*> made(graft_session_input_count(session));
+  if (!fine(graft_session_random_inputs(session, nullptr, 0, 1, made.data()))) return;
+  std::vector<graft_input> inputs;
+  for (const graft_tensor* t : made) {
+    auto info = sized<graft_tensor_info>();
+    if (!fine(graft_tensor_get(t, &info))) defect("a tensor without a description");
+    inputs.push_back({sizeof(graft_input), nullptr, info.dtype, info.rank, info.shape, info.data, info.bytes});
+  }
+  graft_verification* verification = nullptr;
+  if (fine(graft_verify(partition, session, inputs.data(), inputs.size(), nullptr, &verification)))
+    graft_verification_free(verification);
+  for (graft_tensor* t : made) graft_tensor_free(t);
+}
+
+}  // namespace
+
+bool look_into(const fs::path& path, const Options& options, const Look& look) {
+  const Pairs pairs(options, "memory_limit");
+  const Deadline deadline;
+  auto how = sized<graft_open_options>();
+  how.path = path.c_str();
+  how.names = pairs.names.data();
+  how.values = pairs.values.data();
+  how.count = pairs.names.size();
+  how.cancel = deadline.token();
+  graft_model* opened = nullptr;
+  if (!fine(graft_model_open(env(), &how, &opened))) return false;
+  const Owned<graft_model> model(opened, {graft_model_free});
+  read(opened);
+  auto parting = sized<graft_partition_options>();
+  parting.cancel = deadline.token();
+  graft_partition* made = nullptr;
+  if (!fine(graft_partition_create(opened, &parting, &made))) return false;
+  const Owned<graft_partition> partition(made, {graft_partition_free});
+  read(made);
+  if (look.verify) verify(made, path, pairs);
+  if (look.package.empty()) return false;
+  graft_compilation* compilation = nullptr;
+  if (!fine(graft_compile(made, look.package.c_str(), nullptr, &compilation))) return false;
+  graft_compilation_free(compilation);
+  return true;
 }
 
 }  // namespace graft::fuzz

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include <graft/graft.h>
+#include <graft/compiler.h>
 
 namespace graft::fuzz {
 
@@ -25,7 +25,12 @@ void write(const std::filesystem::path& file, std::string_view bytes);
 void open_and_run(const std::filesystem::path& path, const Options& options);
 void open_and_run(std::string_view model, const Options& options);
 
-// Runs one of the tool's verbs; true when it did its work with the answer "yes".
-bool run_verb(const char* verb, const Options& options);
+// Opens a model and asks for everything that is known of it, its partition and its refusals; then a package is written
+// to `package`, or the partition verified, where that is asked for. True when a package was written.
+struct Look {
+  std::filesystem::path package;  // empty: none
+  bool verify = false;
+};
+bool look_into(const std::filesystem::path& path, const Options& options, const Look& look);
 
 }  // namespace graft::fuzz

@@ -1,7 +1,7 @@
 // ONNX models through the C interface. The first byte of an input says what is done, the rest is the file:
 //   bit 0  device coreml, else cpu        bit 1  precision float32    bit 2  from a file, else from memory
 //   bit 3  the reference engine           bit 4  without oneDNN
-//   bits 5, 6  a session, `inspect`, `compile` and a run of what it wrote, `verify`
+//   bits 5, 6  a session; what is known of the model; that, a package and a run of it; that, and whether it is right
 #include "fuzz/harness.h"
 #include "fuzz/wire_mutator.h"
 
@@ -21,17 +21,10 @@ size_t give(uint8_t first, const std::string& model, uint8_t* data) {
   return model.size() + 1;
 }
 
-void with_verb(int verb, const std::string& path, const std::string& precision) {
-  if (verb == 1) {
-    run_verb("inspect", {{"model", path}, {"precision", precision}});
-  } else if (verb == 2) {
-    const std::filesystem::path package = scratch() / "out.mlpackage";
-    std::filesystem::remove_all(package);
-    if (run_verb("compile", {{"model", path}, {"output", package.string()}, {"precision", precision}}))
-      open_and_run(package, {});
-  } else {
-    run_verb("verify", {{"model", path}, {"precision", precision}});
-  }
+void look(int verb, const std::string& path, const std::string& precision) {
+  const std::filesystem::path package = scratch() / "out.mlpackage";
+  std::filesystem::remove_all(package);
+  if (look_into(path, {{"precision", precision}}, {verb == 2 ? package : "", verb == 3})) open_and_run(package, {});
 }
 
 }  // namespace
@@ -45,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::filesystem::path path = scratch() / "model.onnx";
   if (verb != 0 || (how & 4) != 0) write(path, model);
   if (verb != 0) {
-    with_verb(verb, path.string(), precision);
+    look(verb, path.string(), precision);
     return 0;
   }
   const Options options = {{"device", (how & 1) != 0 ? "coreml" : "cpu"},

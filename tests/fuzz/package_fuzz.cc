@@ -75,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   write(inside / "weights/weight.bin", f.weights);
   if ((f.how & 4) != 0) path = inside / "model.mlmodel";
   if ((f.how >> 3 & 3) == 3) {
-    run_verb("inspect", {{"model", path.string()}});
+    look_into(path, {}, {});
   } else {
     open_and_run(path, {{"engine", (f.how & 1) != 0 ? "reference" : "fast"}, {"onednn", (f.how & 2) != 0 ? "0" : "1"}});
   }

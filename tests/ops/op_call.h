@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "ir/call.h"
 #include "ops/table.h"
 
 namespace graft::ops::test {

@@ -57,16 +57,17 @@ def cycle_error(edges):
 
 
 def outside_errors(files, table):
-    """Public headers and everything built on them (cli/, python/, examples) see include/graft and nothing of src/."""
+    """Public headers and everything built on them (cli/, python/, examples) see include/graft and nothing of src/. Their
+    own headers are named from their top folder."""
     errors = []
     for path, text in files.items():
-        own = PurePath(path).parent
+        own = PurePath(PurePath(path).parts[0])
         for line, target, quoted in tree.includes(text):
             first = PurePath(target).parts[0]
             if first in table or ".." in PurePath(target).parts:
                 errors.append(f"{path}:{line}: {target} is inside src/; only include/graft may be used here")
             elif quoted and first != "graft" and own / target not in {PurePath(p) for p in files}:
-                errors.append(f"{path}:{line}: \"{target}\" is neither a public header nor a neighbour")
+                errors.append(f"{path}:{line}: \"{target}\" is neither a public header nor one of {own}/")
     return errors
 
 

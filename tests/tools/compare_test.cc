@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include "tools/bench.h"
-#include "tools/run_model.h"
 
 namespace graft::tools {
 namespace {
@@ -91,16 +90,6 @@ TEST(Compare, TiesInTheReferenceHaveNoOneRightAnswer) {
   tie[2] = tie[7] = 1;
   other[7] = 1, other[2] = 0.999f;
   EXPECT_EQ(compare(floats({1, 10}, tie).view(), floats({1, 10}, other).view(), true).top1_equal, 1);
-}
-
-TEST(TopOf, OrdersWithTiesAndNan) {
-  const Tensor t = floats({6}, {1, NAN, 3, 3, -1, INFINITY});
-  const std::vector<Ranked> top = top_of(t.view(), 0, 6, 10, {"a", "b"});
-  ASSERT_EQ(top.size(), 6u);
-  const int64_t order[] = {5, 2, 3, 0, 4, 1};
-  for (size_t i = 0; i < 6; ++i) EXPECT_EQ(top[i].index, order[i]);
-  EXPECT_EQ(top[3].label, "a");
-  EXPECT_EQ(top[0].label, "");
 }
 
 TEST(Percentile, NearestRank) {

@@ -15,7 +15,7 @@
 #include "support/allocations.h"
 #include "support/mutate.h"
 #include "tools/compile.h"
-#include "tools/run_model.h"
+#include "tools/inputs.h"
 
 namespace graft::tools {
 namespace {
@@ -45,8 +45,6 @@ class CompileFuzz : public testing::TestWithParam<Case> {
     const fs::path place = fs::is_directory("/dev/shm") ? "/dev/shm" : testing::TempDir();
     folder_ = place / ("graft_fuzz_" + std::to_string(getpid()));
     fs::create_directories(folder_);
-    random_sizes_.shapes[GetParam().open_input] = GetParam().dims;
-    if (GetParam().dims.empty()) random_sizes_.shapes.clear();
   }
   void TearDown() override { fs::remove_all(folder_); }
 
@@ -56,15 +54,33 @@ class CompileFuzz : public testing::TestWithParam<Case> {
     EXPECT_NE(d.code, Code::internal) << what << ": " << render(d);
   }
 
-  RunModelOptions run_options(const char* device) const {
-    RunModelOptions o;
-    o.session = *session::parse_options(std::vector<session::NamedOption>{{"device", device}});
-    o.inputs.shapes = random_sizes_;
-    return o;
+  // The open input in the size that was given here, the others random.
+  Status run_once(const std::string& path) const {
+    const session::Options options = *session::parse_options(std::vector<session::NamedOption>{{"device", "cpu"}});
+    GRAFT_TRY(const auto session, session::Session::open(path, env_, options));
+    std::vector<TensorView> in(session->inputs().size());
+    Tensor open;
+    const int at = session->input_index(GetParam().open_input);
+    if (at >= 0 && static_cast<size_t>(at) < in.size()) {
+      const ir::Type& type = session->inputs()[static_cast<size_t>(at)].type;
+      Shape shape;
+      for (const onnx::DimSpec& d : GetParam().dims) shape.push_back(d.lo);
+      if (type.dtype == DType::f32 && type.rank() == shape.size()) {
+        open = Tensor(DType::f32, shape);
+        std::fill_n(open.span<float>().begin(), open.count(), 0.5f);
+        in[static_cast<size_t>(at)] = open.view();
+      }
+    }
+    GRAFT_TRY(const std::vector<Tensor> made, random_inputs(*session, in, 1));
+    for (size_t i = 0; i < in.size(); ++i) {
+      if (made[i].valid()) in[i] = made[i].view();
+    }
+    std::vector<backend::OutputSlot> out(session->outputs().size());
+    return session->run(in, out);
   }
 
   bool run(const std::string& path, const std::string& what) {
-    const Result<RunResult> r = run_model(path, env_, run_options("cpu"));
+    const Status r = run_once(path);
     if (!r) expect_clear(r.error(), what);
     runs_ += r ? 1 : 0;
     return r.has_value();
@@ -74,20 +90,22 @@ class CompileFuzz : public testing::TestWithParam<Case> {
     const std::string model = (folder_ / "model.onnx").string(), out = (folder_ / "out").string();
     std::ofstream(model, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     run(model, what + " on the host");
+    const Result<std::shared_ptr<const Model>> read = open_model({model, {}, {}}, env_, {{"weights", "mapped"}});
+    if (!read) return expect_clear(read.error(), what + " read");
+    const Result<std::shared_ptr<const Partitioned>> parts = partition_model(*read, {}, "");
+    if (!parts) return expect_clear(parts.error(), what + " partitioned");
+    for (const Diag& d : (*parts)->refusals()) EXPECT_NE(d.code, Code::internal) << what << ": " << render(d);
     CompileOptions options;
-    options.session = *session::parse_options({});
     options.allow_partial = true;
-    const Result<Compilation> c = compile(
-        model, out, *env_, options, [](const Compilation&) { return "\"" + std::string(kCompileSchema) + "\"\n"; });
-    if (!c) return expect_clear(c.error(), what + " compiled");
-    for (const Diag& d : c->verdict.refusals) EXPECT_NE(d.code, Code::internal) << what << ": " << render(d);
-    for (const WrittenPackage& p : c->packages) {
+    const auto written = compile(**parts, out, options);
+    if (!written) return expect_clear(written.error(), what + " compiled");
+    for (const WrittenPackage& p : *written) {
       const std::string package = (fs::path(out) / p.path).string();
       ++packages_;
       const Result<coreml::Model> m = coreml::read_package(package);
       ASSERT_TRUE(m) << what << ": " << render(m.error());
       expect_text_reads_back(*m->program, what);
-      if (c->packages.size() == 1) run(package, what + " as a package");
+      if (written->size() == 1) run(package, what + " as a package");
     }
   }
 
@@ -99,7 +117,6 @@ class CompileFuzz : public testing::TestWithParam<Case> {
   }
 
   std::shared_ptr<const Env> env_ = std::make_shared<const Env>(1);
-  onnx::LowerOptions random_sizes_;
   fs::path folder_;
   int errors_ = 0, runs_ = 0, packages_ = 0;
 };

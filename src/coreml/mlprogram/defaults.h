@@ -1,7 +1,7 @@
 // The default of an optional parameter as a constant, from the text of the row.
 #pragma once
 
-#include "ir/op_def.h"
+#include "ir/call.h"
 
 namespace graft::coreml {
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "ir/op_def.h"
+#include "ir/call.h"
 
 namespace graft::coreml {
 

@@ -1,6 +1,5 @@
-"""libgraft through its C interface (include/graft/graft.h): sessions, runs and the verbs, for numpy arrays."""
+"""libgraft through its C interface (include/graft/graft.h): sessions, runs and packages, for numpy arrays."""
 import ctypes
-import json
 
 import numpy as np
 from onnx import helper
@@ -25,7 +24,13 @@ class EnvOptions(Sized):
 
 class PortInfo(Sized):
     _fields_ = [("struct_size", Size), ("name", Text), ("dtype", ctypes.c_int), ("rank", Int32), ("shape", ctypes.POINTER(Int64)),
-                ("symbols", ctypes.POINTER(Text)), ("min", ctypes.POINTER(Int64)), ("max", ctypes.POINTER(Int64))]
+                ("symbols", ctypes.POINTER(Text)), ("min", ctypes.POINTER(Int64)), ("max", ctypes.POINTER(Int64)), ("type", Text),
+                ("image", Int32), ("coreml_dtype", ctypes.c_int)]
+
+
+class OpenOptions(Sized):
+    _fields_ = [("struct_size", Size), ("path", Text), ("data", Pointer), ("bytes", Size), ("folder", Text), ("names", ctypes.POINTER(Text)),
+                ("values", ctypes.POINTER(Text)), ("count", Size), ("cancel", Pointer), ("partition", Pointer)]
 
 
 class Input(Sized):
@@ -43,9 +48,11 @@ class TensorInfo(Sized):
 
 
 class GraftError(Exception):
-    def __init__(self, code, text):
+    """inner: the codes of all reasons behind it."""
+
+    def __init__(self, code, text, inner=()):
         super().__init__(f"{text} [{code}]")
-        self.code, self.text = code, text
+        self.code, self.text, self.inner = code, text, set(inner)
 
 
 def number_of(dtype):
@@ -59,12 +66,12 @@ def dims(shape):
 class Library:
     def __init__(self, path=None):
         self.c = ctypes.CDLL(path or built.LIBRARY)
-        for name in ("error_code_name", "error_text", "report_json", "report_reason"):
+        for name in ("error_code_name", "error_text"):
             getattr(self.c, "graft_" + name).restype = Text
         for name in ("env_create", "session_create", "session_create_from_memory", "session_input", "session_output", "session_run",
-                     "tensor_get", "tool_run"):
+                     "tensor_get", "model_open", "partition_create", "compile", "error_inner"):
             getattr(self.c, "graft_" + name).restype = Pointer
-        for name in ("session_input_count", "session_output_count"):
+        for name in ("session_input_count", "session_output_count", "error_inner_count"):
             getattr(self.c, "graft_" + name).restype = Size
         self.warnings = []
         self.keep = LOG(self._log)
@@ -80,23 +87,33 @@ class Library:
             return
         error = Pointer(error)
         code, text = self.c.graft_error_code_name(error).decode(), self.c.graft_error_text(error).decode(errors="replace")
+        inner = list(self._codes(error))
         self.c.graft_error_free(error)
-        raise GraftError(code, text)
+        raise GraftError(code, text, inner)
+
+    def _codes(self, error):
+        for i in range(self.c.graft_error_inner_count(error)):
+            reason = Pointer(self.c.graft_error_inner(error, Size(i)))
+            yield self.c.graft_error_code_name(reason).decode()
+            yield from self._codes(reason)
 
     def open(self, model, **options):
         """A session of a path or of a serialised model."""
         return Session(self, model, options)
 
-    def verb(self, name, **options):
-        """(exit code, the report's JSON, its reason) of one of the tool's verbs."""
-        report = Pointer()
-        names, values, count = self.named(options)
-        self.check(self.c.graft_tool_run(self.env, name.encode(), names, values, Size(count), ctypes.byref(report)))
+    def compile(self, model, package, **options):
+        """Writes the whole graph as a package, in place of one that is there."""
+        names, values, count = self.named({"weights": "mapped", **options})
+        how = OpenOptions(path=str(model).encode(), names=names, values=values, count=count)
+        opened, partition, compilation = Pointer(), Pointer(), Pointer()
         try:
-            return (self.c.graft_report_exit_code(report), json.loads(self.c.graft_report_json(report)),
-                    self.c.graft_report_reason(report).decode(errors="replace"))
+            self.check(self.c.graft_model_open(self.env, ctypes.byref(how), ctypes.byref(opened)))
+            self.check(self.c.graft_partition_create(opened, None, ctypes.byref(partition)))
+            self.check(self.c.graft_compile(partition, str(package).encode(), None, ctypes.byref(compilation)))
         finally:
-            self.c.graft_report_free(report)
+            self.c.graft_compilation_free(compilation)
+            self.c.graft_partition_free(partition)
+            self.c.graft_model_free(opened)
 
     @staticmethod
     def named(options):

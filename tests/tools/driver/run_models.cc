@@ -20,10 +20,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/format.h"
+#include "cli/files/failure.h"
+#include "cli/files/npy.h"
 #include "onnx/missing.h"
 #include "session/session.h"
 #include "tools/compile.h"
-#include "tools/npy.h"
 
 namespace graft::test {
 namespace {
@@ -31,6 +32,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 using SessionPtr = std::shared_ptr<const session::Session>;
+using PartsPtr = std::shared_ptr<const tools::Partitioned>;
 
 json told(const Diag& d) {
   return {{"code", info(d.code).name},
@@ -73,6 +75,33 @@ bool too_early(const Diag& d) {
   return d.code == Code::needs_later_target || std::any_of(d.inner.begin(), d.inner.end(), too_early);
 }
 
+Result<Tensor> read_npy(const std::string& path) {
+  try {
+    const cli::Array a = cli::read_npy(path);
+    Shape shape;
+    for (const int64_t d : a.shape) shape.push_back(d);
+    return Tensor::copy_of(TensorView{dtype_from_onnx(a.dtype), shape, a.data.get()});
+  } catch (const cli::Failure& f) {
+    return fail_in(Code::malformed, path, f.what());
+  }
+}
+
+Status write_npy(const std::string& path, const TensorView& t) {
+  if (t.dtype == DType::bf16) {  // NumPy has no such type
+    Tensor wide(DType::f32, t.shape);
+    for (int64_t i = 0; i < t.count(); ++i)
+      wide.span<float>()[static_cast<size_t>(i)] = static_cast<float>(element_as_double(t, i));
+    return write_npy(path, wide.view());
+  }
+  const auto header =
+      cli::npy_header(static_cast<graft_dtype>(info(t.dtype).onnx_code), std::span(t.shape.begin(), t.shape.end()));
+  if (!header) return fail_in(Code::unsupported_format, path, format("NumPy has no type for {}", name(t.dtype)));
+  std::ofstream file(path, std::ios::binary);
+  file << *header;
+  file.write(static_cast<const char*>(t.data), static_cast<std::streamsize>(t.bytes()));
+  return file ? Status{} : fail_in(Code::io_error, path, "cannot write");
+}
+
 struct Named {
   std::string name;
   Tensor tensor;
@@ -81,23 +110,23 @@ struct Named {
 // Runs once for the results and once more with every intermediate looked at, which takes other paths in the engine.
 Result<std::vector<Tensor>> run(const session::Session& s, const std::vector<Named>& given) {
   std::vector<TensorView> in;
-  for (const engine::Port& p : s.inputs()) {
+  for (const ir::Port& p : s.inputs()) {
     const auto at = std::find_if(given.begin(), given.end(), [&](const Named& n) { return n.name == p.name; });
     if (at == given.end()) return fail(Code::internal, format("an input '{}' that the model does not have", p.name));
     in.push_back(at->tensor.view());
   }
-  std::vector<engine::OutputSlot> out(s.outputs().size()), observed(s.outputs().size());
+  std::vector<backend::OutputSlot> out(s.outputs().size()), observed(s.outputs().size());
   GRAFT_CHECK(s.run(in, out));
   Status facts;
   const bool ranges = std::all_of(in.begin(), in.end(), within_int32);
-  engine::RunOptions look;
+  backend::RunOptions look;
   look.observe = [&](const ir::Value& v, TensorView t) {
     if (facts) facts = check_facts(v, t, ranges);
   };
   GRAFT_CHECK(s.run(in, observed, look));
   GRAFT_CHECK(facts);
   std::vector<Tensor> results;
-  for (engine::OutputSlot& o : out) results.push_back(std::move(o.owned));
+  for (backend::OutputSlot& o : out) results.push_back(std::move(o.owned));
   return results;
 }
 
@@ -107,7 +136,7 @@ Status save(const std::string& prefix, const session::Session& s, const std::vec
   for (size_t i = 0; i < names.size(); ++i) {
     const int at = s.output_index(names[i]);
     if (at < 0) return fail(Code::internal, format("output '{}' is missing", names[i]));
-    GRAFT_CHECK(tools::write_npy(format("{}.{}.npy", prefix, i), out[static_cast<size_t>(at)].view()));
+    GRAFT_CHECK(write_npy(format("{}.{}.npy", prefix, i), out[static_cast<size_t>(at)].view()));
   }
   return {};
 }
@@ -126,13 +155,18 @@ class Case {
   // The refusals for that target, with what would change each.
   json inspect(const std::string& target) {
     json out{{"status", "refused"}, {"reasons", json::array()}};
+    bool unusable = false;
     const auto look = [&]() -> Status {
-      GRAFT_TRY(const session::Options options, options_of({{"target", target}}));
-      GRAFT_TRY(const tools::Inspection v, tools::inspect(model_, *env_, options));
-      for (const Diag& d : v.refusals) out["reasons"].push_back(told(d));
+      GRAFT_TRY(const PartsPtr p, partitioned({{"target", target}}, unusable));
+      for (const Diag& d : p->refusals()) out["reasons"].push_back(told(d));
       return {};
     };
-    if (const Status s = look(); !s) out.update(failed(s.error()));
+    if (const Status s = look(); !s) {
+      if (unusable)
+        out["reasons"].push_back(told(s.error()));
+      else
+        out.update(failed(s.error()));
+    }
     return out;
   }
 
@@ -155,35 +189,40 @@ class Case {
     }
     const SessionPtr& s = *opened;
     for (size_t i = 0; i < s->inputs().size(); ++i) {
-      GRAFT_TRY(Tensor t, tools::read_npy(format("{}/in.{}.npy", folder_, i)));
+      GRAFT_TRY(Tensor t, read_npy(format("{}/in.{}.npy", folder_, i)));
       inputs_.push_back({s->inputs()[i].name, std::move(t)});
     }
-    for (const engine::Port& p : s->outputs()) outputs_.push_back(p.name);
+    for (const ir::Port& p : s->outputs()) outputs_.push_back(p.name);
     GRAFT_TRY(const std::vector<Tensor> results, run(*s, inputs_));
     return save(folder_ + "/host", *s, results, outputs_);
   }
 
-  Result<tools::Compilation> compile(const std::string& precision, const std::string& target, const std::string& path) {
-    tools::CompileOptions options;
-    GRAFT_TRY(options.session, options_of({{"precision", precision}, {"target", target}}));
-    return tools::compile(model_, path, *env_, options, nullptr);
+  // unusable: the error is a verdict on the model.
+  Result<PartsPtr> partitioned(const std::vector<session::NamedOption>& named, bool& unusable) {
+    GRAFT_TRY(const auto model, tools::open_model({model_, {}, {}}, env_, named));
+    unusable = model->problem.has_value();
+    return tools::partition_model(model, {}, "");
   }
 
   // A target that is too early for the case says nothing about it: the lowest that is enough is taken then.
   Status run_package(const std::string& precision, const std::string& target, const std::string& path, json& out) {
-    GRAFT_TRY(tools::Compilation c, compile(precision, target, path));
-    const auto& reasons = c.verdict.refusals;
-    if (!c.done && std::any_of(reasons.begin(), reasons.end(), too_early)) {
-      GRAFT_TRY(c, compile(precision, "auto", path));
+    bool unusable = false;
+    Result<PartsPtr> p = partitioned({{"precision", precision}, {"target", target}}, unusable);
+    if (p && !(*p)->partition->whole()) {
+      const auto reasons = (*p)->refusals();
+      if (std::any_of(reasons.begin(), reasons.end(), too_early))
+        p = partitioned({{"precision", precision}, {"target", "auto"}}, unusable);
     }
-    if (!c.done) {
-      const tools::Inspection& v = c.verdict;
-      out["status"] = v.refusals.empty() && v.pieces.empty() ? "constant" : "refused";
+    if (!p && !unusable) return fail(p.error());
+    if (!p || !(*p)->partition->whole()) {
+      const std::vector<Diag> reasons = p ? (*p)->refusals() : std::vector<Diag>{p.error()};
+      out["status"] = reasons.empty() && (*p)->pieces.empty() ? "constant" : "refused";
       out["reasons"] = json::array();
-      for (const Diag& d : v.refusals) out["reasons"].push_back(told(d));
+      for (const Diag& d : reasons) out["reasons"].push_back(told(d));
       return {};
     }
-    out["target"] = c.packages.at(0).target;
+    GRAFT_TRY(const auto packages, tools::compile(**p, path, {}));
+    out["target"] = packages.at(0).target;
     GRAFT_TRY(const SessionPtr s, session::Session::open(path, env_, {}));
     GRAFT_TRY(const std::vector<Tensor> results, run(*s, inputs_));
     return save(folder_ + "/" + precision, *s, results, outputs_);

@@ -1,0 +1,88 @@
+#include "files/inputs.h"
+
+#include <algorithm>
+#include <cctype>
+#include <optional>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "files/failure.h"
+#include "files/npy.h"
+
+namespace cli {
+namespace {
+
+struct Named {
+  size_t index;
+  std::string path;
+};
+
+Named named(const std::vector<graft::Port>& ports, size_t needed, const std::string& text) {
+  const auto find = [&](std::string_view name) {
+    return std::find_if(ports.begin(), ports.end(), [&](const graft::Port& p) { return p.name == name; });
+  };
+  // Names and paths may hold '='; the longest input name that the text starts with is meant.
+  std::optional<Named> found;
+  for (size_t at = text.find('='); at != std::string::npos; at = text.find('=', at + 1)) {
+    if (const auto port = find(text.substr(0, at)); port != ports.end())
+      found = {static_cast<size_t>(port - ports.begin()), text.substr(at + 1)};
+  }
+  if (found) return *found;
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos && needed == 1) return {0, text};
+  if (equals == std::string::npos)
+    throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: '{}' has no input name; write name=FILE.npy", text));
+  std::vector<std::string_view> names;
+  for (const graft::Port& p : ports) names.push_back(p.name);
+  throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: the model has no input '{}'; its inputs are {}",
+                                                       text.substr(0, equals), fmt::join(names, ", ")));
+}
+
+Array read(const std::string& path, const graft::Port& port, const ImageOptions& image) {
+  std::string ending = path.substr(std::min(path.rfind('.'), path.size()));
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (ending == ".png" || ending == ".jpg" || ending == ".jpeg") return read_image(path, port, image);
+  if (ending != ".npy")
+    throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: '{}' is neither .npy, .png nor .jpg", path));
+  Array array = read_npy(path);
+  if (array.dtype != port.dtype)
+    throw Failure(GRAFT_CODE_INVALID_ARGUMENT,
+                  fmt::format("the file holds {}, the input takes {}", graft_dtype_name(array.dtype), port.type), path,
+                  std::string(port.name));
+  return array;
+}
+
+void check_shape(const FileInput& input, const graft::Port& port) {
+  const std::vector<int64_t>& shape = input.array.shape;
+  bool fits = shape.size() == port.dims.size();
+  for (size_t d = 0; fits && d < shape.size(); ++d) {
+    const graft::Dim& dim = port.dims[d];
+    fits = dim.value >= 0 ? dim.value == shape[d] : shape[d] >= dim.min && shape[d] <= dim.max;
+  }
+  if (fits) return;
+  throw Failure(GRAFT_CODE_INVALID_ARGUMENT,
+                fmt::format("the file holds {}[{}], the input is {}", graft_dtype_name(input.array.dtype),
+                            fmt::join(shape, ", "), type_text(port)),
+                input.file, std::string(port.name));
+}
+
+}  // namespace
+
+std::vector<FileInput> read_inputs(const std::vector<graft::Port>& ports, size_t needed,
+                                   const std::vector<std::string>& files, const ImageOptions& image) {
+  std::vector<FileInput> list;
+  for (const std::string& text : files) {
+    const auto [index, path] = named(ports, needed, text);
+    for (const FileInput& other : list) {
+      if (other.index == index)
+        throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: '{}' is given twice", ports[index].name));
+    }
+    list.push_back({index, path, read(path, ports[index], image)});
+  }
+  std::sort(list.begin(), list.end(), [](const FileInput& a, const FileInput& b) { return a.index < b.index; });
+  for (const FileInput& input : list) check_shape(input, ports[input.index]);
+  return list;
+}
+
+}  // namespace cli

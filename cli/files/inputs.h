@@ -1,0 +1,23 @@
+// What the user feeds a model: name=FILE, from .npy files and images.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "files/image.h"
+
+namespace cli {
+
+struct FileInput {
+  size_t index;  // among the ports
+  std::string file;
+  Array array;
+};
+
+// `files`: "name=FILE.npy", "name=FILE.png"; without "name=" for a model with one input. `ports`: the model's inputs,
+// `needed` of them, and then those with defaults. In the ports' order. Failures: invalid_option (unknown name, given
+// twice, not name=FILE), invalid_argument (does not fit), those of reading.
+std::vector<FileInput> read_inputs(const std::vector<graft::Port>& ports, size_t needed,
+                                   const std::vector<std::string>& files, const ImageOptions& image);
+
+}  // namespace cli

@@ -1,0 +1,141 @@
+// Element-by-element operators of one operand, and of one operand and scalar parameters. A row a line is the aim; what
+// makes several lines alike is in pointwise.h.
+#include "ops/pointwise.h"
+#include "ops/table.h"
+
+namespace graft::ops {
+namespace {
+
+constexpr Variant kFloat1[] = {{Opset::ios15, "x:T", "T={fp16,fp32}"}};
+constexpr Variant kNumeric1[] = {{Opset::ios15, "x:T", "T={fp16,fp32,int32}"}};
+
+using ir::Domain;
+
+constexpr OpDef unary(std::string_view name, std::string_view doc, std::span<const Variant> variants, DTypes host,
+                      const Pointwise& function, Domain domain = {}) {
+  return pointwise({.name = name,
+                    .family = "elementwise_unary",
+                    .doc = doc,
+                    .variants = variants,
+                    .host = host,
+                    .infer = infer_like_x,
+                    .domain = domain},
+                   function);
+}
+template <auto fn, Scalar name_of = Scalar::other>
+constexpr OpDef function(std::string_view name, std::string_view doc, Domain domain = {}) {
+  return unary(name, doc, kFloat1, kFloats, of_one<fn, Takes::floats>(name_of), domain);
+}
+template <auto fn, Scalar name_of>
+constexpr OpDef numeric(std::string_view name, std::string_view doc) {
+  return unary(name, doc, kNumeric1, kNumbers, of_one<fn>(name_of));
+}
+
+constexpr auto kAbs = []<class W>(W x) {
+  if constexpr (is_double<W>)
+    return std::fabs(x);
+  else
+    return x < W{0} ? static_cast<W>(wrap_sub(W{0}, x)) : x;
+};
+constexpr auto kSign = []<class W>(W x) {
+  if constexpr (is_double<W>)
+    return std::isnan(x) ? x : static_cast<W>((x > 0) - (x < 0));
+  else
+    return static_cast<W>(x > W{0}) - static_cast<W>(x < W{0});
+};
+constexpr auto kSquare = [](auto x) { return wrap_mul(x, x); };
+constexpr auto kExp2 = []<class W>(W x) {
+  if constexpr (is_double<W>)
+    return std::exp2(x);
+  else
+    return x < W{0} || x > W{62} ? W{0} : static_cast<W>(W{1} << x);
+};
+
+constexpr OpDef abs_ = numeric<kAbs, Scalar::abs>("abs", "|x|");
+constexpr OpDef sign = numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1");
+constexpr OpDef square = with_fp16(numeric<kSquare, Scalar::square>("square", "x * x"), {.magnifies = true});
+constexpr OpDef exp2_ = with_fp16(numeric<kExp2, Scalar::exp2>("exp2", "2 to the power x"), {.magnifies = true});
+constexpr OpDef acos_ = function<[](double x) { return std::acos(x); }>("acos", "arc cosine", {.lo = -1, .hi = 1});
+constexpr OpDef asin_ = function<[](double x) { return std::asin(x); }>("asin", "arc sine", {.lo = -1, .hi = 1});
+constexpr OpDef atan_ = function<[](double x) { return std::atan(x); }>("atan", "arc tangent");
+constexpr OpDef atanh_ =
+    function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9});
+constexpr OpDef ceil_ = function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up");
+constexpr OpDef cos_ = function<[](double x) { return std::cos(x); }>("cos", "cosine");
+constexpr OpDef cosh_ =
+    with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true});
+constexpr OpDef erf_ = function<[](double x) { return std::erf(x); }, Scalar::erf>("erf", "Gauss error function");
+constexpr OpDef exp_ = with_fp16(function<[](double x) { return std::exp(x); }, Scalar::exp>("exp", "e to the power x"),
+                                 {.magnifies = true});
+constexpr OpDef floor_ = function<[](double x) { return std::floor(x); }, Scalar::floor>("floor", "round down");
+constexpr OpDef round_ =
+    function<[](double x) { return std::nearbyint(x); }, Scalar::round>("round", "round to nearest, halves to even");
+constexpr OpDef sin_ = function<[](double x) { return std::sin(x); }>("sin", "sine");
+constexpr OpDef sinh_ =
+    with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true});
+constexpr OpDef sqrt_ =
+    function<[](double x) { return std::sqrt(x); }, Scalar::sqrt>("sqrt", "square root", {.lo = 0, .hi = 4});
+constexpr OpDef tan_ = function<[](double x) { return std::tan(x); }>("tan", "tangent", {.lo = -1.2, .hi = 1.2});
+constexpr OpDef tanh_ = function<[](double x) { return std::tanh(x); }, Scalar::tanh>("tanh", "hyperbolic tangent");
+
+constexpr Variant kNot[] = {{Opset::ios15, "x:bool", ""}};
+constexpr OpDef logical_not =
+    unary("logical_not", "not x", kNot, {}, of_one<[](bool x) { return !x; }, Takes::bools>(Scalar::logical_not));
+
+// ---- one operand and scalar parameters ----------------------------------------------------------------------------
+
+#define GRAFT_EPSILON_VARIANTS(fallback)                                                   \
+  {                                                                                        \
+    {Opset::ios15, "x:T; epsilon?:const T=" fallback, "T={fp16,fp32}"},                    \
+        {Opset::ios17, "x:T; epsilon?:const U=" fallback, "T={fp16,fp32}; U={fp16,fp32}"}, \
+  }
+constexpr Variant kInverse[] = GRAFT_EPSILON_VARIANTS("1e-04");
+constexpr Variant kLog[] = GRAFT_EPSILON_VARIANTS("1e-45");
+constexpr Variant kRsqrt[] = GRAFT_EPSILON_VARIANTS("1e-12");
+#undef GRAFT_EPSILON_VARIANTS
+
+template <auto fn>
+constexpr OpDef with_epsilon(Scalar function, std::string_view name, std::string_view doc,
+                             std::span<const Variant> variants) {
+  constexpr auto kMoved = [](double x, double epsilon, double) { return fn(x + epsilon); };
+  return unary(name, doc, variants, kFloats, with_numbers<kMoved, Takes::floats>(function, "epsilon"),
+               {.lo = 0.2, .hi = 4});
+}
+constexpr OpDef inverse =
+    with_epsilon<[](double x) { return 1 / x; }>(Scalar::inverse, "inverse", "1 / (x + epsilon)", kInverse);
+constexpr OpDef log_ = with_epsilon<[](double x) { return std::log(x); }>(Scalar::log, "log", "ln(x + epsilon)", kLog);
+constexpr OpDef rsqrt =
+    with_epsilon<[](double x) { return 1 / std::sqrt(x); }>(Scalar::rsqrt, "rsqrt", "1 / sqrt(x + epsilon)", kRsqrt);
+
+// iOS17 requires alpha < beta; written so that NaN stays NaN.
+constexpr auto kClip = [](auto x, auto lo, auto hi) { return x < lo ? lo : x > hi ? hi : x; };
+constexpr Variant kClipVariants[] = {
+    {Opset::ios15, "x:T; alpha:const T; beta:const T", "T={fp16,fp32}"},
+    {Opset::ios17, "x:T; alpha:const T; beta:const T", "T={fp16,fp32}",
+     [](const Call& call) -> Status {
+       if (call.f("alpha") < call.f("beta")) return {};
+       return fail(Code::unsupported_attribute,
+                   format("alpha {} must be below beta {} from iOS17 on", call.f("alpha"), call.f("beta")));
+     }},
+};
+constexpr OpDef clip = with_fp16(unary("clip", "min(max(x, alpha), beta)", kClipVariants, kFloats,
+                                       with_numbers<kClip>(Scalar::clip, "alpha", "beta")),
+                                 {.saturates = true});
+
+constexpr Variant kThreshold[] = {{Opset::ios15, "x:T; alpha:const T", "T={fp16,fp32,int32}"}};
+constexpr auto kAtLeast = [](auto x, auto alpha, auto) { return x < alpha ? alpha : x; };
+constexpr OpDef threshold = with_fp16(
+    unary("threshold", "max(x, alpha)", kThreshold, kNumbers, with_numbers<kAtLeast>(Scalar::threshold, "alpha")),
+    {.saturates = true});
+
+constexpr const OpDef* kRows[] = {
+    &logical_not, &abs_, &sign,  &square,  &exp2_, &acos_,  &asin_,  &atan_,     &atanh_,
+    &ceil_,       &cos_, &cosh_, &erf_,    &exp_,  &floor_, &round_, &sin_,      &sinh_,
+    &sqrt_,       &tan_, &tanh_, &inverse, &log_,  &rsqrt,  &clip,   &threshold,
+};
+
+}  // namespace
+
+Rows unary_rows() { return kRows; }
+
+}  // namespace graft::ops

@@ -1,0 +1,119 @@
+#include "tools/partitioned.h"
+
+#include <algorithm>
+
+#include "base/format.h"
+#include "ir/text.h"
+
+namespace graft::tools {
+namespace {
+
+int count_ops(const ir::Block& block) {
+  int count = 0;
+  ir::visit_ops(block, [&](ir::Op&) { ++count; });
+  return count;
+}
+
+Status check_pass(const std::string& name) {
+  std::vector<std::string_view> legal{"all"};
+  for (const passes::Step& step : passes::coreml_steps()) legal.push_back(step.name);
+  if (name.empty() || std::find(legal.begin(), legal.end(), name) != legal.end()) return {};
+  return fail(Code::invalid_option, format("there is no pass '{}'; there are {}", name, join(legal, ", ")));
+}
+
+Status check_later_options(std::span<const session::NamedOption> named) {
+  GRAFT_TRY(const session::Options later, session::parse_options(named));
+  if (later.lowering.shapes.empty() && !later.memory_limit && later.weights == session::Options().weights) return {};
+  return fail(Code::invalid_option, "options shapes, weights and memory_limit are given when the model is opened");
+}
+
+}  // namespace
+
+const Diag* Partitioned::refusal(size_t node) const {
+  std::call_once(asked_, [&] {
+    std::vector<partition::NodePlan> nodes = partition->nodes;
+    partition::find_remedies(*model->host, options.partition, model->bounds(nullptr), nodes);
+    explained_ = std::move(nodes);
+  });
+  return explained_[node].refusal ? &*explained_[node].refusal : nullptr;
+}
+
+std::vector<Diag> Partitioned::refusals() const {
+  std::vector<Diag> list;
+  for (size_t i = 0; i < partition->nodes.size(); ++i) {
+    if (const Diag* d = partition->nodes[i].refusal ? refusal(i) : nullptr) list.push_back(*d);
+  }
+  return list;
+}
+
+Result<std::shared_ptr<const Partitioned>> partition_model(std::shared_ptr<const Model> model,
+                                                           std::span<const session::NamedOption> named,
+                                                           const std::string& dump_after, const CancelToken* cancel) {
+  GRAFT_CHECK(check_later_options(named));
+  GRAFT_CHECK(check_pass(dump_after));
+  if (model->package)
+    return fail_in(Code::invalid_argument, model->source.path, "is a Core ML package; give an ONNX model");
+  if (model->problem) return fail(*model->problem);
+  auto out = std::make_shared<Partitioned>();
+  out->named = model->named;
+  out->named.insert(out->named.end(), named.begin(), named.end());
+  GRAFT_TRY(out->options, session::parse_options(out->named));
+  out->options.partition.dump_after = dump_after;
+  if (model->env->progress) model->env->progress("trying every node against Core ML", -1);
+  GRAFT_TRY(partition::Partition p, partition::partition(model->host, out->options.partition, model->bounds(cancel)));
+  out->partition = std::make_shared<const partition::Partition>(std::move(p));
+  out->findings = out->partition->findings;
+  for (const std::string& name : model->onnx->overridable) {
+    Diag d;
+    d.code = Code::overridable_initializer;
+    d.tensor = name;
+    d.message = "an initializer that is also a graph input: its value is baked in";
+    out->findings.push_back(std::move(d));
+  }
+  for (const partition::Segment& s : out->partition->segments) {
+    if (!s.coreml) continue;
+    const ir::Function& f = *s.program->main();
+    out->pieces.push_back(
+        {&s, static_cast<int>(s.nodes.size()), count_ops(f.body), partition::flops(f.body, f.default_dims)});
+  }
+  out->model = std::move(model);
+  return out;
+}
+
+Result<std::shared_ptr<const session::Session>> open_session(const Partitioned& p, std::shared_ptr<const Env> env,
+                                                             std::span<const session::NamedOption> named,
+                                                             const CancelToken* cancel) {
+  std::vector<session::NamedOption> all{{"device", "coreml"}};
+  all.insert(all.end(), p.named.begin(), p.named.end());
+  all.insert(all.end(), named.begin(), named.end());
+  GRAFT_TRY(const session::Options options, session::parse_options(all));
+  return session::Session::open(p.partition, std::move(env), options, cancel);
+}
+
+std::string mil_text(const PieceInfo& piece) {
+  return ir::to_text(*piece.segment->program->main(), {piece.segment->target.opset(), ir::kReadableElements});
+}
+
+Diag not_delegated(const Partitioned& p, bool whole) {
+  const int host = p.partition->count(partition::Where::host);
+  Diag d;
+  d.code = Code::not_delegated;
+  d.file = p.model->source.path;
+  if (host == 0)
+    d.message = p.pieces.empty() ? "nothing is left to compute in Core ML: every output is a constant or an input"
+                                 : "the graph does not fit one Core ML program, so nothing was written";
+  else if (whole)
+    d.message = format("{} of {} nodes cannot be part of the Core ML program, so nothing was written", host,
+                       p.partition->nodes.size());
+  else
+    d.message = "no node can be part of a Core ML program, so there is nothing to verify";
+  if (!p.pieces.empty()) d.remedies.emplace_back("--allow-partial -o DIR (a package for each partition)");
+  if (!p.model->missing.empty()) d.inner.push_back(onnx::describe_missing(p.model->missing));
+  for (Diag& reason : p.refusals()) {
+    reason.file.clear();
+    d.inner.push_back(std::move(reason));
+  }
+  return d;
+}
+
+}  // namespace graft::tools
