@@ -13,7 +13,7 @@ struct Layer {
   std::unique_ptr<ops::Build> b;
   Layer() {
     program->functions.push_back(std::make_unique<ir::Function>("main"));
-    b = std::make_unique<ops::Build>(*program->functions[0], ir::BuildTarget{});
+    b = std::make_unique<ops::Build>(*program->functions[0], ir::Target{});
   }
   ir::Value* input(const Shape& shape) { return b->function().add_input(ir::Type::tensor(DType::f32, shape), "x"); }
   ir::Value* weight(const Shape& shape) {

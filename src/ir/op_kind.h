@@ -55,7 +55,7 @@ constexpr bool is_product(Kind k) {
 }
 
 // What a reduction computes, where others than its row know it.
-enum class Reduction : uint8_t { other, sum, mean, max };
+enum class Reduction : uint8_t { other, sum, mean, max, min };
 
 // Functions of single numbers that others than their row know: those that patterns are made of, or of which the engine
 // has a vector version (engine/native/vector_functions.cc). `other` is every function that only its row can compute.

@@ -252,9 +252,9 @@ constexpr OpDef reduce_mean = reduction<Mean, ir::Reduction::mean>(
 constexpr OpDef reduce_max = reduction<Max, ir::Reduction::max>(
     "reduce_max", "maximum over axes (none: all); NaN wins; of nothing -inf or the smallest integer",
     reduce_symbolic<kDimMax>, range_of_elements);
-constexpr OpDef reduce_min =
-    reduction<Min>("reduce_min", "minimum over axes (none: all); NaN wins; of nothing inf or the largest integer",
-                   reduce_symbolic<kDimMin>, range_of_elements);
+constexpr OpDef reduce_min = reduction<Min, ir::Reduction::min>(
+    "reduce_min", "minimum over axes (none: all); NaN wins; of nothing inf or the largest integer",
+    reduce_symbolic<kDimMin>, range_of_elements);
 constexpr OpDef reduce_l1_norm = with_fp16(
     reduction<SumOfMagnitudes>("reduce_l1_norm", "sum of magnitudes over axes (none: all)"), {.accumulates = true});
 constexpr OpDef reduce_l2_norm =

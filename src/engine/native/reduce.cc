@@ -1,5 +1,5 @@
-// Reductions. Mean, sum and maximum of floats over neighbouring axes in vectors: the last axes, or space in any layout
-// (a global pool). Everything else by the row's accumulators.
+// Reductions. Mean, sum, maximum and minimum of floats over neighbouring axes in vectors: the last axes, or space in
+// any layout (a global pool). Everything else by the row's accumulators.
 #include "base/format.h"
 #include "base/half.h"
 #include "engine/native/kernels.h"
@@ -15,7 +15,12 @@ using Kind = ir::Reduction;
 class ReduceStep final : public Step {
  public:
   ReduceStep(Kind kind, DType dtype, int64_t outer, int64_t reduced, int64_t inner)
-      : kind_(kind), half_(dtype == DType::f16), outer_(outer), reduced_(reduced), inner_(inner) {
+      : kind_(kind),
+        picks_(kind == Kind::max || kind == Kind::min),
+        half_(dtype == DType::f16),
+        outer_(outer),
+        reduced_(reduced),
+        inner_(inner) {
     provider = "native";
   }
   Status run(const Frame& frame) const override {
@@ -33,6 +38,7 @@ class ReduceStep final : public Step {
 
  private:
   float finish(double v) const {
+    if (kind_ == Kind::min) return static_cast<float>(-v);
     return static_cast<float>(kind_ == Kind::mean ? v / static_cast<double>(reduced_) : v);
   }
   static void put(float* to, float v) { *to = v; }
@@ -45,20 +51,21 @@ class ReduceStep final : public Step {
     alignas(64) float piece[kPiece];
     const T* x = frame.in<T>(0) + o * reduced_ * inner_;
     T* y = frame.out<T>(0) + o * inner_;
+    // The smallest is the largest of the negated.
     const auto floats = [&](const T* from, int64_t n) -> const float* {
       if constexpr (std::is_same_v<T, float>) {
-        return from;
-      } else {
-        load(from, piece, n);
-        return piece;
+        if (kind_ != Kind::min) return from;
       }
+      load(from, piece, n);
+      for (int64_t i = 0; i < n && kind_ == Kind::min; ++i) piece[i] = -piece[i];
+      return piece;
     };
     if (inner_ == 1) {  // pieces are summed in fp32, their sums in double
-      double v = kind_ == Kind::max ? -INFINITY : 0;
+      double v = picks_ ? -INFINITY : 0;
       for (int64_t i = 0; i < reduced_; i += kPiece) {
         const int64_t n = std::min(kPiece, reduced_ - i);
         const float* at = floats(x + i, n);
-        if (kind_ == Kind::max) {
+        if (picks_) {
           const float m = row.maximum(at, n);
           v = m > v || m != m ? static_cast<double>(m) : v;
         } else {
@@ -70,9 +77,9 @@ class ReduceStep final : public Step {
     alignas(64) float acc[kPiece];
     for (int64_t c = 0; c < inner_; c += kPiece) {
       const int64_t n = std::min(kPiece, inner_ - c);
-      std::fill_n(acc, n, kind_ == Kind::max ? -INFINITY : 0.0f);
+      std::fill_n(acc, n, picks_ ? -INFINITY : 0.0f);
       // As many whole rows at a time as fit a piece.
-      const bool whole = kind_ != Kind::max && n == inner_;
+      const bool whole = !picks_ && n == inner_;
       const int64_t rows = std::is_same_v<T, float> ? reduced_ : kPiece / n;
       bool done = whole;
       for (int64_t r = 0; r < reduced_ && done; r += rows) {
@@ -81,7 +88,7 @@ class ReduceStep final : public Step {
       }
       for (int64_t r = 0; r < reduced_ && !done; ++r) {
         const float* at = floats(x + r * inner_ + c, n);
-        if (kind_ == Kind::max) {
+        if (picks_) {
           for (int64_t i = 0; i < n; ++i) acc[i] = at[i] > acc[i] || at[i] != at[i] ? at[i] : acc[i];
         } else {
           row.accumulate(at, acc, n);
@@ -92,7 +99,7 @@ class ReduceStep final : public Step {
   }
 
   Kind kind_;
-  bool half_;
+  bool picks_, half_;
   int64_t outer_, reduced_, inner_;
 };
 
