@@ -28,10 +28,10 @@ GRAFT = os.environ.get("GRAFT", os.path.join(ROOT, "build", "graft"))
 ZOO = os.path.join(os.path.dirname(ROOT), "shared", "models", "zoo")
 
 
-def graft_side(model, a, tool=GRAFT):
+def graft_side(model, a, tool=GRAFT, extra=()):
     device = [] if model.endswith(".mlpackage") else ["--device", "cpu"]
     out = subprocess.run([tool, "bench", model, *device, "--threads", str(a.threads), "--runs", str(a.runs),
-                          "--warmup", str(a.warmup), "--json"], capture_output=True, text=True, check=True).stdout
+                          "--warmup", str(a.warmup), "--json", *extra], capture_output=True, text=True, check=True).stdout
     return json.loads(out)
 
 

@@ -7,7 +7,7 @@
 namespace graft::engine {
 namespace {
 
-using Outer = std::function<External(const ir::Value*)>;
+using Outer = std::function<PlanInput(const ir::Value*)>;
 
 ir::Type unsized(DType dtype) { return ir::Type::tensor(dtype, ir::Dims{ir::Dim::symbol("?")}); }
 
@@ -29,22 +29,22 @@ struct Captured {
 };
 
 // The first of `captured` (shared by the step's blocks) is step input `base`.
-Result<Nested> nested(const ir::Block& block, std::span<const External> inputs, const Outer& outer, size_t base,
-                      Captured& captured, Manner manner, const CancelToken* cancel) {
+Result<Nested> nested(const ir::Block& block, std::span<const PlanInput> inputs, const Outer& outer, size_t base,
+                      Captured& captured, Mode mode, const CancelToken* cancel) {
   Nested n;
   n.request.block = &block;
-  n.request.manner = manner;
+  n.request.mode = mode;
   n.request.cancel = cancel;
   for (size_t i = 0; i < block.inputs.size(); ++i)
-    n.request.externals.push_back({block.inputs[i], inputs[i].dtype, inputs[i].shape, nullptr});
+    n.request.inputs.push_back({block.inputs[i], inputs[i].dtype, inputs[i].shape, nullptr});
   for (const ir::Value* v : free_values(block)) {
-    External e = outer(v);
+    PlanInput e = outer(v);
     if (e.known == nullptr) {
       if (e.dtype == DType::invalid)
         return fail(Code::internal, format("value '{}' is used before it exists", v->name));
       n.captured_in.push_back(base + captured.place_of(v));
     }
-    n.request.externals.push_back(std::move(e));
+    n.request.inputs.push_back(std::move(e));
   }
   return n;
 }
@@ -92,8 +92,8 @@ class CondStep final : public Step {
   std::optional<Diag> impossible[2];     // why a branch has no plan for these sizes: it may be for others
 };
 
-Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External& pred, const Outer& outer,
-                              Manner manner, const CancelToken* cancel) {
+Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const PlanInput& pred, const Outer& outer, Mode mode,
+                              const CancelToken* cancel) {
   if (op.blocks.size() != 2) return fail(Code::invalid_model, format("cond has {} blocks, takes 2", op.blocks.size()));
   auto step = std::make_unique<CondStep>();
   ControlFlow made;
@@ -107,7 +107,7 @@ Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External
     if (op.blocks[b]->outputs.size() != op.results.size())
       return fail(Code::invalid_model, format("a branch returns {} values, the operator {}",
                                               op.blocks[b]->outputs.size(), op.results.size()));
-    GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, captured, manner, cancel));
+    GRAFT_TRY(step->branch[b], nested(*op.blocks[b], {}, outer, 1, captured, mode, cancel));
     Result<std::shared_ptr<const Plan>> planned = make_plan(core, step->branch[b].request);
     if (!planned) {
       const bool last = only >= 0 || (b == 1 && step->plans[0] == nullptr);
@@ -117,7 +117,7 @@ Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const External
     }
     step->plans[b] = *planned;
     const Plan& plan = *step->plans[b];
-    sized &= !plan.has_boundary;
+    sized &= !plan.stops;
     if (!sized) continue;
     if (first == nullptr) first = &plan;
     for (size_t k = 0; k < plan.results.size(); ++k) {
@@ -223,8 +223,8 @@ class WhileStep final : public Step {
     return {};
   }
 
-  static Result<ControlFlow> make(const Core& core, const ir::Op& op, std::span<const External> vars,
-                                  const Outer& outer, Manner manner, const CancelToken* cancel) {
+  static Result<ControlFlow> make(const Core& core, const ir::Op& op, std::span<const PlanInput> vars,
+                                  const Outer& outer, Mode mode, const CancelToken* cancel) {
     if (op.blocks.size() != 2 || op.blocks[0]->inputs.size() != vars.size() ||
         op.blocks[1]->inputs.size() != vars.size() || op.blocks[1]->outputs.size() != vars.size() ||
         op.blocks[0]->outputs.size() != 1 || op.results.size() != vars.size()) {
@@ -234,17 +234,17 @@ class WhileStep final : public Step {
     ControlFlow made;
     Captured captured{made.captured, {}};
     step->count_ = vars.size();
-    for (const External& e : vars) step->dtypes_.push_back(e.dtype);
-    GRAFT_TRY(step->cond_, nested(*op.blocks[0], vars, outer, vars.size(), captured, manner, cancel));
-    GRAFT_TRY(step->body_, nested(*op.blocks[1], vars, outer, vars.size(), captured, manner, cancel));
+    for (const PlanInput& e : vars) step->dtypes_.push_back(e.dtype);
+    GRAFT_TRY(step->cond_, nested(*op.blocks[0], vars, outer, vars.size(), captured, mode, cancel));
+    GRAFT_TRY(step->body_, nested(*op.blocks[1], vars, outer, vars.size(), captured, mode, cancel));
     std::vector<int64_t> key;
-    for (const External& e : vars) {
+    for (const PlanInput& e : vars) {
       key.push_back(e.shape.size());
       key.insert(key.end(), e.shape.begin(), e.shape.end());
     }
     GRAFT_TRY(std::shared_ptr<const Plan> cond, make_plan(core, step->cond_.request));
     GRAFT_TRY(std::shared_ptr<const Plan> body, make_plan(core, step->body_.request));
-    bool sized = !body->has_boundary;
+    bool sized = !body->stops;
     for (size_t i = 0; sized && i < vars.size(); ++i) {
       const PlanValue& v = body->values[static_cast<size_t>(body->results[i].value)];
       if (v.dtype() != vars[i].dtype)
@@ -254,7 +254,7 @@ class WhileStep final : public Step {
     }
     step->cond_plans_.insert(key, std::move(cond));
     step->body_plans_.insert(std::move(key), std::move(body));
-    for (const External& e : vars) made.types.push_back(sized ? ir::Type::tensor(e.dtype, e.shape) : unsized(e.dtype));
+    for (const PlanInput& e : vars) made.types.push_back(sized ? ir::Type::tensor(e.dtype, e.shape) : unsized(e.dtype));
     made.step = std::move(step);
     return made;
   }
@@ -279,7 +279,7 @@ class WhileStep final : public Step {
       request.cancel = frame.options.cancel;
       std::vector<int64_t> key;
       for (size_t i = 0; i < count_; ++i) {
-        request.externals[i].shape = state.shapes[i];
+        request.inputs[i].shape = state.shapes[i];
         key.push_back(state.shapes[i].size());
         key.insert(key.end(), state.shapes[i].begin(), state.shapes[i].end());
       }
@@ -300,11 +300,11 @@ class WhileStep final : public Step {
 
 }  // namespace
 
-Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const External> arguments,
-                                 const Outer& outer, Manner manner, const CancelToken* cancel) {
-  if (op.kind() == ir::Kind::loop) return WhileStep::make(core, op, arguments, outer, manner, cancel);
+Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const PlanInput> arguments,
+                                 const Outer& outer, Mode mode, const CancelToken* cancel) {
+  if (op.kind() == ir::Kind::loop) return WhileStep::make(core, op, arguments, outer, mode, cancel);
   if (arguments.empty()) return fail(Code::invalid_model, "cond has no predicate");
-  return make_cond(core, op, arguments[0], outer, manner, cancel);
+  return make_cond(core, op, arguments[0], outer, mode, cancel);
 }
 
 }  // namespace graft::engine

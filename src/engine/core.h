@@ -52,7 +52,7 @@ class Core {
 };
 
 // What is asked of the planner: run `block` from operator `first` on.
-struct External {
+struct PlanInput {
   const ir::Value* value = nullptr;
   DType dtype = DType::invalid;
   Shape shape;
@@ -61,8 +61,8 @@ struct External {
 struct PlanRequest {
   const ir::Block* block = nullptr;
   size_t first = 0;
-  std::vector<External> externals;
-  Manner manner = Manner::fast;
+  std::vector<PlanInput> inputs;
+  Mode mode = Mode::fast;
   const CancelToken* cancel = nullptr;
 };
 

@@ -12,12 +12,12 @@ struct Executable::Impl {
   Core core;
   std::vector<Port> inputs, outputs;
   std::unordered_map<std::string_view, size_t> symbols;  // of the inputs' dims: numbered
-  PlanCache plans[3];                                    // by manner
+  PlanCache plans[3];                                    // by mode
 
   Status check_input(size_t i, const TensorView& view, std::span<std::optional<int64_t>> bound) const;
   Status check_shape(size_t i, const Shape& shape, std::span<std::optional<int64_t>> bound) const;
   template <class ShapeOf>
-  Result<std::shared_ptr<const Plan>> plan(const ShapeOf& shape_of, Manner manner, const CancelToken* cancel) const;
+  Result<std::shared_ptr<const Plan>> plan(const ShapeOf& shape_of, Mode mode, const CancelToken* cancel) const;
 };
 
 namespace {
@@ -130,9 +130,9 @@ Status Executable::Impl::check_input(size_t i, const TensorView& view, std::span
 }
 
 template <class ShapeOf>
-Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_of, Manner manner,
+Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_of, Mode mode,
                                                            const CancelToken* cancel) const {
-  const PlanCache& cache = plans[static_cast<size_t>(manner)];
+  const PlanCache& cache = plans[static_cast<size_t>(mode)];
   const auto same = [&](const std::vector<int64_t>& key) {  // ranks are fixed: dims alone tell
     size_t at = 0;
     for (size_t i = 0; i < inputs.size(); ++i) {
@@ -148,12 +148,12 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
   if (found = cache.find(same); found != nullptr) return found;
   PlanRequest request;
   request.block = &core.function->body;
-  request.manner = manner;
+  request.mode = mode;
   request.cancel = cancel;
   std::vector<int64_t> key;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Shape& shape = shape_of(i);
-    request.externals.push_back({core.function->inputs[i], inputs[i].type.dtype, shape, nullptr});
+    request.inputs.push_back({core.function->inputs[i], inputs[i].type.dtype, shape, nullptr});
     key.insert(key.end(), shape.begin(), shape.end());
   }
   GRAFT_TRY(found, make_plan(core, request));
@@ -248,11 +248,11 @@ Status Executable::run(std::span<const TensorView> inputs, std::span<OutputSlot>
   }
   const auto shape_of = [&](size_t i) -> const Shape& { return inputs[i].shape; };
   GRAFT_TRY(std::shared_ptr<const Plan> plan,
-            impl.plan(shape_of, options.observe ? Manner::observed : Manner::fast, options.cancel));
-  if ((plan->drops_nan || plan->has_boundary) && plan->manner == Manner::fast &&
+            impl.plan(shape_of, options.observe ? Mode::observed : Mode::fast, options.cancel));
+  if ((plan->drops_nan || plan->stops) && plan->mode == Mode::fast &&
       std::any_of(inputs.begin(), inputs.end(),
                   [&](const TensorView& t) { return not_all_finite(t, options.cancel); })) {
-    GRAFT_TRY(plan, impl.plan(shape_of, Manner::careful, options.cancel));
+    GRAFT_TRY(plan, impl.plan(shape_of, Mode::keep_nan, options.cancel));
   }
   // The witness keeps IEEE arithmetic; fast kernels would be slowed down many times by denormals.
   const FlushDenormals flush(!impl.core.options.reference);
@@ -261,18 +261,19 @@ Status Executable::run(std::span<const TensorView> inputs, std::span<OutputSlot>
 }
 
 Status Executable::prepare(std::span<const Shape> shapes, const CancelToken* cancel) const {
-  const Result<std::vector<Placement>> made = explain(shapes, cancel);
+  const Result<std::vector<OperatorReport>> made = explain(shapes, cancel);
   return made ? Status{} : fail(made.error());
 }
 
-Result<std::vector<Placement>> Executable::explain(std::span<const Shape> shapes, const CancelToken* cancel) const {
+Result<std::vector<OperatorReport>> Executable::explain(std::span<const Shape> shapes,
+                                                        const CancelToken* cancel) const {
   if (shapes.size() != impl_->inputs.size())
     return fail(Code::invalid_argument, format("got {} shapes, takes {}", shapes.size(), impl_->inputs.size()));
   std::vector<std::optional<int64_t>> bound(impl_->symbols.size());
   for (size_t i = 0; i < shapes.size(); ++i) GRAFT_CHECK(impl_->check_shape(i, shapes[i], bound));
   GRAFT_TRY(const std::shared_ptr<const Plan> plan,
-            impl_->plan([&](size_t i) -> const Shape& { return shapes[i]; }, Manner::fast, cancel));
-  std::vector<Placement> list;
+            impl_->plan([&](size_t i) -> const Shape& { return shapes[i]; }, Mode::fast, cancel));
+  std::vector<OperatorReport> list;
   const auto name_of = [](const ir::Op& op) { return op.results.empty() ? op.name : op.results[0]->name; };
   for (const auto& [op, why] : plan->no_work) list.push_back({std::string(op->type()), name_of(*op), why, "", {}});
   for (const auto& step : plan->steps) {

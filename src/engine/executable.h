@@ -21,7 +21,7 @@ using backend::RunOptions;
 using ir::Port;
 
 // How one operator is carried out for given input shapes.
-struct Placement {
+struct OperatorReport {
   std::string op, name;               // the row and the first result's name
   std::string provider;               // "onednn", "native", "reference", "view" (no work), "folded"
   std::string step;                   // the step it is part of, e.g. "conv+relu"
@@ -61,8 +61,8 @@ class Executable final : public backend::Model {
   // Makes the plan for these input shapes now instead of in the first run.
   Status prepare(std::span<const Shape> input_shapes, const CancelToken* cancel = nullptr) const;
   // What is done with each operator for these input shapes, up to the first size that depends on data.
-  Result<std::vector<Placement>> explain(std::span<const Shape> input_shapes,
-                                         const CancelToken* cancel = nullptr) const;
+  Result<std::vector<OperatorReport>> explain(std::span<const Shape> input_shapes,
+                                              const CancelToken* cancel = nullptr) const;
 
  private:
   struct Impl;

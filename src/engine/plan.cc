@@ -67,7 +67,7 @@ void Grown::adopt(Buffer& other, DType of, const Shape& sizes) {
 bool Frame::sized_by_run(size_t i) const { return grown(i) != nullptr; }
 
 Grown* Frame::grown(size_t i) const {
-  const std::vector<int>& sized = plan.boundary.sized;
+  const std::vector<int>& sized = plan.stop.shapes;
   const auto at = std::find(sized.begin(), sized.end(), step.out[i]);
   return at == sized.end() ? nullptr : &context.grown[static_cast<size_t>(at - sized.begin())];
 }
@@ -90,24 +90,24 @@ bool Frame::adopt(size_t i, Buffer& memory, DType dtype, const Shape& shape) con
   return true;
 }
 
-// Contexts for the time of a run: the plan's, and those of the tails that it goes on with. What a tail reads lies in
-// the contexts before its own.
-struct Plan::Lease {
+// Contexts for the time of a run: the plan's, and those of the plans that it goes on with. What a later one reads lies
+// in the contexts before its own.
+struct Plan::RunContexts {
   const Plan& plan;
   std::unique_ptr<Context> context;
-  explicit Lease(const Plan& p) : plan(p) {}
-  Lease(const Lease&) = delete;
-  Lease& operator=(const Lease&) = delete;
-  ~Lease() {
+  explicit RunContexts(const Plan& p) : plan(p) {}
+  RunContexts(const RunContexts&) = delete;
+  RunContexts& operator=(const RunContexts&) = delete;
+  ~RunContexts() {
     const Plan* owner = &plan;
-    std::shared_ptr<const Plan> tail;
+    std::shared_ptr<const Plan> held;
     while (context != nullptr) {
       std::unique_ptr<Context> next = std::move(context->next);
       std::shared_ptr<const Plan> next_owner = std::move(context->next_plan);
       owner->give_back(std::move(context));
       context = std::move(next);
-      tail = std::move(next_owner);
-      owner = tail.get();
+      held = std::move(next_owner);
+      owner = held.get();
     }
   }
 };
@@ -176,15 +176,15 @@ void Plan::give_back(std::unique_ptr<Context> context) const {
   if (pool_.size() < kMostIdle) pool_.push_back(std::move(context));
 }
 
-// Tails have tails, thousands of them where data decides thousands of sizes: they are freed one by one.
+// A chain of continuations may be thousands long, where data decides thousands of sizes: they are freed one by one.
 Plan::~Plan() {
-  std::vector<std::shared_ptr<const Plan>> tails = tails_.take_all();
-  while (!tails.empty()) {
-    const std::shared_ptr<const Plan> last = std::move(tails.back());
-    tails.pop_back();
+  std::vector<std::shared_ptr<const Plan>> list = continuations_.take_all();
+  while (!list.empty()) {
+    const std::shared_ptr<const Plan> last = std::move(list.back());
+    list.pop_back();
     if (last.use_count() > 1) continue;
-    std::vector<std::shared_ptr<const Plan>> more = last->tails_.take_all();
-    std::move(more.begin(), more.end(), std::back_inserter(tails));
+    std::vector<std::shared_ptr<const Plan>> more = last->continuations_.take_all();
+    std::move(more.begin(), more.end(), std::back_inserter(list));
   }
 }
 
@@ -197,9 +197,9 @@ Result<std::unique_ptr<Context>> Plan::make_context() const {
     if (offsets[root] != SIZE_MAX) c->pointers[v] = c->arena.data() + offsets[root];
   }
   for (const auto& [v, data] : constants) c->pointers[static_cast<size_t>(v)] = const_cast<void*>(data);
-  c->grown.resize(boundary.sized.size());
-  c->tail_feeds.reserve(tail_values.size());
-  c->key.reserve(16 * (boundary.asked.size() + boundary.sized.size()) + 1);
+  c->grown.resize(stop.shapes.size());
+  c->next_feeds.reserve(passed.size());
+  c->key.reserve(16 * (stop.values.size() + stop.shapes.size()) + 1);
   c->result_memory.resize(results.size());
   for (const auto& s : steps) c->states.push_back(s->make_state(*this));
   return c;
@@ -219,19 +219,20 @@ void Plan::show(const Step& step, const Context& c, const RunOptions& options) c
   for (int out : step.out) {
     const PlanValue& v = values[static_cast<size_t>(out)];
     if (step.ops.empty() || v.value == nullptr || !v.layout.plain()) continue;
-    const auto at = std::find(boundary.sized.begin(), boundary.sized.end(), out);
+    const auto at = std::find(stop.shapes.begin(), stop.shapes.end(), out);
     const Shape& shape =
-        at == boundary.sized.end() ? v.shape : c.grown[static_cast<size_t>(at - boundary.sized.begin())].shape;
+        at == stop.shapes.end() ? v.shape : c.grown[static_cast<size_t>(at - stop.shapes.begin())].shape;
     options.observe(*v.value, {v.dtype(), shape, c.pointers[static_cast<size_t>(out)]});
   }
 }
 
 Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const {
   using Clock = std::chrono::steady_clock;
-  Lease lease(*this);
-  GRAFT_TRY(lease.context, take_context());
+  RunContexts contexts(*this);
+  GRAFT_TRY(contexts.context, take_context());
   const Plan* plan = this;
-  for (Context* c = lease.context.get();; c = c->next.get()) {  // no recursion: there may be thousands of tails
+  for (Context* c = contexts.context.get();;
+       c = c->next.get()) {  // no recursion: there may be thousands of continuations
     GRAFT_CHECK(plan->begin(*c, feeds, sink));
     GRAFT_CHECK(check(options.cancel));
     for (size_t i = 0; i < plan->steps.size(); ++i) {
@@ -242,25 +243,24 @@ Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOption
       if (options.profile) options.profile(step.label, std::chrono::duration<double>(Clock::now() - start).count());
       GRAFT_CHECK(check(options.cancel));  // first: a step that stops half-way may complain, or may not
       if (!ran) return fail(at_step(ran.error(), step));
-      if (manner == Manner::observed) plan->show(step, *c, options);
+      if (mode == Mode::observed) plan->show(step, *c, options);
     }
-    if (!plan->has_boundary) return plan->give_results(*lease.context, *c, sink);
-    GRAFT_TRY(c->next_plan, plan->tail_of(*c, options.cancel));
+    if (!plan->stops) return plan->give_results(*contexts.context, *c, sink);
+    GRAFT_TRY(c->next_plan, plan->continuation(*c, options.cancel));
     GRAFT_TRY(c->next, c->next_plan->take_context());
     plan = c->next_plan.get();
-    feeds = c->tail_feeds;
+    feeds = c->next_feeds;
   }
 }
 
 // What is fed and where results go, before the first step.
 Status Plan::begin(Context& c, std::span<const void* const> feeds, Sink& sink) const {
-  for (size_t i = 0; i < externals.size(); ++i)
-    c.pointers[static_cast<size_t>(externals[i])] = const_cast<void*>(feeds[i]);
-  if (!has_boundary) {
+  for (size_t i = 0; i < inputs.size(); ++i) c.pointers[static_cast<size_t>(inputs[i])] = const_cast<void*>(feeds[i]);
+  if (!stops) {
     for (size_t i = 0; i < results.size(); ++i) {
       const PlanValue& v = values[static_cast<size_t>(results[i].value)];
       c.result_memory[i] = nullptr;
-      if (values[static_cast<size_t>(v.root)].where == PlanValue::Where::external) continue;  // it is there already
+      if (values[static_cast<size_t>(v.root)].where == PlanValue::Where::input) continue;  // it is there already
       Result<void*> memory = sink.memory(i, v.dtype(), v.shape);
       if (!memory) return fail(at_value(std::move(memory).error(), v));
       c.result_memory[i] = *memory;
@@ -312,9 +312,9 @@ Status Plan::give_results(Context& first, Context& c, Sink& sink) const {
 }
 
 // The plan that goes on from here, and what it is fed with.
-Result<std::shared_ptr<const Plan>> Plan::tail_of(Context& c, const CancelToken* cancel) const {
+Result<std::shared_ptr<const Plan>> Plan::continuation(Context& c, const CancelToken* cancel) const {
   c.key.clear();
-  for (int a : boundary.asked) {
+  for (int a : stop.values) {
     const PlanValue& v = values[static_cast<size_t>(a)];
     const TensorView view{v.dtype(), v.shape, c.pointers[static_cast<size_t>(a)]};
     for (int64_t i = 0; i < view.count(); ++i) c.key.push_back(element_as_int(view, i));
@@ -324,50 +324,50 @@ Result<std::shared_ptr<const Plan>> Plan::tail_of(Context& c, const CancelToken*
     for (int64_t d : g.shape) c.key.push_back(d);
   }
   const auto same = [&](const std::vector<int64_t>& key) { return key == c.key; };
-  std::shared_ptr<const Plan> tail = tails_.find(same);
-  if (tail == nullptr) {
+  std::shared_ptr<const Plan> next = continuations_.find(same);
+  if (next == nullptr) {
     GRAFT_TRY(const auto lock, graft::lock(core->planning, cancel));
-    tail = tails_.find(same);
-    if (tail == nullptr) {
-      GRAFT_TRY(tail, make_tail(c, cancel));
-      tails_.insert(c.key, tail);
+    next = continuations_.find(same);
+    if (next == nullptr) {
+      GRAFT_TRY(next, make_continuation(c, cancel));
+      continuations_.insert(c.key, next);
     }
   }
-  c.tail_feeds.clear();
-  for (int v : tail_values) {
-    if (std::find(boundary.asked.begin(), boundary.asked.end(), v) == boundary.asked.end())
-      c.tail_feeds.push_back(c.pointers[static_cast<size_t>(v)]);
+  c.next_feeds.clear();
+  for (int v : passed) {
+    if (std::find(stop.values.begin(), stop.values.end(), v) == stop.values.end())
+      c.next_feeds.push_back(c.pointers[static_cast<size_t>(v)]);
   }
-  return tail;
+  return next;
 }
 
-Result<std::shared_ptr<const Plan>> Plan::make_tail(const Context& c, const CancelToken* cancel) const {
+Result<std::shared_ptr<const Plan>> Plan::make_continuation(const Context& c, const CancelToken* cancel) const {
   PlanRequest request;
   request.block = block;
-  request.first = boundary.next_op;
-  request.manner = manner;
+  request.first = stop.next_op;
+  request.mode = mode;
   request.cancel = cancel;
-  for (size_t k = 0; k < tail_values.size(); ++k) {
-    const int i = tail_values[k];
+  for (size_t k = 0; k < passed.size(); ++k) {
+    const int i = passed[k];
     const PlanValue& v = values[static_cast<size_t>(i)];
-    External e{tail_names[k], v.dtype(), v.shape, nullptr};
+    PlanInput e{passed_names[k], v.dtype(), v.shape, nullptr};
     const void* data = c.pointers[static_cast<size_t>(i)];
-    const auto sized = std::find(boundary.sized.begin(), boundary.sized.end(), i);
-    if (sized != boundary.sized.end()) {
-      const Grown& g = c.grown[static_cast<size_t>(sized - boundary.sized.begin())];
+    const auto sized = std::find(stop.shapes.begin(), stop.shapes.end(), i);
+    if (sized != stop.shapes.end()) {
+      const Grown& g = c.grown[static_cast<size_t>(sized - stop.shapes.begin())];
       e.dtype = g.dtype;
       e.shape = g.shape;
     }
-    if (std::find(boundary.asked.begin(), boundary.asked.end(), i) != boundary.asked.end())
+    if (std::find(stop.values.begin(), stop.values.end(), i) != stop.values.end())
       e.known = ir::Constant::of(Tensor::copy_of({e.dtype, e.shape, data}));
-    request.externals.push_back(std::move(e));
+    request.inputs.push_back(std::move(e));
   }
-  // What was known while this plan was made is known to its tail.
+  // What was known while this plan was made is known to its continuation.
   const LastReads& last = last_reads(*core, *block);
   for (const PlanValue& v : values) {
     if (v.where != PlanValue::Where::constant || v.value == nullptr || v.value->is_constant()) continue;
-    if (const auto at = last.find(v.value); at != last.end() && at->second >= boundary.next_op)
-      request.externals.push_back({v.value, v.dtype(), v.shape, v.constant});
+    if (const auto at = last.find(v.value); at != last.end() && at->second >= stop.next_op)
+      request.inputs.push_back({v.value, v.dtype(), v.shape, v.constant});
   }
   return make_plan(*core, request);
 }

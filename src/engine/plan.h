@@ -2,8 +2,8 @@
 // immutable and shared by threads; what a run changes is in a Context, and contexts are pooled, so that a run whose
 // shapes were seen before allocates nothing.
 //
-// A plan reaches as far as shapes can be told. Where a size depends on data the plan ends in a Boundary: the run looks
-// at the values (or at the shapes that a kernel made) and goes on with a tail plan made for them, which may have tails
+// A plan reaches as far as shapes can be told. Where a size depends on data it stops: the run looks at the values (or
+// at the shapes that a kernel made) and goes on with another plan made for them, its continuation, which may stop
 // again.
 #pragma once
 
@@ -15,26 +15,24 @@
 
 #include "engine/executable.h"
 #include "engine/layout.h"
-#include "engine/memory.h"
+#include "engine/plan_memory.h"
 
 namespace graft::engine {
 
 class Core;
 class Plan;
 class Step;
-struct Context;
-struct Grown;
 
 // What a plan may do.
-enum class Manner : uint8_t {
+enum class Mode : uint8_t {
   fast,
-  careful,   // NaN survives wherever the reference kernels keep it: nothing fused that drops it
+  keep_nan,  // NaN survives wherever the reference kernels keep it: nothing fused that drops it
   observed,  // every result lies in memory at its time: nothing is fused or done in place
 };
 
 // A value as a plan sees it.
 struct PlanValue {
-  enum class Where : uint8_t { constant, external, computed };
+  enum class Where : uint8_t { constant, input, computed };
   const ir::Value* value = nullptr;  // null: a reordered copy made by the plan
   ir::Type type;                     // static, except for results that only a kernel can size
   Shape shape;
@@ -44,18 +42,12 @@ struct PlanValue {
   int root = -1;                               // the value whose memory this one is (itself, unless it is a view)
   int producer = -1;                           // node
   std::vector<int> consumers;                  // nodes, one entry a use
-  bool kept = false;                           // needed after the last step: a result, or by the tail
+  bool kept = false;                           // needed after the last step: a result, or by the continuation
   bool ready = false;                          // its memory is filled by the steps emitted so far
   std::vector<std::pair<Layout, int>> copies;  // the same elements in other layouts
 
   DType dtype() const { return type.dtype; }
   size_t bytes() const { return byte_size(type.dtype, layout.count(shape)); }
-};
-
-// What a step keeps for each context: calls, primitives' arguments.
-class StepState {
- public:
-  virtual ~StepState() = default;
 };
 
 // What a step sees while it runs.
@@ -110,70 +102,16 @@ class Sink {
   virtual bool adopt(size_t /*i*/, Buffer& /*memory*/, DType, const Shape&) { return false; }
 };
 
-// At most `capacity` plans, the least recently used one dropped. Lookups take a short lock.
-class PlanCache {
- public:
-  // `same(key)` compares without allocating.
-  template <class Same>
-  std::shared_ptr<const Plan> find(const Same& same) const {
-    std::lock_guard lock(mutex_);
-    for (Entry& e : entries_) {
-      if (same(static_cast<const std::vector<int64_t>&>(e.key))) {
-        e.used = ++clock_;
-        return e.plan;
-      }
-    }
-    return nullptr;
-  }
-  void insert(std::vector<int64_t> key, std::shared_ptr<const Plan> plan) const;
-  std::vector<std::shared_ptr<const Plan>> take_all() const;  // and is empty then
-
- private:
-  static constexpr size_t kCapacity = 16;
-  struct Entry {
-    std::vector<int64_t> key;
-    std::shared_ptr<const Plan> plan;
-    uint64_t used;
-  };
-  mutable std::mutex mutex_;
-  mutable std::vector<Entry> entries_;
-  mutable uint64_t clock_ = 0;
-};
-
 // Where a plan stops and what selects the plan that goes on.
-struct Boundary {
-  size_t next_op = 0;      // in the block
-  std::vector<int> asked;  // small integer values: their elements are part of the key
-  std::vector<int> sized;  // results of the last step whose shapes are part of the key
+struct Stop {
+  size_t next_op = 0;       // in the block
+  std::vector<int> values;  // small integer values: their elements are part of the key
+  std::vector<int> shapes;  // results of the last step whose shapes are part of the key
 };
 
 struct PlanResult {
   int value = -1;
   bool direct = false;  // steps write into the sink's memory; else copied after the last step
-};
-
-struct Grown {
-  Buffer memory;
-  DType dtype = DType::invalid;
-  Shape shape;
-
-  // Memory for a value of that type.
-  Result<void*> take(DType of, const Shape& sizes, const std::shared_ptr<MemoryLimit>& limit);
-  // A value that is there already: its memory changes places with this one's.
-  void adopt(Buffer& other, DType of, const Shape& sizes);
-};
-
-struct Context {
-  Buffer arena;
-  std::vector<void*> pointers;  // by plan value
-  std::vector<std::unique_ptr<StepState>> states;
-  std::vector<Grown> grown;  // by boundary.sized
-  std::vector<const void*> tail_feeds;
-  std::vector<int64_t> key;
-  std::vector<void*> result_memory;
-  // For the time of a run that went on: with which plan, and that one's context.
-  std::shared_ptr<const Plan> next_plan;
-  std::unique_ptr<Context> next;
 };
 
 class Plan {
@@ -185,30 +123,30 @@ class Plan {
 
   const Core* core = nullptr;
   const ir::Block* block = nullptr;
-  Manner manner = Manner::fast;
-  bool drops_nan = false;  // a step may turn NaN into a number: inputs that hold one want a careful plan
+  Mode mode = Mode::fast;
+  bool drops_nan = false;  // a step may turn NaN into a number: inputs that hold one want a keep_nan plan
   std::vector<PlanValue> values;
-  std::vector<int> externals;  // fed by the caller, in this order
+  std::vector<int> inputs;  // fed by the caller, in this order
   std::vector<std::unique_ptr<Step>> steps;
-  std::vector<PlanResult> results;  // of a plan without a boundary
+  std::vector<PlanResult> results;  // of a plan that does not stop
   std::vector<size_t> offsets;      // in the arena, by value; SIZE_MAX: not there
   // Where the constants that steps and results read lie, by value; aligned for their element type.
   std::vector<std::pair<int, const void*>> constants;
   size_t arena_bytes = 0;
-  bool has_boundary = false;
-  Boundary boundary;
-  // What the tail may use, and which values of the program they are.
-  std::vector<int> tail_values;
-  std::vector<const ir::Value*> tail_names;
+  bool stops = false;
+  Stop stop;
+  // What the continuation may use, and which values of the program they are.
+  std::vector<int> passed;
+  std::vector<const ir::Value*> passed_names;
   std::vector<std::pair<const ir::Op*, std::string>> no_work;  // folded and view operators, for explain()
 
-  // Runs all of it, tails included. `feeds` by externals.
+  // Runs all of it, continuations included. `feeds` by inputs.
   Status run(std::span<const void* const> feeds, Sink& sink, const RunOptions& options) const;
   // Frees the contexts that no run uses.
   void drop_idle() const;
 
  private:
-  struct Lease;
+  struct RunContexts;
   Result<std::unique_ptr<Context>> make_context() const;
   Diag largest(Diag d) const;
   Result<std::unique_ptr<Context>> take_context() const;
@@ -217,25 +155,12 @@ class Plan {
   void show(const Step& step, const Context& c, const RunOptions& options) const;  // to options.observe
   // `first`: the context that the run began with; its own is the last of the chain.
   Status give_results(Context& first, Context& c, Sink& sink) const;
-  Result<std::shared_ptr<const Plan>> tail_of(Context& c, const CancelToken* cancel) const;
-  Result<std::shared_ptr<const Plan>> make_tail(const Context& c, const CancelToken* cancel) const;
+  Result<std::shared_ptr<const Plan>> continuation(Context& c, const CancelToken* cancel) const;
+  Result<std::shared_ptr<const Plan>> make_continuation(const Context& c, const CancelToken* cancel) const;
 
   mutable std::mutex pool_mutex_;
   mutable std::vector<std::unique_ptr<Context>> pool_;
-  PlanCache tails_;
-};
-
-// Flushes denormals on this thread for its lifetime.
-class FlushDenormals {
- public:
-  explicit FlushDenormals(bool on);
-  ~FlushDenormals();
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
-
- private:
-  uint64_t saved_;
-  bool on_;
+  PlanCache continuations_;
 };
 
 template <class T>

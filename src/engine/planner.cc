@@ -106,21 +106,21 @@ class Planner {
       : core_(core), request_(request), plan_(std::make_shared<Plan>()) {
     plan_->core = &core;
     plan_->block = request.block;
-    plan_->manner = request.manner;
+    plan_->mode = request.mode;
     s_.core_ = &core;
     s_.plan_ = plan_.get();
     s_.cancel_ = request.cancel;
   }
 
   Result<std::shared_ptr<const Plan>> make() {
-    for (const External& e : request_.externals) {
+    for (const PlanInput& e : request_.inputs) {
       const int i = add_value(e.value, ir::Type::tensor(e.dtype, e.shape));
       if (e.known != nullptr) {
         set_constant(i, e.known);
       } else {
-        values()[i].where = PlanValue::Where::external;
+        values()[i].where = PlanValue::Where::input;
         values()[i].ready = true;
-        plan_->externals.push_back(i);
+        plan_->inputs.push_back(i);
       }
     }
     GRAFT_CHECK(walk());
@@ -174,7 +174,7 @@ class Planner {
       GRAFT_CHECK(check(request_.cancel));
       Status s = add_op(*ops[i], i);
       if (!s) return fail(at_op(std::move(s).error(), *ops[i]));
-      if (plan_->has_boundary) break;
+      if (plan_->stops) break;
     }
     return {};
   }
@@ -198,9 +198,9 @@ class Planner {
       const std::vector<int> asked = def.kernel_sized ? std::vector<int>{} : undecided(n);
       if (!asked.empty()) {
         s_.nodes_.pop_back();
-        plan_->has_boundary = true;
-        plan_->boundary.next_op = position;
-        plan_->boundary.asked = asked;
+        plan_->stops = true;
+        plan_->stop.next_op = position;
+        plan_->stop.values = asked;
         return {};
       }
       GRAFT_CHECK(inferred);
@@ -260,13 +260,13 @@ class Planner {
   }
 
   void stop_after(int n, size_t position) {
-    plan_->has_boundary = true;
-    plan_->boundary.next_op = position + 1;
+    plan_->stops = true;
+    plan_->stop.next_op = position + 1;
     for (int r : node(n).results) {
-      if (!values()[r].type.is_static()) plan_->boundary.sized.push_back(r);
+      if (!values()[r].type.is_static()) plan_->stop.shapes.push_back(r);
     }
     // One rule for all results of such a step: its kernel allocates them.
-    plan_->boundary.sized = node(n).results;
+    plan_->stop.shapes = node(n).results;
   }
 
   // Small integer operands whose elements are not known: they may be what inference lacks.
@@ -342,7 +342,7 @@ class Planner {
 
   // ---- control flow ----
 
-  External external_of(const ir::Value* v) {
+  PlanInput input_of(const ir::Value* v) {
     const auto at = index_.find(v);
     if (at == index_.end()) return {v, DType::invalid, {}, v->constant};
     const PlanValue& p = values()[at->second];
@@ -350,15 +350,15 @@ class Planner {
   }
 
   Status add_control_flow(const ir::Op& op, size_t position) {
-    std::vector<External> arguments;
+    std::vector<PlanInput> arguments;
     GRAFT_TRY(const int n, add_node(op));
     for (const auto& arg : op.args) {
-      for (const ir::Value* v : arg) arguments.push_back(external_of(v));
+      for (const ir::Value* v : arg) arguments.push_back(input_of(v));
     }
     GRAFT_TRY(ControlFlow made, control_flow(
-                                    core_, op, arguments, [this](const ir::Value* v) { return external_of(v); },
-                                    request_.manner, request_.cancel));
-    plan_->drops_nan = request_.manner == Manner::fast;  // not known before the blocks are planned
+                                    core_, op, arguments, [this](const ir::Value* v) { return input_of(v); },
+                                    request_.mode, request_.cancel));
+    plan_->drops_nan = request_.mode == Mode::fast;  // not known before the blocks are planned
     std::vector<int> in;
     for (const auto& arg : node(n).args) in.insert(in.end(), arg.begin(), arg.end());
     for (const ir::Value* v : made.captured) {
@@ -379,7 +379,7 @@ class Planner {
   // ---- uses ----
 
   Status mark_kept() {
-    if (!plan_->has_boundary) {
+    if (!plan_->stops) {
       for (const ir::Value* v : request_.block->outputs) {
         GRAFT_TRY(const int i, index_of(v));
         values()[i].kept = true;
@@ -387,26 +387,26 @@ class Planner {
       }
       return {};
     }
-    for (int i : plan_->boundary.asked) values()[i].kept = true;
+    for (int i : plan_->stop.values) values()[i].kept = true;
     const LastReads& last = last_reads(core_, *request_.block);
     for (size_t i = 0; i < plan_->values.size(); ++i) {
       PlanValue& v = plan_->values[i];
       if (v.value == nullptr || v.where == PlanValue::Where::constant) continue;
       const auto at = last.find(v.value);
-      if (at == last.end() || at->second < plan_->boundary.next_op) continue;
+      if (at == last.end() || at->second < plan_->stop.next_op) continue;
       v.kept = true;
-      plan_->tail_values.push_back(static_cast<int>(i));
-      plan_->tail_names.push_back(v.value);
+      plan_->passed.push_back(static_cast<int>(i));
+      plan_->passed_names.push_back(v.value);
     }
     return {};
   }
 
   void drop_dead() {
-    const std::unordered_set<int> sized(plan_->boundary.sized.begin(), plan_->boundary.sized.end());
+    const std::unordered_set<int> sized(plan_->stop.shapes.begin(), plan_->stop.shapes.end());
     for (int n = s_.node_count() - 1; n >= 0; --n) {
       Node& at = node(n);
       if (at.folded) continue;
-      bool live = at.op->row->def->effects != ir::Effects::none || request_.manner == Manner::observed;
+      bool live = at.op->row->def->effects != ir::Effects::none || request_.mode == Mode::observed;
       for (int r : at.results) {
         live |= values()[r].kept || !values()[r].consumers.empty() || sized.contains(r);
       }
@@ -499,7 +499,7 @@ class Planner {
       const ir::Op& op = *node(n).op;
       if (const auto at = prepared_.find(n); at != prepared_.end()) {
         commit_plain(std::move(at->second), n);
-      } else if (op.kind() == ir::Kind::view && plan_->boundary.sized != node(n).results) {
+      } else if (op.kind() == ir::Kind::view && plan_->stop.shapes != node(n).results) {
         view(n);
       } else {
         Status s = select_step(n);
@@ -512,7 +512,7 @@ class Planner {
   void view(int n) {
     const int from = in_layout(node(n).args[0][0], Layout{});
     const int to = node(n).results[0];
-    if (request_.manner == Manner::observed) {  // the observer is shown every result: steps are what it hears of
+    if (request_.mode == Mode::observed) {  // the observer is shown every result: steps are what it hears of
       commit_plain(reference_step(s_, n), n);
       return;
     }
@@ -554,7 +554,7 @@ class Planner {
       values()[plain].kept = true;
       r.value = plain;
     }
-    for (int& t : plan_->tail_values) {
+    for (int& t : plan_->passed) {
       const int plain = in_layout(t, Layout{});
       values()[plain].kept = true;
       t = plain;
@@ -568,7 +568,7 @@ class Planner {
     const auto mark = [&](int v) { read[root_of(v)] = read[static_cast<size_t>(v)] = true; };
     for (const auto& step : plan_->steps) std::for_each(step->in.begin(), step->in.end(), mark);
     for (const PlanResult& r : plan_->results) mark(r.value);
-    std::for_each(plan_->tail_values.begin(), plan_->tail_values.end(), mark);
+    std::for_each(plan_->passed.begin(), plan_->passed.end(), mark);
     for (size_t i = 0; i < read.size(); ++i) {
       const PlanValue& r = plan_->values[root_of(static_cast<int>(i))];
       if (!read[i] || r.where != PlanValue::Where::constant) continue;
@@ -594,7 +594,7 @@ class Planner {
       if (p.values[v].kept) kept[root] = true;
       if (p.values[v].where != PlanValue::Where::computed) outside[v] = true;
     }
-    for (int r : p.boundary.sized) outside[static_cast<size_t>(r)] = true;
+    for (int r : p.stop.shapes) outside[static_cast<size_t>(r)] = true;
     for (int s = 0; s < end; ++s) {
       const Step& step = *p.steps[static_cast<size_t>(s)];
       for (int i : step.in) touch(life[root_of(i)], s);

@@ -59,10 +59,10 @@ class Selection {
   int sole_consumer(int value) const;
   // Work on many elements while planning asks it now and then; what was asked for it then gives `cancelled`.
   const CancelToken* cancel() const { return cancel_; }
-  bool fusing() const { return plan_->manner != Manner::observed; }
-  // May the step being prepared turn NaN into a number? Not in a careful plan; else the plan remembers that it did.
+  bool fusing() const { return plan_->mode != Mode::observed; }
+  // May the step being prepared turn NaN into a number? Not in a keep_nan plan; else the plan remembers that it did.
   bool may_drop_nan() const {
-    if (plan_->manner == Manner::careful) return false;
+    if (plan_->mode == Mode::keep_nan) return false;
     plan_->drops_nan = true;
     return true;
   }
@@ -86,8 +86,8 @@ struct ControlFlow {
   std::vector<ir::Type> types;  // of the results; not static: the run sizes them
   std::vector<const ir::Value*> captured;
 };
-Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const External> arguments,
-                                 const std::function<External(const ir::Value*)>& outer, Manner manner,
+Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const PlanInput> arguments,
+                                 const std::function<PlanInput(const ir::Value*)>& outer, Mode mode,
                                  const CancelToken* cancel);
 
 // Who makes steps. Those that the build has, in the order in which they are asked (providers.cc).

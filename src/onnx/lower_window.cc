@@ -13,7 +13,7 @@ constexpr int64_t kMaxEntry = INT32_MAX;
 constexpr int64_t kOpen = -1;  // a kernel's size that only a run tells
 
 // kernel, strides, dilations and pads of a node; one entry a spatial dim.
-struct Window {
+struct WindowAttributes {
   int spatial = 0;
   Ints kernel, stride, dilation, before, after;
   Ints beyond;  // of a pool: behind the padding, counts for nothing
@@ -57,8 +57,8 @@ Ints sizes(NodeView& n, std::string_view attribute, int count, int64_t least, in
 }
 
 // nullopt after a refusal.
-std::optional<Window> read_window(NodeView& n, const Value* x, const Ints& kernel) {
-  Window w;
+std::optional<WindowAttributes> read_window(NodeView& n, const Value* x, const Ints& kernel) {
+  WindowAttributes w;
   w.spatial = x->rank() - 2;
   if (w.spatial < 1 || w.spatial > 3) {
     n.refuse(Code::unsupported_rank, format("got an input of rank {}, windows are taken on rank 3 to 5", x->rank()));
@@ -86,7 +86,7 @@ std::optional<Window> read_window(NodeView& n, const Value* x, const Ints& kerne
 }
 
 // Padding of SAME_* as numbers, where the sizes are known or do not matter (stride 1). False: it depends on the run.
-bool resolve_same(Window& w, const Value* x) {
+bool resolve_same(WindowAttributes& w, const Value* x) {
   if (!w.same()) return true;
   if (w.open()) return false;
   for (int d = 0; d < w.spatial; ++d) {
@@ -108,7 +108,7 @@ struct Padding {
   std::string type;
   Ints pad;
 };
-Padding padding_of(Window& w, const Value* x) {
+Padding padding_of(WindowAttributes& w, const Value* x) {
   if (!resolve_same(w, x)) return {w.auto_pad == "SAME_UPPER" ? "same" : "same_lower", Ints(2 * w.spatial, 0)};
   const Ints p = pairs(w.before, w.after);
   const bool none = std::all_of(p.begin(), p.end(), [](int64_t v) { return v == 0; });
@@ -158,7 +158,7 @@ Values conv(NodeView& n, Build& b) {
                      format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
   }
   const Ints kernel = kernel_of(n, b, w);
-  std::optional<Window> window = read_window(n, x, kernel);
+  std::optional<WindowAttributes> window = read_window(n, x, kernel);
   if (!window) return {n.refused()};
   const Padding p = padding_of(*window, x);
   return {biased(b, bias, [&](Value* inside) {
@@ -179,7 +179,7 @@ struct Cut {
 };
 
 // One dim of ConvTranspose. The uncut result has stride * (in - 1) + reach elements; output_padding asks for more.
-std::optional<Cut> cut_of(NodeView& n, const Window& w, int d, const Dim& in, int64_t extra,
+std::optional<Cut> cut_of(NodeView& n, const WindowAttributes& w, int d, const Dim& in, int64_t extra,
                           const std::vector<int64_t>& output_shape) {
   if (output_shape.empty() && !w.same()) return Cut{w.before[d], w.after[d] - extra};
   if (w.kernel[d] == kOpen) {
@@ -208,7 +208,7 @@ Values conv_transpose(NodeView& n, Build& b) {
                      format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
   }
   const Ints kernel = kernel_of(n, b, w);
-  const std::optional<Window> window = read_window(n, x, kernel);
+  const std::optional<WindowAttributes> window = read_window(n, x, kernel);
   if (!window) return {n.refused()};
   const Ints extra = sizes(n, "output_padding", window->spatial, 0, 0);
   const std::vector<int64_t> output_shape = n.ints("output_shape");
@@ -256,7 +256,7 @@ Ints kernel_shape(NodeView& n, const Value* x) {
 // ceil_mode as padding at the end that counts for nothing, for sizes known and open, in one, two and three dims: as
 // much as lets the last window in that starts in the input or in the padding before it. (MIL's own ceil_mode keeps one
 // that starts behind the input where there is no padding.)
-void round_up(Window& w, const Value* x) {
+void round_up(WindowAttributes& w, const Value* x) {
   for (int d = 0; d < w.spatial; ++d) {
     const int64_t reach = w.reach(d);
     w.after[d] = std::min(w.after[d], reach - 1);  // what is padded further holds starts of windows only
@@ -270,8 +270,8 @@ void round_up(Window& w, const Value* x) {
 }
 
 // kernel_shape, the padding resolved and ceil_mode made padding; a refusal as the error.
-tl::expected<Window, Value*> read_pool(NodeView& n, Value* x) {
-  std::optional<Window> w = read_window(n, x, kernel_shape(n, x));
+tl::expected<WindowAttributes, Value*> read_pool(NodeView& n, Value* x) {
+  std::optional<WindowAttributes> w = read_window(n, x, kernel_shape(n, x));
   if (!w) return tl::unexpected(n.refused());
   if (w->dilated() && !resolve_same(*w, x)) {
     return tl::unexpected(n.refuse(Code::dynamic_shape, "a dilated pool with auto_pad needs known spatial sizes"));
@@ -294,7 +294,7 @@ Value* padded(Build& b, Value* x, const Ints& by, double with) {
 
 // A window with gaps has no MIL operator: one strided slice of the padded input for each of its elements, joined by
 // `combine`. Padding holds `fill`, what lies beyond it `beyond`.
-Value* slide(NodeView& n, Build& b, Value* x, const Window& w, double fill, double beyond,
+Value* slide(NodeView& n, Build& b, Value* x, const WindowAttributes& w, double fill, double beyond,
              Value* (Build::*combine)(Value*, Value*)) {
   constexpr int64_t kMaxTaps = 256;
   if (w.kernel.product() > kMaxTaps) {
@@ -329,7 +329,7 @@ Values max_pool(NodeView& n, Build& b) {
     return {n.refuse(Code::unsupported_attribute,
                      "the second output (Indices) is asked for; only the pooled values can be given")};
   }
-  tl::expected<Window, Value*> w = read_pool(n, x);
+  tl::expected<WindowAttributes, Value*> w = read_pool(n, x);
   if (!w) return {w.error()};
   const double lowest = is_float(x->dtype()) ? -INFINITY : static_cast<double>(int_range(x->dtype()).lo);
   if (w->dilated()) return {slide(n, b, x, *w, lowest, lowest, &Build::maximum)};
@@ -341,7 +341,7 @@ Values max_pool(NodeView& n, Build& b) {
 }
 
 // Sum of each window divided by the number of elements that count, which is the same sum over ones.
-Value* dilated_average(NodeView& n, Build& b, Value* x, const Window& w, bool count_padding) {
+Value* dilated_average(NodeView& n, Build& b, Value* x, const WindowAttributes& w, bool count_padding) {
   Value* sum = slide(n, b, x, w, 0, 0, &Build::add);
   Dims plane = x->dims();
   plane[0] = plane[1] = Dim(1);
@@ -353,7 +353,7 @@ Value* dilated_average(NodeView& n, Build& b, Value* x, const Window& w, bool co
 Values average_pool(NodeView& n, Build& b) {
   Value* x = n.in(0);
   bool count_padding = n.flag("count_include_pad");
-  tl::expected<Window, Value*> w = read_pool(n, x);
+  tl::expected<WindowAttributes, Value*> w = read_pool(n, x);
   if (!w) return {w.error()};
   if (w->dilated()) return {dilated_average(n, b, x, *w, count_padding)};
   if (count_padding && w->beyond != Ints(w->spatial, 0)) {

@@ -113,8 +113,8 @@ constexpr auto kGeluSigmoid = [](double x) { return x / (1 + std::exp(-1.702 * x
 Status gelu_type(const Call& call, Types& out) {
   const std::string_view mode = call.str("mode");
   if (mode != "EXACT" && mode != "TANH_APPROXIMATION" && mode != "SIGMOID_APPROXIMATION") {
-    return bad(Code::invalid_attribute,
-               format("mode '{}', takes EXACT, TANH_APPROXIMATION or SIGMOID_APPROXIMATION", mode));
+    return fail(Code::invalid_attribute,
+                format("mode '{}', takes EXACT, TANH_APPROXIMATION or SIGMOID_APPROXIMATION", mode));
   }
   return infer_like_x(call, out);
 }
@@ -160,15 +160,15 @@ Status by_channel(const Call& call, Outputs& out, const TensorView& alpha, const
 Status check_vector(const Call& call, std::string_view param) {
   const Operand &x = call.in("x"), &p = call.in(param);
   if (p.rank() != 1 || ir::never_equal(p.dims()[0], x.dims()[1])) {
-    return bad(Code::shape_mismatch, format("got {} of shape {}, takes one number for each of {} channels", param,
-                                            ir::to_string(p.dims()), x.dims()[1].to_string()));
+    return fail(Code::shape_mismatch, format("got {} of shape {}, takes one number for each of {} channels", param,
+                                             ir::to_string(p.dims()), x.dims()[1].to_string()));
   }
   return {};
 }
 
 Status by_channel_type(const Call& call, Types& out) {
   if (call.in("x").rank() < 2)
-    return bad(Code::rank_mismatch, format("got x of rank {}, takes rank 2 or more", call.in("x").rank()));
+    return fail(Code::rank_mismatch, format("got x of rank {}, takes rank 2 or more", call.in("x").rank()));
   GRAFT_CHECK(check_vector(call, "alpha"));
   if (call.row().param_index("beta") >= 0) GRAFT_CHECK(check_vector(call, "beta"));
   return infer_like_x(call, out);
@@ -178,12 +178,12 @@ Status by_channel_type(const Call& call, Types& out) {
 Status prelu_limits(const Call& call) {
   const int rank = call.in("x").rank();
   if (rank < 3 || rank > 5)
-    return bad(Code::unsupported_rank, format("prelu of a rank-{} tensor, Core ML takes rank 3 to 5", rank));
+    return fail(Code::unsupported_rank, format("prelu of a rank-{} tensor, Core ML takes rank 3 to 5", rank));
   const TensorView alpha = call.in("alpha").elements();
   for (int64_t i = 1; rank != 4 && i < alpha.count(); ++i) {
     if (element_as_double(alpha, i) != element_as_double(alpha, 0)) {
-      return bad(Code::unsupported_rank,
-                 format("prelu of a rank-{} tensor with differing alphas, Core ML takes rank 4", rank));
+      return fail(Code::unsupported_rank,
+                  format("prelu of a rank-{} tensor with differing alphas, Core ML takes rank 4", rank));
     }
   }
   return {};

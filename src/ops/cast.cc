@@ -10,8 +10,8 @@ constexpr Variant kCast[] = {
      [](const Call& call) -> Status {
        const DType t = dtype_from_name(call.str("dtype"));
        if (DTypes{DType::f16, DType::f32, DType::i32, DType::boolean}.has(t)) return {};
-       return bad(Code::unsupported_dtype,
-                  format("cast to {} needs iOS17 or does not exist in Core ML", call.str("dtype")));
+       return fail(Code::unsupported_dtype,
+                   format("cast to {} needs iOS17 or does not exist in Core ML", call.str("dtype")));
      }},
     {Opset::ios17, "x:T; dtype:const string", "T={fp16,fp32,int8,uint8,int16,uint16,int32,bool}",
      [](const Call& call) -> Status {
@@ -19,14 +19,14 @@ constexpr Variant kCast[] = {
        constexpr DTypes kAll{DType::f16, DType::f32, DType::i8,  DType::u8,
                              DType::i16, DType::u16, DType::i32, DType::boolean};
        if (kAll.has(t)) return {};
-       return bad(Code::unsupported_dtype, format("cast to {}, Core ML has {}", call.str("dtype"), kAll.to_string()));
+       return fail(Code::unsupported_dtype, format("cast to {}, Core ML has {}", call.str("dtype"), kAll.to_string()));
      }},
 };
 
 Status cast_type(const Call& call, Types& out) {
   const DType t = dtype_from_name(call.str("dtype"));
   if (!(kNumbers | DTypes{DType::boolean}).has(t))
-    return bad(Code::dtype_mismatch, format("cannot cast to '{}'", call.str("dtype")));
+    return fail(Code::dtype_mismatch, format("cannot cast to '{}'", call.str("dtype")));
   out.push_back(Type::tensor(t, call.in("x").dims()));
   return {};
 }

@@ -49,7 +49,7 @@ Status elements(const Call& call, Outputs& out) {
 Status need_static(const Call& call, std::initializer_list<std::string_view> params) {
   for (std::string_view p : params) {
     if (call.has(p) && !call.in(p).type->is_static())
-      return bad(Code::needs_constant, format("'{}' must be a constant", p));
+      return fail(Code::needs_constant, format("'{}' must be a constant", p));
   }
   return {};
 }
@@ -70,11 +70,11 @@ Status check_sparse(const Call& call, std::string_view mask, std::string_view no
   GRAFT_CHECK(need_static(call, {mask, nonzero}));
   const Operand &m = call.in(mask), &v = call.in(nonzero);
   if (v.rank() != 1)
-    return bad(Code::rank_mismatch, format("'{}' must be a list, got {}", nonzero, v.type->to_string()));
-  if (!m.known()) return bad(Code::needs_constant, format("'{}' must be a constant", mask));
+    return fail(Code::rank_mismatch, format("'{}' must be a list, got {}", nonzero, v.type->to_string()));
+  if (!m.known()) return fail(Code::needs_constant, format("'{}' must be a constant", mask));
   if (const int64_t ones = count_ones(m.elements()); ones != v.dims()[0].value())
-    return bad(Code::shape_mismatch,
-               format("{} ones in '{}', {} values in '{}'", ones, mask, v.dims()[0].value(), nonzero));
+    return fail(Code::shape_mismatch,
+                format("{} ones in '{}', {} values in '{}'", ones, mask, v.dims()[0].value(), nonzero));
   return {};
 }
 
@@ -106,22 +106,23 @@ Result<Palette> palette_of(const Call& call, const Shape& indices, DType index_d
   const Shape lut = call.in("lut").type->shape();
   const int rank = indices.size();
   if (lut.size() != rank + 2)
-    return bad(Code::rank_mismatch, format("lut {} for indices {}", to_string(lut), to_string(indices)));
+    return fail(Code::rank_mismatch, format("lut {} for indices {}", to_string(lut), to_string(indices)));
   for (int d = 0; d < rank; ++d) {
     if (lut[d] < 1 || indices[d] % lut[d] != 0)
-      return bad(Code::shape_mismatch, format("lut {} does not divide indices {}", to_string(lut), to_string(indices)));
+      return fail(Code::shape_mismatch,
+                  format("lut {} does not divide indices {}", to_string(lut), to_string(indices)));
   }
   const int64_t vector = lut[rank + 1];
   if (vector < 1 || lut[rank] != int64_t{1} << bits(index_dtype))
-    return bad(Code::shape_mismatch, format("lut {} with indices of {}", to_string(lut), name(index_dtype)));
+    return fail(Code::shape_mismatch, format("lut {} with indices of {}", to_string(lut), name(index_dtype)));
   Palette p{indices, vector, 0};
   if (vector > 1) {
-    if (!call.has("vector_axis")) return bad(Code::invalid_model, "a lut of vectors needs vector_axis");
+    if (!call.has("vector_axis")) return fail(Code::invalid_model, "a lut of vectors needs vector_axis");
     GRAFT_TRY(p.axis, normal_axis(call.i("vector_axis"), rank));
     if (__builtin_mul_overflow(p.result[p.axis], vector, &p.result[p.axis]))
-      return bad(Code::limit_exceeded, format("vectors of {}", vector));
+      return fail(Code::limit_exceeded, format("vectors of {}", vector));
   }
-  if (checked_count(p.result) < 0) return bad(Code::limit_exceeded, format("a weight {}", to_string(p.result)));
+  if (checked_count(p.result) < 0) return fail(Code::limit_exceeded, format("a weight {}", to_string(p.result)));
   return p;
 }
 
@@ -160,10 +161,11 @@ Status check_blocks(const Call& call, const Shape& data) {
   const Shape scale = call.in("scale").type->shape();
   bool fits = scale.size() == data.size() && scale.size() > 0;
   for (int d = 0; fits && d < data.size(); ++d) fits = scale[d] > 0 && data[d] % scale[d] == 0;
-  if (!fits) return bad(Code::shape_mismatch, format("scale {} does not divide {}", to_string(scale), to_string(data)));
+  if (!fits)
+    return fail(Code::shape_mismatch, format("scale {} does not divide {}", to_string(scale), to_string(data)));
   if (call.has("offset") && !(call.in("offset").type->shape() == scale))
-    return bad(Code::shape_mismatch,
-               format("offset is {}, scale {}", call.in("offset").type->to_string(), to_string(scale)));
+    return fail(Code::shape_mismatch,
+                format("offset is {}, scale {}", call.in("offset").type->to_string(), to_string(scale)));
   return {};
 }
 
@@ -202,8 +204,8 @@ Status affine_type(const Call& call, Types& out) {
     if (o.rank() == 0 ||
         (o.rank() == 1 && (o.dims()[0] == Dim(1) || o.dims()[0] == q.dims()[static_cast<size_t>(axis)])))
       continue;
-    return bad(Code::shape_mismatch,
-               format("{} is {}, takes one value or one for each entry of axis {}", p, o.type->to_string(), axis));
+    return fail(Code::shape_mismatch,
+                format("{} is {}, takes one value or one for each entry of axis {}", p, o.type->to_string(), axis));
   }
   out.push_back(Type::tensor(call.in("scale").dtype(), q.dims()));
   return {};
@@ -218,7 +220,7 @@ Constants affine(const Call& call, const Types& out) {
 
 Status cast_type(const Call& call, Types& out) {
   if (call.str("output_dtype") != "fp32")
-    return bad(Code::invalid_attribute, format("output_dtype '{}', takes fp32", call.str("output_dtype")));
+    return fail(Code::invalid_attribute, format("output_dtype '{}', takes fp32", call.str("output_dtype")));
   out.push_back(Type::tensor(DType::f32, call.in("source_val").dims()));
   return {};
 }

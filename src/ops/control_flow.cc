@@ -17,7 +17,7 @@ constexpr OpDef const_ = {.name = "const",
                           .doc = "a constant: an immediate value or a blob of the weight file",
                           .variants = kConst,
                           .infer = [](const Call& call, Types& out) -> Status {
-                            if (!call.has("val")) return bad(Code::invalid_model, "const has no 'val'");
+                            if (!call.has("val")) return fail(Code::invalid_model, "const has no 'val'");
                             out.push_back(*call.in("val").type);
                             return {};
                           },
@@ -49,7 +49,7 @@ constexpr OpDef while_loop = {.name = "while_loop",
 
 Status select_type(const Call& call, Types& out) {
   if (call.in("cond").dtype() != DType::boolean)
-    return bad(Code::dtype_mismatch, format("cond is {}, takes bool", name(call.in("cond").dtype())));
+    return fail(Code::dtype_mismatch, format("cond is {}, takes bool", name(call.in("cond").dtype())));
   GRAFT_TRY(Dims dims, broadcast(call.in("a").dims(), call.in("b").dims()));
   GRAFT_TRY(dims, broadcast(dims, call.in("cond").dims()));
   out.push_back(Type::tensor(call.in("a").dtype(), std::move(dims)));
@@ -76,7 +76,7 @@ Status select_reference(const Call& call, Outputs& out) {
     for (int d = 1; d <= s->size(); ++d) {
       const int64_t n = (*s)[s->size() - d];
       if (s->size() > y.rank() || (n != 1 && n != y.shape[y.rank() - d]))
-        return bad(Code::shape_mismatch, format("{} does not broadcast to {}", to_string(*s), to_string(y.shape)));
+        return fail(Code::shape_mismatch, format("{} does not broadcast to {}", to_string(*s), to_string(y.shape)));
     }
   }
   if (y.dtype == DType::string) {
@@ -125,9 +125,9 @@ constexpr Variant kSelect[] = {
        GRAFT_TRY(const Dims both, broadcast(call.in("a").dims(), call.in("b").dims()));
        GRAFT_TRY(const Dims all, broadcast(both, call.in("cond").dims()));
        if (both == all) return {};
-       return bad(Code::unsupported_attribute,
-                  format("a and b broadcast to {}, the condition to {}: one of them needs the full shape",
-                         ir::to_string(both), ir::to_string(all)));
+       return fail(Code::unsupported_attribute,
+                   format("a and b broadcast to {}, the condition to {}: one of them needs the full shape",
+                          ir::to_string(both), ir::to_string(all)));
      }}};
 template <class W>
 void select_stretch(const void* cond, const void* a, const void* b, void* y, int64_t n, const double*) {

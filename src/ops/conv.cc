@@ -20,22 +20,22 @@ bool kernel_known(const Call& call) {
 Status check_operands(const Call& call, const Dim& inputs, const Dim& outputs) {
   const Operand &x = call.in("x"), &w = call.in("weight");
   if (ir::never_equal(x.dims()[1], inputs)) {
-    return bad(Code::shape_mismatch,
-               format("got x with {} channels, weight {} in {} groups takes {}", x.dims()[1].to_string(),
-                      ir::to_string(w.dims()), call.i("groups"), inputs.to_string()));
+    return fail(Code::shape_mismatch,
+                format("got x with {} channels, weight {} in {} groups takes {}", x.dims()[1].to_string(),
+                       ir::to_string(w.dims()), call.i("groups"), inputs.to_string()));
   }
   const int64_t groups = call.i("groups");
   for (const Dim* d : {&inputs, &outputs}) {
     if (d->known() && d->value() % groups != 0) {
-      return bad(Code::shape_mismatch, format("got weight {}: {} channels do not divide into {} groups",
-                                              ir::to_string(w.dims()), d->value(), groups));
+      return fail(Code::shape_mismatch, format("got weight {}: {} channels do not divide into {} groups",
+                                               ir::to_string(w.dims()), d->value(), groups));
     }
   }
   if (call.has("bias")) {
     const Operand& bias = call.in("bias");
     if (bias.rank() != 1 || ir::never_equal(bias.dims()[0], outputs)) {
-      return bad(Code::shape_mismatch,
-                 format("got bias of shape {}, takes [{}]", ir::to_string(bias.dims()), outputs.to_string()));
+      return fail(Code::shape_mismatch,
+                  format("got bias of shape {}, takes [{}]", ir::to_string(bias.dims()), outputs.to_string()));
     }
   }
   return {};
@@ -45,10 +45,10 @@ Result<Window> conv_window(const Call& call) {
   const Operand &x = call.in("x"), &w = call.in("weight");
   GRAFT_CHECK(check_spatial(x));
   if (w.rank() != x.rank()) {
-    return bad(Code::rank_mismatch, format("got weight of rank {}, takes rank {} as x has", w.rank(), x.rank()));
+    return fail(Code::rank_mismatch, format("got weight of rank {}, takes rank {} as x has", w.rank(), x.rank()));
   }
   const int64_t groups = call.i("groups");
-  if (groups < 1) return bad(Code::value_out_of_range, format("groups {}, takes 1 or more", groups));
+  if (groups < 1) return fail(Code::value_out_of_range, format("groups {}, takes 1 or more", groups));
   // Kernel sizes that only a run tells are 1 here: what is read then does not depend on them.
   Ints kernel;
   for (size_t d = 2; d < w.dims().size(); ++d) kernel.push_back(w.dims()[d].known() ? w.dims()[d].value() : 1);
@@ -82,17 +82,17 @@ Status conv_transpose_type(const Call& call, Types& out) {
     }
     dims.push_back(window.transposed_out(d, x.dims()[static_cast<size_t>(d) + 2]));
     if (dims.back().range().hi < 1 && !call.has("output_shape"))
-      return bad(Code::shape_mismatch, format("padding leaves nothing of spatial dim {}", d));
+      return fail(Code::shape_mismatch, format("padding leaves nothing of spatial dim {}", d));
   }
   if (call.has("output_shape")) {
     const std::optional<Dims> want = call.dims("output_shape");
-    if (!want) return bad(Code::dynamic_shape, "output_shape must be known");
+    if (!want) return fail(Code::dynamic_shape, "output_shape must be known");
     bool ok = want->size() == dims.size();
     for (size_t d = 0; ok && d < dims.size(); ++d)
       ok = d < 2 ? !ir::never_equal((*want)[d], dims[d]) : (*want)[d].range().hi >= 1;
     if (!ok) {
-      return bad(Code::shape_mismatch, format("got output_shape {}, takes {} with other positive spatial sizes",
-                                              ir::to_string(*want), ir::to_string(dims)));
+      return fail(Code::shape_mismatch, format("got output_shape {}, takes {} with other positive spatial sizes",
+                                               ir::to_string(*want), ir::to_string(dims)));
     }
     dims = *want;
   }
@@ -224,7 +224,7 @@ Status conv_transpose_reference(const Call& call, Outputs& out) {
 
 Status kernel_limit(const Call& call) {
   if (kernel_known(call)) return {};
-  return bad(Code::dynamic_shape, format("weight {} has an unknown kernel size", call.in("weight").type->to_string()));
+  return fail(Code::dynamic_shape, format("weight {} has an unknown kernel size", call.in("weight").type->to_string()));
 }
 
 // A weight that a run computes is taken only without dilation.
@@ -233,15 +233,15 @@ Status dynamic_weight_limit(const Call& call) {
   if (call.in("weight").constant) return {};
   for (int64_t d : call.ints("dilations")) {
     if (d != 1)
-      return bad(Code::needs_constant,
-                 format("weight must be a constant with dilations {}", to_string(call.ints("dilations"))));
+      return fail(Code::needs_constant,
+                  format("weight must be a constant with dilations {}", to_string(call.ints("dilations"))));
   }
   return {};
 }
 
 Status conv_limits_ios15(const Call& call) {
   if (call.str("pad_type") == "same_lower")
-    return bad(Code::needs_later_target, "pad_type same_lower does not exist in iOS15, custom does");
+    return fail(Code::needs_later_target, "pad_type same_lower does not exist in iOS15, custom does");
   return dynamic_weight_limit(call);
 }
 
@@ -285,7 +285,7 @@ constexpr OpDef conv = {.name = "conv",
 Status conv_transpose_limits(const Call& call) {
   GRAFT_CHECK(kernel_limit(call));
   if (call.str("pad_type") != "same_lower") return {};
-  return bad(Code::unsupported_attribute, "conv_transpose has no pad_type same_lower in Core ML, it has custom");
+  return fail(Code::unsupported_attribute, "conv_transpose has no pad_type same_lower in Core ML, it has custom");
 }
 
 constexpr Variant kConvTranspose[] = {

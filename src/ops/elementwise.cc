@@ -175,7 +175,7 @@ constexpr OpDef real_div = [] {
                                              symbolic_binary<kDimTruncDiv>, range_divide, {.lo = 0.2, .hi = 3});
   def.defined = [](const Call& call) -> Status {
     if (is_float(call.in("x").dtype())) return {};
-    return bad(Code::unsupported_dtype, format("got {}, takes fp16/fp32", name(call.in("x").dtype())));
+    return fail(Code::unsupported_dtype, format("got {}, takes fp16/fp32", name(call.in("x").dtype())));
   };
   return def;
 }();

@@ -82,7 +82,7 @@ Status tile_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
   GRAFT_TRY(const Dims reps, dims_of(call, "reps"));
   if (reps.size() != x.dims().size())
-    return bad(Code::rank_mismatch, format("reps {} does not fit {}", ir::to_string(reps), x.type->to_string()));
+    return fail(Code::rank_mismatch, format("reps {} does not fit {}", ir::to_string(reps), x.type->to_string()));
   Dims dims;
   for (size_t d = 0; d < reps.size(); ++d) dims.push_back(x.dims()[d] * reps[d]);
   out.push_back(Type::tensor(x.dtype(), std::move(dims)));
@@ -91,14 +91,14 @@ Status tile_type(const Call& call, Types& out) {
 
 Status tile_moves(const Call& call, Moves& moves) {
   const Shape x = shape_of(call.in("x")), y = moves.shape(0);
-  if (y.size() != x.size()) return bad(Code::rank_mismatch, format("tile of {} gives {}", to_string(x), to_string(y)));
+  if (y.size() != x.size()) return fail(Code::rank_mismatch, format("tile of {} gives {}", to_string(x), to_string(y)));
   if (y.product() == 0) return {};
   const Ints in = row_strides(x), at = row_strides(y);
   Ints shape;
   Strided from, to;
   for (int d = 0; d < x.size(); ++d) {
     if (x[d] == 0 || y[d] % x[d] != 0)
-      return bad(Code::shape_mismatch, format("tile of {} gives {}", to_string(x), to_string(y)));
+      return fail(Code::shape_mismatch, format("tile of {} gives {}", to_string(x), to_string(y)));
     shape.push_back(y[d] / x[d]);
     from.steps.push_back(0);
     to.steps.push_back(at[d] * x[d]);
@@ -128,7 +128,7 @@ Result<PadMode> pad_mode(const Call& call) {
   if (m == "constant") return PadMode::constant;
   if (m == "reflect") return PadMode::reflect;
   if (m == "replicate") return PadMode::replicate;
-  return bad(Code::invalid_attribute, format("mode '{}', takes constant, reflect or replicate", m));
+  return fail(Code::invalid_attribute, format("mode '{}', takes constant, reflect or replicate", m));
 }
 
 Status pad_type(const Call& call, Types& out) {
@@ -138,8 +138,8 @@ Status pad_type(const Call& call, Types& out) {
   GRAFT_CHECK(check_index_list(call, "pad"));
   const Dims& length = pad.dims();
   if (!length[0].known() || length[0].value() % 2 != 0 || length[0].value() > 2 * x.rank()) {
-    return bad(Code::shape_mismatch,
-               format("pad is {}, takes a pair for each of up to {} last dims", pad.type->to_string(), x.rank()));
+    return fail(Code::shape_mismatch,
+                format("pad is {}, takes a pair for each of up to {} last dims", pad.type->to_string(), x.rank()));
   }
   const auto padded = static_cast<size_t>(length[0].value() / 2), lead = x.dims().size() - padded;
   const std::optional<Dims> content = call.dims("pad");
@@ -152,12 +152,12 @@ Status pad_type(const Call& call, Types& out) {
     }
     const Dim &before = (*content)[2 * k], &after = (*content)[2 * k + 1];
     for (const Dim& p : {before, after}) {
-      if (p.range().hi < 0) return bad(Code::value_out_of_range, format("pad {} is negative", p.to_string()));
+      if (p.range().hi < 0) return fail(Code::value_out_of_range, format("pad {} is negative", p.to_string()));
       // The mirror does not repeat the edge, and an edge needs an element.
       const Dim needs = p + Dim(mode == PadMode::reflect ? 1 : 0);
       if (mode == PadMode::reflect && p.range().lo > 0 && (n - needs).range().hi < 0)
-        return bad(Code::value_out_of_range,
-                   format("a reflecting pad of {} needs a larger dim than {}", p.to_string(), n.to_string()));
+        return fail(Code::value_out_of_range,
+                    format("a reflecting pad of {} needs a larger dim than {}", p.to_string(), n.to_string()));
     }
     n = n + before + after;
   }
@@ -172,7 +172,7 @@ Status pad_borders(MutableTensorView y, int d, const Ints& lo, const Ints& n, Pa
   if (before == 0 && after == 0) return {};
   const int64_t reach = std::max(before, after);
   if (size == 0 || (mode == PadMode::reflect && reach >= size))
-    return bad(Code::value_out_of_range, format("a pad of {} needs a larger dim than {}", reach, size));
+    return fail(Code::value_out_of_range, format("a pad of {} needs a larger dim than {}", reach, size));
   const Ints strides = row_strides(y.shape);
   Ints slab = to_ints(y.shape);
   Strided from{0, strides}, to{0, strides};
@@ -200,12 +200,12 @@ Result<Ints> pads_before(const Call& call, const Shape& x, const Shape& y) {
   if (call.error()) return fail(*call.error());
   const int lead = x.size() - pad.size() / 2;
   if (lead < 0 || pad.size() % 2 != 0)
-    return bad(Code::rank_mismatch, format("pad {} of {}", to_string(pad), to_string(x)));
+    return fail(Code::rank_mismatch, format("pad {} of {}", to_string(pad), to_string(x)));
   Ints lo(x.size(), 0);
   Shape shape = x;
   for (int d = lead; d < x.size(); ++d) {
     const int64_t before = pad[2 * (d - lead)], after = pad[2 * (d - lead) + 1];
-    if (before < 0 || after < 0) return bad(Code::value_out_of_range, format("pad {} is negative", to_string(pad)));
+    if (before < 0 || after < 0) return fail(Code::value_out_of_range, format("pad {} is negative", to_string(pad)));
     lo[d] = before;
     shape[d] = wrap_add(wrap_add(shape[d], before), after);
   }
@@ -222,7 +222,7 @@ Strided middle(const Shape& y, const Ints& lo) {
 Status pad_moves(const Call& call, Moves& moves) {
   GRAFT_TRY(const PadMode mode, pad_mode(call));
   if (mode != PadMode::constant)
-    return bad(Code::unsupported_attribute, "borders are copied from what is there by then");
+    return fail(Code::unsupported_attribute, "borders are copied from what is there by then");
   const Shape x = shape_of(call.in("x"));
   GRAFT_TRY(const Ints lo, pads_before(call, x, moves.shape(0)));
   moves.fill(0, "constant_val");
@@ -256,7 +256,7 @@ IntRange pad_range(const Call& call) {
 // Apple's inference asks for all pairs where the amounts are only known in a run.
 Status pad_limits(const Call& call) {
   if (call.in("pad").constant || call.in("pad").dims()[0] == Dim(2 * call.in("x").rank())) return {};
-  return bad(Code::needs_constant, "pad needs a pair for every dim, or to be a constant");
+  return fail(Code::needs_constant, "pad needs a pair for every dim, or to be a constant");
 }
 constexpr Variant kPad[] = {{Opset::ios15, "x:T; pad:int32; mode?:const string=\"constant\"; constant_val?:const T=0.0",
                              "T={fp16,fp32}", pad_limits}};
@@ -286,7 +286,7 @@ Result<int64_t> range_count(const Call& call) {
   double n;
   if (is_int(start.dtype)) {
     const int64_t a = element_as_int(start, 0), b = element_as_int(end, 0), s = element_as_int(step, 0);
-    if (s == 0) return bad(Code::value_out_of_range, "the step is 0");
+    if (s == 0) return fail(Code::value_out_of_range, "the step is 0");
     if (s > 0 ? a >= b : a <= b) return 0;
     const uint64_t span = s > 0 ? static_cast<uint64_t>(b) - static_cast<uint64_t>(a)
                                 : static_cast<uint64_t>(a) - static_cast<uint64_t>(b);
@@ -297,11 +297,11 @@ Result<int64_t> range_count(const Call& call) {
   } else {
     const double s = element_as_double(step, 0);
     n = std::ceil((element_as_double(end, 0) - element_as_double(start, 0)) / s);
-    if (s == 0 || std::isnan(n)) return bad(Code::value_out_of_range, format("no range by steps of {}", s));
+    if (s == 0 || std::isnan(n)) return fail(Code::value_out_of_range, format("no range by steps of {}", s));
     if (n <= 0) return 0;
     if (n <= static_cast<double>(kMaxRange)) return static_cast<int64_t>(n);
   }
-  return bad(Code::limit_exceeded, format("a range of {} numbers", n));
+  return fail(Code::limit_exceeded, format("a range of {} numbers", n));
 }
 
 bool range_known(const Call& call) { return call.known("start") && call.known("end") && call.known("step"); }
@@ -315,7 +315,7 @@ Status range_1d_type(const Call& call, Types& out) {
     GRAFT_TRY(n, range_count(call));
   } else if (is_int(dtype) && start && end && call.known("step")) {
     const int64_t step = call.i("step");
-    if (step == 0) return bad(Code::value_out_of_range, "the step is 0");
+    if (step == 0) return fail(Code::value_out_of_range, "the step is 0");
     const Dim span = step > 0 ? (*end)[0] - (*start)[0] : (*start)[0] - (*end)[0];
     n = ir::dim_max(Dim(0), ir::ceil_div(span, Dim(step > 0 ? step : wrap_sub(int64_t{0}, step))));
   } else {

@@ -14,11 +14,11 @@ Status nms_type(const Call& call, Types& out) {
                     !ir::never_equal(boxes.dims()[0], scores.dims()[0]) &&
                     !ir::never_equal(boxes.dims()[1], scores.dims()[2]);
   if (!fits) {
-    return bad(Code::shape_mismatch, format("takes boxes [n, boxes, 4] and scores [n, classes, boxes], got {} and {}",
-                                            boxes.type->to_string(), scores.type->to_string()));
+    return fail(Code::shape_mismatch, format("takes boxes [n, boxes, 4] and scores [n, classes, boxes], got {} and {}",
+                                             boxes.type->to_string(), scores.type->to_string()));
   }
   if (call.i("center_point_box") != 0 && call.i("center_point_box") != 1)
-    return bad(Code::invalid_attribute, format("center_point_box is {}, takes 0 or 1", call.i("center_point_box")));
+    return fail(Code::invalid_attribute, format("center_point_box is {}, takes 0 or 1", call.i("center_point_box")));
   out.push_back(Type::tensor(DType::i64, Dims{call.fresh({0, ir::product(scores.dims()).range().hi}), Dim(3)}));
   return {};
 }
@@ -54,7 +54,8 @@ Status nms_reference(const Call& call, Outputs& out) {
   if (call.error()) return fail(*call.error());
   const int64_t n = scores.shape[0], classes = scores.shape[1], count = scores.shape[2];
   if (boxes.shape[0] != n || boxes.shape[1] != count || boxes.shape[2] != 4)
-    return bad(Code::shape_mismatch, format("boxes {} and scores {}", to_string(boxes.shape), to_string(scores.shape)));
+    return fail(Code::shape_mismatch,
+                format("boxes {} and scores {}", to_string(boxes.shape), to_string(scores.shape)));
   std::vector<int64_t> found, order;
   std::vector<Box> kept;
   Pace pace = call.pace();

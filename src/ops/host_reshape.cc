@@ -13,7 +13,7 @@ Status reshape_type(const Call& call, Types& out) {
   if (!sizes) {
     const Dim& length = shape.dims()[0];
     if (!length.known() || length.value() > kMaxRank)
-      return bad(Code::dynamic_shape, "the rank of the result cannot be told: the length of shape is not known");
+      return fail(Code::dynamic_shape, "the rank of the result cannot be told: the length of shape is not known");
     sizes.emplace();
     for (int64_t i = 0; i < length.value(); ++i) sizes->push_back(call.fresh({0, INT64_MAX}));
     out.push_back(Type::tensor(x.dtype(), std::move(*sizes)));
@@ -22,8 +22,8 @@ Status reshape_type(const Call& call, Types& out) {
   for (size_t i = 0; i < sizes->size(); ++i) {
     if (!((*sizes)[i] == Dim(0)) || call.flag("allowzero")) continue;
     if (i >= x.dims().size())
-      return bad(Code::shape_mismatch,
-                 format("a 0 at place {} of shape copies a dim, {} has none there", i, ir::to_string(x.dims())));
+      return fail(Code::shape_mismatch,
+                  format("a 0 at place {} of shape copies a dim, {} has none there", i, ir::to_string(x.dims())));
     (*sizes)[i] = x.dims()[i];
   }
   GRAFT_TRY(Dims dims, with_sizes(x.dims(), *sizes));

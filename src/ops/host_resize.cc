@@ -31,7 +31,7 @@ Status check_list(const Call& call, std::string_view param, int64_t length) {
   if (!call.has(param)) return {};
   const Operand& o = call.in(param);
   if (o.rank() == 1 && !ir::never_equal(o.dims()[0], Dim(length))) return {};
-  return bad(Code::shape_mismatch, format("'{}' is {}, takes {} values", param, o.type->to_string(), length));
+  return fail(Code::shape_mismatch, format("'{}' is {}, takes {} values", param, o.type->to_string(), length));
 }
 
 Status check_modes(const Call& call);
@@ -43,7 +43,7 @@ Status resize_type(const Call& call, Types& out) {
   GRAFT_CHECK(check_list(call, "sizes", axes.size()));
   GRAFT_CHECK(check_list(call, "scales", axes.size()));
   GRAFT_CHECK(check_list(call, "roi", 2 * axes.size()));
-  if (!call.has("sizes") && !call.has("scales")) return bad(Code::invalid_model, "needs sizes or scales");
+  if (!call.has("sizes") && !call.has("scales")) return fail(Code::invalid_model, "needs sizes or scales");
   GRAFT_CHECK(check_index_list(call, "sizes"));
   const std::optional<Dims> sizes = call.dims("sizes");
   Dims dims = x.dims();
@@ -51,7 +51,7 @@ Status resize_type(const Call& call, Types& out) {
     Dim& n = dims[static_cast<size_t>(axes[k])];
     if (sizes) {
       n = (*sizes)[static_cast<size_t>(k)];
-      if (n.range().hi < 0) return bad(Code::value_out_of_range, format("size {} is negative", n.to_string()));
+      if (n.range().hi < 0) return fail(Code::value_out_of_range, format("size {} is negative", n.to_string()));
       continue;
     }
     if (call.has("sizes") || !call.known("scales")) {
@@ -60,7 +60,7 @@ Status resize_type(const Call& call, Types& out) {
     }
     const auto scale = static_cast<float>(element_as_double(call.in("scales").elements(), k));
     if (!(scale > 0) || scale > 1e6f)
-      return bad(Code::value_out_of_range, format("scale {} of dim {}", scale, axes[k]));
+      return fail(Code::value_out_of_range, format("scale {} of dim {}", scale, axes[k]));
     if (n.known())
       n = Dim(static_cast<int64_t>(std::floor(static_cast<float>(n.value()) * scale)));
     else if (scale == std::floor(scale))
@@ -84,7 +84,7 @@ Result<E> one_of(const Call& call, std::string_view param, const std::pair<std::
   if (const std::optional<E> value = named(names, given)) return *value;
   std::string list;
   for (const auto& known : names) list += format("{}{}", list.empty() ? "" : ", ", known.first);
-  return bad(Code::invalid_attribute, format("{} '{}', takes {}", param, given, list));
+  return fail(Code::invalid_attribute, format("{} '{}', takes {}", param, given, list));
 }
 constexpr std::pair<std::string_view, Mode> kModes[] = {
     {"nearest", Mode::nearest}, {"linear", Mode::linear}, {"cubic", Mode::cubic}};
@@ -94,7 +94,7 @@ Status check_modes(const Call& call) {
   GRAFT_TRY(const Coordinate c, one_of(call, "coordinate_transformation_mode", kCoordinates));
   GRAFT_CHECK(one_of(call, "nearest_mode", kNearest));
   if (c == Coordinate::tf_crop_and_resize && !call.has("roi"))
-    return bad(Code::invalid_model, "tf_crop_and_resize needs roi");
+    return fail(Code::invalid_model, "tf_crop_and_resize needs roi");
   return {};
 }
 
@@ -135,7 +135,7 @@ Result<Table> table_of(const Resize& r, const ResizeAxis& a) {
   const int64_t reach = r.mode == Mode::nearest ? 0 : reach_of(r, shrink);
   const int64_t width = std::max<int64_t>(1, 2 * reach);
   if (width > 1 << 20 || checked_count(Shape{width, a.out}) < 0 || width * a.out > int64_t{1} << 32)
-    return bad(Code::limit_exceeded, format("{} filter taps for a dim of {}", width, a.out));
+    return fail(Code::limit_exceeded, format("{} filter taps for a dim of {}", width, a.out));
   t.width = static_cast<int>(width);
   t.source.resize(static_cast<size_t>(width * a.out));
   t.weight.resize(t.source.size(), 1.0);
@@ -143,7 +143,7 @@ Result<Table> table_of(const Resize& r, const ResizeAxis& a) {
   for (int64_t i = 0; i < a.out; ++i) {
     const float x = resize_source(r.coordinate, a, i);
     if (!std::isfinite(x) || std::abs(x) > 1e15f)
-      return bad(Code::value_out_of_range, format("output index {} samples at {}", i, x));
+      return fail(Code::value_out_of_range, format("output index {} samples at {}", i, x));
     t.outside[static_cast<size_t>(i)] =
         r.coordinate == Coordinate::tf_crop_and_resize && (x < 0 || x > static_cast<float>(a.in - 1));
     int64_t* source = &t.source[static_cast<size_t>(i * width)];
@@ -191,17 +191,17 @@ Result<Plan> plan_of(const Call& call, const Shape& x, const Shape& y) {
   const TensorView scales = call.in("scales").value, roi = call.in("roi").value;
   const int64_t n = p.axes.size();
   if ((call.has("scales") && scales.count() != n) || (call.has("roi") && roi.count() != 2 * n))
-    return bad(Code::shape_mismatch, "scales or roi do not fit the axes");
-  if (x.size() != y.size()) return bad(Code::rank_mismatch, format("{} to {}", to_string(x), to_string(y)));
+    return fail(Code::shape_mismatch, "scales or roi do not fit the axes");
+  if (x.size() != y.size()) return fail(Code::rank_mismatch, format("{} to {}", to_string(x), to_string(y)));
   Shape expect = x;
   for (int k = 0; k < p.axes.size(); ++k) {
     const int d = static_cast<int>(p.axes[k]);
     expect[d] = y[d];
     if (x[d] == 0 && y[d] != 0)
-      return bad(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x), to_string(y)));
+      return fail(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x), to_string(y)));
     ResizeAxis a{x[d], y[d], x[d] == 0 ? 1.0f : static_cast<float>(y[d]) / static_cast<float>(x[d]), 0, 1};
     if (call.has("scales")) a.scale = static_cast<float>(element_as_double(scales, k));
-    if (!(a.scale > 0) && y[d] > 0) return bad(Code::value_out_of_range, format("scale {} of dim {}", a.scale, d));
+    if (!(a.scale > 0) && y[d] > 0) return fail(Code::value_out_of_range, format("scale {} of dim {}", a.scale, d));
     if (call.has("roi")) {
       a.start = static_cast<float>(element_as_double(roi, k));
       a.end = static_cast<float>(element_as_double(roi, k + n));
@@ -209,7 +209,7 @@ Result<Plan> plan_of(const Call& call, const Shape& x, const Shape& y) {
     GRAFT_TRY(Table t, table_of(p.r, a));
     p.tables.push_back(std::move(t));
   }
-  if (!(expect == y)) return bad(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x), to_string(y)));
+  if (!(expect == y)) return fail(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x), to_string(y)));
   return p;
 }
 

@@ -21,10 +21,10 @@ Result<Grid> grid_of(std::string_view name) {
   if (name == "DEFAULT") return Grid::default_;
   if (name == "OFFSET_CORNERS") return Grid::offset_corners;
   if (name == "UNALIGN_CORNERS") return Grid::unalign_corners;
-  return bad(Code::invalid_attribute,
-             format("sampling_mode '{}', takes STRICT_ALIGN_CORNERS, ALIGN_CORNERS, DEFAULT, OFFSET_CORNERS or "
-                    "UNALIGN_CORNERS",
-                    name));
+  return fail(Code::invalid_attribute,
+              format("sampling_mode '{}', takes STRICT_ALIGN_CORNERS, ALIGN_CORNERS, DEFAULT, OFFSET_CORNERS or "
+                     "UNALIGN_CORNERS",
+                     name));
 }
 
 // Where output index i of `out` falls among `in` source elements, clamped to them.
@@ -117,7 +117,8 @@ Status resize_run(const Call& call, Outputs& out, int dims, Sampling sampling, G
     const bool resized = d >= x.rank() - dims;
     fits = resized ? (x.shape[d] > 0 || y.shape[d] == 0) : x.shape[d] == y.shape[d];
   }
-  if (!fits) return bad(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x.shape), to_string(y.shape)));
+  if (!fits)
+    return fail(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x.shape), to_string(y.shape)));
   if (sampling != Sampling::linear) {
     resize_moving(x, y, dims, sampling, grid, call.pace());
     return {};
@@ -129,7 +130,7 @@ Status resize_run(const Call& call, Outputs& out, int dims, Sampling sampling, G
 
 Status need_rank(const Call& call, int rank) {
   if (call.in("x").rank() >= rank) return {};
-  return bad(Code::rank_mismatch, format("takes rank {} or more, got {}", rank, call.in("x").type->to_string()));
+  return fail(Code::rank_mismatch, format("takes rank {} or more, got {}", rank, call.in("x").type->to_string()));
 }
 
 // ---- resize_bilinear, resize_nearest_neighbor ---------------------------------------------------------------------
@@ -139,7 +140,7 @@ Status target_size_type(const Call& call, Types& out) {
   Dims dims = call.in("x").dims();
   const int64_t h = call.i("target_size_height"), w = call.i("target_size_width");
   for (int64_t v : {h, w}) {
-    if (v < 1 || v > kMaxSize) return bad(Code::value_out_of_range, format("the target size is {} x {}", h, w));
+    if (v < 1 || v > kMaxSize) return fail(Code::value_out_of_range, format("the target size is {} x {}", h, w));
   }
   dims[dims.size() - 2] = Dim(h);
   dims[dims.size() - 1] = Dim(w);
@@ -184,11 +185,11 @@ constexpr OpDef resize_nearest_neighbor = {
 Result<Dim> scaled(const Call& call, const Dim& n, std::string_view param) {
   const double factor = call.f(param);
   if (!(factor > 0) || factor > static_cast<double>(kMaxSize))
-    return bad(Code::value_out_of_range, format("{} is {}", param, factor));
+    return fail(Code::value_out_of_range, format("{} is {}", param, factor));
   if (n.known()) {
     const double size = std::floor(static_cast<double>(n.value()) * factor);
     if (size > static_cast<double>(kMaxSize))
-      return bad(Code::limit_exceeded, format("the result would have a size of {}", size));
+      return fail(Code::limit_exceeded, format("the result would have a size of {}", size));
     return Dim(static_cast<int64_t>(size));
   }
   if (factor == std::floor(factor)) return n * Dim(static_cast<int64_t>(factor));
@@ -245,7 +246,7 @@ Result<Sampling> interpolation(const Call& call) {
   const std::string_view mode = call.str("interpolation_mode");
   if (mode == "LINEAR") return Sampling::linear;
   if (mode == "NEAREST_NEIGHBOR") return Sampling::nearest;
-  return bad(Code::invalid_attribute, format("interpolation_mode '{}', takes LINEAR or NEAREST_NEIGHBOR", mode));
+  return fail(Code::invalid_attribute, format("interpolation_mode '{}', takes LINEAR or NEAREST_NEIGHBOR", mode));
 }
 
 Status resize_type(const Call& call, Types& out) {
@@ -256,8 +257,8 @@ Status resize_type(const Call& call, Types& out) {
   const int64_t resized = call.i("resized_dims");
   // A longer list than resized_dims is legal: its last entries count, as Apple's own tests have it.
   if (resized < 1 || resized > x.rank() || shape.dims()[0].range().hi < resized) {
-    return bad(Code::value_out_of_range, format("resized_dims {} with a shape {} and x {}", resized,
-                                                shape.type->to_string(), x.type->to_string()));
+    return fail(Code::value_out_of_range, format("resized_dims {} with a shape {} and x {}", resized,
+                                                 shape.type->to_string(), x.type->to_string()));
   }
   const std::optional<Dims> sizes = call.dims("shape");
   Dims dims = x.dims();
@@ -268,7 +269,7 @@ Status resize_type(const Call& call, Types& out) {
       continue;
     }
     const Dim& size = (*sizes)[sizes->size() - static_cast<size_t>(resized - k)];
-    if (size.range().hi < 0) return bad(Code::value_out_of_range, format("size {} is negative", size.to_string()));
+    if (size.range().hi < 0) return fail(Code::value_out_of_range, format("size {} is negative", size.to_string()));
     if (!(size == Dim(0))) n = size;  // 0 keeps the dim
   }
   out.push_back(Type::tensor(x.dtype(), std::move(dims)));
@@ -302,10 +303,10 @@ Status crop_type(const Call& call, Types& out) {
   for (const auto& [param, back] : {std::pair{"crop_height", size_t{2}}, std::pair{"crop_width", size_t{1}}}) {
     const Ints crop = call.ints(param);
     if (crop.size() != 2 || crop[0] < 0 || crop[1] < 0)
-      return bad(Code::value_out_of_range, format("{} is {}, takes (before, after)", param, to_string(crop)));
+      return fail(Code::value_out_of_range, format("{} is {}, takes (before, after)", param, to_string(crop)));
     Dim& n = dims[dims.size() - back];
     n = n - Dim(crop[0]) - Dim(crop[1]);
-    if (n.range().hi < 0) return bad(Code::value_out_of_range, format("{} {} leaves nothing", param, to_string(crop)));
+    if (n.range().hi < 0) return fail(Code::value_out_of_range, format("{} {} leaves nothing", param, to_string(crop)));
   }
   out.push_back(Type::tensor(x.dtype(), std::move(dims)));
   return {};
@@ -313,7 +314,7 @@ Status crop_type(const Call& call, Types& out) {
 Status crop_moves(const Call& call, Moves& moves) {
   const Shape x = shape_of(call.in("x"));
   const Ints h = call.ints("crop_height"), w = call.ints("crop_width");
-  if (h.size() != 2 || w.size() != 2) return bad(Code::value_out_of_range, "crops are (before, after)");
+  if (h.size() != 2 || w.size() != 2) return fail(Code::value_out_of_range, "crops are (before, after)");
   Shape shape = x;
   shape[x.size() - 2] -= h[0] + h[1];
   shape[x.size() - 1] -= w[0] + w[1];
@@ -353,7 +354,7 @@ Result<Resample> resample_of(const Call& call) {
   if (call.error()) return fail(*call.error());
   r.nearest = sampling == "nearest";
   if (!r.nearest && sampling != "bilinear")
-    return bad(Code::invalid_attribute, format("sampling_mode '{}', takes nearest or bilinear", sampling));
+    return fail(Code::invalid_attribute, format("sampling_mode '{}', takes nearest or bilinear", sampling));
   if (padding == "constant")
     r.outside = Outside::constant;
   else if (padding == "border")
@@ -363,8 +364,8 @@ Result<Resample> resample_of(const Call& call) {
   else if (padding == "symmetric")
     r.outside = Outside::symmetric;
   else
-    return bad(Code::invalid_attribute,
-               format("padding_mode '{}', takes constant, border, reflection or symmetric", padding));
+    return fail(Code::invalid_attribute,
+                format("padding_mode '{}', takes constant, border, reflection or symmetric", padding));
   if (coordinates == "unnormalized")
     r.coordinates = Coordinates::unnormalized;
   else if (coordinates == "normalized_minus_one_to_one")
@@ -372,9 +373,9 @@ Result<Resample> resample_of(const Call& call) {
   else if (coordinates == "normalized_zero_to_one")
     r.coordinates = Coordinates::zero_to_one;
   else
-    return bad(Code::invalid_attribute, format("coordinates_mode '{}', takes unnormalized, "
-                                               "normalized_minus_one_to_one or normalized_zero_to_one",
-                                               coordinates));
+    return fail(Code::invalid_attribute, format("coordinates_mode '{}', takes unnormalized, "
+                                                "normalized_minus_one_to_one or normalized_zero_to_one",
+                                                coordinates));
   return r;
 }
 
@@ -419,7 +420,7 @@ template <class Point>
 Status sample_images(const Call& call, const Resample& r, MutableTensorView y, Point&& point) {
   const TensorView x = call.in("x").value;
   if (x.rank() != 4 || y.rank() != 4 || x.shape[0] != y.shape[0] || x.shape[1] != y.shape[1])
-    return bad(Code::shape_mismatch, format("cannot sample {} into {}", to_string(x.shape), to_string(y.shape)));
+    return fail(Code::shape_mismatch, format("cannot sample {} into {}", to_string(x.shape), to_string(y.shape)));
   const int64_t h = x.shape[2], w = x.shape[3], plane = h * w, out_h = y.shape[2], out_w = y.shape[3];
   Pace pace = call.pace();
   bool ok = false;
@@ -450,8 +451,8 @@ Status resample_type(const Call& call, Types& out) {
   GRAFT_CHECK(resample_of(call));
   if (x.rank() != 4 || grid.rank() != 4 || ir::never_equal(grid.dims()[3], Dim(2)) ||
       ir::never_equal(grid.dims()[0], x.dims()[0])) {
-    return bad(Code::shape_mismatch, format("takes x [B, C, H, W] and coordinates [B, h, w, 2], got {} and {}",
-                                            x.type->to_string(), grid.type->to_string()));
+    return fail(Code::shape_mismatch, format("takes x [B, C, H, W] and coordinates [B, h, w, 2], got {} and {}",
+                                             x.type->to_string(), grid.type->to_string()));
   }
   out.push_back(Type::tensor(x.dtype(), Dims{x.dims()[0], x.dims()[1], grid.dims()[1], grid.dims()[2]}));
   return {};
@@ -462,7 +463,7 @@ Status resample_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value, grid = call.in("coordinates").value;
   const MutableTensorView y = out[0];
   if (y.rank() != 4 || !(grid.shape == Shape{y.shape[0], y.shape[2], y.shape[3], 2}))
-    return bad(Code::shape_mismatch, format("coordinates {} for {}", to_string(grid.shape), to_string(y.shape)));
+    return fail(Code::shape_mismatch, format("coordinates {} for {}", to_string(grid.shape), to_string(y.shape)));
   return sample_images(call, r, y, [&](int64_t b, int64_t i, int64_t j, double& px, double& py) {
     const int64_t at = 2 * ((b * y.shape[2] + i) * y.shape[3] + j);
     px = pixel(r, element_as_double(grid, at), x.shape[3]);
@@ -490,11 +491,11 @@ Status affine_type(const Call& call, Types& out) {
   GRAFT_CHECK(resample_of(call));
   const int64_t h = call.i("output_height"), w = call.i("output_width");
   if (h < 1 || w < 1 || h > kMaxSize || w > kMaxSize)
-    return bad(Code::value_out_of_range, format("the output size is {} x {}", h, w));
+    return fail(Code::value_out_of_range, format("the output size is {} x {}", h, w));
   if (x.rank() != 4 || m.rank() != 2 || ir::never_equal(m.dims()[1], Dim(6)) ||
       (!(m.dims()[0] == Dim(1)) && ir::never_equal(m.dims()[0], x.dims()[0]))) {
-    return bad(Code::shape_mismatch, format("takes x [B, C, H, W] and a matrix [B or 1, 6], got {} and {}",
-                                            x.type->to_string(), m.type->to_string()));
+    return fail(Code::shape_mismatch, format("takes x [B, C, H, W] and a matrix [B or 1, 6], got {} and {}",
+                                             x.type->to_string(), m.type->to_string()));
   }
   out.push_back(Type::tensor(x.dtype(), Dims{x.dims()[0], x.dims()[1], Dim(h), Dim(w)}));
   return {};
@@ -505,7 +506,7 @@ Status affine_reference(const Call& call, Outputs& out) {
   const MutableTensorView y = out[0];
   const int64_t h = y.shape[2], w = y.shape[3];
   if (m.shape[0] != 1 && m.shape[0] != x.shape[0])
-    return bad(Code::shape_mismatch, "one matrix an image, or one in all");
+    return fail(Code::shape_mismatch, "one matrix an image, or one in all");
   const auto from_minus_one = [](int64_t i, int64_t n) {
     return n > 1 ? -1 + 2 * static_cast<double>(i) / static_cast<double>(n - 1) : -1.0;
   };
@@ -524,8 +525,8 @@ constexpr Variant kAffine[] = {
            call.f("padding_value") == 0 && call.str("coordinates_mode") == "normalized_minus_one_to_one" &&
            call.flag("align_corners"))
          return {};
-       return bad(Code::unsupported_attribute,
-                  "affine is bilinear, with constant 0 outside, coordinates -1..1 and aligned corners");
+       return fail(Code::unsupported_attribute,
+                   "affine is bilinear, with constant 0 outside, coordinates -1..1 and aligned corners");
      }}};
 constexpr OpDef affine = {.name = "affine",
                           .family = kFamily,

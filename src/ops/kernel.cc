@@ -6,7 +6,7 @@ namespace graft::ops {
 
 Status check_holds(DType t, int64_t largest) {
   if (largest <= int_range(t).hi) return {};
-  return bad(Code::limit_exceeded, format("{} is more than {} holds", largest, name(t)));
+  return fail(Code::limit_exceeded, format("{} is more than {} holds", largest, name(t)));
 }
 
 Result<int> normal_axis(int64_t axis, int rank) {

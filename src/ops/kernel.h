@@ -175,7 +175,6 @@ void sort_by(Range& range, Pace& pace, Less less) {
   }
 }
 
-inline tl::unexpected<Diag> bad(Code code, std::string message) { return fail(code, std::move(message)); }
 inline tl::unexpected<Diag> no_kernel(const Call& call, DType t) {
   return fail(Code::dtype_mismatch, format("{} has no reference kernel for {}", call.row().name(), name(t)));
 }

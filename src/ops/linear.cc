@@ -56,18 +56,18 @@ void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const Mu
 Status matmul_type(const Call& call, Types& out) {
   Dims x = call.in("x").dims(), y = call.in("y").dims();
   const bool tx = call.flag("transpose_x"), ty = call.flag("transpose_y");
-  if (x.empty() || y.empty()) return bad(Code::rank_mismatch, "got a scalar, takes rank 1 or more");
+  if (x.empty() || y.empty()) return fail(Code::rank_mismatch, "got a scalar, takes rank 1 or more");
   if ((tx && x.size() == 1) || (ty && y.size() == 1))
-    return bad(Code::rank_mismatch, "got a transpose of a vector, takes one of rank 2 or more");
+    return fail(Code::rank_mismatch, "got a transpose of a vector, takes one of rank 2 or more");
   const bool x_vector = x.size() == 1, y_vector = y.size() == 1;
   if (x_vector) x.insert(x.begin(), Dim(1));
   if (y_vector) y.emplace_back(1);
   if (tx) std::swap(x[x.size() - 1], x[x.size() - 2]);
   if (ty) std::swap(y[y.size() - 1], y[y.size() - 2]);
   if (ir::never_equal(x.back(), y[y.size() - 2])) {
-    return bad(Code::shape_mismatch,
-               format("got x of {} and y of {}: {} columns by {} rows", ir::to_string(call.in("x").dims()),
-                      ir::to_string(call.in("y").dims()), x.back().to_string(), y[y.size() - 2].to_string()));
+    return fail(Code::shape_mismatch,
+                format("got x of {} and y of {}: {} columns by {} rows", ir::to_string(call.in("x").dims()),
+                       ir::to_string(call.in("y").dims()), x.back().to_string(), y[y.size() - 2].to_string()));
   }
   GRAFT_TRY(Dims dims, broadcast(Dims(x.begin(), x.end() - 2), Dims(y.begin(), y.end() - 2)));
   if (!x_vector) dims.push_back(x[x.size() - 2]);
@@ -102,8 +102,8 @@ Status matmul_reference(const Call& call, Outputs& out) {
 Status matmul_mixed(const Call& call) {
   const Operand &x = call.in("x"), &y = call.in("y");
   if (x.dtype() == y.dtype() || x.constant != y.constant) return {};
-  return bad(Code::unsupported_dtype, format("matmul of {} and {}: types may differ only when one side is a constant",
-                                             name(x.dtype()), name(y.dtype())));
+  return fail(Code::unsupported_dtype, format("matmul of {} and {}: types may differ only when one side is a constant",
+                                              name(x.dtype()), name(y.dtype())));
 }
 
 constexpr Variant kMatmul[] = {
@@ -134,17 +134,17 @@ constexpr OpDef matmul = {.name = "matmul",
 
 Status linear_type(const Call& call, Types& out) {
   const Operand &x = call.in("x"), &w = call.in("weight");
-  if (x.rank() < 1) return bad(Code::rank_mismatch, "got a scalar x, takes rank 1 or more");
-  if (w.rank() != 2) return bad(Code::rank_mismatch, format("got weight of rank {}, takes rank 2", w.rank()));
+  if (x.rank() < 1) return fail(Code::rank_mismatch, "got a scalar x, takes rank 1 or more");
+  if (w.rank() != 2) return fail(Code::rank_mismatch, format("got weight of rank {}, takes rank 2", w.rank()));
   if (ir::never_equal(x.dims().back(), w.dims()[1])) {
-    return bad(Code::shape_mismatch, format("got x with {} features, weight {} takes {}", x.dims().back().to_string(),
-                                            ir::to_string(w.dims()), w.dims()[1].to_string()));
+    return fail(Code::shape_mismatch, format("got x with {} features, weight {} takes {}", x.dims().back().to_string(),
+                                             ir::to_string(w.dims()), w.dims()[1].to_string()));
   }
   if (call.has("bias")) {
     const Operand& bias = call.in("bias");
     if (bias.rank() != 1 || ir::never_equal(bias.dims()[0], w.dims()[0])) {
-      return bad(Code::shape_mismatch,
-                 format("got bias of shape {}, takes [{}]", ir::to_string(bias.dims()), w.dims()[0].to_string()));
+      return fail(Code::shape_mismatch,
+                  format("got bias of shape {}, takes [{}]", ir::to_string(bias.dims()), w.dims()[0].to_string()));
     }
   }
   Dims dims = x.dims();
@@ -204,8 +204,8 @@ Result<Equation> read_equation(const Call& call) {
     for (char c : e.out) ok = ok && (e.x.find(c) != std::string_view::npos || e.y.find(c) != std::string_view::npos);
     if (ok) return e;
   }
-  return bad(Code::invalid_attribute,
-             format("equation '{}', takes two operands of small letters, each once, as in 'nchw,nwhu->nchu'", s));
+  return fail(Code::invalid_attribute,
+              format("equation '{}', takes two operands of small letters, each once, as in 'nchw,nwhu->nchu'", s));
 }
 
 // The size that a letter has in an operand, if it is there.
@@ -217,22 +217,22 @@ const Dim* size_of(char letter, std::string_view letters, const Operand& o) {
 Status einsum_type(const Call& call, Types& out) {
   GRAFT_TRY(const Equation e, read_equation(call));
   const std::span<const Operand> v = call.all("values");
-  if (v.size() != 2) return bad(Code::invalid_model, format("got {} values, takes 2", v.size()));
+  if (v.size() != 2) return fail(Code::invalid_model, format("got {} values, takes 2", v.size()));
   if (v[0].dtype() != v[1].dtype() || !kNumbers.has(v[0].dtype())) {
-    return bad(Code::dtype_mismatch, format("got values of {} and {}, takes two of the same number type",
-                                            name(v[0].dtype()), name(v[1].dtype())));
+    return fail(Code::dtype_mismatch, format("got values of {} and {}, takes two of the same number type",
+                                             name(v[0].dtype()), name(v[1].dtype())));
   }
   if (v[0].rank() != static_cast<int>(e.x.size()) || v[1].rank() != static_cast<int>(e.y.size())) {
-    return bad(Code::rank_mismatch, format("got values of rank {} and {}, equation '{}' takes {} and {}", v[0].rank(),
-                                           v[1].rank(), call.str("equation"), e.x.size(), e.y.size()));
+    return fail(Code::rank_mismatch, format("got values of rank {} and {}, equation '{}' takes {} and {}", v[0].rank(),
+                                            v[1].rank(), call.str("equation"), e.x.size(), e.y.size()));
   }
   for (char c : e.x) {  // a size of 1 repeats
     const Dim *a = size_of(c, e.x, v[0]), *b = size_of(c, e.y, v[1]);
     if (b != nullptr && !broadcast({*a}, {*b}))
-      return bad(Code::shape_mismatch, format("'{}' is {} and {}", c, a->to_string(), b->to_string()));
+      return fail(Code::shape_mismatch, format("'{}' is {} and {}", c, a->to_string(), b->to_string()));
   }
   if (e.x.size() + e.y.size() > static_cast<size_t>(kMaxRank) + e.out.size())
-    return bad(Code::limit_exceeded, format("equation '{}' sums over too many letters", call.str("equation")));
+    return fail(Code::limit_exceeded, format("equation '{}' sums over too many letters", call.str("equation")));
   Dims dims;
   for (char c : e.out) {
     const Dim *a = size_of(c, e.x, v[0]), *b = size_of(c, e.y, v[1]);
@@ -328,8 +328,8 @@ Status einsum_limits(const Call& call) {
     return true;
   };
   if (same_form("nchw", "nwhu", "nchu") || same_form("chw", "whr", "chr")) return {};
-  return bad(Code::unsupported_attribute,
-             format("einsum '{}', Core ML takes nchw,nwhu->nchu and chw,whr->chr only", call.str("equation")));
+  return fail(Code::unsupported_attribute,
+              format("einsum '{}', Core ML takes nchw,nwhu->nchu and chw,whr->chr only", call.str("equation")));
 }
 
 constexpr Variant kEinsum[] = {{Opset::ios15, "values:tuple; equation:const string", "", einsum_limits}};

@@ -108,7 +108,7 @@ Status allocate_outputs(const Call& call, Outputs& out) {
     const Type& t = types[static_cast<size_t>(i)];
     if (out[i].dtype != DType::invalid) continue;
     if (!t.is_static())
-      return bad(Code::internal, format("{} has a result {} of unknown size", call.row().name(), t.to_string()));
+      return fail(Code::internal, format("{} has a result {} of unknown size", call.row().name(), t.to_string()));
     GRAFT_CHECK(out.allocate(i, t.dtype, t.shape()));
   }
   return {};
@@ -116,8 +116,8 @@ Status allocate_outputs(const Call& call, Outputs& out) {
 
 Status check_result(const Call& call, const Shape& got, const Shape& shape) {
   if (got == shape) return {};
-  return bad(Code::shape_mismatch,
-             format("{} gives {} where {} was expected", call.row().name(), to_string(shape), to_string(got)));
+  return fail(Code::shape_mismatch,
+              format("{} gives {} where {} was expected", call.row().name(), to_string(shape), to_string(got)));
 }
 Status check_output(const Call& call, const MutableTensorView& out, const Shape& shape) {
   return check_result(call, out.shape, shape);
@@ -166,8 +166,8 @@ Status copy_reference(const Call& call, Outputs& out) {
   GRAFT_CHECK(allocate_outputs(call, out));
   const TensorView x = call.in("x").value;
   if (x.count() != out[0].count() || x.dtype != out[0].dtype) {
-    return bad(Code::shape_mismatch, format("{} cannot turn {} into {}", call.row().name(), describe(x.dtype, x.shape),
-                                            describe(out[0].dtype, out[0].shape)));
+    return fail(Code::shape_mismatch, format("{} cannot turn {} into {}", call.row().name(), describe(x.dtype, x.shape),
+                                             describe(out[0].dtype, out[0].shape)));
   }
   if (item_size(x.dtype) == 0) {
     if (x.bytes() != 0) std::memcpy(out[0].data, x.data, x.bytes());  // packed below a byte: order is all that counts
@@ -186,7 +186,7 @@ std::vector<ir::ConstantPtr> lazy_reshape(const Call& call, const Types& out) {
 
 Result<Dims> with_sizes(const Dims& x, const Dims& sizes) {
   const auto impossible = [&] {
-    return bad(Code::shape_mismatch, format("cannot reshape {} into {}", ir::to_string(x), ir::to_string(sizes)));
+    return fail(Code::shape_mismatch, format("cannot reshape {} into {}", ir::to_string(x), ir::to_string(sizes)));
   };
   Dims out = sizes;
   Dim others(1);
@@ -194,10 +194,10 @@ Result<Dims> with_sizes(const Dims& x, const Dims& sizes) {
   for (Dim& d : out) {
     if (d == Dim(-1)) {
       if (open != nullptr)
-        return bad(Code::value_out_of_range, format("shape {} has more than one -1", ir::to_string(sizes)));
+        return fail(Code::value_out_of_range, format("shape {} has more than one -1", ir::to_string(sizes)));
       open = &d;
     } else if (d.range().hi < 0) {
-      return bad(Code::value_out_of_range, format("shape {} has a negative size", ir::to_string(sizes)));
+      return fail(Code::value_out_of_range, format("shape {} has a negative size", ir::to_string(sizes)));
     } else {
       others = others * d;
     }
@@ -215,7 +215,7 @@ Result<Ints> normal_axes(const Ints& axes, int rank) {
   for (int64_t a : axes) {
     GRAFT_TRY(const int axis, normal_axis(a, rank));
     if (std::find(v.begin(), v.end(), axis) != v.end())
-      return bad(Code::value_out_of_range, format("axis {} is listed twice in {}", axis, to_string(axes)));
+      return fail(Code::value_out_of_range, format("axis {} is listed twice in {}", axis, to_string(axes)));
     v.push_back(axis);
   }
   std::sort(v.begin(), v.end());
@@ -224,13 +224,13 @@ Result<Ints> normal_axes(const Ints& axes, int rank) {
 
 Status check_integers(const Call& call, std::string_view param) {
   if (!call.has(param) || is_int(call.in(param).dtype())) return {};
-  return bad(Code::dtype_mismatch, format("'{}' takes integers, got {}", param, call.in(param).type->to_string()));
+  return fail(Code::dtype_mismatch, format("'{}' takes integers, got {}", param, call.in(param).type->to_string()));
 }
 
 Status check_index_list(const Call& call, std::string_view param) {
   GRAFT_CHECK(check_integers(call, param));
   if (!call.has(param) || call.in(param).rank() == 1) return {};
-  return bad(Code::rank_mismatch, format("'{}' must be a list, got {}", param, call.in(param).type->to_string()));
+  return fail(Code::rank_mismatch, format("'{}' must be a list, got {}", param, call.in(param).type->to_string()));
 }
 
 Result<Dims> dims_of(const Call& call, std::string_view param) {
@@ -239,13 +239,13 @@ Result<Dims> dims_of(const Call& call, std::string_view param) {
   if (std::optional<Dims> d = call.dims(param)) {
     for (const Dim& v : *d) {
       if (v.range().hi < 0)
-        return bad(Code::value_out_of_range, format("'{}' {} has a negative size", param, ir::to_string(*d)));
+        return fail(Code::value_out_of_range, format("'{}' {} has a negative size", param, ir::to_string(*d)));
     }
     return std::move(*d);
   }
   if (!o.dims()[0].known() || o.dims()[0].value() > kMaxRank) {
-    return bad(Code::dynamic_shape,
-               format("the rank of the result cannot be told: the length of '{}' is not known", param));
+    return fail(Code::dynamic_shape,
+                format("the rank of the result cannot be told: the length of '{}' is not known", param));
   }
   Dims d;
   for (int64_t i = 0; i < o.dims()[0].value(); ++i) d.push_back(call.fresh({0, INT64_MAX}));
@@ -255,21 +255,22 @@ Result<Dims> dims_of(const Call& call, std::string_view param) {
 Status check_scalar(const Call& call, std::string_view param) {
   const Operand& o = call.in(param);
   if (!call.has(param) || ir::product(o.dims()) == Dim(1)) return {};
-  return bad(Code::shape_mismatch, format("'{}' must be one value, got {}", param, o.type->to_string()));
+  return fail(Code::shape_mismatch, format("'{}' must be one value, got {}", param, o.type->to_string()));
 }
 
 Status check_tuple(const Call& call, std::string_view param) {
   const std::span<const Operand> values = call.all(param);
-  if (values.empty()) return bad(Code::invalid_model, format("'{}' has no values", param));
+  if (values.empty()) return fail(Code::invalid_model, format("'{}' has no values", param));
   for (const Operand& v : values) {
     if (!v.type->is_tensor() || item_size(v.dtype()) == 0)
-      return bad(Code::dtype_mismatch, format("'{}' takes tensors, got {}", param, v.type->to_string()));
+      return fail(Code::dtype_mismatch, format("'{}' takes tensors, got {}", param, v.type->to_string()));
     if (v.dtype() != values[0].dtype()) {
-      return bad(Code::dtype_mismatch, format("'{}' mixes {} and {}", param, name(values[0].dtype()), name(v.dtype())));
+      return fail(Code::dtype_mismatch,
+                  format("'{}' mixes {} and {}", param, name(values[0].dtype()), name(v.dtype())));
     }
     if (v.rank() != values[0].rank()) {
-      return bad(Code::rank_mismatch,
-                 format("'{}' mixes {} and {}", param, values[0].type->to_string(), v.type->to_string()));
+      return fail(Code::rank_mismatch,
+                  format("'{}' mixes {} and {}", param, values[0].type->to_string(), v.type->to_string()));
     }
   }
   return {};

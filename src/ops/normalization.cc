@@ -26,7 +26,7 @@ constexpr OpDef row(std::string_view name, std::string_view doc, std::span<const
 
 Status check_rank(const Call& call, int least) {
   if (call.in("x").rank() >= least) return {};
-  return bad(Code::rank_mismatch, format("got x of rank {}, takes rank {} or more", call.in("x").rank(), least));
+  return fail(Code::rank_mismatch, format("got x of rank {}, takes rank {} or more", call.in("x").rank(), least));
 }
 
 // Core ML's limit, where it is narrower than the operator's meaning.
@@ -34,8 +34,8 @@ template <int least, int most>
 Status rank_limits(const Call& call) {
   const int rank = call.in("x").rank();
   if (rank >= least && rank <= most) return {};
-  return bad(Code::unsupported_rank,
-             format("{} of a rank-{} tensor, Core ML takes rank {} to {}", call.row().name(), rank, least, most));
+  return fail(Code::unsupported_rank,
+              format("{} of a rank-{} tensor, Core ML takes rank {} to {}", call.row().name(), rank, least, most));
 }
 
 // A parameter, if given, has this shape.
@@ -45,8 +45,8 @@ Status check_shape(const Call& call, std::string_view param, const Dims& want) {
   bool ok = got.size() == want.size();
   for (size_t i = 0; ok && i < want.size(); ++i) ok = !ir::never_equal(got[i], want[i]);
   if (ok) return {};
-  return bad(Code::shape_mismatch,
-             format("got {} of shape {}, takes {}", param, ir::to_string(got), ir::to_string(want)));
+  return fail(Code::shape_mismatch,
+              format("got {} of shape {}, takes {}", param, ir::to_string(got), ir::to_string(want)));
 }
 
 // Elements k.. of an optional vector of parameters, or `fallback` where it was left out.
@@ -193,7 +193,7 @@ Result<Ints> norm_axes(const Call& call) {
   GRAFT_TRY(const Ints axes, given_axes(call));
   for (int i = 0; i < axes.size(); ++i) {
     if (std::find(axes.begin(), axes.begin() + i, axes[i]) != axes.begin() + i)
-      return bad(Code::value_out_of_range, format("axis {} is given twice", call.ints("axes")[i]));
+      return fail(Code::value_out_of_range, format("axis {} is given twice", call.ints("axes")[i]));
   }
   return axes;
 }
@@ -276,7 +276,7 @@ constexpr OpDef l2_norm = with_fp16(row("l2_norm", "x / sqrt(sum of squares over
 
 Status local_response_norm_type(const Call& call, Types& out) {
   GRAFT_CHECK(check_rank(call, 3));
-  if (call.i("size") < 1) return bad(Code::value_out_of_range, format("size {}, takes 1 or more", call.i("size")));
+  if (call.i("size") < 1) return fail(Code::value_out_of_range, format("size {}, takes 1 or more", call.i("size")));
   return infer_like_x(call, out);
 }
 

@@ -32,9 +32,9 @@ Status one_hot_type(const Call& call, Types& out) {
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), indices.rank() + 1));
   const std::optional<Dims> size = call.dims("one_hot_vector_size");
   if (size && size->size() != 1)
-    return bad(Code::shape_mismatch, format("one_hot_vector_size has {} values", size->size()));
+    return fail(Code::shape_mismatch, format("one_hot_vector_size has {} values", size->size()));
   if (size && (*size)[0].range().hi < 0)
-    return bad(Code::value_out_of_range, format("one_hot_vector_size is {}", (*size)[0].to_string()));
+    return fail(Code::value_out_of_range, format("one_hot_vector_size is {}", (*size)[0].to_string()));
   Dims dims = indices.dims();
   dims.insert(dims.begin() + axis, size ? (*size)[0] : call.fresh({0, INT64_MAX}));
   out.push_back(Type::tensor(one_hot_dtype(call), std::move(dims)));
@@ -94,7 +94,7 @@ constexpr OpDef one_hot = {.name = "one_hot",
 
 Status band_part_type(const Call& call, Types& out) {
   if (call.in("x").rank() < 2)
-    return bad(Code::rank_mismatch, format("needs matrices, got {}", call.in("x").type->to_string()));
+    return fail(Code::rank_mismatch, format("needs matrices, got {}", call.in("x").type->to_string()));
   return infer_like_x(call, out);
 }
 
@@ -268,14 +268,14 @@ Status topk_type(const Call& call, Types& out) {
   Dim k(1);
   if (call.has("k")) {
     const std::optional<Dims> given = call.dims("k");
-    if (given && given->size() != 1) return bad(Code::shape_mismatch, format("k has {} values", given->size()));
+    if (given && given->size() != 1) return fail(Code::shape_mismatch, format("k has {} values", given->size()));
     k = !given ? call.fresh({0, n.range().hi}) : (*given)[0] == Dim(-1) ? n : (*given)[0];
   }
   if (k.range().hi < 0 || (n - k).range().hi < 0)
-    return bad(Code::value_out_of_range, format("k {} is outside 0..{}", k.to_string(), n.to_string()));
+    return fail(Code::value_out_of_range, format("k {} is outside 0..{}", k.to_string(), n.to_string()));
   const std::string_view dtype = call.str("output_indices_dtype");
   if (!dtype.empty() && dtype != "none" && dtype != "int32" && dtype != "uint16")
-    return bad(Code::invalid_attribute, format("output_indices_dtype '{}', takes int32 or uint16", dtype));
+    return fail(Code::invalid_attribute, format("output_indices_dtype '{}', takes int32 or uint16", dtype));
   Dims dims = x.dims();
   dims[static_cast<size_t>(axis)] = k;
   out.push_back(Type::tensor(x.dtype(), dims));
@@ -321,7 +321,7 @@ Status topk_reference(const Call& call, Outputs& out) {
   for (int i = 0; i < out.size(); ++i) GRAFT_CHECK(check_output(call, out[i], shape));
   const AxisView v(x.shape, axis);
   const int64_t k = shape[axis];
-  if (k > v.n) return bad(Code::value_out_of_range, format("k {} is outside 0..{}", k, v.n));
+  if (k > v.n) return fail(Code::value_out_of_range, format("k {} is outside 0..{}", k, v.n));
   const bool narrow_index = out.size() == 2 && out[1].dtype == DType::u16;
   GRAFT_CHECK(check_holds(narrow_index ? DType::u16 : DType::i32, v.n - 1));
   if (k == 0) return {};

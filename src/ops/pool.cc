@@ -12,8 +12,8 @@ Result<Window> pool_window(const Call& call) {
   GRAFT_CHECK(check_spatial(x));
   const Ints kernel = call.ints("kernel_sizes");
   if (kernel.size() != x.rank() - 2) {
-    return bad(Code::shape_mismatch,
-               format("parameter 'kernel_sizes' has {} entries, takes {}", kernel.size(), x.rank() - 2));
+    return fail(Code::shape_mismatch,
+                format("parameter 'kernel_sizes' has {} entries, takes {}", kernel.size(), x.rank() - 2));
   }
   return read_window(call, kernel);
 }
@@ -119,26 +119,26 @@ Status pool_reference(const Call& call, Outputs& out) {
 Status ceil_limits(const Call& call) {
   if (!call.flag("ceil_mode")) return {};
   if (call.in("x").rank() > 4)
-    return bad(Code::unsupported_attribute, "ceil_mode in 3-D, Core ML takes it in 1-D and 2-D");
+    return fail(Code::unsupported_attribute, "ceil_mode in 3-D, Core ML takes it in 1-D and 2-D");
   const Ints pad = call.str("pad_type") == "custom" ? call.ints("pad") : Ints();
   for (int d = 0; d + 1 < pad.size(); d += 2) {
     if (pad[d] != pad[d + 1]) {
-      return bad(Code::unsupported_attribute,
-                 format("ceil_mode with pad {}, Core ML takes equal padding before and after", to_string(pad)));
+      return fail(Code::unsupported_attribute,
+                  format("ceil_mode with pad {}, Core ML takes equal padding before and after", to_string(pad)));
     }
   }
   return {};
 }
 Status pool_limits_ios15(const Call& call) {
   if (call.str("pad_type") == "same_lower")
-    return bad(Code::needs_later_target, "pad_type same_lower does not exist in iOS15, custom does");
+    return fail(Code::needs_later_target, "pad_type same_lower does not exist in iOS15, custom does");
   return ceil_limits(call);
 }
 
 Status l2_limits(const Call& call) {
   if (call.in("x").rank() > 4)
-    return bad(Code::unsupported_rank,
-               format("l2_pool of a rank-{} tensor, Core ML takes rank 3 and 4", call.in("x").rank()));
+    return fail(Code::unsupported_rank,
+                format("l2_pool of a rank-{} tensor, Core ML takes rank 3 and 4", call.in("x").rank()));
   return ceil_limits(call);
 }
 Status l2_limits_ios15(const Call& call) {

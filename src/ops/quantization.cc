@@ -15,29 +15,29 @@ struct Channels {
 
 Status check_parameters(const Call& call) {
   const Operand &x = call.in("input"), &scale = call.in("scale");
-  if (scale.rank() > 1) return bad(Code::rank_mismatch, format("scale is {}", scale.type->to_string()));
+  if (scale.rank() > 1) return fail(Code::rank_mismatch, format("scale is {}", scale.type->to_string()));
   const ir::Dims& zeros = call.has("zero_point") ? call.in("zero_point").dims() : scale.dims();
   if (zeros.size() != scale.dims().size() || (!zeros.empty() && ir::never_equal(zeros[0], scale.dims()[0]))) {
-    return bad(Code::shape_mismatch, format("zero_point is {}, scale is {}", call.in("zero_point").type->to_string(),
-                                            scale.type->to_string()));
+    return fail(Code::shape_mismatch, format("zero_point is {}, scale is {}", call.in("zero_point").type->to_string(),
+                                             scale.type->to_string()));
   }
   if (scale.rank() == 0 || scale.dims()[0] == Dim(1)) return {};
-  if (!call.has("axis")) return bad(Code::invalid_model, "a scale for each channel needs an axis");
+  if (!call.has("axis")) return fail(Code::invalid_model, "a scale for each channel needs an axis");
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   if (!ir::never_equal(x.dims()[static_cast<size_t>(axis)], scale.dims()[0])) return {};
-  return bad(Code::shape_mismatch, format("scale has {} entries, axis {} of input {}", scale.dims()[0].to_string(),
-                                          axis, x.dims()[static_cast<size_t>(axis)].to_string()));
+  return fail(Code::shape_mismatch, format("scale has {} entries, axis {} of input {}", scale.dims()[0].to_string(),
+                                           axis, x.dims()[static_cast<size_t>(axis)].to_string()));
 }
 
 Result<Channels> channels_of(const Call& call) {
   const TensorView x = call.in("input").value, scale = call.in("scale").value;
   const TensorView zero = call.in("zero_point").value;
   if (call.has("zero_point") && zero.count() != scale.count())
-    return bad(Code::shape_mismatch, format("{} zero points, {} scales", zero.count(), scale.count()));
+    return fail(Code::shape_mismatch, format("{} zero points, {} scales", zero.count(), scale.count()));
   if (scale.count() == 1) return Channels{};
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   if (x.shape[axis] != scale.count())
-    return bad(Code::shape_mismatch, format("{} scales for an axis of {}", scale.count(), x.shape[axis]));
+    return fail(Code::shape_mismatch, format("{} scales for an axis of {}", scale.count(), x.shape[axis]));
   return Channels{scale.count(), x.shape.product(axis + 1, x.rank())};
 }
 
@@ -45,9 +45,9 @@ Result<DType> output_dtype(const Call& call) {
   const DType t = dtype_from_name(call.str("output_dtype"));
   if (DTypes{DType::i8, DType::u8}.has(t) && (!call.has("zero_point") || call.in("zero_point").dtype() == t)) return t;
   if (call.has("zero_point") && DTypes{DType::i8, DType::u8}.has(t))
-    return bad(Code::dtype_mismatch,
-               format("output_dtype {} with a zero point of {}", name(t), name(call.in("zero_point").dtype())));
-  return bad(Code::invalid_attribute, format("output_dtype '{}', takes int8 or uint8", call.str("output_dtype")));
+    return fail(Code::dtype_mismatch,
+                format("output_dtype {} with a zero point of {}", name(t), name(call.in("zero_point").dtype())));
+  return fail(Code::invalid_attribute, format("output_dtype '{}', takes int8 or uint8", call.str("output_dtype")));
 }
 
 Status quantize_type(const Call& call, Types& out) {

@@ -96,11 +96,11 @@ Status categorical_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
   const std::string_view mode = call.str("mode");
   if (mode != "logits" && mode != "probs")
-    return bad(Code::invalid_attribute, format("mode '{}', takes logits or probs", mode));
+    return fail(Code::invalid_attribute, format("mode '{}', takes logits or probs", mode));
   const int64_t size = call.i("size");
   if (x.rank() < 1 || x.dims().back() == Dim(0))
-    return bad(Code::shape_mismatch, format("no classes in {}", x.type->to_string()));
-  if (size < 0 || size > INT32_MAX) return bad(Code::value_out_of_range, format("size is {}", size));
+    return fail(Code::shape_mismatch, format("no classes in {}", x.type->to_string()));
+  if (size < 0 || size > INT32_MAX) return fail(Code::value_out_of_range, format("size is {}", size));
   Dims dims = x.dims();
   dims.back() = Dim(size);
   out.push_back(Type::tensor(x.dtype(), std::move(dims)));
@@ -113,7 +113,7 @@ Status categorical(const Call& call, Outputs& out) {
   const Stream s(call.i("seed"));
   const bool logits = call.str("mode") == "logits";
   const int64_t classes = x.shape.back(), size = call.i("size");
-  if (classes < 1 || size < 0) return bad(Code::value_out_of_range, "no classes");
+  if (classes < 1 || size < 0) return fail(Code::value_out_of_range, "no classes");
   Shape expect = x.shape;
   expect[x.rank() - 1] = size;
   GRAFT_CHECK(allocate_outputs(call, out));

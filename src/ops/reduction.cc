@@ -276,9 +276,9 @@ Status arg_type(const Call& call, Types& out) {
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   const DType t = dtype_from_name(call.str("output_dtype"));
   if (t != DType::i32 && t != DType::u16)
-    return bad(Code::invalid_attribute, format("output_dtype '{}', takes int32 or uint16", call.str("output_dtype")));
+    return fail(Code::invalid_attribute, format("output_dtype '{}', takes int32 or uint16", call.str("output_dtype")));
   if (x.dims()[static_cast<size_t>(axis)].range().hi < 1)
-    return bad(Code::shape_mismatch, format("axis {} has no elements to choose from", axis));
+    return fail(Code::shape_mismatch, format("axis {} has no elements to choose from", axis));
   out.push_back(Type::tensor(t, reduced_dims(x.dims(), Ints{axis}, call.flag("keep_dims"))));
   return {};
 }
@@ -317,7 +317,7 @@ Status arg_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   if (x.shape[axis] == 0 && out[0].count() != 0)
-    return bad(Code::shape_mismatch, format("axis {} has no elements to choose from", axis));
+    return fail(Code::shape_mismatch, format("axis {} has no elements to choose from", axis));
   GRAFT_CHECK(check_holds(out[0].dtype, x.shape[axis] - 1));
   if (is_float(x.dtype))
     arg<double, largest>(x, axis, out[0], call.pace());

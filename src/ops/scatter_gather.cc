@@ -16,7 +16,7 @@ constexpr std::string_view kFamily = "scatter_gather";
 // From iOS17 on Core ML does not count negative indices from the end.
 Status indices_defined(const Call& call) {
   if (call.in("indices").never_negative()) return {};
-  return bad(Code::unsupported_attribute, "an index may be negative, which not every target counts from the end");
+  return fail(Code::unsupported_attribute, "an index may be negative, which not every target counts from the end");
 }
 
 constexpr OpDef row(OpDef def) {
@@ -57,7 +57,7 @@ constexpr OpDef gathers(OpDef def, Status (*indexing)(const Call&, Indexing&)) {
     const TensorView x = call.in("x").value;
     Indexing how;
     GRAFT_CHECK(call.row().def->indexing(call, how));
-    if (out[0].count() != how.count()) return bad(Code::shape_mismatch, "x and indices do not fit the result");
+    if (out[0].count() != how.count()) return fail(Code::shape_mismatch, "x and indices do not fit the result");
     Pace pace = call.pace();
     return each_place(how, call.in("indices").value, pace, [&](int64_t place, int64_t k) {
       copy_elements(x.dtype, x.data, place, out[0].data, k, how.block, pace);
@@ -76,13 +76,13 @@ Dims joined(Dims a, const Dims& b) {
 // Ranks of results are checked before kernels build them in fixed-size shapes.
 Status check_rank(int rank) {
   if (rank <= kMaxRank) return {};
-  return bad(Code::limit_exceeded, format("the result has rank {}, at most {} are supported", rank, kMaxRank));
+  return fail(Code::limit_exceeded, format("the result has rank {}, at most {} are supported", rank, kMaxRank));
 }
 Status check_equal(std::string_view what, const Dims& got, const Dims& expected) {
   bool fits = got.size() == expected.size();
   for (size_t d = 0; fits && d < got.size(); ++d) fits = !ir::never_equal(got[d], expected[d]);
   if (fits) return {};
-  return bad(Code::shape_mismatch, format("{} is {}, must be {}", what, ir::to_string(got), ir::to_string(expected)));
+  return fail(Code::shape_mismatch, format("{} is {}, must be {}", what, ir::to_string(got), ir::to_string(expected)));
 }
 
 // ---- gather -------------------------------------------------------------------------------------------------------
@@ -96,8 +96,8 @@ Result<GatherAxes> gather_axes(const Call& call) {
   const int64_t given = call.i("batch_dims"), indices = call.in("indices").rank();
   const int64_t batch = given < 0 ? given + indices : given;
   if (batch < 0 || batch > axis || batch > indices)
-    return bad(Code::value_out_of_range,
-               format("batch_dims {} with axis {} and indices of rank {}", given, axis, indices));
+    return fail(Code::value_out_of_range,
+                format("batch_dims {} with axis {} and indices of rank {}", given, axis, indices));
   return GatherAxes{axis, static_cast<int>(batch)};
 }
 
@@ -115,7 +115,7 @@ Status gather_type(const Call& call, Types& out) {
 // The batch dims, of which x and indices have to have the same.
 Result<int64_t> batches(const Shape& x, const Shape& indices, int count) {
   for (int d = 0; d < count; ++d) {
-    if (x[d] != indices[d]) return bad(Code::shape_mismatch, "x and indices differ in a batch dim");
+    if (x[d] != indices[d]) return fail(Code::shape_mismatch, "x and indices differ in a batch dim");
   }
   return x.product(0, count);
 }
@@ -135,30 +135,6 @@ Status gather_indexing(const Call& call, Indexing& how) {
   return {};
 }
 
-// Known indices: evenly spaced ones are one copy, a few others one each.
-Status gather_moves(const Call& call, Moves& moves) {
-  constexpr int64_t kMostCopies = 64;
-  GRAFT_TRY(const GatherAxes at, gather_axes(call));
-  const Shape x = shape_of(call.in("x"));
-  if (!call.known("indices") || at.batch != 0) return bad(Code::needs_constant, "indices of a run");
-  const TensorView indices = call.in("indices").elements();
-  const int64_t outer = x.product(0, at.axis), n = x[at.axis], inner = x.product(at.axis + 1, x.size());
-  const int64_t count = indices.count();
-  const auto row = [&](int64_t k) { return normal_index(element_as_int(indices, k), n); };
-  int64_t even = count;  // how many are
-  const int64_t step = count > 1 ? row(1) - row(0) : 0;
-  for (int64_t k = 0; k < count; ++k) {
-    if (row(k) < 0) return bad_index(element_as_int(indices, k), n);
-    if (even == count && row(k) != row(0) + k * step) even = k;
-  }
-  if (even != count && count > kMostCopies) return bad(Code::limit_exceeded, "too many indices");
-  const int64_t each = even == count ? count : 1;
-  for (int64_t k = 0; k < count; k += each)
-    moves.copy("x", 0, {outer, each, inner}, {row(k) * inner, {n * inner, step * inner, 1}}, 0,
-               {k * inner, {count * inner, inner, 1}});
-  return {};
-}
-
 #define GRAFT_INDEX16 "; I={int32,uint16,int16}"
 #define GRAFT_DATA17 "T={fp16,fp32,int32,int16,uint16,int8,uint8}; I={int32,int16,uint16,int8,uint8}"
 constexpr std::string_view kData15 = "T={fp16,fp32,int32}";
@@ -169,23 +145,23 @@ constexpr Variant kGather[] = {
      "T={fp16,fp32,int32}" GRAFT_INDEX16},
     {Opset::ios17, "x:T; indices:I; axis?:const int32=0; batch_dims?:const int32=0; validate_indices?:const bool=false",
      GRAFT_DATA17}};
-constexpr OpDef gather = moved(gathers({.name = "gather",
-                                        .family = kFamily,
-                                        .doc = "slices of x along axis, one for each index",
-                                        .variants = kGather,
-                                        .infer = gather_type},
-                                       gather_indexing),
-                               gather_moves);
+constexpr OpDef gather = gathers({.name = "gather",
+                                  .family = kFamily,
+                                  .doc = "slices of x along axis, one for each index",
+                                  .variants = kGather,
+                                  .infer = gather_type},
+                                 gather_indexing);
 
 // ---- gather_along_axis --------------------------------------------------------------------------------------------
 
 // ONNX lets the other dims of indices be smaller than x's; Core ML does not.
 Status check_along_axis(const Dims& x, const Dims& indices, int axis) {
   if (x.size() != indices.size())
-    return bad(Code::rank_mismatch, format("indices {} need the rank of {}", ir::to_string(indices), ir::to_string(x)));
+    return fail(Code::rank_mismatch,
+                format("indices {} need the rank of {}", ir::to_string(indices), ir::to_string(x)));
   for (size_t d = 0; d < x.size(); ++d) {
     if (static_cast<int>(d) != axis && (x[d] - indices[d]).range().hi < 0)
-      return bad(Code::shape_mismatch, format("indices {} reach beyond {}", ir::to_string(indices), ir::to_string(x)));
+      return fail(Code::shape_mismatch, format("indices {} reach beyond {}", ir::to_string(indices), ir::to_string(x)));
   }
   return {};
 }
@@ -194,8 +170,8 @@ Status check_along_axis_coreml(const Call& call, std::string_view data) {
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), static_cast<int>(x.size())));
   for (size_t d = 0; d < x.size(); ++d) {
     if (static_cast<int>(d) == axis || x[d] == indices[d]) continue;
-    return bad(Code::unsupported_attribute, format("indices {} must have the sizes of {} but along axis {}",
-                                                   ir::to_string(indices), ir::to_string(x), axis));
+    return fail(Code::unsupported_attribute, format("indices {} must have the sizes of {} but along axis {}",
+                                                    ir::to_string(indices), ir::to_string(x), axis));
   }
   return {};
 }
@@ -219,7 +195,7 @@ Status gather_along_axis_type(const Call& call, Types& out) {
 Status along_axis_indexing(const Call& call, std::string_view data, Indexing& how) {
   const Shape x = shape_of(call.in(data)), indices = shape_of(call.in("indices"));
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.size()));
-  if (!inside(indices, x, axis)) return bad(Code::shape_mismatch, format("indices reach beyond {}", data));
+  if (!inside(indices, x, axis)) return fail(Code::shape_mismatch, format("indices reach beyond {}", data));
   const Shape steps = strides_of(x), entries = strides_of(indices);
   for (int d = 0; d < x.size(); ++d) how.walk(indices[d], d == axis ? 0 : steps[d], entries[d]);
   how.pick(x[axis], steps[axis]);
@@ -249,14 +225,14 @@ Result<NdAxes> nd_axes(const Call& call, std::string_view data, int64_t batch) {
   GRAFT_CHECK(check_integers(call, "indices"));
   const int rank = call.in(data).rank();
   const Dims& indices = call.in("indices").dims();
-  if (indices.empty()) return bad(Code::rank_mismatch, "indices must have at least one dim");
+  if (indices.empty()) return fail(Code::rank_mismatch, "indices must have at least one dim");
   if (!indices.back().known())
-    return bad(Code::dynamic_shape,
-               format("the last dim of indices must be known, it is {}", indices.back().to_string()));
+    return fail(Code::dynamic_shape,
+                format("the last dim of indices must be known, it is {}", indices.back().to_string()));
   const int64_t depth = indices.back().value();
   if (batch < 0 || batch >= static_cast<int64_t>(indices.size()) || batch > rank || depth > rank - batch) {
-    return bad(Code::value_out_of_range, format("indices {} with {} batch dims address {} of rank {}",
-                                                ir::to_string(indices), batch, data, rank));
+    return fail(Code::value_out_of_range, format("indices {} with {} batch dims address {} of rank {}",
+                                                 ir::to_string(indices), batch, data, rank));
   }
   return NdAxes{static_cast<int>(batch), static_cast<int>(depth)};
 }
@@ -344,7 +320,7 @@ Status scatter_reference(const Call& call, Outputs& out) {
   Indexing how;
   GRAFT_CHECK(call.row().def->indexing(call, how));
   GRAFT_CHECK(check_output(call, out[0], data.shape));
-  if (updates.count() != how.count()) return bad(Code::shape_mismatch, "updates do not fit data and indices");
+  if (updates.count() != how.count()) return fail(Code::shape_mismatch, "updates do not fit data and indices");
   Pace pace = call.pace();
   copy_elements(data.dtype, data.data, 0, out[0].data, 0, data.count(), pace);
   return each_place(how, call.in("indices").value, pace, [&](int64_t place, int64_t k) {
@@ -452,7 +428,7 @@ constexpr const OpDef* kRows[] = {&gather, &gather_along_axis, &gather_nd, &scat
 Rows scatter_gather_rows() { return kRows; }
 
 tl::unexpected<Diag> bad_index(int64_t i, int64_t n) {
-  return bad(Code::value_out_of_range, format("index {} is outside a dim of {}", i, n));
+  return fail(Code::value_out_of_range, format("index {} is outside a dim of {}", i, n));
 }
 
 Result<Combine> combine_of(const Call& call) {
@@ -466,8 +442,8 @@ Result<Combine> combine_of(const Call& call) {
   });
   if (combine != nullptr) return combine;
   if (kNumbers.has(dtype))
-    return bad(Code::invalid_attribute, format("mode '{}', takes update, add, sub, mul, div, max or min", mode));
-  return bad(Code::dtype_mismatch, format("mode '{}' has no meaning for {}", mode, name(dtype)));
+    return fail(Code::invalid_attribute, format("mode '{}', takes update, add, sub, mul, div, max or min", mode));
+  return fail(Code::dtype_mismatch, format("mode '{}' has no meaning for {}", mode, name(dtype)));
 }
 
 }  // namespace graft::ops

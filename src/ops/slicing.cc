@@ -50,8 +50,8 @@ Status check_per_dim(const Call& call, std::string_view param) {
   const Operand& o = call.in(param);
   const int rank = call.in("x").rank();
   if (o.rank() == 1 && (!o.dims()[0].known() || o.dims()[0].value() == rank)) return {};
-  return bad(Code::shape_mismatch,
-             format("'{}' is {}, takes one entry for each of the {} dims of x", param, o.type->to_string(), rank));
+  return fail(Code::shape_mismatch,
+              format("'{}' is {}, takes one entry for each of the {} dims of x", param, o.type->to_string(), rank));
 }
 
 bool mask_at(const Ints& mask, int d) { return d < mask.size() && mask[d] != 0; }
@@ -78,12 +78,12 @@ Result<SliceDims> slice_dims(const Call& call) {
     if (mask_at(squeeze_mask, d)) {
       const bool first = mask_at(begin_mask, d);
       if (!first && b != nullptr && b->known() && n.known() && (b->value() < -n.value() || b->value() >= n.value()))
-        return bad(Code::value_out_of_range, format("index {} is outside a dim of {}", b->value(), n.value()));
+        return fail(Code::value_out_of_range, format("index {} is outside a dim of {}", b->value(), n.value()));
       out.all.emplace_back(1);
       continue;
     }
     const int64_t step = d < stride.size() ? stride[d] : 1;
-    if (step == 0) return bad(Code::value_out_of_range, format("the stride of dim {} is 0", d));
+    if (step == 0) return fail(Code::value_out_of_range, format("the stride of dim {} is 0", d));
     const bool bounds_known = (begin || mask_at(begin_mask, d)) && (end || mask_at(end_mask, d)) && steps_known;
     std::optional<Dim> length;
     if (bounds_known) {
@@ -122,16 +122,16 @@ Result<Slice> slice_of(const Call& call, const Shape& x) {
              squeeze_mask = call.ints("squeeze_mask");
   if (call.error()) return fail(*call.error());
   if (begin.size() != x.size() || end.size() != x.size() || (call.has("stride") && stride.size() != x.size()))
-    return bad(Code::shape_mismatch, format("slice bounds do not fit {}", to_string(x)));
+    return fail(Code::shape_mismatch, format("slice bounds do not fit {}", to_string(x)));
   Slice s{{}, {0, row_strides(x)}, {}};
   for (int d = 0; d < x.size(); ++d) {
     const int64_t n = x[d], step = stride.empty() ? 1 : stride[d];
-    if (step == 0) return bad(Code::value_out_of_range, format("the stride of dim {} is 0", d));
+    if (step == 0) return fail(Code::value_out_of_range, format("the stride of dim {} is 0", d));
     int64_t first, count;
     if (mask_at(squeeze_mask, d)) {
       first = mask_at(begin_mask, d) ? 0 : begin[d];
       if (first < -n || first >= n)
-        return bad(Code::value_out_of_range, format("index {} is outside a dim of {}", first, n));
+        return fail(Code::value_out_of_range, format("index {} is outside a dim of {}", first, n));
       if (first < 0) first += n;
       count = 1;
     } else if (step > 0) {
@@ -187,8 +187,8 @@ Status slice_update_type(const Call& call, Types& out) {
   bool fits = update.size() == slice.kept.size();
   for (size_t d = 0; fits && d < update.size(); ++d) fits = !ir::never_equal(update[d], slice.kept[d]);
   if (!fits) {
-    return bad(Code::shape_mismatch,
-               format("update is {}, the slice is {}", ir::to_string(update), ir::to_string(slice.kept)));
+    return fail(Code::shape_mismatch,
+                format("update is {}, the slice is {}", ir::to_string(update), ir::to_string(slice.kept)));
   }
   return infer_like_x(call, out);
 }
@@ -198,7 +198,7 @@ Status slice_update_moves(const Call& call, Moves& moves) {
   GRAFT_TRY(const Slice s, slice_of(call, x));
   GRAFT_CHECK(check_result(call, moves.shape(0), x));
   if (!(update == s.kept))
-    return bad(Code::shape_mismatch, format("update is {}, the slice is {}", to_string(update), to_string(s.kept)));
+    return fail(Code::shape_mismatch, format("update is {}, the slice is {}", to_string(update), to_string(s.kept)));
   moves.copy("x", 0, to_ints(x), dense(x), 0, dense(x));
   moves.copy("update", 0, s.shape, dense(s.shape), 0, s.from);
   return {};
@@ -234,12 +234,12 @@ Status slice_by_size_type(const Call& call, Types& out) {
       continue;
     }
     const Dim& s = (*size)[d];
-    if (s.known() && s.value() < -1) return bad(Code::value_out_of_range, format("size {} of dim {}", s.value(), d));
+    if (s.known() && s.value() < -1) return fail(Code::value_out_of_range, format("size {} of dim {}", s.value(), d));
     if (s == Dim(-1)) {
       dims.push_back(b ? n - *b : call.fresh(rest));
     } else if (b && (n - *b - s).range().hi < 0) {
-      return bad(Code::value_out_of_range,
-                 format("{} elements from {} do not fit a dim of {}", s.to_string(), b->to_string(), n.to_string()));
+      return fail(Code::value_out_of_range,
+                  format("{} elements from {} do not fit a dim of {}", s.to_string(), b->to_string(), n.to_string()));
     } else {
       dims.push_back(s);
     }
@@ -253,14 +253,14 @@ Status slice_by_size_moves(const Call& call, Moves& moves) {
   const Ints begin = call.ints("begin"), size = call.ints("size");
   if (call.error()) return fail(*call.error());
   if (begin.size() != x.size() || size.size() != x.size())
-    return bad(Code::shape_mismatch, format("begin and size do not fit {}", to_string(x)));
+    return fail(Code::shape_mismatch, format("begin and size do not fit {}", to_string(x)));
   Strided from = dense(x);
   Shape shape;
   for (int d = 0; d < x.size(); ++d) {
     const int64_t n = x[d], b = begin[d] < 0 ? wrap_add(begin[d], n) : begin[d];
     const int64_t s = size[d] == -1 ? wrap_sub(n, b) : size[d];
     if (b < 0 || b > n || s < 0 || s > n - b) {
-      return bad(Code::value_out_of_range, format("{} elements from {} do not fit a dim of {}", size[d], begin[d], n));
+      return fail(Code::value_out_of_range, format("{} elements from {} do not fit a dim of {}", size[d], begin[d], n));
     }
     from.offset += b * from.steps[d];
     shape.push_back(s);

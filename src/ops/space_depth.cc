@@ -11,19 +11,19 @@ constexpr std::string_view kFloat = "T={fp16,fp32}";
 
 Status need_rank4(const Call& call) {
   if (call.in("x").rank() == 4) return {};
-  return bad(Code::rank_mismatch, format("takes [n, C, H, W], got {}", call.in("x").type->to_string()));
+  return fail(Code::rank_mismatch, format("takes [n, C, H, W], got {}", call.in("x").type->to_string()));
 }
 
 Result<int64_t> positive(const Call& call, std::string_view param) {
   const int64_t v = call.i(param);
   if (call.error()) return fail(*call.error());
   if (v >= 1 && v <= INT32_MAX) return v;
-  return bad(Code::value_out_of_range, format("{} is {}", param, v));
+  return fail(Code::value_out_of_range, format("{} is {}", param, v));
 }
 
 Result<Dim> divided(const Dim& d, int64_t by, std::string_view what) {
   if (d.known() && d.value() % by != 0)
-    return bad(Code::shape_mismatch, format("{} {} is not a multiple of {}", what, d.value(), by));
+    return fail(Code::shape_mismatch, format("{} {} is not a multiple of {}", what, d.value(), by));
   return ir::floor_div(d, Dim(by));
 }
 
@@ -47,7 +47,7 @@ Status to_space_type(const Call& call, Types& out, std::string_view param) {
   GRAFT_CHECK(need_rank4(call));
   GRAFT_TRY(const int64_t b, positive(call, param));
   const Dims& x = call.in("x").dims();
-  if (b > 1 << 15) return bad(Code::value_out_of_range, format("{} is {}", param, b));
+  if (b > 1 << 15) return fail(Code::value_out_of_range, format("{} is {}", param, b));
   GRAFT_TRY(const Dim c, divided(x[1], b * b, "the channel count"));
   out.push_back(Type::tensor(call.in("x").dtype(), Dims{x[0], c, x[2] * Dim(b), x[3] * Dim(b)}));
   return {};
@@ -56,7 +56,7 @@ Status to_depth_type(const Call& call, Types& out, std::string_view param) {
   GRAFT_CHECK(need_rank4(call));
   GRAFT_TRY(const int64_t b, positive(call, param));
   const Dims& x = call.in("x").dims();
-  if (b > 1 << 15) return bad(Code::value_out_of_range, format("{} is {}", param, b));
+  if (b > 1 << 15) return fail(Code::value_out_of_range, format("{} is {}", param, b));
   GRAFT_TRY(const Dim h, divided(x[2], b, "the height"));
   GRAFT_TRY(const Dim w, divided(x[3], b, "the width"));
   out.push_back(Type::tensor(call.in("x").dtype(), Dims{x[0], x[1] * Dim(b * b), h, w}));
@@ -66,7 +66,7 @@ Status to_depth_type(const Call& call, Types& out, std::string_view param) {
 Status to_space(const Call& call, Moves& moves, std::string_view param, Channels order) {
   const Shape x = shape_of(call.in("x"));
   const int64_t b = call.i(param);
-  if (b < 1 || x[1] % (b * b) != 0) return bad(Code::shape_mismatch, format("{} channels in blocks of {}", x[1], b));
+  if (b < 1 || x[1] % (b * b) != 0) return fail(Code::shape_mismatch, format("{} channels in blocks of {}", x[1], b));
   const Shape y{x[0], x[1] / (b * b), x[2] * b, x[3] * b};
   GRAFT_CHECK(check_result(call, moves.shape(0), y));
   moves.copy("x", 0, {y[0], y[1], x[2], b, x[3], b}, deep_side(x, b, order), 0, wide_side(y, b));
@@ -76,7 +76,7 @@ Status to_depth(const Call& call, Moves& moves, std::string_view param, Channels
   const Shape x = shape_of(call.in("x"));
   const int64_t b = call.i(param);
   if (b < 1 || x[2] % b != 0 || x[3] % b != 0)
-    return bad(Code::shape_mismatch, format("{} in blocks of {}", to_string(x), b));
+    return fail(Code::shape_mismatch, format("{} in blocks of {}", to_string(x), b));
   const Shape y{x[0], x[1] * b * b, x[2] / b, x[3] / b};
   GRAFT_CHECK(check_result(call, moves.shape(0), y));
   moves.copy("x", 0, {y[0], x[1], y[2], b, y[3], b}, wide_side(x, b), 0, deep_side(y, b, order));
@@ -126,18 +126,18 @@ Result<BatchBlocks> batch_blocks(const Call& call, std::string_view border) {
   GRAFT_CHECK(need_rank4(call));
   const TensorView block = call.in("block_shape").elements(), edges = call.in(border).elements();
   if (!call.known("block_shape") || block.count() != 2)
-    return bad(Code::shape_mismatch,
-               format("block_shape is {}, takes two integers", call.in("block_shape").type->to_string()));
+    return fail(Code::shape_mismatch,
+                format("block_shape is {}, takes two integers", call.in("block_shape").type->to_string()));
   if (!call.known(border) || edges.count() != 4)
-    return bad(Code::shape_mismatch,
-               format("{} is {}, takes [2, 2] integers", border, call.in(border).type->to_string()));
+    return fail(Code::shape_mismatch,
+                format("{} is {}, takes [2, 2] integers", border, call.in(border).type->to_string()));
   const BatchBlocks b{element_as_int(block, 0), element_as_int(block, 1), element_as_int(edges, 0),
                       element_as_int(edges, 1), element_as_int(edges, 2), element_as_int(edges, 3)};
   for (int64_t v : {b.bh, b.bw}) {
-    if (v < 1 || v > 1 << 15) return bad(Code::value_out_of_range, format("block_shape has {}", v));
+    if (v < 1 || v > 1 << 15) return fail(Code::value_out_of_range, format("block_shape has {}", v));
   }
   for (int64_t v : {b.top, b.bottom, b.left, b.right}) {
-    if (v < 0 || v > INT32_MAX) return bad(Code::value_out_of_range, format("{} has {}", border, v));
+    if (v < 0 || v > INT32_MAX) return fail(Code::value_out_of_range, format("{} has {}", border, v));
   }
   return b;
 }
@@ -165,7 +165,7 @@ Status batch_to_space_type(const Call& call, Types& out) {
   const Dims& x = call.in("x").dims();
   GRAFT_TRY(const Dim n, divided(x[0], b.bh * b.bw, "the batch"));
   const Dim h = x[2] * Dim(b.bh) - Dim(b.top + b.bottom), w = x[3] * Dim(b.bw) - Dim(b.left + b.right);
-  if (h.range().hi < 0 || w.range().hi < 0) return bad(Code::value_out_of_range, "crops are larger than the result");
+  if (h.range().hi < 0 || w.range().hi < 0) return fail(Code::value_out_of_range, "crops are larger than the result");
   out.push_back(Type::tensor(call.in("x").dtype(), Dims{n, x[1], h, w}));
   return {};
 }
@@ -191,7 +191,7 @@ Status space_to_batch_moves(const Call& call, Moves& moves) {
   const Shape x = shape_of(call.in("x"));
   const int64_t h = x[2] + b.top + b.bottom, w = x[3] + b.left + b.right;
   if (h % b.bh != 0 || w % b.bw != 0)
-    return bad(Code::shape_mismatch, "the padded size is not a multiple of the blocks");
+    return fail(Code::shape_mismatch, "the padded size is not a multiple of the blocks");
   GRAFT_CHECK(check_result(call, moves.shape(0), {x[0] * b.bh * b.bw, x[1], h / b.bh, w / b.bw}));
   moves.fill(0, {});
   move_blocks(b, moves.shape(0), x, true, moves);
@@ -201,7 +201,7 @@ Status batch_to_space_moves(const Call& call, Moves& moves) {
   GRAFT_TRY(const BatchBlocks b, batch_blocks(call, "crops"));
   const Shape x = shape_of(call.in("x"));
   const int64_t blocks = b.bh * b.bw;
-  if (x[0] % blocks != 0) return bad(Code::shape_mismatch, "the batch is not a multiple of the blocks");
+  if (x[0] % blocks != 0) return fail(Code::shape_mismatch, "the batch is not a multiple of the blocks");
   GRAFT_CHECK(check_result(call, moves.shape(0),
                            {x[0] / blocks, x[1], x[2] * b.bh - b.top - b.bottom, x[3] * b.bw - b.left - b.right}));
   move_blocks(b, x, moves.shape(0), false, moves);

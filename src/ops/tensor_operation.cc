@@ -31,8 +31,8 @@ Status concat_type(const Call& call, Types& out) {
       if (d == axis && !call.flag("interleave")) {
         mine = mine + other;
       } else if (ir::never_equal(mine, other)) {
-        return bad(Code::shape_mismatch, format("{} and {} do not join along axis {}", values[0].type->to_string(),
-                                                values[k].type->to_string(), axis));
+        return fail(Code::shape_mismatch, format("{} and {} do not join along axis {}", values[0].type->to_string(),
+                                                 values[k].type->to_string(), axis));
       } else if (other.known()) {
         mine = other;
       }
@@ -61,15 +61,15 @@ Status concat_moves(const Call& call, Moves& moves) {
     expect[axis] = v[axis];
     along += expect[axis];
     if (!(expect == v) || along > y[axis]) {
-      return bad(Code::shape_mismatch,
-                 format("{} does not join into {} along axis {}", to_string(v), to_string(y), axis));
+      return fail(Code::shape_mismatch,
+                  format("{} does not join into {} along axis {}", to_string(v), to_string(y), axis));
     }
     if (interleave && expect[axis] * static_cast<int64_t>(values.size()) != y[axis])
-      return bad(Code::shape_mismatch, "interleaved values must have equal shapes");
+      return fail(Code::shape_mismatch, "interleaved values must have equal shapes");
     moves.copy("values", k, to_ints(v), dense(v), 0, to);
     to.offset += interleave ? step : step * expect[axis];
   }
-  if (along != y[axis]) return bad(Code::shape_mismatch, format("{} of {} rows given", along, y[axis]));
+  if (along != y[axis]) return fail(Code::shape_mismatch, format("{} of {} rows given", along, y[axis]));
   return {};
 }
 constexpr Variant kConcat[] = {{Opset::ios15, "values:tuple; axis:const int32; interleave?:const bool=false", ""}};
@@ -90,8 +90,8 @@ Status stack_type(const Call& call, Types& out) {
     for (size_t d = 0; d < dims.size(); ++d) {
       const Dim& other = values[k].dims()[d];
       if (ir::never_equal(dims[d], other))
-        return bad(Code::shape_mismatch,
-                   format("{} and {} do not stack", values[0].type->to_string(), values[k].type->to_string()));
+        return fail(Code::shape_mismatch,
+                    format("{} and {} do not stack", values[0].type->to_string(), values[k].type->to_string()));
       if (other.known()) dims[d] = other;
     }
   }
@@ -110,10 +110,11 @@ Status stack_moves(const Call& call, Moves& moves) {
   const int64_t step = to.steps[axis];
   to.steps.erase(axis);
   if (y[axis] != static_cast<int64_t>(values.size()))
-    return bad(Code::shape_mismatch, format("{} values for {}", values.size(), to_string(y)));
+    return fail(Code::shape_mismatch, format("{} values for {}", values.size(), to_string(y)));
   for (size_t k = 0; k < values.size(); ++k) {
     const Shape v = shape_of(values[k]);
-    if (!(v == part)) return bad(Code::shape_mismatch, format("{} does not stack into {}", to_string(v), to_string(y)));
+    if (!(v == part))
+      return fail(Code::shape_mismatch, format("{} does not stack into {}", to_string(v), to_string(y)));
     moves.copy("values", k, to_ints(part), dense(part), 0, to);
     to.offset += step;
   }
@@ -135,22 +136,22 @@ Status split_type(const Call& call, Types& out) {
   if (const std::optional<Dims> given = call.dims("split_sizes")) {
     sizes = *given;
     if (call.has("num_splits") && call.i("num_splits") != static_cast<int64_t>(sizes.size()))
-      return bad(Code::value_out_of_range, format("num_splits {} with {} sizes", call.i("num_splits"), sizes.size()));
+      return fail(Code::value_out_of_range, format("num_splits {} with {} sizes", call.i("num_splits"), sizes.size()));
     Dim sum;
     for (const Dim& s : sizes) {
-      if (s.range().hi < 0) return bad(Code::value_out_of_range, format("split size {} is negative", s.to_string()));
+      if (s.range().hi < 0) return fail(Code::value_out_of_range, format("split size {} is negative", s.to_string()));
       sum = sum + s;
     }
     if (ir::never_equal(sum, n))
-      return bad(Code::shape_mismatch, format("split sizes {} sum to {}, axis {} has {}", ir::to_string(sizes),
-                                              sum.to_string(), axis, n.to_string()));
+      return fail(Code::shape_mismatch, format("split sizes {} sum to {}, axis {} has {}", ir::to_string(sizes),
+                                               sum.to_string(), axis, n.to_string()));
   } else {
     const int64_t parts = call.i("num_splits");
-    if (!call.has("num_splits")) return bad(Code::invalid_model, "split needs num_splits or split_sizes");
-    if (parts < 1 || parts > kMaxParts) return bad(Code::value_out_of_range, format("num_splits is {}", parts));
+    if (!call.has("num_splits")) return fail(Code::invalid_model, "split needs num_splits or split_sizes");
+    if (parts < 1 || parts > kMaxParts) return fail(Code::value_out_of_range, format("num_splits is {}", parts));
     if (n.known() && n.value() % parts != 0)
-      return bad(Code::shape_mismatch,
-                 format("axis {} of {} does not split into {} equal parts", axis, n.value(), parts));
+      return fail(Code::shape_mismatch,
+                  format("axis {} of {} does not split into {} equal parts", axis, n.value(), parts));
     sizes.assign(static_cast<size_t>(parts), ir::floor_div(n, Dim(parts)));
   }
   for (const Dim& s : sizes) {
@@ -177,7 +178,7 @@ Status split_moves(const Call& call, Moves& moves) {
     from.offset += step * part[axis];
   }
   if (along != x[axis])
-    return bad(Code::shape_mismatch, format("the parts sum to {}, axis {} has {}", along, axis, x[axis]));
+    return fail(Code::shape_mismatch, format("the parts sum to {}, axis {} has {}", along, axis, x[axis]));
   return {};
 }
 constexpr Variant kSplit[] = {{Opset::ios15,
@@ -246,7 +247,7 @@ Status flatten2d_type(const Call& call, Types& out) {
   const int rank = static_cast<int>(x.size());
   const int64_t given = call.i("axis");
   if (given < -rank || given > rank)
-    return bad(Code::value_out_of_range, format("axis {} is outside -{}..{}", given, rank, rank));
+    return fail(Code::value_out_of_range, format("axis {} is outside -{}..{}", given, rank, rank));
   const auto axis = static_cast<std::ptrdiff_t>(given < 0 ? given + rank : given);
   out.push_back(Type::tensor(call.in("x").dtype(), Dims{ir::product(Dims(x.begin(), x.begin() + axis)),
                                                         ir::product(Dims(x.begin() + axis, x.end()))}));

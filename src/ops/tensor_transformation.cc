@@ -49,7 +49,7 @@ Status reshape_type(const Call& call, Types& out) {
   }
   const Dim& length = shape.dims()[0];
   if (!length.known() || length.value() > kMaxRank)
-    return bad(Code::dynamic_shape, "the rank of the result cannot be told: the length of shape is not known");
+    return fail(Code::dynamic_shape, "the rank of the result cannot be told: the length of shape is not known");
   Dims dims;
   for (int64_t i = 0; i < length.value(); ++i) dims.push_back(call.fresh({0, INT64_MAX}));
   out.push_back(Type::tensor(x.dtype(), std::move(dims)));
@@ -60,7 +60,7 @@ Status reshape_type(const Call& call, Types& out) {
 Status reshape_check15(const Call& call) {
   const std::optional<Dims> shape = call.dims("shape");
   if (!shape || !has_zero(*shape) || shape->size() == call.in("x").dims().size()) return {};
-  return bad(Code::unsupported_attribute, "a 0 in shape needs equal ranks before iOS17");
+  return fail(Code::unsupported_attribute, "a 0 in shape needs equal ranks before iOS17");
 }
 
 constexpr Variant kReshape[] = {
@@ -80,12 +80,12 @@ Status reshape_like_type(const Call& call, Types& out) {
   const auto refs = call.all("ref_tensors"), begins = call.all("begins"), ends = call.all("ends"),
              masks = call.all("end_masks");
   if (refs.size() != begins.size() || refs.size() != ends.size() || refs.size() != masks.size())
-    return bad(Code::invalid_model, "ref_tensors, begins, ends and end_masks must be equally many");
+    return fail(Code::invalid_model, "ref_tensors, begins, ends and end_masks must be equally many");
   Dims dims;
   for (size_t k = 0; k < refs.size(); ++k) {
     for (const Operand* o : {&begins[k], &ends[k], &masks[k]}) {
       if (!o->known() || o->elements().count() != 1)
-        return bad(Code::needs_constant, "begins, ends and end_masks must be constant scalars");
+        return fail(Code::needs_constant, "begins, ends and end_masks must be constant scalars");
     }
     const Dims& ref = refs[k].dims();
     const auto rank = static_cast<int64_t>(ref.size());
@@ -117,7 +117,7 @@ Status expand_dims_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
   const Ints axes = call.ints("axes");
   const int rank = x.rank() + axes.size();
-  if (rank > kMaxRank) return bad(Code::limit_exceeded, format("the result would have rank {}", rank));
+  if (rank > kMaxRank) return fail(Code::limit_exceeded, format("the result would have rank {}", rank));
   GRAFT_TRY(const Ints at, normal_axes(axes, rank));
   Dims dims = x.dims();
   for (int64_t a : at) dims.insert(dims.begin() + a, Dim(1));
@@ -167,7 +167,8 @@ Result<Ints> permutation(const Call& call) {
   const int rank = call.in("x").rank();
   if (call.error()) return fail(*call.error());
   if (perm.size() != rank)
-    return bad(Code::rank_mismatch, format("perm {} does not fit {}", to_string(perm), call.in("x").type->to_string()));
+    return fail(Code::rank_mismatch,
+                format("perm {} does not fit {}", to_string(perm), call.in("x").type->to_string()));
   GRAFT_CHECK(normal_axes(perm, rank));
   Ints v;
   for (int64_t p : perm) v.push_back(p < 0 ? p + rank : p);
@@ -247,11 +248,11 @@ Status reverse_sequence_type(const Call& call, Types& out) {
   const Operand &x = call.in("x"), &lengths = call.in("lengths");
   GRAFT_TRY(const int seq, normal_axis(call.i("seq_axis"), x.rank()));
   GRAFT_TRY(const int batch, normal_axis(call.i("batch_axis"), x.rank()));
-  if (seq == batch) return bad(Code::value_out_of_range, format("seq_axis and batch_axis are both {}", seq));
+  if (seq == batch) return fail(Code::value_out_of_range, format("seq_axis and batch_axis are both {}", seq));
   if (lengths.rank() != 1 || ir::never_equal(lengths.dims()[0], x.dims()[static_cast<size_t>(batch)])) {
-    return bad(Code::shape_mismatch,
-               format("lengths is {}, takes one for each of the {} entries of axis {}", lengths.type->to_string(),
-                      x.dims()[static_cast<size_t>(batch)].to_string(), batch));
+    return fail(Code::shape_mismatch,
+                format("lengths is {}, takes one for each of the {} entries of axis {}", lengths.type->to_string(),
+                       x.dims()[static_cast<size_t>(batch)].to_string(), batch));
   }
   return infer_like_x(call, out);
 }
@@ -262,14 +263,14 @@ Status reverse_sequence_reference(const Call& call, Outputs& out) {
   GRAFT_TRY(const int batch, normal_axis(call.i("batch_axis"), x.rank()));
   GRAFT_CHECK(check_output(call, out[0], x.shape));
   if (lengths.count() != x.shape[batch])
-    return bad(Code::shape_mismatch, format("{} lengths for {} entries", lengths.count(), x.shape[batch]));
+    return fail(Code::shape_mismatch, format("{} lengths for {} entries", lengths.count(), x.shape[batch]));
   const Ints strides = row_strides(x.shape);
   Pace pace = call.pace();
   copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count(), pace);
   for (int64_t b = 0; b < x.shape[batch]; ++b) {
     const int64_t n = element_as_int(lengths, b);
     if (n < 0 || n > x.shape[seq])
-      return bad(Code::value_out_of_range, format("length {} is outside 0..{}", n, x.shape[seq]));
+      return fail(Code::value_out_of_range, format("length {} is outside 0..{}", n, x.shape[seq]));
     if (n == 0) continue;
     Ints part = to_ints(x.shape);
     part[batch] = 1;
@@ -299,8 +300,8 @@ Status sliding_windows_type(const Call& call, Types& out) {
   const int64_t size = call.i("size"), stride = call.i("stride");
   const Dim& n = x.dims()[static_cast<size_t>(axis)];
   if (size < 1 || stride < 1 || n.range().hi < size) {
-    return bad(Code::value_out_of_range,
-               format("windows of size {} and stride {} do not fit axis {} of {}", size, stride, axis, n.to_string()));
+    return fail(Code::value_out_of_range,
+                format("windows of size {} and stride {} do not fit axis {} of {}", size, stride, axis, n.to_string()));
   }
   Dims dims = x.dims();
   dims[static_cast<size_t>(axis)] = Dim(size);
@@ -314,7 +315,7 @@ Status sliding_windows_moves(const Call& call, Moves& moves) {
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.size()));
   const int64_t size = call.i("size"), stride = call.i("stride");
   if (x[axis] < size)
-    return bad(Code::value_out_of_range, format("windows of size {} do not fit {}", size, to_string(x)));
+    return fail(Code::value_out_of_range, format("windows of size {} do not fit {}", size, to_string(x)));
   Shape shape = x;
   shape[axis] = size;
   shape.insert(axis, (x[axis] - size) / stride + 1);

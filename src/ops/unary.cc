@@ -114,8 +114,8 @@ constexpr Variant kClipVariants[] = {
     {Opset::ios17, "x:T; alpha:const T; beta:const T", "T={fp16,fp32}",
      [](const Call& call) -> Status {
        if (call.f("alpha") < call.f("beta")) return {};
-       return bad(Code::unsupported_attribute,
-                  format("alpha {} must be below beta {} from iOS17 on", call.f("alpha"), call.f("beta")));
+       return fail(Code::unsupported_attribute,
+                   format("alpha {} must be below beta {} from iOS17 on", call.f("alpha"), call.f("beta")));
      }},
 };
 constexpr OpDef clip = with_fp16(unary("clip", "min(max(x, alpha), beta)", kClipVariants, kFloats,

@@ -8,12 +8,12 @@ constexpr int64_t kMaxEntry = INT32_MAX;
 
 Status check_entries(std::string_view param, const Ints& list, int count, int64_t least) {
   if (list.size() != count) {
-    return bad(Code::shape_mismatch, format("parameter '{}' has {} entries, takes {}", param, list.size(), count));
+    return fail(Code::shape_mismatch, format("parameter '{}' has {} entries, takes {}", param, list.size(), count));
   }
   for (int64_t v : list) {
     if (v < least || v > kMaxEntry) {
-      return bad(Code::value_out_of_range,
-                 format("parameter '{}' has an entry {}, takes {}..{}", param, v, least, kMaxEntry));
+      return fail(Code::value_out_of_range,
+                  format("parameter '{}' has an entry {}, takes {}..{}", param, v, least, kMaxEntry));
     }
   }
   return {};
@@ -25,7 +25,7 @@ Result<PadType> read_pad_type(const Call& call) {
   if (s == "custom") return PadType::custom;
   if (s == "same") return PadType::same;
   if (s == "same_lower") return PadType::same_lower;
-  return bad(Code::invalid_attribute, format("pad_type '{}', takes valid, custom, same or same_lower", s));
+  return fail(Code::invalid_attribute, format("pad_type '{}', takes valid, custom, same or same_lower", s));
 }
 
 bool is_same(PadType t) { return t == PadType::same || t == PadType::same_lower; }
@@ -92,13 +92,13 @@ Result<Window> read_window(const Call& call, std::span<const int64_t> kernel) {
     }
   }
   if (w.ceil_mode && is_same(w.pad_type))
-    return bad(Code::invalid_attribute, format("ceil_mode does not go with pad_type '{}'", call.str("pad_type")));
+    return fail(Code::invalid_attribute, format("ceil_mode does not go with pad_type '{}'", call.str("pad_type")));
   return w;
 }
 
 Status check_spatial(const Operand& x) {
   if (x.rank() >= 3 && x.rank() <= 2 + kMaxSpatial) return {};
-  return bad(Code::rank_mismatch, format("got x of rank {}, takes rank 3 to {}", x.rank(), 2 + kMaxSpatial));
+  return fail(Code::rank_mismatch, format("got x of rank {}, takes rank 3 to {}", x.rank(), 2 + kMaxSpatial));
 }
 
 Status append_window_dims(const Window& w, const Dims& x, Dims& dims) {
@@ -106,8 +106,9 @@ Status append_window_dims(const Window& w, const Dims& x, Dims& dims) {
     const Dim& in = x[static_cast<size_t>(d) + 2];
     Dim out = w.out(d, in);
     if (const int64_t most = out.range().hi; most < 0 || (most == 0 && in.range().lo > 0)) {
-      return bad(Code::shape_mismatch, format("the window of size {} is larger than spatial dim {}, {} with padding {}",
-                                              w.reach(d), d, in.to_string(), w.custom_before[d] + w.custom_after[d]));
+      return fail(Code::shape_mismatch,
+                  format("the window of size {} is larger than spatial dim {}, {} with padding {}", w.reach(d), d,
+                         in.to_string(), w.custom_before[d] + w.custom_after[d]));
     }
     dims.push_back(std::move(out));
   }

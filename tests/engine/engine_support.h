@@ -107,7 +107,7 @@ inline std::string provider_of(const Executable& e, const std::vector<Shape>& sh
   const auto placed = e.explain(shapes);
   EXPECT_TRUE(placed) << (placed ? "" : render(placed.error()));
   if (!placed) return {};
-  for (const engine::Placement& p : *placed) {
+  for (const engine::OperatorReport& p : *placed) {
     if (p.op == op) return p.provider;
   }
   return "absent";

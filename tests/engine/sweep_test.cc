@@ -129,7 +129,7 @@ TEST_P(Sweep, CandidatesAgreeWithTheReference) {
     }
     const auto report = fast->explain(made.shapes);
     ASSERT_TRUE(report) << render(report.error());
-    for (const engine::Placement& p : *report) {
+    for (const engine::OperatorReport& p : *report) {
       if (p.op != row.name()) continue;
       if (p.provider != "reference" && p.provider != "folded") chosen.insert(p.declined.size());
       const bool may_decline =

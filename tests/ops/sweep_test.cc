@@ -48,8 +48,7 @@ TEST(Sweep, RowsHaveWhatTheirKindNeeds) {
       for (const std::string_view p : f.params) EXPECT_TRUE(p.empty() || row->param_index(p) >= 0) << p;
     }
     constexpr Kind kMoving[] = {Kind::move, Kind::transpose, Kind::slice, Kind::concat, Kind::pad};
-    EXPECT_TRUE(def.kind == Kind::gather || (def.moves != nullptr) == (std::find(std::begin(kMoving), std::end(kMoving),
-                                                                                 def.kind) != std::end(kMoving)));
+    EXPECT_EQ(def.moves != nullptr, std::find(std::begin(kMoving), std::end(kMoving), def.kind) != std::end(kMoving));
     EXPECT_EQ(def.kind == Kind::gather || def.kind == Kind::scatter, def.indexing != nullptr);
     EXPECT_TRUE(def.kind != Kind::view || row->params()[0].name == "x");
     EXPECT_TRUE(def.kind == Kind::reduction || def.reduction == ir::Reduction::other);

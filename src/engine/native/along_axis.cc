@@ -34,49 +34,57 @@ class CumsumStep final : public Step {
     in_place = {{0, 0}};
   }
   Status run(const Frame& frame) const override {
-    ops::visit_wide(ir::wide_of(dtype_), [&](auto tag) {
-      using W = decltype(tag);
-      if constexpr (!std::is_same_v<W, bool>) {
-        const TensorView x{dtype_, Shape{}, frame.in(0)};
-        const MutableTensorView y{dtype_, Shape{}, frame.out(0)};
-        each_bundle(frame, view_, [&](int64_t outer, int64_t first, int64_t n) {
-          if (n == 1)
-            line<W>(frame, x, y, view_.line(outer, first));
-          else
-            bundle<W>(frame, x, y, view_.line(outer, first), n);
-        });
-      }
+    ops::visit_dtype(dtype_, [&](auto tag) {
+      using T = decltype(tag);
+      if constexpr (!std::is_same_v<T, bool>) view_.inner == 1 ? lines<T>(frame) : bundles<ops::Wide<T>>(frame);
     });
     return {};
   }
 
  private:
-  template <class W>
-  W next(W& sum, W v) const {
-    const W before = sum;
-    sum = ops::wrap_add(sum, v);
-    return exclusive_ ? before : sum;
+  template <class T>
+  void lines(const Frame& frame) const {
+    frame.parallel_for(view_.outer, std::max<int64_t>(1, 16384 / view_.n), [&](int64_t begin, int64_t end) {
+      for (int64_t l = begin; l < end; ++l) sum(frame, frame.in<T>(0) + l * view_.n, frame.out<T>(0) + l * view_.n);
+    });
   }
-  template <class W>
-  void line(const Frame& frame, const TensorView& x, const MutableTensorView& y, int64_t base) const {
-    W sum{}, v[ops::kBlock];
-    const int64_t step = reverse_ ? -view_.inner : view_.inner;
-    int64_t at = base + (reverse_ ? (view_.n - 1) * view_.inner : 0);
-    for (int64_t k = 0; k < view_.n && !frame.cancelled(); k += ops::kBlock, at += step * ops::kBlock) {
-      const int64_t n = std::min(ops::kBlock, view_.n - k);
-      ops::load(x, at, step, n, v);
-      for (int64_t i = 0; i < n; ++i) v[i] = next(sum, v[i]);
-      ops::store(y, at, step, n, v);
+  template <class T>
+  void sum(const Frame& frame, const T* x, T* y) const {
+    constexpr int64_t kPiece = 4096;
+    const bool exclusive = exclusive_;
+    const int64_t n = view_.n, step = reverse_ ? -1 : 1;
+    ops::Wide<T> sum{};
+    for (int64_t k = 0, at = reverse_ ? n - 1 : 0; k < n && !frame.cancelled(); k += kPiece) {
+      for (int64_t i = k; i < std::min(k + kPiece, n); ++i, at += step) {
+        const ops::Wide<T> before = sum;
+        sum = ops::wrap_add(before, ops::widen(x[at]));
+        y[at] = ops::narrow<T>(exclusive ? before : sum);
+      }
     }
+  }
+
+  template <class W>
+  void bundles(const Frame& frame) const {
+    const TensorView x{dtype_, Shape{}, frame.in(0)};
+    const MutableTensorView y{dtype_, Shape{}, frame.out(0)};
+    each_bundle(frame, view_,
+                [&](int64_t outer, int64_t first, int64_t n) { bundle<W>(frame, x, y, view_.line(outer, first), n); });
+  }
+  // g++ -O2 makes vector code of loops whose length it knows.
+  static constexpr int64_t kTogether = 16;
+  template <class W>
+  static void add(const W* __restrict v, W* __restrict sums) {
+    for (int64_t i = 0; i < kTogether; ++i) sums[i] = ops::wrap_add(sums[i], v[i]);
   }
   template <class W>
   void bundle(const Frame& frame, const TensorView& x, const MutableTensorView& y, int64_t base, int64_t n) const {
-    W sums[kBlockSize] = {}, v[kBlockSize];
+    W sums[kBlockSize] = {}, v[kBlockSize] = {};
     for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k) {
       const int64_t at = base + (reverse_ ? view_.n - 1 - k : k) * view_.inner;
       ops::load(x, at, 1, n, v);
-      for (int64_t i = 0; i < n; ++i) v[i] = next(sums[i], v[i]);
-      ops::store(y, at, 1, n, v);
+      if (exclusive_) ops::store(y, at, 1, n, sums);
+      for (int64_t i = 0; i < n; i += kTogether) add(v + i, sums + i);
+      if (!exclusive_) ops::store(y, at, 1, n, sums);
     }
   }
 

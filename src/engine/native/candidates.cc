@@ -23,7 +23,6 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::slice, prepare_move},
     {Kind::pad, prepare_move},
     {Kind::move, prepare_move},
-    {Kind::gather, prepare_move},
     {Kind::gather, prepare_gather},
     {Kind::scatter, prepare_scatter},
     {Kind::argsort, prepare_sort},

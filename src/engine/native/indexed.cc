@@ -76,24 +76,35 @@ class IndexedStep : public Step {
   // The places of n entries of the last dim, from its k-th on. False: one of them is bad.
   bool places(const Frame& frame, Base b, int64_t k, int64_t n, int64_t* to, Bad& bad) const {
     const int64_t depth = how_.picked.size(), data_step = how_.data[last()], entry_step = how_.entry[last()];
-    for (int64_t i = 0; i < n; ++i) to[i] = b.data + (k + i) * data_step;
-    int64_t given[kStretch];
+    int64_t copied[kStretch];
     bool good = true;
+    if (depth == 0) {
+      for (int64_t i = 0; i < n; ++i) to[i] = b.data + (k + i) * data_step;
+    }
     for (int64_t j = 0; j < depth; ++j) {
       const int64_t size = how_.picked[static_cast<int>(j)], step = how_.steps[static_cast<int>(j)];
-      const int64_t first = (b.entry + k * entry_step) * depth + j;
-      ops::load(indices(frame), first, entry_step * depth, n, given);
-      for (int64_t i = 0; i < n; ++i) {
-        const int64_t index = given[i] + (given[i] < 0 ? size : 0);
-        const bool inside = static_cast<uint64_t>(index) < static_cast<uint64_t>(size);
-        good &= inside;
-        to[i] += (inside ? index : 0) * step;
+      const int64_t first = (b.entry + k * entry_step) * depth + j, stride = entry_step * depth;
+      const int64_t* given = copied;
+      if (indices_ == DType::i64 && stride == 1)
+        given = frame.in<int64_t>(1) + first;
+      else
+        ops::load(indices(frame), first, stride, n, copied);
+      bool inside = true;
+      const auto pick = [&](int64_t i, int64_t before) {
+        const auto index = static_cast<uint64_t>(given[i]) + static_cast<uint64_t>(size & (given[i] >> 63));
+        inside &= index < static_cast<uint64_t>(size);
+        to[i] = before + static_cast<int64_t>(index * static_cast<uint64_t>(step));
+      };
+      if (j == 0) {
+        for (int64_t i = 0; i < n; ++i) pick(i, b.data + (k + i) * data_step);
+      } else {
+        for (int64_t i = 0; i < n; ++i) pick(i, to[i]);
       }
-      for (int64_t i = 0; i < n && !good; ++i) {
-        if (ops::normal_index(given[i], size) >= 0) continue;
-        bad.note(first + i * entry_step * depth);
-        break;
-      }
+      if (inside) continue;
+      good = false;
+      std::fill_n(to, n, 0);
+      const auto outside = [&](int64_t i) { return ops::normal_index(i, size) < 0; };
+      bad.note(first + (std::find_if(given, given + n, outside) - given) * stride);
     }
     return good;
   }

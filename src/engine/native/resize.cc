@@ -15,19 +15,19 @@ struct Tap {
 };
 
 // Output columns [begin, end) and the source columns [first, last] that they read.
-struct Segment {
+struct ColumnRange {
   int64_t begin, end, first, last;
 };
 
-constexpr int64_t kPiece = 2048;  // floats of a segment: three of these stay in the first cache
+constexpr int64_t kPiece = 2048;  // floats of a range: three of these stay in the first cache
 
-std::vector<Segment> segments(const std::vector<Tap>& columns, int64_t block) {
-  std::vector<Segment> list;
+std::vector<ColumnRange> column_ranges(const std::vector<Tap>& columns, int64_t block) {
+  std::vector<ColumnRange> list;
   for (size_t c = 0; c < columns.size(); ++c) {
     const auto at = static_cast<int64_t>(c);
     const int64_t lo = columns[c].lo, hi = columns[c].hi;
     if (!list.empty()) {
-      Segment& s = list.back();
+      ColumnRange& s = list.back();
       const int64_t first = std::min(s.first, lo), last = std::max(s.last, hi);
       if ((last - first + 1) * block <= kPiece && (at + 1 - s.begin) * block <= kPiece) {
         s = {s.begin, at + 1, first, last};
@@ -51,7 +51,7 @@ class ResizeStep final : public Step {
         block_(block),
         rows_(std::move(rows)),
         columns_(std::move(columns)),
-        segments_(segments(columns_, block)) {
+        ranges_(column_ranges(columns_, block)) {
     provider = "native";
     const auto whole = [](const Tap& t) { return t.share == 0; };
     picks_ = std::all_of(rows_.begin(), rows_.end(), whole) && std::all_of(columns_.begin(), columns_.end(), whole);
@@ -81,7 +81,7 @@ class ResizeStep final : public Step {
       return;
     }
     alignas(64) float upper[kPiece], lower[kPiece], made[kPiece];
-    for (const Segment& s : segments_) {
+    for (const ColumnRange& s : ranges_) {
       const int64_t count = (s.last - s.first + 1) * block_, first = s.first * block_;
       const float* between = floats(top + first, count, upper);
       if (r.share != 0) {  // a share of 0 takes nothing, not even infinity times 0
@@ -104,8 +104,8 @@ class ResizeStep final : public Step {
     return into;
   }
 
-  // `from` holds the segment's source columns.
-  void across(const float* from, const Segment& s, float* to) const {
+  // `from` holds the range's source columns.
+  void across(const float* from, const ColumnRange& s, float* to) const {
     for (int64_t x = s.begin; x < s.end; ++x, to += block_) {
       const Tap& c = columns_[static_cast<size_t>(x)];
       const float *a = from + (c.lo - s.first) * block_, *b = from + (c.hi - s.first) * block_;
@@ -123,7 +123,7 @@ class ResizeStep final : public Step {
   bool half_, picks_ = false;
   int64_t planes_, height_, width_, block_;
   std::vector<Tap> rows_, columns_;
-  std::vector<Segment> segments_;
+  std::vector<ColumnRange> ranges_;
 };
 
 // The positions of one dim's output elements, found by resizing [1, height, width] filled with their coordinate.

@@ -68,24 +68,31 @@ class LayerNormStep final : public Step {
   float epsilon_;
 };
 
-// Pieces of a tensor as floats, in blocks that vector kernels take whole.
+// Pieces of a tensor as floats, in blocks that vector kernels take whole: where they lie, or in a buffer.
 class Pieces {
  public:
   Pieces(const Frame& frame, bool half) : frame_(frame), half_(half) {}
-  void read(int64_t at, int64_t n, float* to) const {
+  const float* read(int64_t at, int64_t n, float* buffer) const {
+    if (direct(n)) return frame_.in<float>(0) + at;
     if (half_)
-      f16_to_f32(frame_.in<uint16_t>(0) + at, to, n);
+      f16_to_f32(frame_.in<uint16_t>(0) + at, buffer, n);
     else
-      std::copy_n(frame_.in<float>(0) + at, n, to);
+      std::copy_n(frame_.in<float>(0) + at, n, buffer);
+    return buffer;
   }
-  void write(const float* from, int64_t at, int64_t n) const {
+  // write(to) fills a block.
+  template <class Write>
+  void write(int64_t at, int64_t n, float* buffer, const Write& write) const {
+    if (direct(n)) return write(frame_.out<float>(0) + at);
+    write(buffer);
     if (half_)
-      f32_to_f16(from, frame_.out<uint16_t>(0) + at, n);
+      f32_to_f16(buffer, frame_.out<uint16_t>(0) + at, n);
     else
-      std::copy_n(from, n, frame_.out<float>(0) + at);
+      std::copy_n(buffer, n, frame_.out<float>(0) + at);
   }
 
  private:
+  bool direct(int64_t n) const { return !half_ && n == kBlockSize; }
   const Frame& frame_;
   bool half_;
 };
@@ -114,23 +121,19 @@ class SideBySideSoftmaxStep final : public Step {
     const Pieces x(frame, half_);
     alignas(64) float v[kBlockSize] = {}, most[kBlockSize] = {}, sum[kBlockSize] = {};
     const auto exponentials = [&](int64_t k) {
-      x.read(base + k * view_.inner, n, v);
-      kSub(v, most, nullptr, v, nullptr);
+      kSub(x.read(base + k * view_.inner, n, v), most, nullptr, v, nullptr);
       kExp(v, nullptr, nullptr, v, nullptr);
     };
-    x.read(base, n, most);
-    for (int64_t k = 1; k < view_.n && !frame.cancelled(); ++k) {
-      x.read(base + k * view_.inner, n, v);
-      kMax(most, v, nullptr, most, nullptr);
-    }
+    std::copy_n(x.read(base, n, v), kBlockSize, most);
+    for (int64_t k = 1; k < view_.n && !frame.cancelled(); ++k)
+      kMax(most, x.read(base + k * view_.inner, n, v), nullptr, most, nullptr);
     for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k) {
       exponentials(k);
       kAdd(sum, v, nullptr, sum, nullptr);
     }
     for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k) {
       exponentials(k);
-      kDiv(v, sum, nullptr, v, nullptr);
-      x.write(v, base + k * view_.inner, n);
+      x.write(base + k * view_.inner, n, v, [&](float* y) { kDiv(v, sum, nullptr, y, nullptr); });
     }
   }
 
@@ -170,25 +173,23 @@ class InstanceNormStep final : public Step {
     const auto each = [&](const auto& apply) {
       for (int64_t i = 0; i < length_; i += kBlockSize) {
         const int64_t n = std::min(kBlockSize, length_ - i);
-        x.read(p * length_ + i, n, v);
-        apply(i, n);
+        apply(x.read(p * length_ + i, n, v), i, n);
       }
     };
     double sum = 0, squares = 0;
-    each([&](int64_t, int64_t n) { sum += static_cast<double>(row_kernels().sum(v, n)); });
+    each([&](const float* from, int64_t, int64_t n) { sum += static_cast<double>(row_kernels().sum(from, n)); });
     const float centre[] = {1, static_cast<float>(-sum / static_cast<double>(length_))};
-    each([&](int64_t, int64_t n) {
-      kLinear(v, nullptr, nullptr, v, centre);
+    each([&](const float* from, int64_t, int64_t n) {
+      kLinear(from, nullptr, nullptr, v, centre);
       kSquare(v, nullptr, nullptr, v, nullptr);
       squares += static_cast<double>(row_kernels().sum(v, n));
     });
     const auto deviation = static_cast<float>(std::sqrt(squares / static_cast<double>(length_) + double{epsilon_}));
     const int64_t c = p % channels_;
     const float line[] = {number(frame, gamma, gamma_at, c, 1) / deviation, number(frame, beta, beta_at, c, 0)};
-    each([&](int64_t i, int64_t n) {
-      kLinear(v, nullptr, nullptr, v, centre);
-      kLinear(v, nullptr, nullptr, v, line);
-      x.write(v, p * length_ + i, n);
+    each([&](const float* from, int64_t i, int64_t n) {
+      kLinear(from, nullptr, nullptr, v, centre);
+      x.write(p * length_ + i, n, v, [&](float* y) { kLinear(v, nullptr, nullptr, y, line); });
     });
   }
 

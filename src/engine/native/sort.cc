@@ -16,23 +16,26 @@ uint64_t entry(uint32_t key, uint32_t place) { return uint64_t{key} << 32 | plac
 Long entry(uint64_t key, uint32_t place) { return {key, place}; }
 uint32_t place_of(uint64_t e) { return static_cast<uint32_t>(e); }
 uint32_t place_of(const Long& e) { return e.place; }
+uint32_t key_in(uint64_t e) { return static_cast<uint32_t>(e >> 32); }
+uint64_t key_in(const Long& e) { return e.key; }
 
-// An unsigned number of 32 or 64 bits in the order of the values.
+// An unsigned number of 32 or 64 bits in the order of the values. By bits: where denormals are flushed they would
+// compare like zero.
 template <class T>
 auto key_of(T value) {
   if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
     return key_of(static_cast<float>(value));
-  } else if constexpr (std::is_floating_point_v<T>) {
-    using U = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-    constexpr U kSign = U{1} << (8 * sizeof(U) - 1);
-    if (std::isnan(value)) return ~U{0};
-    U bits = std::bit_cast<U>(value);
-    if ((bits & ~kSign) == 0) bits = 0;  // by bits: where denormals are flushed they compare like zero
-    return static_cast<U>((bits & kSign) != 0 ? ~bits : bits | kSign);
   } else {
     using U = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
-    constexpr U kSign = std::is_signed_v<T> ? U{1} << (8 * sizeof(U) - 1) : U{0};
-    return static_cast<U>(static_cast<U>(value) ^ kSign);
+    constexpr U kSign = U{1} << (8 * sizeof(U) - 1);
+    if constexpr (std::is_floating_point_v<T>) {
+      const U given = std::bit_cast<U>(value), magnitude = given & ~kSign;
+      const U bits = given & (U{0} - U{magnitude != 0});
+      const U ordered = bits ^ ((U{0} - (bits >> (8 * sizeof(U) - 1))) | kSign);
+      return magnitude > std::bit_cast<U>(std::numeric_limits<T>::infinity()) ? ~U{0} : ordered;
+    } else {
+      return static_cast<U>(static_cast<U>(value) ^ (std::is_signed_v<T> ? kSign : U{0}));
+    }
   }
 }
 template <class T>
@@ -69,33 +72,40 @@ class SortStep final : public Step {
   }
 
  private:
-  // The first k entries of a line, in any order, at the front of `list`; how many there are.
+  // The first k entries of a line, in any order, at the front of `list`.
   template <class T>
-  int64_t select(const Frame& frame, const T* x, Entry<T>* list) const {
+  void select(const Frame& frame, const T* x, Entry<T>* list) const {
     using Key = decltype(key_of(T{}));
+    constexpr int64_t kPiece = 256;
     const Key flip = ascending ? Key{0} : static_cast<Key>(~Key{0});
-    Entry<T> bound{};
-    bool bounded = false;
+    Key keys[kPiece], bound = static_cast<Key>(~Key{0});  // later entries of that key come behind the first k
     int64_t count = 0;
-    for (int64_t i = 0; i < view.n; ++i) {
-      const Entry<T> e = entry(static_cast<Key>(key_of(x[i * view.inner]) ^ flip), static_cast<uint32_t>(i));
-      if (bounded && !(e < bound)) continue;
-      list[count++] = e;
-      if (count < room || room == view.n) continue;
-      if (frame.cancelled()) break;
-      std::nth_element(list, list + k - 1, list + count);
-      bound = list[k - 1];
-      bounded = true;
-      count = k;
+    const auto cut = [&] { std::nth_element(list, list + k - 1, list + count); };
+    for (int64_t from = 0; from < view.n && !frame.cancelled(); from += kPiece) {
+      const int64_t n = std::min(kPiece, view.n - from);
+      if (view.inner == 1 && n == kPiece) {  // in vectors
+        for (int64_t i = 0; i < kPiece; ++i) keys[i] = key_of(x[from + i]) ^ flip;
+      } else {
+        for (int64_t i = 0; i < n; ++i) keys[i] = key_of(x[(from + i) * view.inner]) ^ flip;
+      }
+      for (int64_t i = 0; i < n; ++i) {
+        if (keys[i] >= bound && count >= k) continue;
+        list[count++] = entry(keys[i], static_cast<uint32_t>(from + i));
+        if (count < room || room == view.n) continue;
+        cut();
+        bound = key_in(list[k - 1]);
+        count = k;
+      }
     }
-    return count;
+    if (count > k) cut();
   }
 
   template <class T>
   void line(const Frame& frame, int64_t l, Entry<T>* list) const {
     const int64_t o = l / view.inner, i = l % view.inner, to = o * k * view.inner + i;
     const T* x = frame.in<T>(0) + view.line(o, i);
-    std::span<Entry<T>> found(list, static_cast<size_t>(select(frame, x, list)));
+    select(frame, x, list);
+    std::span<Entry<T>> found(list, static_cast<size_t>(k));
     ir::Pace pace(frame.options.cancel);
     ops::sort_by(found, pace, [](const auto& a, const auto& b) { return a < b; });
     if (frame.cancelled()) return;
@@ -135,7 +145,7 @@ Result<Prepared> prepare_sort(const Selection& s, int n) {
   }
   const int64_t most = step->view.n, k = step->k, lines = step->view.outer * step->view.inner;
   if (k > most || most > UINT32_MAX) return decline("more than the axis has");
-  constexpr int64_t kEnough = 16384, kRoom = 256;  // elements that are worth a worker; entries beyond twice k
+  constexpr int64_t kEnough = 16384, kRoom = 32;  // elements that are worth a worker; entries beyond twice k
   step->room = std::min(most, 2 * k + kRoom);
   step->workers = std::min({static_cast<int64_t>(s.core().env->threads()), lines, 1 + lines * most / kEnough});
   step->scratch = static_cast<size_t>(step->workers * step->room) * entry_size(x.dtype());
