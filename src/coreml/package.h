@@ -89,18 +89,16 @@ struct Model {
   std::map<std::string, std::string> metadata;  // userDefined, Graft's own name keys left out
 };
 
-// Reads any ML Program package whose operators are in `table`, which must outlive the program. Types are inferred
-// again; an unknown dim of an input becomes the symbol "<input>_d<axis>" with the range that the description states.
-// `hold` says how the weights are held.
+// Reads any ML Program package whose operators are in `table`, which must outlive the program. The functions' inputs
+// and outputs have the names of their features, which MIL may not allow. Types are inferred again; an unknown dim of an
+// input becomes the symbol "<input>_d<axis>" with the range that the description states. `hold` says how the weights
+// are held.
 //   unsupported_format: another kind of model (named in the message), or a bare .mlmodel.
 //   unsupported_operator: an operator that the table lacks.
 //   malformed, invalid_model, unsafe_path, limit_exceeded: a broken or hostile file.
 //   io_error: a file that cannot be read, or that was written to meanwhile.
 //   memory_limit, cancelled: compressed weights are decompressed here, within `bounds`.
 Result<Model> read_package(const std::string& path, Hold hold = Hold::mapped, const Bounds& bounds = {});
-
-// Gives the default function's inputs and outputs the names of their features, which MIL may not allow.
-void use_feature_names(Model& model);
 
 // Whether a path names a Core ML model, a folder or a bare .mlmodel, rather than a file of another format. It need not
 // exist.

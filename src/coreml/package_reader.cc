@@ -153,23 +153,6 @@ Result<Model> read_any(const fs::path& path, Hold hold, const Bounds& bounds) {
 
 }  // namespace
 
-void use_feature_names(Model& model) {
-  const FunctionInterface* face = model.interface.main();
-  if (face == nullptr) return;
-  std::unordered_map<std::string_view, const std::string*> names;
-  for (const auto* features : {&face->inputs, &face->outputs, &face->states}) {
-    for (const Feature& f : *features) names.emplace(f.file_name, &f.name);
-  }
-  const auto rename = [&](std::string& name) {
-    if (const auto at = names.find(name); at != names.end()) name = *at->second;
-  };
-  for (const auto& function : model.program->functions) {
-    if (function->name != face->name) continue;
-    for (ir::Value* v : function->inputs) rename(v->name);
-    for (std::string& name : function->output_names) rename(name);
-  }
-}
-
 bool is_model_path(const std::string& path) {
   std::error_code ec;
   return fs::is_directory(path, ec) || path.ends_with(".mlmodel") || path.ends_with(".mlpackage");

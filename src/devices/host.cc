@@ -15,7 +15,6 @@ class Host final : public backend::Device {
     std::shared_ptr<const ir::Program> program = artefact.program;
     if (program == nullptr) {
       GRAFT_TRY(coreml::Model read, coreml::read_package(artefact.package, options.weights, options.bounds));
-      coreml::use_feature_names(read);
       program = std::move(read.program);
     }
     GRAFT_TRY(

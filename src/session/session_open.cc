@@ -237,7 +237,6 @@ Status Session::Impl::open_package(const CancelToken* cancel) {
   metadata = model.metadata;
   const coreml::FunctionInterface* main = model.interface.main();
   if (main == nullptr) return fail(Code::invalid_model, "the package has no default function");
-  coreml::use_feature_names(model);
   backend::Artefact artefact;
   artefact.program = std::move(model.program);
   artefact.package = path;

@@ -116,18 +116,11 @@ Status open_onnx(Model& out, const CancelToken* cancel) {
   return {};
 }
 
-// The ports of a function of a package, by the names that its callers know.
-std::vector<PortInfo> ports_of(const std::vector<coreml::Feature>& features, size_t count, const auto& port) {
-  std::unordered_map<std::string_view, const coreml::Feature*> known;
-  for (const coreml::Feature& f : features) known.emplace(f.file_name, &f);
-  std::vector<PortInfo> ports;
-  for (size_t i = 0; i < count; ++i) {
-    const auto [name, type] = port(i);
-    const auto at = known.find(name);
-    ports.push_back(port_info(at == known.end() ? name : at->second->name, *type));
-    ports.back().image = at != known.end() && at->second->image.has_value();
-  }
-  return ports;
+PortInfo package_port(const std::string& name, const ir::Type& type, const std::vector<coreml::Feature>& features) {
+  PortInfo port = port_info(name, type);
+  port.image = std::any_of(features.begin(), features.end(),
+                           [&](const coreml::Feature& f) { return f.name == name && f.image.has_value(); });
+  return port;
 }
 
 Status open_package(Model& out, const CancelToken* cancel) {
@@ -144,10 +137,9 @@ Status open_package(Model& out, const CancelToken* cancel) {
     const coreml::FunctionInterface& known = face == faces.end() ? kUnknown : *face;
     FunctionInfo info;
     info.name = f->name;
-    info.inputs = ports_of(known.inputs, f->inputs.size(),
-                           [&](size_t i) { return std::pair(f->inputs[i]->name, &f->inputs[i]->type); });
-    info.outputs = ports_of(known.outputs, f->body.outputs.size(),
-                            [&](size_t i) { return std::pair(f->output_names[i], &f->body.outputs[i]->type); });
+    for (const ir::Value* v : f->inputs) info.inputs.push_back(package_port(v->name, v->type, known.inputs));
+    for (size_t i = 0; i < f->body.outputs.size(); ++i)
+      info.outputs.push_back(package_port(f->output_names[i], f->body.outputs[i]->type, known.outputs));
     std::map<std::string, int> counts;
     ir::visit_ops(f->body, [&](ir::Op& op) { ++counts[std::string(op.type())]; });
     info.operators = most_frequent_first(counts, [](const std::string& op, int count) {

@@ -72,15 +72,15 @@ class Compiler : public testing::Test {
     fs::remove_all(folder_);
   }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  graft_open_options how(const std::string& file) const {
+  graft_open_options how(const char* file) const {
     auto o = sized<graft_open_options>();
-    o.path = file.c_str();
+    o.path = file;
     return o;
   }
   void open(const std::string& file) {
     graft_model_free(model_);
     model_ = nullptr;
-    const graft_open_options o = how(file);
+    const graft_open_options o = how(file.c_str());
     ASSERT_OK(graft_model_open(env_, &o, &model_));
   }
   void part(const std::string& file, const graft_partition_options* options = nullptr) {
@@ -155,7 +155,7 @@ TEST_F(Compiler, ErrorsTellWhere) {
 }
 
 TEST_F(Compiler, OpeningIsChecked) {
-  graft_open_options o = how(kDigits);
+  graft_open_options o = how(kDigits.c_str());
   EXPECT_CODE(INVALID_ARGUMENT, graft_model_open(nullptr, &o, &model_));
   EXPECT_CODE(INVALID_ARGUMENT, graft_model_open(env_, nullptr, &model_));
   EXPECT_CODE(INVALID_ARGUMENT, graft_model_open(env_, &o, nullptr));
@@ -168,12 +168,12 @@ TEST_F(Compiler, OpeningIsChecked) {
   EXPECT_CODE(INVALID_ARGUMENT, graft_model_open(env_, &o, &model_));
   o = how("/nonexistent.onnx");
   EXPECT_CODE(FILE_NOT_FOUND, graft_model_open(env_, &o, &model_));
-  o = how(kDigits);
+  o = how(kDigits.c_str());
   o.struct_size = 8;
   EXPECT_CODE(INVALID_ARGUMENT, graft_model_open(env_, &o, &model_));
   const char* names[] = {"memory_limit"};
   const char* values[] = {"4K"};
-  o = how(kDigits);
+  o = how(kDigits.c_str());
   o.names = names;
   o.values = values;
   o.count = 1;
@@ -183,7 +183,7 @@ TEST_F(Compiler, OpeningIsChecked) {
   graft_cancel* cancel = nullptr;
   ASSERT_OK(graft_cancel_create(&cancel));
   graft_cancel_set(cancel);
-  o = how(kDigits);
+  o = how(kDigits.c_str());
   o.cancel = cancel;
   EXPECT_CODE(CANCELLED, graft_model_open(env_, &o, &model_));
   EXPECT_EQ(model_, nullptr);
@@ -613,7 +613,7 @@ TEST_F(Compiler, AGraphInMemoryAllTheWay) {
     graft_session_free(s);
     return v;
   };
-  const std::vector<double> onnx = scores(how(kDigits)), packaged = scores(how(package));
+  const std::vector<double> onnx = scores(how(kDigits.c_str())), packaged = scores(how(package.c_str()));
   auto from_partition = sized<graft_open_options>();
   from_partition.partition = partition_;
   const std::vector<double> partitioned = scores(from_partition);

@@ -1,4 +1,4 @@
-// The ONNX types in a package's metadata, where somebody else wrote them: a package is not trusted.
+// What a package's metadata says of ONNX names and types. Somebody else may have written it: a package is not trusted.
 #include "support.h"
 
 namespace graft::session_test {
@@ -52,6 +52,24 @@ TEST(PackageTypes, AResultOutsideItsTypeIsAnErrorOfThatRun) {
   ASSERT_TRUE(good) << render(good.error());
   EXPECT_EQ((*good)[0].dtype(), DType::u8);
   EXPECT_EQ((*good)[0].span<const uint8_t>()[1], 200);
+}
+
+// MIL allows no '/', so "o/1" becomes o_1 in the file, which is the name of another output.
+TEST(PackageNames, AreTheModelsOwnWhateverTheFileCallsThem) {
+  test::GraphParts g;
+  g.nodes = {test::node("Add", {"a", "b_1"}, {"o/1"}), test::node("Sub", {"a", "b_1"}, {"o_1"})};
+  g.inputs = {test::value("a", {2}), test::value("b_1", {2})};
+  g.outputs = {test::value("o/1", {2}), test::value("o_1", {2})};
+  const Opened s = open_model(test::model(test::graph(g)), {{"device", "coreml"}, {"precision", "float32"}});
+  ASSERT_TRUE(s) << render(s.error());
+  const Opened p = through_package(**s);
+  ASSERT_TRUE(p) << render(p.error());
+  EXPECT_EQ((*p)->outputs()[0].name, "o/1");
+  EXPECT_EQ((*p)->outputs()[1].name, "o_1");
+  const auto out = run(**p, {tensor<float>(DType::f32, {2}, {1, 2}), tensor<float>(DType::f32, {2}, {3, 5})});
+  ASSERT_TRUE(out) << render(out.error());
+  EXPECT_EQ((*out)[0].span<const float>()[1], 7);
+  EXPECT_EQ((*out)[1].span<const float>()[1], -3);
 }
 
 }  // namespace
