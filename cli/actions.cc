@@ -40,8 +40,8 @@ std::string precision_of(const Arguments& a) {
   return word.size() == 7 && word.ends_with("32") ? "float32" : "float16";
 }
 
-Examined examine_at(const Arguments& a, const Context& c, const std::string& dump_after = {}) {
-  return examine(a.text("model"), open_mapped(a, c), precision_of(a), dump_after);
+Examined examine_at(const Arguments& a, const Context& c) {
+  return examine(a.text("model"), open_mapped(a, c), precision_of(a));
 }
 
 // What a session is fed: the user's files, and random numbers.
@@ -126,8 +126,8 @@ Report run_compile(const Arguments& a, const Context& c) {
   options.allow_partial = a.flag("allow-partial");
   options.overwrite = a.flag("force");
   graft::check_output(r.output, options);
-  const Examined e = examine_at(a, c);
-  r.verdict = e.verdict;
+  Examined e = examine_at(a, c);
+  r.verdict = std::move(e.verdict);
   std::string reason;
   const auto finish = [&](const std::vector<graft::Package>& packages) {
     r.done = true;
@@ -191,19 +191,19 @@ Report run_verify(const Arguments& a, const Context& c) {
   options.layers = a.flag("layers");
   options.own_limit = a.find("min-snr") != nullptr;
   options.min_snr_db = a.number<double>("min-snr", 0, -300, 300);
-  const Examined e = examine_at(a, c);
+  Examined e = examine_at(a, c);
   Verification r;
-  r.verdict = e.verdict;
+  r.verdict = std::move(e.verdict);
   r.seed = how.seed;
   r.layers_asked = options.layers;
-  r.tolerance.by_range = e.verdict.precision == "float32" && !options.own_limit;
+  r.tolerance.by_range = r.verdict.precision == "float32" && !options.own_limit;
   if (options.own_limit) r.tolerance.snr_db = r.tolerance.classifier_snr_db = options.min_snr_db;
   if (!e.parts) {
     const std::string reason = r.verdict.unusable->text;
     return report_of(std::move(r), 1, reason);
   }
   try {
-    if (e.verdict.pieces.empty()) const graft::Verification refused(*e.parts, {});
+    if (r.verdict.pieces.empty()) const graft::Verification refused(*e.parts, {});
   } catch (const graft::Error& error) {
     if (error.code() != GRAFT_CODE_NOT_DELEGATED) throw;
     return report_of(std::move(r), 1, error.what());

@@ -160,22 +160,17 @@ PackageInspection describe_package(const std::string& path, const graft::Model& 
 
 Examined examine(const std::string& path, graft::Model model, const std::string& precision,
                  const std::string& dump_after) {
-  Examined out{std::move(model), {}, {}};
+  Inspection verdict = describe(path, model);
+  Examined out{std::move(model), {}, std::move(verdict)};
   try {
     out.parts.emplace(out.model, graft::Options{}, dump_after);
+    add_verdict(*out.parts, out.verdict);
   } catch (const graft::Error& e) {
     if (says_nothing_of_the_model(e)) throw;
+    out.verdict.precision = precision;
     out.verdict.unusable = problem_of(e.reason());
+    out.verdict.refusals = {*out.verdict.unusable};
   }
-  Inspection verdict = describe(path, out.model);
-  verdict.precision = precision;
-  if (out.parts) {
-    add_verdict(*out.parts, verdict);
-  } else {
-    verdict.unusable = std::move(out.verdict.unusable);
-    verdict.refusals.push_back(*verdict.unusable);
-  }
-  out.verdict = std::move(verdict);
   return out;
 }
 
