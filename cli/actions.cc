@@ -109,9 +109,9 @@ Report run_inspect(const Arguments& a, const Context& c) {
   Examined e = examine(path, std::move(model), precision_of(a), dump_after);
   if (e.parts && (a.flag("mil") || !dump_after.empty())) {
     e.verdict.programs_only = true;
-    const std::vector<graft::Piece> pieces = e.parts->pieces();
-    for (size_t i = 0; i < pieces.size(); ++i) {
-      for (const graft_dump_info& d : pieces[i].dumps) e.verdict.texts.push_back({i, d.pass, d.text});
+    const std::vector<graft::Partition> partitions = e.parts->partitions();
+    for (size_t i = 0; i < partitions.size(); ++i) {
+      for (const graft_dump_info& d : partitions[i].dumps) e.verdict.texts.push_back({i, d.pass, d.text});
       if (a.flag("mil")) e.verdict.texts.push_back({i, "", std::string(e.parts->mil(i))});
     }
   }
@@ -133,8 +133,8 @@ Report run_compile(const Arguments& a, const Context& c) {
     r.done = true;
     r.packages.clear();
     for (const graft::Package& p : packages) {
-      const PieceInfo& piece = r.verdict.pieces[p.piece];
-      r.packages.push_back({p.path, p.target, p.bytes, piece.nodes, piece.inputs, piece.outputs});
+      const PartitionInfo& partition = r.verdict.partitions[p.partition];
+      r.packages.push_back({p.path, p.target, p.bytes, partition.nodes, partition.inputs, partition.outputs});
     }
     r.seconds = ms_since(start) / 1000;
   };
@@ -203,7 +203,7 @@ Report run_verify(const Arguments& a, const Context& c) {
     return report_of(std::move(r), 1, reason);
   }
   try {
-    if (r.verdict.pieces.empty()) const graft::Verification refused(*e.parts, {});
+    if (r.verdict.partitions.empty()) const graft::Verification refused(*e.parts, {});
   } catch (const graft::Error& error) {
     if (error.code() != GRAFT_CODE_NOT_DELEGATED) throw;
     return report_of(std::move(r), 1, error.what());

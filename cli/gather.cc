@@ -50,8 +50,8 @@ Inspection describe(const std::string& path, const graft::Model& model) {
   return out;
 }
 
-void add_verdict(const graft::Partition& parts, Inspection& out) {
-  const graft_partition_info info = parts.info();
+void add_verdict(const graft::Partitioning& parts, Inspection& out) {
+  const graft_partitioning_info info = parts.info();
   out.target = info.target;
   out.precision = info.precision;
   out.whole = info.whole != 0;
@@ -60,8 +60,8 @@ void add_verdict(const graft::Partition& parts, Inspection& out) {
   out.host = info.host;
   out.flops_total = info.flops;
   out.flops_claimed = info.flops_claimed;
-  for (const graft::Piece& p : parts.pieces())
-    out.pieces.push_back({p.nodes, p.operators, p.flops, ports_of(p.inputs), ports_of(p.outputs)});
+  for (const graft::Partition& p : parts.partitions())
+    out.partitions.push_back({p.nodes, p.operators, p.flops, ports_of(p.inputs), ports_of(p.outputs)});
   out.refusals = problems_of(parts.refusals());
   out.findings = problems_of(parts.findings());
 }

@@ -18,10 +18,10 @@ OpList op_list();
 
 PackageInspection describe_package(const std::string& path, const graft::Model& model, bool mil);
 
-// An ONNX model and the verdict on it: its pieces, or why there is none.
+// An ONNX model and the verdict on it: its partitions, or why there is none.
 struct Examined {
   graft::Model model;
-  std::optional<graft::Partition> parts;  // unset: verdict.unusable says why
+  std::optional<graft::Partitioning> parts;  // unset: verdict.unusable says why
   Inspection verdict;
 };
 // Throws graft::Error where the caller or the machine is at fault, not the model.

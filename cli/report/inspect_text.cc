@@ -52,12 +52,12 @@ void verdict_text(Page& page, const Inspection& r) {
     return;
   }
   const std::string target = r.target.empty() ? "" : format(", {}, {}", r.target, r.precision);
-  const std::string pieces = plural(static_cast<int64_t>(r.pieces.size()), "partition");
+  const std::string partitions = plural(static_cast<int64_t>(r.partitions.size()), "partition");
   std::string head;
   if (r.whole)
     head = page.good("the whole graph") + format(" in 1 partition{}", target);
-  else if (!r.pieces.empty())
-    head = page.warn("a part of the graph") + format(" in {}{}", pieces, target);
+  else if (!r.partitions.empty())
+    head = page.warn("a part of the graph") + format(" in {}{}", partitions, target);
   else
     head = page.bad("nothing");
   page.line("  " + page.bold("Core ML") + "    " + head);
@@ -141,7 +141,7 @@ std::string mil_texts(const std::vector<MilText>& texts) {
   if (texts.empty()) return "// Core ML takes no part of this model; without this option graft inspect says why\n";
   std::string all;
   for (const MilText& t : texts)
-    all += format("// partition {}{}{}\n{}", t.piece, t.after.empty() ? "" : ", after ", t.after, t.text);
+    all += format("// partition {}{}{}\n{}", t.partition, t.after.empty() ? "" : ", after ", t.after, t.text);
   return all;
 }
 
@@ -160,10 +160,10 @@ std::string text(const Inspection& r, Style style) {
   operators_text(page, r.operators);
   page.line();
   verdict_text(page, r);
-  if (r.pieces.size() > 1) {
+  if (r.partitions.size() > 1) {
     std::vector<std::vector<std::string>> rows = {{"partition", "nodes", "FLOP", "in", "out"}};
-    for (size_t i = 0; i < r.pieces.size(); ++i) {
-      const PieceInfo& p = r.pieces[i];
+    for (size_t i = 0; i < r.partitions.size(); ++i) {
+      const PartitionInfo& p = r.partitions[i];
       rows.push_back({format("{}", i), format("{}", p.nodes), count_text(p.flops), format("{}", p.inputs.size()),
                       format("{}", p.outputs.size())});
     }

@@ -88,11 +88,11 @@ Json inputs(const std::vector<InputTensor>& items) {
 void add_verdict(Json& j, const Inspection& r) {
   j["target"] = r.target.empty() ? Json(nullptr) : Json(r.target);
   j["precision"] = r.precision;
-  j["partitions"] = r.pieces.size();
+  j["partitions"] = r.partitions.size();
   j["whole"] = r.whole;
   j["nodes"] = {{"total", r.total}, {"claimed", r.claimed}, {"folded", r.folded}, {"host", r.host}};
   j["flops"] = {{"total", r.flops_total}, {"claimed", r.flops_claimed}};
-  j["pieces"] = list(r.pieces, [](const PieceInfo& p) {
+  j["pieces"] = list(r.partitions, [](const PartitionInfo& p) {
     return Json{{"nodes", p.nodes},
                 {"operators", p.operators},
                 {"flops", p.flops},
@@ -147,7 +147,8 @@ std::string json(const Inspection& r) {
   add_verdict(j, r);
   if (r.programs_only) {
     j["mil"] = list(r.texts, [](const MilText& t) {
-      return Json{{"partition", t.piece}, {"after", t.after.empty() ? Json(nullptr) : Json(t.after)}, {"text", t.text}};
+      return Json{
+          {"partition", t.partition}, {"after", t.after.empty() ? Json(nullptr) : Json(t.after)}, {"text", t.text}};
     });
   }
   return dump(j);

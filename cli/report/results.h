@@ -27,7 +27,7 @@ struct Problem {
 struct PortInfo {
   std::string name;
   std::string type;         // "fp32", or what it is when it is no tensor: "sequence"
-  std::string coreml_type;  // a border's in the Core ML program, else empty
+  std::string coreml_type;  // a boundary's in the Core ML program, else empty
   bool has_shape = true;
   struct Dim {
     int64_t value = -1;  // -1: open
@@ -47,14 +47,14 @@ struct MissingOperator {
   std::vector<std::string> nodes;
 };
 
-struct PieceInfo {
+struct PartitionInfo {
   int nodes = 0, operators = 0;
   double flops = 0;
   std::vector<PortInfo> inputs, outputs;
 };
 
 struct MilText {
-  size_t piece = 0;
+  size_t partition = 0;
   std::string after;  // the pass; empty: the finished program
   std::string text;
 };
@@ -72,7 +72,7 @@ struct Inspection {
 
   std::optional<Problem> unusable;  // no verdict on nodes was possible: why
   int total = 0, claimed = 0, folded = 0, host = 0;
-  std::vector<PieceInfo> pieces;
+  std::vector<PartitionInfo> partitions;
   double flops_total = 0, flops_claimed = 0;
   bool whole = false;
   std::string target, precision;  // target: empty when nothing is claimed

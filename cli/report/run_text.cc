@@ -43,7 +43,8 @@ std::string proves_text(const Verification& r) {
   return r.from_package
              ? "the package, read back from disk and run by Graft's engine, computes what the ONNX graph does on the "
                "host; not how Core ML itself rounds, and not that the host is right about ONNX"
-             : "the Core ML pieces, each read back from a package on disk and run by Graft's engine, compute with the "
+             : "the Core ML partitions, each read back from a package on disk and run by Graft's engine, compute with "
+               "the "
                "rest on the host what the ONNX graph does there; not how Core ML itself rounds";
 }
 

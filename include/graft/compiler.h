@@ -1,7 +1,7 @@
 /* Graft's C interface, second part: what is in a model, what Core ML would take of it, packages, checks, measurements.
  *
- *   graft_model ──> graft_partition ──> packages: graft_compile, graft_partition_write
- *                                   ──> a session: graft_open_options.partition
+ *   graft_model ──> graft_partitioning ──> packages: graft_compile, graft_partitioning_write
+ *                                   ──> a session: graft_open_options.partitioning
  *
  * The rules of graft.h hold. A function that fills a struct by an index that does not exist, or for NULL, is
  * invalid_argument. How many there are is in the struct one level up. Pointers in a filled struct belong to the object
@@ -25,8 +25,8 @@ typedef enum graft_format { GRAFT_FORMAT_ONNX = 0, GRAFT_FORMAT_MLPACKAGE = 1 } 
 
 /* Reads an ONNX file or a Core ML package and looks into it, without making it ready to run. Answers for every ONNX
  * file that can be read, also with operators that Graft does not know. Options are a session's ("shapes", "weights",
- * "memory_limit", "target", ...); options->partition must be NULL. With "weights" = "mapped" files are not copied, as
- * graft_session_create says. The environment may be freed before the model; a model in memory is borrowed until this
+ * "memory_limit", "target", ...); options->partitioning must be NULL. With "weights" = "mapped" files are not copied,
+ * as graft_session_create says. The environment may be freed before the model; a model in memory is borrowed until this
  * and everything that is made of it is freed.
  * Errors: what keeps the file from being read, invalid_option, unknown_option, memory_limit, cancelled. */
 GRAFT_API graft_error* graft_model_open(const graft_env* env, const graft_open_options* options, graft_model** out);
@@ -59,7 +59,7 @@ typedef struct graft_function_info {
   size_t struct_size;
   const char* name;
   size_t input_count, output_count, operator_count;
-  double flops; /* packages: of one run, at default sizes; ONNX: see graft_partition_info */
+  double flops; /* packages: of one run, at default sizes; ONNX: see graft_partitioning_info */
 } graft_function_info;
 GRAFT_API graft_error* graft_model_function(const graft_model* model, size_t index, graft_function_info* out);
 GRAFT_API graft_error* graft_model_input(const graft_model* model, size_t function, size_t index, graft_port_info* out);
@@ -94,75 +94,78 @@ GRAFT_API const char* graft_model_mil(const graft_model* model);
 
 /* ---- partitions ------------------------------------------------------------------------------------------------- */
 
-typedef struct graft_partition_options {
+typedef struct graft_partitioning_options {
   size_t struct_size;
   const char* const* names;
   const char* const* values;
   size_t count;               /* options beside the model's, e.g. "target"; later ones win */
   const char* dump_after;     /* keep the programs after this pass, or after "all" of them; NULL: none */
   const graft_cancel* cancel; /* NULL: cannot be cancelled */
-} graft_partition_options;
+} graft_partitioning_options;
 
-/* Finds out which nodes of an ONNX model Core ML can take, in how few pieces, and compiles these in memory. Depends on
- * model, options and Graft's version, never on the machine. options: NULL for none beside the model's.
- * Errors: graft_model_problem, invalid_argument (a package), invalid_option (no such pass; an option that decides how a
- * model is read: shapes, weights, memory_limit), memory_limit, cancelled. */
-GRAFT_API graft_error* graft_partition_create(const graft_model* model, const graft_partition_options* options,
-                                              graft_partition** out);
+/* Finds out which nodes of an ONNX model Core ML can take, in how few partitions, and compiles these in memory. Depends
+ * on model, options and Graft's version, never on the machine. options: NULL for none beside the model's. Errors:
+ * graft_model_problem, invalid_argument (a package), invalid_option (no such pass; an option that decides how a model
+ * is read: shapes, weights, memory_limit), memory_limit, cancelled. */
+GRAFT_API graft_error* graft_partitioning_create(const graft_model* model, const graft_partitioning_options* options,
+                                                 graft_partitioning** out);
 /* What was made of it may live longer. */
-GRAFT_API void graft_partition_free(graft_partition* partition);
+GRAFT_API void graft_partitioning_free(graft_partitioning* partitioning);
 
-typedef struct graft_partition_info {
+typedef struct graft_partitioning_info {
   size_t struct_size;
-  const char* target;    /* the oldest that is enough, or the one asked for: "iOS15"; empty without a piece */
+  const char* target;    /* the oldest that is enough, or the one asked for: "iOS15"; empty without a partition */
   const char* precision; /* "float16", "float32" */
-  int32_t whole;         /* 1: one piece is the whole graph */
+  int32_t whole;         /* 1: one partition is the whole graph */
   size_t node_count;     /* top-level nodes: */
   int32_t claimed, folded, host;
   double flops, flops_claimed; /* at default sizes */
-  size_t piece_count, finding_count;
-} graft_partition_info;
-GRAFT_API graft_error* graft_partition_get(const graft_partition* partition, graft_partition_info* out);
+  size_t partition_count, finding_count;
+} graft_partitioning_info;
+GRAFT_API graft_error* graft_partitioning_get(const graft_partitioning* partitioning, graft_partitioning_info* out);
 
 /* As of sessions, but that reason_text has no remedies: nothing is looked for. */
-GRAFT_API graft_error* graft_partition_node(const graft_partition* partition, size_t index, graft_node_info* out);
+GRAFT_API graft_error* graft_partitioning_node(const graft_partitioning* partitioning, size_t index,
+                                               graft_node_info* out);
 /* Why that node stays on the host, with what was tried and would change it; NULL where it does not. The first question
  * looks for remedies of all nodes, which may take longer than partitioning did. */
-GRAFT_API const graft_error* graft_partition_refusal(const graft_partition* partition, size_t node);
+GRAFT_API const graft_error* graft_partitioning_refusal(const graft_partitioning* partitioning, size_t node);
 /* What is worth knowing about the model as a whole. NULL: no such index. */
-GRAFT_API const graft_error* graft_partition_finding(const graft_partition* partition, size_t index);
+GRAFT_API const graft_error* graft_partitioning_finding(const graft_partitioning* partitioning, size_t index);
 
-typedef struct graft_piece_info {
+typedef struct graft_partition_info {
   size_t struct_size;
   int32_t nodes;     /* of the model; graft_node_info says which */
   int32_t operators; /* of the Core ML program */
   double flops;
   const char* target; /* what its package needs */
   size_t input_count, output_count, dump_count;
-} graft_piece_info;
-GRAFT_API graft_error* graft_partition_piece(const graft_partition* partition, size_t index, graft_piece_info* out);
-/* A piece's boundary, by ONNX names and types. */
-GRAFT_API graft_error* graft_partition_input(const graft_partition* partition, size_t piece, size_t index,
-                                             graft_port_info* out);
-GRAFT_API graft_error* graft_partition_output(const graft_partition* partition, size_t piece, size_t index,
-                                              graft_port_info* out);
-/* A piece's program as MIL text in which large constants are elided. NULL: no such piece. */
-GRAFT_API const char* graft_partition_mil(const graft_partition* partition, size_t piece);
+} graft_partition_info;
+GRAFT_API graft_error* graft_partitioning_partition(const graft_partitioning* partitioning, size_t index,
+                                                    graft_partition_info* out);
+/* A partition's boundary, by ONNX names and types. */
+GRAFT_API graft_error* graft_partitioning_input(const graft_partitioning* partitioning, size_t partition, size_t index,
+                                                graft_port_info* out);
+GRAFT_API graft_error* graft_partitioning_output(const graft_partitioning* partitioning, size_t partition, size_t index,
+                                                 graft_port_info* out);
+/* A partition's program as MIL text in which large constants are elided. NULL: no such partition. */
+GRAFT_API const char* graft_partitioning_mil(const graft_partitioning* partitioning, size_t partition);
 /* The same after a pass, as dump_after asked for. */
 typedef struct graft_dump_info {
   size_t struct_size;
   const char* pass;
   const char* text;
 } graft_dump_info;
-GRAFT_API graft_error* graft_partition_dump(const graft_partition* partition, size_t piece, size_t index,
-                                            graft_dump_info* out);
+GRAFT_API graft_error* graft_partitioning_dump(const graft_partitioning* partitioning, size_t partition, size_t index,
+                                               graft_dump_info* out);
 
 /* ---- packages --------------------------------------------------------------------------------------------------- */
 
-/* Writes one piece as a package. The package appears whole, on the disk and in one step, or not at all; what is at
+/* Writes one partition as a package. The package appears whole, on the disk and in one step, or not at all; what is at
  * `path` is replaced only when it is a package and nothing else.
  * Errors: invalid_argument, would_overwrite, io_error (also where the model was written to since it was opened). */
-GRAFT_API graft_error* graft_partition_write(const graft_partition* partition, size_t piece, const char* path);
+GRAFT_API graft_error* graft_partitioning_write(const graft_partitioning* partitioning, size_t partition,
+                                                const char* path);
 
 /* The text of report.json, once the packages are written and before they are seen: `compilation` can be asked as long
  * as the call lasts. The text must name the schema "graft.compile/1", by which Graft knows its own folders, and live
@@ -171,16 +174,16 @@ typedef const char* (*graft_report_fn)(void* user, const graft_compilation* comp
 
 typedef struct graft_compile_options {
   size_t struct_size;
-  int32_t allow_partial; /* 1: `output` is a folder, with a package for each piece and report.json */
+  int32_t allow_partial; /* 1: `output` is a folder, with a package for each partition and report.json */
   int32_t overwrite; /* 1: a package may take the place of such a folder, or the other way round, or an empty one's */
   graft_report_fn report;
   void* report_user;
 } graft_compile_options;
 
-/* Writes the whole graph as one package, or nothing. Same model, same options, same bytes. As graft_partition_write;
+/* Writes the whole graph as one package, or nothing. Same model, same options, same bytes. As graft_partitioning_write;
  * with allow_partial a folder that such a call wrote is what may be replaced. options: NULL for none.
- * Errors: those of graft_partition_write, and not_delegated with every reason behind it. */
-GRAFT_API graft_error* graft_compile(const graft_partition* partition, const char* output,
+ * Errors: those of graft_partitioning_write, and not_delegated with every reason behind it. */
+GRAFT_API graft_error* graft_compile(const graft_partitioning* partitioning, const char* output,
                                      const graft_compile_options* options, graft_compilation** out);
 GRAFT_API void graft_compilation_free(graft_compilation* compilation);
 /* What graft_compile would say about what lies at `output`, before any work is done. */
@@ -191,7 +194,7 @@ typedef struct graft_package_info {
   const char* path;   /* as given; inside the folder for partial compiles */
   const char* target; /* "iOS15" */
   int64_t bytes;
-  size_t piece; /* of the partition */
+  size_t partition; /* of the partitioning */
 } graft_package_info;
 GRAFT_API size_t graft_compilation_package_count(const graft_compilation* compilation); /* 0 for NULL */
 GRAFT_API graft_error* graft_compilation_package(const graft_compilation* compilation, size_t index,
@@ -223,9 +226,9 @@ typedef struct graft_verify_options {
  * read back, with the rest of the model on the host where it is not whole, and compares every output with those of
  * `reference`, a session of the same model with the device "cpu", which runs the ONNX graph in its own types; NULL: one
  * is made. Every input must be given; see graft_session_random_inputs. A result that is not accurate is a success of
- * this function. options: NULL for none. Errors: not_delegated with every reason where there is no piece,
+ * this function. options: NULL for none. Errors: not_delegated with every reason where there is no partition,
  * invalid_argument (inputs; a reference of another model), what opening and running brings. */
-GRAFT_API graft_error* graft_verify(const graft_partition* partition, const graft_session* reference,
+GRAFT_API graft_error* graft_verify(const graft_partitioning* partitioning, const graft_session* reference,
                                     const graft_input* inputs, size_t count, const graft_verify_options* options,
                                     graft_verification** out);
 GRAFT_API void graft_verification_free(graft_verification* verification);
@@ -330,7 +333,7 @@ typedef struct graft_code_info {
 GRAFT_API size_t graft_code_count(void);
 GRAFT_API graft_error* graft_code_row(size_t index, graft_code_info* out);
 
-/* The passes over the program of a piece, in order. */
+/* The passes over the program of a partition, in order. */
 typedef struct graft_pass_info {
   size_t struct_size;
   const char* name;

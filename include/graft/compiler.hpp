@@ -114,7 +114,7 @@ class Model {
   detail::Handle<graft_model, graft_model_free> model_;
 };
 
-struct Piece {
+struct Partition {
   int nodes, operators;
   double flops;
   std::string_view target;
@@ -122,34 +122,34 @@ struct Piece {
   std::vector<graft_dump_info> dumps;
 };
 
-// Which nodes Core ML takes, in which pieces. What is made of it may outlive it.
-class Partition {
+// Which nodes Core ML takes, in which partitions. What is made of it may outlive it.
+class Partitioning {
  public:
-  explicit Partition(const Model& model, const Options& options = {}, const std::string& dump_after = {},
-                     const Cancel* cancel = nullptr) {
+  explicit Partitioning(const Model& model, const Options& options = {}, const std::string& dump_after = {},
+                        const Cancel* cancel = nullptr) {
     const detail::OptionPointers o(options);
-    auto how = detail::sized<graft_partition_options>();
+    auto how = detail::sized<graft_partitioning_options>();
     how.names = o.names();
     how.values = o.values();
     how.count = o.count();
     how.dump_after = dump_after.empty() ? nullptr : dump_after.c_str();
     how.cancel = cancel == nullptr ? nullptr : cancel->get();
-    graft_partition* p = nullptr;
-    check(graft_partition_create(model.get(), &how, &p));
+    graft_partitioning* p = nullptr;
+    check(graft_partitioning_create(model.get(), &how, &p));
     partition_.reset(p);
   }
 
-  graft_partition_info info() const {
-    auto info = detail::sized<graft_partition_info>();
-    check(graft_partition_get(get(), &info));
+  graft_partitioning_info info() const {
+    auto info = detail::sized<graft_partitioning_info>();
+    check(graft_partitioning_get(get(), &info));
     return info;
   }
   std::vector<Node> nodes() const {
     return detail::collect<graft_node_info>(
-        info().node_count, [&](size_t i, auto* out) { return graft_partition_node(get(), i, out); }, detail::node);
+        info().node_count, [&](size_t i, auto* out) { return graft_partitioning_node(get(), i, out); }, detail::node);
   }
   // Of a node that stays on the host; the first question looks for remedies of all.
-  Reason refusal(size_t node) const { return Reason(graft_partition_refusal(get(), node)); }
+  Reason refusal(size_t node) const { return Reason(graft_partitioning_refusal(get(), node)); }
   std::vector<Reason> refusals() const {
     std::vector<Reason> list;
     for (size_t i = 0; i < info().node_count; ++i) {
@@ -159,48 +159,53 @@ class Partition {
   }
   std::vector<Reason> findings() const {
     std::vector<Reason> list;
-    for (size_t i = 0; i < info().finding_count; ++i) list.emplace_back(graft_partition_finding(get(), i));
+    for (size_t i = 0; i < info().finding_count; ++i) list.emplace_back(graft_partitioning_finding(get(), i));
     return list;
   }
-  std::vector<Piece> pieces() const {
-    std::vector<Piece> list;
-    for (size_t p = 0; p < info().piece_count; ++p) {
-      auto of = detail::sized<graft_piece_info>();
-      check(graft_partition_piece(get(), p, &of));
-      Piece piece{of.nodes, of.operators, of.flops, of.target, {}, {}, {}};
-      piece.inputs = detail::collect<graft_port_info>(
-          of.input_count, [&](size_t i, auto* out) { return graft_partition_input(get(), p, i, out); }, detail::port);
-      piece.outputs = detail::collect<graft_port_info>(
-          of.output_count, [&](size_t i, auto* out) { return graft_partition_output(get(), p, i, out); }, detail::port);
-      piece.dumps = detail::collect<graft_dump_info>(
-          of.dump_count, [&](size_t i, auto* out) { return graft_partition_dump(get(), p, i, out); },
+  std::vector<Partition> partitions() const {
+    std::vector<Partition> list;
+    for (size_t p = 0; p < info().partition_count; ++p) {
+      auto of = detail::sized<graft_partition_info>();
+      check(graft_partitioning_partition(get(), p, &of));
+      Partition partition{of.nodes, of.operators, of.flops, of.target, {}, {}, {}};
+      partition.inputs = detail::collect<graft_port_info>(
+          of.input_count, [&](size_t i, auto* out) { return graft_partitioning_input(get(), p, i, out); },
+          detail::port);
+      partition.outputs = detail::collect<graft_port_info>(
+          of.output_count, [&](size_t i, auto* out) { return graft_partitioning_output(get(), p, i, out); },
+          detail::port);
+      partition.dumps = detail::collect<graft_dump_info>(
+          of.dump_count, [&](size_t i, auto* out) { return graft_partitioning_dump(get(), p, i, out); },
           detail::as_it_is<graft_dump_info>);
-      list.push_back(std::move(piece));
+      list.push_back(std::move(partition));
     }
     return list;
   }
-  // Empty when there is no such piece.
-  std::string_view mil(size_t piece) const {
-    const char* text = graft_partition_mil(get(), piece);
+  // Empty when there is no such partition.
+  std::string_view mil(size_t partition) const {
+    const char* text = graft_partitioning_mil(get(), partition);
     return text == nullptr ? std::string_view() : text;
   }
-  void write(size_t piece, const std::string& path) const { check(graft_partition_write(get(), piece, path.c_str())); }
-  const graft_partition* get() const { return partition_.get(); }
+  void write(size_t partition, const std::string& path) const {
+    check(graft_partitioning_write(get(), partition, path.c_str()));
+  }
+  const graft_partitioning* get() const { return partition_.get(); }
 
  private:
-  detail::Handle<graft_partition, graft_partition_free> partition_;
+  detail::Handle<graft_partitioning, graft_partitioning_free> partition_;
 };
 
-inline Session::Session(const Env& env, const Partition& partition, const Options& options, const Cancel* cancel) {
+inline Session::Session(const Env& env, const Partitioning& partitioning, const Options& options,
+                        const Cancel* cancel) {
   auto how = detail::sized<graft_open_options>();
-  how.partition = partition.get();
+  how.partitioning = partitioning.get();
   open(env, how, options, cancel);
 }
 
 struct Package {
   std::string path, target;
   int64_t bytes;
-  size_t piece;
+  size_t partition;
 };
 struct CompileOptions {
   bool allow_partial = false, overwrite = false;
@@ -213,7 +218,7 @@ inline std::vector<Package> packages(const graft_compilation* c) {
   return collect<graft_package_info>(
       graft_compilation_package_count(c), [&](size_t i, auto* out) { return graft_compilation_package(c, i, out); },
       [](const graft_package_info& p) {
-        return Package{p.path, p.target, p.bytes, p.piece};
+        return Package{p.path, p.target, p.bytes, p.partition};
       });
 }
 // The options in C's terms; holds the report's text while a call lasts.
@@ -235,11 +240,11 @@ struct CompileCall {
 };
 }  // namespace detail
 
-inline std::vector<Package> compile(const Partition& partition, const std::string& output,
+inline std::vector<Package> compile(const Partitioning& partitioning, const std::string& output,
                                     const CompileOptions& options = {}) {
   detail::CompileCall call(options);
   graft_compilation* c = nullptr;
-  check(graft_compile(partition.get(), output.c_str(), &call.c, &c));
+  check(graft_compile(partitioning.get(), output.c_str(), &call.c, &c));
   const detail::Handle<graft_compilation, graft_compilation_free> owned(c);
   return detail::packages(c);
 }
@@ -275,7 +280,7 @@ struct VerifyOptions {
 class Verification {
  public:
   // reference: null: one is made.
-  Verification(const Partition& partition, const std::vector<Input>& inputs, const VerifyOptions& options = {},
+  Verification(const Partitioning& partitioning, const std::vector<Input>& inputs, const VerifyOptions& options = {},
                const Session* reference = nullptr) {
     const detail::InputPointers in(inputs);
     auto how = detail::sized<graft_verify_options>();
@@ -283,8 +288,8 @@ class Verification {
     how.own_limit = options.own_limit ? 1 : 0;
     how.min_snr_db = options.min_snr_db;
     graft_verification* v = nullptr;
-    check(graft_verify(partition.get(), reference == nullptr ? nullptr : reference->get(), in.data(), in.size(), &how,
-                       &v));
+    check(graft_verify(partitioning.get(), reference == nullptr ? nullptr : reference->get(), in.data(), in.size(),
+                       &how, &v));
     verification_.reset(v);
   }
   graft_verification_info info() const {

@@ -14,14 +14,14 @@
  *              unless the function says otherwise.
  *   Threads    An object may be used from several threads at once as long as all of them only read it: graft_env,
  *              graft_session and graft_cancel are always safe; what is made once and then asked (graft_tensor,
- * graft_error, graft_model, graft_partition, ...) is safe once it was made. Freeing an object that somebody else still
- * uses is the caller's mistake. fork()     A child process may go on using what its parent made, as long as no other
- * thread was inside a function of this library when fork was called (Python's multiprocessing forks like this). Results
- * are the same; worker threads are started anew by the first run that needs them. Structs    Every struct starts with
- * `struct_size`, which the caller sets to sizeof the struct it was compiled with. Structs only grow at the end; a
- * library given a smaller, older size leaves out what it does not cover. In an array of structs every element has the
- * same struct_size, which is also the step between them. Growth     Enumerations and functions are only ever added to;
- * numbers never change their meaning. Text       UTF-8, NUL-terminated. Files are named by UTF-8 paths.
+ * graft_error, graft_model, graft_partitioning, ...) is safe once it was made. Freeing an object that somebody else
+ * still uses is the caller's mistake. fork()     A child process may go on using what its parent made, as long as no
+ * other thread was inside a function of this library when fork was called (Python's multiprocessing forks like this).
+ * Results are the same; worker threads are started anew by the first run that needs them. Structs    Every struct
+ * starts with `struct_size`, which the caller sets to sizeof the struct it was compiled with. Structs only grow at the
+ * end; a library given a smaller, older size leaves out what it does not cover. In an array of structs every element
+ * has the same struct_size, which is also the step between them. Growth     Enumerations and functions are only ever
+ * added to; numbers never change their meaning. Text       UTF-8, NUL-terminated. Files are named by UTF-8 paths.
  */
 #ifndef GRAFT_GRAFT_H_
 #define GRAFT_GRAFT_H_
@@ -44,8 +44,8 @@ typedef struct graft_session graft_session;
 typedef struct graft_tensor graft_tensor;
 typedef struct graft_cancel graft_cancel;
 typedef struct graft_error graft_error;
-typedef struct graft_model graft_model;         /* see compiler.h */
-typedef struct graft_partition graft_partition; /* see compiler.h */
+typedef struct graft_model graft_model;               /* see compiler.h */
+typedef struct graft_partitioning graft_partitioning; /* see compiler.h */
 
 /* The library's version, "0.1.0". */
 GRAFT_API const char* graft_version(void);
@@ -216,15 +216,15 @@ typedef struct graft_open_options {
   const char* folder; /* where its external data lies, NULL when there is none */
   const char* const* names;
   const char* const* values;
-  size_t count;                     /* options by name */
-  const graft_cancel* cancel;       /* NULL: opening cannot be cancelled */
-  const graft_partition* partition; /* instead of path and data: what was partitioned, see compiler.h */
+  size_t count;                           /* options by name */
+  const graft_cancel* cancel;             /* NULL: opening cannot be cancelled */
+  const graft_partitioning* partitioning; /* instead of path and data: what was partitioned, see compiler.h */
 } graft_open_options;
 
-/* The two functions above in one, for whoever wants to cancel it, and for partitions: the session's pieces are the
- * partition's, its options those of the model and of the partition and, after them, the ones given here (which change
- * nothing any more about how the model is read and partitioned). The partition may be freed before the session; a model
- * in memory may not. Errors: theirs, and cancelled. */
+/* The two functions above in one, for whoever wants to cancel it, and for what was partitioned already: the session's
+ * partitions are the partitioning's, its options those of the model and of the partitioning and, after them, the ones
+ * given here (which change nothing any more about how the model is read and partitioned). The partitioning may be freed
+ * before the session; a model in memory may not. Errors: theirs, and cancelled. */
 GRAFT_API graft_error* graft_session_open(const graft_env* env, const graft_open_options* options, graft_session** out);
 
 /* The options of a session, as rows. `available` is 0 for names that are known and do nothing yet: only their default
@@ -276,7 +276,7 @@ typedef struct graft_port_info {
   const int64_t* max;         /* rank entries */
   const char* type;           /* "fp32"; in words where it is no tensor: "sequence" */
   int32_t image;              /* packages: 1 where Core ML takes or gives an image; pixels are 0 to 255 */
-  graft_dtype coreml_dtype;   /* ports of a partition's pieces: what they have in the Core ML program */
+  graft_dtype coreml_dtype;   /* ports of partitions: what they have in the Core ML program */
 } graft_port_info;
 /* "fp32", "int64", "bool", ...; "invalid" for what is no element type. */
 GRAFT_API const char* graft_dtype_name(int32_t dtype);
@@ -380,7 +380,7 @@ typedef struct graft_run_options {
  * the ONNX file (IR 4 and later) also lists as a graph input is not counted among the inputs, but may be given by its
  * name; such a run is made on the host. An input with
  * another size than last time is fine where the model's dim is open. The first run of a shape plans; later ones with
- * all outputs in the caller's memory allocate nothing but what pieces on the host need.
+ * all outputs in the caller's memory allocate nothing but what partitions on the host need.
  * options: NULL for none. On an error no `tensor` is set, and the caller's output memory may be written in part.
  * Errors: invalid_argument (names, counts, element types, shapes, sizes; outputs must not overlap), cancelled,
  * out_of_memory, memory_limit (a result counts until this function hands it over), and what operators report about

@@ -322,7 +322,7 @@ class InputPointers {
 
 using Entry = std::pair<std::string_view, std::string_view>;
 
-class Partition;  // compiler.hpp
+class Partitioning;  // compiler.hpp
 
 // A model, ready to run from any number of threads. The views it returns live as long as it does.
 class Session {
@@ -343,7 +343,8 @@ class Session {
   }
 
   // What was partitioned; defined in compiler.hpp.
-  Session(const Env& env, const Partition& partition, const Options& options = {}, const Cancel* cancel = nullptr);
+  Session(const Env& env, const Partitioning& partitioning, const Options& options = {},
+          const Cancel* cancel = nullptr);
 
   std::vector<Port> inputs() const { return ports(graft_session_input_count, graft_session_input); }
   std::vector<Port> outputs() const { return ports(graft_session_output_count, graft_session_output); }

@@ -66,7 +66,7 @@ void fill_node(const partition::NodePlan& node, const char* reason, graft_node_i
   out.op = node.node->op_type.c_str();
   out.domain = node.node->domain.c_str();
   out.where = static_cast<graft_where>(node.where);
-  out.partition = node.piece;
+  out.partition = node.partition;
   out.reason = node.refusal ? code_of(node.refusal->code) : GRAFT_CODE_OK;
   out.reason_text = reason;
 }
@@ -101,7 +101,7 @@ graft_session* wrap(std::shared_ptr<const session::Session> session, std::shared
 
 // `now`: the node as it is by now, which may have moved to the host since the session was opened.
 const char* reason_of(const graft_session& s, size_t node, const partition::NodePlan& now) {
-  const partition::Partition& p = *s.session->partition();
+  const partition::Partitioning& p = *s.session->partitioning();
   if (!now.refusal) return "";
   if (!p.nodes[node].refusal) {
     std::lock_guard lock(s.moved_mutex);
@@ -188,14 +188,14 @@ graft_error* graft_session_open(const graft_env* env, const graft_open_options* 
   return guarded([&]() -> Status {
     if (env == nullptr || options == nullptr || out == nullptr) return invalid("env, options or out is null");
     GRAFT_TRY(const graft_open_options o, read_struct(options, "graft_open_options"));
-    if ((o.path != nullptr) + (o.data != nullptr) + (o.partition != nullptr) != 1)
+    if ((o.path != nullptr) + (o.data != nullptr) + (o.partitioning != nullptr) != 1)
       return invalid("a path, data or a partition is needed, and one of them only");
     GRAFT_TRY(const NamedValues pairs, read_pairs(o.names, o.values, o.count));
     const graft::CancelToken* cancel = o.cancel == nullptr ? nullptr : &o.cancel->token;
     using graft::session::Session;
     std::shared_ptr<const Session> session;
-    if (o.partition != nullptr) {
-      GRAFT_TRY(session, graft::tools::open_session(*o.partition->parts, env->env, pairs, cancel));
+    if (o.partitioning != nullptr) {
+      GRAFT_TRY(session, graft::tools::open_session(*o.partitioning->parts, env->env, pairs, cancel));
     } else {
       GRAFT_TRY(const auto named, graft::session::parse_options(pairs));
       GRAFT_TRY(session, o.path != nullptr
@@ -268,24 +268,24 @@ graft_error* graft_session_placement(const graft_session* session, graft_placeme
     placement.requested = p.requested.c_str();
     placement.allowed = p.allowed.c_str();
     placement.planned = p.planned.c_str();
-    if (const auto& parts = session->session->partition()) {
+    if (const auto& parts = session->session->partitioning()) {
       placement.nodes = static_cast<int32_t>(parts->nodes.size());
       placement.claimed = parts->count(graft::partition::Where::coreml);
       placement.folded = parts->count(graft::partition::Where::folded);
       placement.host = parts->count(graft::partition::Where::host);
-      placement.partitions = parts->pieces;
+      placement.partitions = parts->partitions;
     }
     return give(placement, out);
   });
 }
 
 size_t graft_session_node_count(const graft_session* session) {
-  const graft::partition::Partition* parts = session == nullptr ? nullptr : session->session->partition().get();
+  const graft::partition::Partitioning* parts = session == nullptr ? nullptr : session->session->partitioning().get();
   return parts == nullptr ? 0 : parts->nodes.size();
 }
 
 graft_error* graft_session_node(const graft_session* session, size_t index, graft_node_info* out) {
-  const graft::partition::Partition* parts = session == nullptr ? nullptr : session->session->partition().get();
+  const graft::partition::Partitioning* parts = session == nullptr ? nullptr : session->session->partitioning().get();
   return give_item(parts == nullptr ? nullptr : &parts->nodes, index, out, [&](const auto&, graft_node_info& info) {
     const graft::partition::NodePlan now = session->session->node(index);
     fill_node(now, reason_of(*session, index, now), info);
@@ -325,7 +325,11 @@ graft_error* graft_session_run(const graft_session* session, const graft_input* 
     Run run(*session->session);
     GRAFT_CHECK(run.take_inputs(inputs, input_count));
     for (size_t i = 0; i < output_count; ++i) GRAFT_CHECK(run.take_output(outputs + i, i));
-    return run.go(o.cancel == nullptr ? nullptr : &o.cancel->token);
+    GRAFT_CHECK(run.complete());
+    graft::backend::RunOptions how;
+    how.cancel = o.cancel == nullptr ? nullptr : &o.cancel->token;
+    GRAFT_CHECK(session->session->run(run.inputs(), run.outputs(), how));
+    return run.give();
   });
 }
 

@@ -64,18 +64,19 @@ graft_error* graft_session_random_inputs(const graft_session* session, const gra
   });
 }
 
-graft_error* graft_verify(const graft_partition* partition, const graft_session* reference, const graft_input* inputs,
-                          size_t count, const graft_verify_options* options, graft_verification** out) {
+graft_error* graft_verify(const graft_partitioning* partitioning, const graft_session* reference,
+                          const graft_input* inputs, size_t count, const graft_verify_options* options,
+                          graft_verification** out) {
   return guarded([&]() -> Status {
-    if (partition == nullptr || out == nullptr) return invalid("partition or out is null");
+    if (partitioning == nullptr || out == nullptr) return invalid("partitioning or out is null");
     graft::tools::VerifyOptions how;
     if (options != nullptr) {
       GRAFT_TRY(const graft_verify_options o, read_struct(options, "graft_verify_options"));
       how.layers = o.layers != 0;
       if (o.own_limit != 0) how.min_snr_db = o.min_snr_db;
     }
-    const graft::tools::Partitioned& parts = *partition->parts;
-    if (parts.pieces.empty()) return graft::fail(graft::tools::not_delegated(parts, false));
+    const graft::tools::Partitioned& parts = *partitioning->parts;
+    if (parts.partitions.empty()) return graft::fail(graft::tools::not_delegated(parts, false));
     std::shared_ptr<const graft::session::Session> host;
     if (reference != nullptr) {
       host = reference->session;

@@ -40,7 +40,7 @@ graft_error* graft_model_open(const graft_env* env, const graft_open_options* op
     if (env == nullptr || options == nullptr || out == nullptr) return invalid("env, options or out is null");
     GRAFT_TRY(const graft_open_options o, read_struct(options, "graft_open_options"));
     if ((o.path == nullptr) == (o.data == nullptr)) return invalid("a path or data is needed, and one of them only");
-    if (o.partition != nullptr) return invalid("a model is not opened from a partition");
+    if (o.partitioning != nullptr) return invalid("a model is not opened from a partitioning");
     if (o.path != nullptr && *o.path == '\0') return invalid("the path is empty");
     GRAFT_TRY(NamedValues named, read_pairs(o.names, o.values, o.count));
     graft::tools::Source source;

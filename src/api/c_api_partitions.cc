@@ -11,19 +11,20 @@ Ports ports_of(const std::vector<ir::BoundaryPort>& borders) {
   return list;
 }
 
-graft_partition* wrap(std::shared_ptr<const tools::Partitioned> parts) {
-  auto p = std::make_unique<graft_partition>();
-  for (const tools::PieceInfo& piece : parts->pieces)
-    p->pieces.push_back({ports_of(piece.segment->inputs), ports_of(piece.segment->outputs)});
-  for (const partition::NodePlan& n : parts->partition->nodes)
+graft_partitioning* wrap(std::shared_ptr<const tools::Partitioned> parts) {
+  auto p = std::make_unique<graft_partitioning>();
+  for (const tools::PartitionInfo& partition : parts->partitions)
+    p->partitions.push_back({ports_of(partition.subgraph->inputs), ports_of(partition.subgraph->outputs)});
+  for (const partition::NodePlan& n : parts->partitioning->nodes)
     p->reasons.push_back(n.refusal ? render(*n.refusal) : std::string());
   p->findings = as_errors(parts->findings);
   p->parts = std::move(parts);
   return p.release();
 }
 
-const tools::PieceInfo* piece_of(const graft_partition* partition, size_t index) {
-  return partition == nullptr || index >= partition->pieces.size() ? nullptr : &partition->parts->pieces[index];
+const tools::PartitionInfo* partition_of(const graft_partitioning* partitioning, size_t index) {
+  return partitioning == nullptr || index >= partitioning->partitions.size() ? nullptr
+                                                                             : &partitioning->parts->partitions[index];
 }
 
 Result<tools::CompileOptions> compile_options(const graft_compile_options* options) {
@@ -56,13 +57,13 @@ extern "C" {
 
 // ---- partitions ----
 
-graft_error* graft_partition_create(const graft_model* model, const graft_partition_options* options,
-                                    graft_partition** out) {
+graft_error* graft_partitioning_create(const graft_model* model, const graft_partitioning_options* options,
+                                       graft_partitioning** out) {
   return guarded([&]() -> Status {
     if (model == nullptr || out == nullptr) return invalid("model or out is null");
-    graft_partition_options o{};
+    graft_partitioning_options o{};
     if (options != nullptr) {
-      GRAFT_TRY(o, read_struct(options, "graft_partition_options"));
+      GRAFT_TRY(o, read_struct(options, "graft_partitioning_options"));
     }
     GRAFT_TRY(const NamedValues named, read_pairs(o.names, o.values, o.count));
     GRAFT_TRY(auto parts,
@@ -73,17 +74,18 @@ graft_error* graft_partition_create(const graft_model* model, const graft_partit
   });
 }
 
-void graft_partition_free(graft_partition* partition) { delete partition; }
+void graft_partitioning_free(graft_partitioning* partitioning) { delete partitioning; }
 
-graft_error* graft_partition_get(const graft_partition* partition, graft_partition_info* out) {
+graft_error* graft_partitioning_get(const graft_partitioning* partitioning, graft_partitioning_info* out) {
   return guarded([&]() -> Status {
-    if (partition == nullptr) return invalid("partition is null");
-    const graft::partition::Partition& p = *partition->parts->partition;
+    if (partitioning == nullptr) return invalid("partitioning is null");
+    const graft::partition::Partitioning& p = *partitioning->parts->partitioning;
     using graft::partition::Where;
-    graft_partition_info info{};
+    graft_partitioning_info info{};
     info.target = p.target ? graft::ir::info(*p.target).name.data() : "";
-    info.precision =
-        partition->parts->options.partition.precision == graft::partition::Precision::float16 ? "float16" : "float32";
+    info.precision = partitioning->parts->options.partitioning.precision == graft::partition::Precision::float16
+                         ? "float16"
+                         : "float32";
     info.whole = p.whole() ? 1 : 0;
     info.node_count = p.nodes.size();
     info.claimed = p.count(Where::coreml);
@@ -91,80 +93,88 @@ graft_error* graft_partition_get(const graft_partition* partition, graft_partiti
     info.host = p.count(Where::host);
     info.flops = p.flops_total;
     info.flops_claimed = p.flops_claimed;
-    info.piece_count = partition->pieces.size();
-    info.finding_count = partition->findings.size();
+    info.partition_count = partitioning->partitions.size();
+    info.finding_count = partitioning->findings.size();
     return give(info, out);
   });
 }
 
-graft_error* graft_partition_node(const graft_partition* partition, size_t index, graft_node_info* out) {
-  return give_item(partition == nullptr ? nullptr : &partition->parts->partition->nodes, index, out,
+graft_error* graft_partitioning_node(const graft_partitioning* partitioning, size_t index, graft_node_info* out) {
+  return give_item(partitioning == nullptr ? nullptr : &partitioning->parts->partitioning->nodes, index, out,
                    [&](const graft::partition::NodePlan& node, graft_node_info& info) {
-                     fill_node(node, partition->reasons[index].c_str(), info);
+                     fill_node(node, partitioning->reasons[index].c_str(), info);
                    });
 }
 
-const graft_error* graft_partition_refusal(const graft_partition* partition, size_t node) {
-  if (partition == nullptr || node >= partition->reasons.size()) return nullptr;
-  const graft::tools::Partitioned& parts = *partition->parts;
-  if (!parts.partition->nodes[node].refusal) return nullptr;
+const graft_error* graft_partitioning_refusal(const graft_partitioning* partitioning, size_t node) {
+  if (partitioning == nullptr || node >= partitioning->reasons.size()) return nullptr;
+  const graft::tools::Partitioned& parts = *partitioning->parts;
+  if (!parts.partitioning->nodes[node].refusal) return nullptr;
   graft_error* failed = guarded([&]() -> Status {
-    std::call_once(partition->explained, [&] {
-      std::vector<std::unique_ptr<const graft_error>> all(partition->reasons.size());
+    std::call_once(partitioning->explained, [&] {
+      std::vector<std::unique_ptr<const graft_error>> all(partitioning->reasons.size());
       for (size_t i = 0; i < all.size(); ++i) {
         if (const graft::Diag* d = parts.refusal(i)) all[i] = std::make_unique<const graft_error>(as_error(*d));
       }
-      partition->refusals = std::move(all);
+      partitioning->refusals = std::move(all);
     });
     return {};
   });
   graft_error_free(failed);
-  return failed == nullptr ? partition->refusals[node].get() : out_of_memory_error();
+  return failed == nullptr ? partitioning->refusals[node].get() : out_of_memory_error();
 }
 
-const graft_error* graft_partition_finding(const graft_partition* partition, size_t index) {
-  return partition == nullptr || index >= partition->findings.size() ? nullptr : &partition->findings[index];
+const graft_error* graft_partitioning_finding(const graft_partitioning* partitioning, size_t index) {
+  return partitioning == nullptr || index >= partitioning->findings.size() ? nullptr : &partitioning->findings[index];
 }
 
-graft_error* graft_partition_piece(const graft_partition* partition, size_t index, graft_piece_info* out) {
-  return give_item(partition == nullptr ? nullptr : &partition->parts->pieces, index, out,
-                   [](const graft::tools::PieceInfo& p, graft_piece_info& info) {
+graft_error* graft_partitioning_partition(const graft_partitioning* partitioning, size_t index,
+                                          graft_partition_info* out) {
+  return give_item(partitioning == nullptr ? nullptr : &partitioning->parts->partitions, index, out,
+                   [](const graft::tools::PartitionInfo& p, graft_partition_info& info) {
                      info.nodes = p.nodes;
                      info.operators = p.operators;
                      info.flops = p.flops;
-                     info.target = p.segment->target.name().data();
-                     info.input_count = p.segment->inputs.size();
-                     info.output_count = p.segment->outputs.size();
-                     info.dump_count = p.segment->dumps.size();
+                     info.target = p.subgraph->target.name().data();
+                     info.input_count = p.subgraph->inputs.size();
+                     info.output_count = p.subgraph->outputs.size();
+                     info.dump_count = p.subgraph->dumps.size();
                    });
 }
 
-graft_error* graft_partition_input(const graft_partition* partition, size_t piece, size_t index, graft_port_info* out) {
-  return give_port(piece_of(partition, piece) == nullptr ? nullptr : &partition->pieces[piece].inputs, index, out);
+graft_error* graft_partitioning_input(const graft_partitioning* partitioning, size_t partition, size_t index,
+                                      graft_port_info* out) {
+  return give_port(
+      partition_of(partitioning, partition) == nullptr ? nullptr : &partitioning->partitions[partition].inputs, index,
+      out);
 }
 
-graft_error* graft_partition_output(const graft_partition* partition, size_t piece, size_t index,
-                                    graft_port_info* out) {
-  return give_port(piece_of(partition, piece) == nullptr ? nullptr : &partition->pieces[piece].outputs, index, out);
+graft_error* graft_partitioning_output(const graft_partitioning* partitioning, size_t partition, size_t index,
+                                       graft_port_info* out) {
+  return give_port(
+      partition_of(partitioning, partition) == nullptr ? nullptr : &partitioning->partitions[partition].outputs, index,
+      out);
 }
 
-const char* graft_partition_mil(const graft_partition* partition, size_t piece) {
-  if (piece_of(partition, piece) == nullptr) return nullptr;
+const char* graft_partitioning_mil(const graft_partitioning* partitioning, size_t partition) {
+  if (partition_of(partitioning, partition) == nullptr) return nullptr;
   graft_error* failed = guarded([&]() -> Status {
-    std::call_once(partition->printed, [&] {
+    std::call_once(partitioning->printed, [&] {
       std::vector<std::string> all;
-      for (const graft::tools::PieceInfo& p : partition->parts->pieces) all.push_back(graft::tools::mil_text(p));
-      partition->mil = std::move(all);
+      for (const graft::tools::PartitionInfo& p : partitioning->parts->partitions)
+        all.push_back(graft::tools::mil_text(p));
+      partitioning->mil = std::move(all);
     });
     return {};
   });
   graft_error_free(failed);
-  return failed == nullptr ? partition->mil[piece].c_str() : nullptr;
+  return failed == nullptr ? partitioning->mil[partition].c_str() : nullptr;
 }
 
-graft_error* graft_partition_dump(const graft_partition* partition, size_t piece, size_t index, graft_dump_info* out) {
-  const graft::tools::PieceInfo* p = piece_of(partition, piece);
-  return give_item(p == nullptr ? nullptr : &p->segment->dumps, index, out,
+graft_error* graft_partitioning_dump(const graft_partitioning* partitioning, size_t partition, size_t index,
+                                     graft_dump_info* out) {
+  const graft::tools::PartitionInfo* p = partition_of(partitioning, partition);
+  return give_item(p == nullptr ? nullptr : &p->subgraph->dumps, index, out,
                    [](const graft::partition::Dump& d, graft_dump_info& info) {
                      info.pass = d.pass.c_str();
                      info.text = d.text.c_str();
@@ -173,12 +183,12 @@ graft_error* graft_partition_dump(const graft_partition* partition, size_t piece
 
 // ---- packages ----
 
-graft_error* graft_partition_write(const graft_partition* partition, size_t piece, const char* path) {
+graft_error* graft_partitioning_write(const graft_partitioning* partitioning, size_t partition, const char* path) {
   return guarded([&]() -> Status {
-    const graft::tools::PieceInfo* p = piece_of(partition, piece);
-    if (p == nullptr) return invalid("partition is null, or has no such piece");
+    const graft::tools::PartitionInfo* p = partition_of(partitioning, partition);
+    if (p == nullptr) return invalid("partitioning is null, or has no such partition");
     if (path == nullptr || *path == '\0') return invalid("the path is null or empty");
-    return graft::tools::write_piece(*partition->parts, *p, path);
+    return graft::tools::write_partition(*partitioning->parts, *p, path);
   });
 }
 
@@ -190,13 +200,13 @@ graft_error* graft_compile_check(const char* output, const graft_compile_options
   });
 }
 
-graft_error* graft_compile(const graft_partition* partition, const char* output, const graft_compile_options* options,
-                           graft_compilation** out) {
+graft_error* graft_compile(const graft_partitioning* partitioning, const char* output,
+                           const graft_compile_options* options, graft_compilation** out) {
   return guarded([&]() -> Status {
-    if (partition == nullptr || out == nullptr) return invalid("partition or out is null");
+    if (partitioning == nullptr || out == nullptr) return invalid("partitioning or out is null");
     if (output == nullptr || *output == '\0') return invalid("the output is null or empty");
     GRAFT_TRY(const graft::tools::CompileOptions o, compile_options(options));
-    GRAFT_TRY(auto packages, graft::tools::compile(*partition->parts, output, o));
+    GRAFT_TRY(auto packages, graft::tools::compile(*partitioning->parts, output, o));
     *out = new graft_compilation{std::move(packages)};
     return {};
   });
@@ -214,7 +224,7 @@ graft_error* graft_compilation_package(const graft_compilation* compilation, siz
                      info.path = w.path.c_str();
                      info.target = w.target.c_str();
                      info.bytes = w.bytes;
-                     info.piece = static_cast<size_t>(w.piece);
+                     info.partition = static_cast<size_t>(w.partition);
                    });
 }
 

@@ -67,7 +67,7 @@ struct graft_session {
   mutable std::once_flag explained;
   mutable std::vector<std::string> reasons;
   mutable std::mutex moved_mutex;
-  mutable std::map<size_t, std::string> moved;  // of nodes whose piece moved there meanwhile
+  mutable std::map<size_t, std::string> moved;  // of nodes whose partition moved there meanwhile
 };
 
 struct graft_model {
@@ -82,17 +82,17 @@ struct graft_model {
   mutable std::string mil;
 };
 
-struct graft_partition {
-  struct Piece {
+struct graft_partitioning {
+  struct Partition {
     graft::api::Ports inputs, outputs;
   };
   std::shared_ptr<const graft::tools::Partitioned> parts;
-  std::vector<Piece> pieces;
+  std::vector<Partition> partitions;
   std::vector<std::string> reasons;  // by node
   std::vector<graft_error> findings;
   mutable std::once_flag explained, printed;
   mutable std::vector<std::unique_ptr<const graft_error>> refusals;  // by node
-  mutable std::vector<std::string> mil;                              // by piece
+  mutable std::vector<std::string> mil;                              // by partition
 };
 
 struct graft_compilation {

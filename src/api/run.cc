@@ -136,11 +136,7 @@ std::span<const TensorView> Run::inputs() const {
   return std::span(in_.data(), more ? in_.size() : needed);
 }
 
-Status Run::go(const CancelToken* cancel) {
-  GRAFT_CHECK(complete());
-  backend::RunOptions options;
-  options.cancel = cancel;
-  GRAFT_CHECK(session_.run(in_, out_, options));
+Status Run::give() {
   // First all tensors, then the caller's pointers: an error on the way leaves none set.
   std::pmr::vector<std::unique_ptr<graft_tensor>> tensors(out_.size(), &pool_);
   for (size_t i = 0; i < out_.size(); ++i) {

@@ -15,12 +15,13 @@ class Run {
   explicit Run(const session::Session& session);
   Status take_inputs(const graft_input* inputs, size_t count);
   Status take_output(graft_output* element, size_t position);
-  Status go(const CancelToken* cancel);
 
   Status complete() const;  // an error when an input that is needed was not taken
   // As Session::run takes them: of all_inputs() where an initializer was given, with views without an element type for
   // what was not.
   std::span<const TensorView> inputs() const;
+  std::span<backend::OutputSlot> outputs() { return out_; }
+  Status give();  // after the run: tensors for whoever gave no memory
 
  private:
   // Small lists of a run live on the stack: a steady run allocates nothing.

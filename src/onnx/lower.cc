@@ -251,7 +251,8 @@ Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const Low
   return r;
 }
 
-// ---- pieces -------------------------------------------------------------------------------------------------------
+// ---- partitions
+// -------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -272,12 +273,12 @@ void connect(Lowerer& lowerer, const HostProgram& host) {
   };
 }
 
-// Values of a piece's function that stand for what the host program knows outside of it.
+// Values of a partition's function that stand for what the host program knows outside of it.
 class BoundaryValues {
  public:
   BoundaryValues(const HostProgram& host, OpBuilder& b, ir::Function& fn) : host_(host), b_(b), fn_(fn) {}
   Lowerer* lowerer = nullptr;
-  std::vector<Border> inputs;
+  std::vector<ir::BoundaryPort> inputs;
   ir::Opset needed = ir::Target::oldest().opset();  // by the inputs alone
 
   Value* operator()(const std::string& name) {
@@ -353,7 +354,7 @@ Status check_outputs(const ir::Target& target, const Node& node, const Values& o
 
 }  // namespace
 
-Result<ir::Opset> PieceLowerer::attempt(const Node& node) const {
+Result<ir::Opset> SubgraphLowerer::attempt(const Node& node) const {
   const NodeFacts& facts = host_.nodes[static_cast<size_t>(node.id)];
   if (facts.failure) return fail(*facts.failure);
   ir::Function fn("attempt");
@@ -369,11 +370,11 @@ Result<ir::Opset> PieceLowerer::attempt(const Node& node) const {
   return std::max(b.needed(), boundary.needed);
 }
 
-OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* const> nodes,
-                                      std::span<const std::string> outputs) const {
-  Piece piece;
-  piece.function = std::make_unique<ir::Function>(std::move(name));
-  ir::Function& fn = *piece.function;
+OrRefusals<LoweredSubgraph> SubgraphLowerer::build(std::string name, std::span<const Node* const> nodes,
+                                                   std::span<const std::string> outputs) const {
+  LoweredSubgraph partition;
+  partition.function = std::make_unique<ir::Function>(std::move(name));
+  ir::Function& fn = *partition.function;
   fn.default_dims = host_.main().default_dims;
   OpBuilder b(fn, target_, bounds_);
   b.keep_to_defined();
@@ -393,11 +394,11 @@ OrRefusals<Piece> PieceLowerer::build(std::string name, std::span<const Node* co
     if (b.failure()) return tl::unexpected(Refusals{*b.failure()});
     fn.body.outputs.push_back(v);
     fn.output_names.push_back(o);
-    piece.outputs.push_back({o, host_.values.at(o)->type, v->type});
+    partition.outputs.push_back({o, host_.values.at(o)->type, v->type});
   }
-  piece.inputs = std::move(boundary.inputs);
-  piece.needed = std::max(b.needed(), boundary.needed);
-  return piece;
+  partition.inputs = std::move(boundary.inputs);
+  partition.needed = std::max(b.needed(), boundary.needed);
+  return partition;
 }
 
 }  // namespace graft::onnx

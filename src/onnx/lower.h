@@ -47,32 +47,30 @@ struct HostProgram {
 
 // Fails only for what makes the whole model unusable (an input of unknown rank, a bad --shapes); failing nodes are
 // listed. int64 graph inputs are taken to be within int32, which sessions check before each run that uses a Core ML
-// piece. Also fails with memory_limit and cancelled.
+// partition. Also fails with memory_limit and cancelled.
 Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const LowerOptions& options,
                                    const Bounds& bounds = {});
 
-using Border = ir::BoundaryPort;
-
 // Some top-level nodes as a function of their own.
-struct Piece {
+struct LoweredSubgraph {
   std::unique_ptr<ir::Function> function;
-  std::vector<Border> inputs, outputs;
+  std::vector<ir::BoundaryPort> inputs, outputs;
   ir::Opset needed = ir::Target::oldest().opset();
 };
 
 // Lowers nodes against the host program's facts. One object belongs to one thread; `host` must outlive it. Refusals of
 // the codes memory_limit and cancelled say nothing about the node: they end whatever it is attempted for.
-class PieceLowerer {
+class SubgraphLowerer {
  public:
-  PieceLowerer(const HostProgram& host, ir::Target target, Bounds bounds = {})
+  SubgraphLowerer(const HostProgram& host, ir::Target target, Bounds bounds = {})
       : host_(host), target_(target), bounds_(std::move(bounds)) {}
   // Tries one top-level node alone, with placeholders for its inputs, and forgets the result. Gives the opset it needs;
   // the refusal names the node.
   Result<ir::Opset> attempt(const Node& node) const;
   // Builds the nodes (in the order given, topological) as function `name` that yields `outputs`; else a refusal for
   // each node that it cannot take, with its origin. Those were seen with what they make coming from outside.
-  OrRefusals<Piece> build(std::string name, std::span<const Node* const> nodes,
-                          std::span<const std::string> outputs) const;
+  OrRefusals<LoweredSubgraph> build(std::string name, std::span<const Node* const> nodes,
+                                    std::span<const std::string> outputs) const;
 
  private:
   const HostProgram& host_;

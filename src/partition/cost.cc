@@ -24,7 +24,7 @@ double count(const ir::Dims& dims, const Sizes& sizes) {
 }  // namespace
 
 std::string CostModel::to_string() const {
-  return format("{:.0f} us a crossing, {:.1f} GB/s at the border, host {:.0f} GFLOP/s, Core ML {:.0f}x that",
+  return format("{:.0f} us a crossing, {:.1f} GB/s at the boundary, host {:.0f} GFLOP/s, Core ML {:.0f}x that",
                 crossing_us, bytes_per_us / 1000, host_flops_per_us / 1000, speedup);
 }
 
@@ -44,14 +44,14 @@ double flops(const ir::Block& block, const Sizes& sizes) {
   return total;
 }
 
-double gain_us(const ir::Function& piece, const CostModel& m) {
+double gain_us(const ir::Function& partition, const CostModel& m) {
   double bytes = 0;
   const auto border = [&](const ir::Value* v) {
-    bytes += count(v->dims(), piece.default_dims) * static_cast<double>(std::max<size_t>(item_size(v->dtype()), 1));
+    bytes += count(v->dims(), partition.default_dims) * static_cast<double>(std::max<size_t>(item_size(v->dtype()), 1));
   };
-  for (const ir::Value* v : piece.inputs) border(v);
-  for (const ir::Value* v : piece.body.outputs) border(v);
-  const double saved = flops(piece.body, piece.default_dims) / m.host_flops_per_us * (1 - 1 / m.speedup);
+  for (const ir::Value* v : partition.inputs) border(v);
+  for (const ir::Value* v : partition.body.outputs) border(v);
+  const double saved = flops(partition.body, partition.default_dims) / m.host_flops_per_us * (1 - 1 / m.speedup);
   return saved - m.crossing_us - bytes / m.bytes_per_us;
 }
 

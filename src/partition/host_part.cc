@@ -26,18 +26,20 @@ std::vector<std::string> outputs_of(const onnx::HostProgram& host, const Nodes& 
 
 namespace {
 
-const onnx::Graph& graph_of(const Partition& p) { return p.host->model->graph; }
+const onnx::Graph& graph_of(const Partitioning& p) { return p.host->model->graph; }
 
-NodePlan& plan_of(Partition& p, const Node& n) { return p.nodes[static_cast<size_t>(&n - graph_of(p).nodes.data())]; }
+NodePlan& plan_of(Partitioning& p, const Node& n) {
+  return p.nodes[static_cast<size_t>(&n - graph_of(p).nodes.data())];
+}
 
-Names graph_outputs(const Partition& p) {
+Names graph_outputs(const Partitioning& p) {
   Names names;
   for (const onnx::ValueInfo& o : graph_of(p).outputs) names.insert(o.name);
   return names;
 }
 
 // Claimed nodes none of whose operators is left.
-void fold_vanished(Partition& p, const Segment& s) {
+void fold_vanished(Partitioning& p, const Subgraph& s) {
   ir::Provenance left;
   ir::visit_ops(s.program->main()->body, [&](ir::Op& op) { left.merge(op.origin); });
   const std::vector<int32_t> ids = left.nodes();
@@ -46,10 +48,10 @@ void fold_vanished(Partition& p, const Segment& s) {
   }
 }
 
-// Graph outputs that no segment yields: constants and inputs passed on. The last segment yields them.
-std::vector<std::string> outputs_of_nobody(const Partition& p) {
+// Graph outputs that no subgraph yields: constants and inputs passed on. The last subgraph yields them.
+std::vector<std::string> outputs_of_nobody(const Partitioning& p) {
   Names yielded, made;
-  for (const Segment& s : p.segments) {
+  for (const Subgraph& s : p.subgraphs) {
     for (const ir::BoundaryPort& b : s.outputs) yielded.insert(b.name);
     for (const Node* n : s.nodes) made.insert(n->outputs.begin(), n->outputs.end());
   }
@@ -60,22 +62,22 @@ std::vector<std::string> outputs_of_nobody(const Partition& p) {
   return list;
 }
 
-Status lower(const onnx::PieceLowerer& lowerer, const std::vector<std::string>& outputs, Segment& s) {
-  OrRefusals<onnx::Piece> piece = lowerer.build("main", s.nodes, outputs);
-  if (!piece) return fail(std::move(piece).error().front());
+Status lower(const onnx::SubgraphLowerer& lowerer, const std::vector<std::string>& outputs, Subgraph& s) {
+  OrRefusals<onnx::LoweredSubgraph> partition = lowerer.build("main", s.nodes, outputs);
+  if (!partition) return fail(std::move(partition).error().front());
   s.program = std::make_shared<ir::Program>();
-  s.program->functions.push_back(std::move(piece->function));
-  s.inputs = std::move(piece->inputs);
-  s.outputs = std::move(piece->outputs);
+  s.program->functions.push_back(std::move(partition->function));
+  s.inputs = std::move(partition->inputs);
+  s.outputs = std::move(partition->outputs);
   return {};
 }
 
 }  // namespace
 
-void settle_host_nodes(Partition& p) {
+void settle_host_nodes(Partitioning& p) {
   Names needed = graph_outputs(p);  // by what comes after
-  for (size_t r = p.segments.size(); r-- > 0;) {
-    Segment& s = p.segments[r];
+  for (size_t r = p.subgraphs.size(); r-- > 0;) {
+    Subgraph& s = p.subgraphs[r];
     if (s.coreml) {
       for (const ir::BoundaryPort& b : s.inputs) needed.insert(b.name);
       fold_vanished(p, s);
@@ -94,21 +96,21 @@ void settle_host_nodes(Partition& p) {
     std::reverse(kept.begin(), kept.end());
     s.nodes = std::move(kept);
   }
-  std::erase_if(p.segments, [](const Segment& s) { return !s.coreml && s.nodes.empty(); });
+  std::erase_if(p.subgraphs, [](const Subgraph& s) { return !s.coreml && s.nodes.empty(); });
 }
 
-Status build_host_segments(Partition& p, const Bounds& bounds) {
+Status build_host_subgraphs(Partitioning& p, const Bounds& bounds) {
   const std::vector<std::string> extra = outputs_of_nobody(p);
-  if (!extra.empty() && (p.segments.empty() || p.segments.back().coreml)) p.segments.emplace_back();
-  const onnx::PieceLowerer lowerer(*p.host, {}, bounds);
+  if (!extra.empty() && (p.subgraphs.empty() || p.subgraphs.back().coreml)) p.subgraphs.emplace_back();
+  const onnx::SubgraphLowerer lowerer(*p.host, {}, bounds);
   Names needed = graph_outputs(p);
-  for (size_t r = p.segments.size(); r-- > 0;) {
-    Segment& s = p.segments[r];
+  for (size_t r = p.subgraphs.size(); r-- > 0;) {
+    Subgraph& s = p.subgraphs[r];
     if (!s.coreml) {
       std::vector<std::string> outputs = outputs_of(*p.host, s.nodes, needed);
-      if (r + 1 == p.segments.size()) outputs.insert(outputs.end(), extra.begin(), extra.end());
+      if (r + 1 == p.subgraphs.size()) outputs.insert(outputs.end(), extra.begin(), extra.end());
       p.lowered += static_cast<int64_t>(s.nodes.size());
-      // A node without a lowering leaves the segment without a program; running the model reports host->problems.
+      // A node without a lowering leaves the subgraph without a program; running the model reports host->problems.
       if (Status made = lower(lowerer, outputs, s); !made && out_of_bounds(made.error().code)) return made;
     }
     for (const ir::BoundaryPort& b : s.inputs) needed.insert(b.name);
@@ -118,15 +120,15 @@ Status build_host_segments(Partition& p, const Bounds& bounds) {
   return {};
 }
 
-Result<Segment> host_twin(const Partition& partition, const Segment& segment,
-                          const std::function<bool(const std::string&)>& has, const Bounds& bounds) {
-  const onnx::HostProgram& host = *partition.host;
+Result<Subgraph> host_twin(const Partitioning& partitioning, const Subgraph& subgraph,
+                           const std::function<bool(const std::string&)>& has, const Bounds& bounds) {
+  const onnx::HostProgram& host = *partitioning.host;
   std::unordered_map<std::string_view, const Node*> makers;
   for (const Node& n : host.model->graph.nodes) {
     for (const std::string& o : n.outputs) makers.emplace(o, &n);
   }
   std::set<const Node*> nodes;  // in the graph's order
-  std::vector<const Node*> open(segment.nodes);
+  std::vector<const Node*> open(subgraph.nodes);
   while (!open.empty()) {
     const Node& n = *open.back();
     open.pop_back();
@@ -136,11 +138,11 @@ Result<Segment> host_twin(const Partition& partition, const Segment& segment,
       if (maker != makers.end() && !is_constant(host, name) && !has(name)) open.push_back(maker->second);
     });
   }
-  Segment twin;
+  Subgraph twin;
   twin.nodes.assign(nodes.begin(), nodes.end());
   std::vector<std::string> outputs;
-  for (const ir::BoundaryPort& p : segment.outputs) outputs.push_back(p.name);
-  GRAFT_CHECK(lower(onnx::PieceLowerer(host, {}, bounds), outputs, twin));
+  for (const ir::BoundaryPort& p : subgraph.outputs) outputs.push_back(p.name);
+  GRAFT_CHECK(lower(onnx::SubgraphLowerer(host, {}, bounds), outputs, twin));
   return twin;
 }
 

@@ -1,4 +1,4 @@
-// What stays on the host of a partition whose pieces are final. Private to src/partition.
+// What stays on the host of a partitioning whose partitions are final. Private to src/partition.
 #pragma once
 
 #include <unordered_set>
@@ -16,8 +16,8 @@ std::vector<std::string> outputs_of(const onnx::HostProgram& host, const Nodes& 
 
 // Host nodes whose results nobody reads any more (shapes that became constants) are folded, and so are claimed nodes
 // that left no operator behind.
-void settle_host_nodes(Partition& partition);
-// The programs of the host's segments. Errors: memory_limit, cancelled.
-Status build_host_segments(Partition& partition, const Bounds& bounds);
+void settle_host_nodes(Partitioning& partitioning);
+// The programs of the host's subgraphs. Errors: memory_limit, cancelled.
+Status build_host_subgraphs(Partitioning& partitioning, const Bounds& bounds);
 
 }  // namespace graft::partition

@@ -1,5 +1,5 @@
-// The partitioner reads from top to bottom: attempt each node, find what is needed at all, group, build the pieces (and
-// take back what cannot be built or does not pay), then build the host's runs (host_part.h).
+// The partitioner reads from top to bottom: attempt each node, find what is needed at all, group, build the partitions
+// (and take back what cannot be built or does not pay), then build the host's runs (host_part.h).
 #include "partition/partition.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 #include "onnx/visit.h"
 #include "partition/grouping.h"
 #include "partition/host_part.h"
-#include "partition/pieces.h"
+#include "partition/partitions.h"
 
 namespace graft::partition {
 
@@ -22,7 +22,7 @@ std::string_view name(Where where) {
   return "host";
 }
 
-int Partition::count(Where where) const {
+int Partitioning::count(Where where) const {
   return static_cast<int>(
       std::count_if(nodes.begin(), nodes.end(), [&](const NodePlan& n) { return n.where == where; }));
 }
@@ -42,7 +42,7 @@ using onnx::Node;
 class Partitioner {
  public:
   Partitioner(std::shared_ptr<const onnx::HostProgram> host, const Options& options, const Bounds& bounds)
-      : options_(options), bounds_(bounds), graph_(host->model->graph), pieces_(*host, options, bounds) {
+      : options_(options), bounds_(bounds), graph_(host->model->graph), partitions_(*host, options, bounds) {
     out_.host = std::move(host);
     out_.options = options;
     for (const Node& n : graph_.nodes) {
@@ -56,16 +56,16 @@ class Partitioner {
     for (const onnx::ValueInfo& o : graph_.outputs) graph_outputs_.insert(o.name);
   }
 
-  Result<Partition> run() {
+  Result<Partitioning> run() {
     mark_folded();
     attempt_all();
     schedule();
     GRAFT_CHECK(cut_off());
-    while (!build_pieces()) GRAFT_CHECK(cut_off());
+    while (!build_partitions()) GRAFT_CHECK(cut_off());
     settle_host_nodes(out_);
-    if (options_.claim) GRAFT_CHECK(build_host_segments(out_, bounds_));
+    if (options_.claim) GRAFT_CHECK(build_host_subgraphs(out_, bounds_));
     count_flops();
-    out_.lowered += pieces_.lowered();
+    out_.lowered += partitions_.lowered();
     return std::move(out_);
   }
 
@@ -99,7 +99,7 @@ class Partitioner {
   }
 
   void attempt_all() {
-    const onnx::PieceLowerer lowerer(*out_.host, ir::Target::mlprogram(options_.newest()), bounds_);
+    const onnx::SubgraphLowerer lowerer(*out_.host, ir::Target::mlprogram(options_.newest()), bounds_);
     for (NodePlan& n : out_.nodes) {
       if (n.where == Where::folded || !options_.claim) continue;
       if (cut_off_) return;
@@ -132,54 +132,54 @@ class Partitioner {
     }
   }
 
-  std::vector<Segment> group() const {
+  std::vector<Subgraph> group() const {
     std::vector<bool> claimed;
     for (size_t i : scheduled_) claimed.push_back(out_.nodes[i].where == Where::coreml);
-    std::vector<Segment> segments;
-    for (const Run& run : alternate_runs(preds_, claimed)) {
-      Segment& s = segments.emplace_back();
-      s.coreml = run.claimed;
-      for (int i : run.nodes) s.nodes.push_back(out_.nodes[scheduled_[static_cast<size_t>(i)]].node);
+    std::vector<Subgraph> subgraphs;
+    for (const Group& group : alternate_groups(preds_, claimed)) {
+      Subgraph& s = subgraphs.emplace_back();
+      s.coreml = group.claimed;
+      for (int i : group.nodes) s.nodes.push_back(out_.nodes[scheduled_[static_cast<size_t>(i)]].node);
     }
-    return segments;
+    return subgraphs;
   }
 
-  // The values that leave the segment in which they are made, or the graph.
-  Names crossing(const std::vector<Segment>& segments) const {
-    std::vector<size_t> segment_of(out_.nodes.size());
-    for (size_t s = 0; s < segments.size(); ++s) {
-      for (const Node* n : segments[s].nodes) segment_of[index_of(*n)] = s;
+  // The values that leave the subgraph in which they are made, or the graph.
+  Names crossing(const std::vector<Subgraph>& subgraphs) const {
+    std::vector<size_t> subgraph_of(out_.nodes.size());
+    for (size_t s = 0; s < subgraphs.size(); ++s) {
+      for (const Node* n : subgraphs[s].nodes) subgraph_of[index_of(*n)] = s;
     }
     Names names = graph_outputs_;
     for (size_t i : scheduled_) {
       onnx::visit_reads(*out_.nodes[i].node, [&](const std::string& name) {
-        if (const auto maker = maker_of(name); maker && segment_of[*maker] != segment_of[i]) names.insert(name);
+        if (const auto maker = maker_of(name); maker && subgraph_of[*maker] != subgraph_of[i]) names.insert(name);
       });
     }
     return names;
   }
 
-  // Groups the claims and builds their pieces. False when claims were taken back: what is left is to be grouped again.
-  // Giving up a whole piece changes no other, so that few rounds do.
-  bool build_pieces() {
-    std::vector<Segment> segments = group();
-    const bool whole = segments.size() == 1;
-    const Names names = crossing(segments);
-    std::vector<std::vector<std::string>> outputs(segments.size());
-    std::vector<ir::Opset> needs(segments.size());
-    std::map<ir::Opset, int> needed;  // by how many pieces
+  // Groups the claims and builds their partitions. False when claims were taken back: what is left is to be grouped
+  // again. Giving up a whole partition changes no other, so that few rounds do.
+  bool build_partitions() {
+    std::vector<Subgraph> subgraphs = group();
+    const bool whole = subgraphs.size() == 1;
+    const Names names = crossing(subgraphs);
+    std::vector<std::vector<std::string>> outputs(subgraphs.size());
+    std::vector<ir::Opset> needs(subgraphs.size());
+    std::map<ir::Opset, int> needed;  // by how many partitions
     bool kept = true, dropped = false;
-    for (size_t s = 0; s < segments.size(); ++s) {
-      if (!segments[s].coreml) continue;
+    for (size_t s = 0; s < subgraphs.size(); ++s) {
+      if (!subgraphs[s].coreml) continue;
       if (whole) {  // with outputs that no node makes, constants and inputs passed on, in the model's order
         for (const onnx::ValueInfo& o : graph_.outputs) outputs[s].push_back(o.name);
       } else {
-        outputs[s] = outputs_of(*out_.host, segments[s].nodes, names);
+        outputs[s] = outputs_of(*out_.host, subgraphs[s].nodes, names);
       }
-      if (const auto opset = pieces_.lower(segments[s].nodes, outputs[s])) {
+      if (const auto opset = partitions_.lower(subgraphs[s].nodes, outputs[s])) {
         ++needed[needs[s] = *opset];
       } else {
-        take_back(segments[s].nodes, opset.error());
+        take_back(subgraphs[s].nodes, opset.error());
         kept = false;
       }
     }
@@ -188,37 +188,37 @@ class Partitioner {
       return options_.target.value_or(needed.empty() ? ir::Target::oldest().opset() : needed.rbegin()->first);
     };
     const ir::Opset target = target_of();
-    std::vector<Pieces::Finished*> finished(segments.size());
-    for (size_t s = 0; s < segments.size(); ++s) {
-      if (!segments[s].coreml) continue;
-      const auto piece = pieces_.finish(segments[s].nodes, outputs[s], target);
-      if (!piece) {
-        take_back(segments[s].nodes, piece.error());
+    std::vector<Partitions::Finished*> finished(subgraphs.size());
+    for (size_t s = 0; s < subgraphs.size(); ++s) {
+      if (!subgraphs[s].coreml) continue;
+      const auto partition = partitions_.finish(subgraphs[s].nodes, outputs[s], target);
+      if (!partition) {
+        take_back(subgraphs[s].nodes, partition.error());
         kept = false;
         continue;
       }
-      finished[s] = *piece;
+      finished[s] = *partition;
       if (!kept || !options_.drop_unprofitable || whole || finished[s]->gain_us >= 0) continue;
-      drop(segments[s].nodes, finished[s]->gain_us);
+      drop(subgraphs[s].nodes, finished[s]->gain_us);
       dropped = true;
       if (--needed[needs[s]] == 0) needed.erase(needs[s]);
       if (target_of() != target) return false;  // another target, other gains
     }
     if (!kept || dropped) return false;
-    adopt(std::move(segments), finished);
-    if (out_.pieces > 0) out_.target = target;
+    adopt(std::move(subgraphs), finished);
+    if (out_.partitions > 0) out_.target = target;
     return true;
   }
 
-  void adopt(std::vector<Segment> segments, const std::vector<Pieces::Finished*>& finished) {
-    out_.segments = std::move(segments);
-    for (size_t s = 0; s < out_.segments.size(); ++s) {
+  void adopt(std::vector<Subgraph> subgraphs, const std::vector<Partitions::Finished*>& finished) {
+    out_.subgraphs = std::move(subgraphs);
+    for (size_t s = 0; s < out_.subgraphs.size(); ++s) {
       if (finished[s] == nullptr) continue;
-      for (const Node* n : out_.segments[s].nodes) out_.nodes[index_of(*n)].piece = out_.pieces;
-      out_.segments[s] = std::move(finished[s]->segment);
-      out_.segments[s].program->metadata = out_.host->program->metadata;
+      for (const Node* n : out_.subgraphs[s].nodes) out_.nodes[index_of(*n)].partition = out_.partitions;
+      out_.subgraphs[s] = std::move(finished[s]->subgraph);
+      out_.subgraphs[s].program->metadata = out_.host->program->metadata;
       std::move(finished[s]->findings.begin(), finished[s]->findings.end(), std::back_inserter(out_.findings));
-      ++out_.pieces;
+      ++out_.partitions;
     }
   }
 
@@ -230,7 +230,7 @@ class Partitioner {
     for (auto& [node, reasons] : blamed(nodes, refusals)) {
       Diag d;
       d.code = Code::claimed_late_refusal;
-      d.message = "its piece could not be built";
+      d.message = "its partition could not be built";
       d.inner = std::move(reasons);
       to_host(*node, std::move(d));
     }
@@ -239,7 +239,7 @@ class Partitioner {
   void drop(const Nodes& nodes, double gain) {
     Diag d;
     d.code = Code::not_worth_it;
-    d.message = format("a piece of {} node{} would cost {:.0f} us more than it saves ({})", nodes.size(),
+    d.message = format("a partition of {} node{} would cost {:.0f} us more than it saves ({})", nodes.size(),
                        nodes.size() == 1 ? "" : "s", -gain, options_.cost.to_string());
     for (const Node* n : nodes) to_host(*n, d);
   }
@@ -269,18 +269,18 @@ class Partitioner {
   const Bounds& bounds_;
   std::optional<Diag> cut_off_;
   const onnx::Graph& graph_;
-  Partition out_;
+  Partitioning out_;
   std::unordered_map<std::string_view, size_t> producer_;  // places in out_.nodes
   Names graph_outputs_;
   std::vector<size_t> scheduled_;        // places in out_.nodes
   std::vector<std::vector<int>> preds_;  // by scheduled node: places in scheduled_
-  Pieces pieces_;
+  Partitions partitions_;
 };
 
 }  // namespace
 
-Result<Partition> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options,
-                            const Bounds& bounds) {
+Result<Partitioning> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options,
+                               const Bounds& bounds) {
   return Partitioner(std::move(host), options, bounds).run();
 }
 

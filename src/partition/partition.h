@@ -1,5 +1,5 @@
-// Which nodes run in Core ML, in how few pieces, and why the others do not. Claims depend on the model, the options and
-// Graft's version only, never on the machine.
+// Which nodes run in Core ML, in how few partitions, and why the others do not. Claims depend on the model, the options
+// and Graft's version only, never on the machine.
 #pragma once
 
 #include <memory>
@@ -19,16 +19,16 @@ using passes::Precision;
 struct Options {
   std::optional<ir::Opset> target;  // unset: the lowest that the claimed nodes need
   Precision precision = Precision::float16;
-  // false: everything stays on the host (device cpu), which runs host->program: the segment gets no program of its own
+  // false: everything stays on the host (device cpu), which runs host->program: the subgraph gets no program of its own
   bool claim = true;
-  bool drop_unprofitable = true;  // pieces that the cost model says do not pay
-  std::string dump_after;         // a pass's name, or "all": each piece's program after it is kept as text
+  bool drop_unprofitable = true;  // partitions that the cost model says do not pay
+  std::string dump_after;         // a pass's name, or "all": each partition's program after it is kept as text
   CostModel cost;
   ir::Opset newest() const { return target.value_or(ir::Target::newest().opset()); }  // that anything may need
 };
 
 enum class Where : uint8_t {
-  coreml,  // in a Core ML piece
+  coreml,  // in a Core ML partition
   folded,  // computed while compiling, or not needed by any output
   host,    // on the host's engine
 };
@@ -37,7 +37,7 @@ std::string_view name(Where where);
 struct NodePlan {
   const onnx::Node* node = nullptr;
   Where where = Where::host;
-  int piece = -1;               // coreml: index of the piece
+  int partition = -1;           // coreml: index of the partition
   std::optional<Diag> refusal;  // host: why
 };
 
@@ -46,39 +46,39 @@ struct Dump {
   std::string pass, text;
 };
 
-// A part of the model that runs in one go: a Core ML piece or a run of host nodes. Its program has one function,
+// A part of the model that runs in one go: a Core ML partition or a run of host nodes. Its program has one function,
 // "main"; a host's has not been through the passes.
-struct Segment : backend::Artefact {
+struct Subgraph : backend::Artefact {
   bool coreml = false;
   std::vector<const onnx::Node*> nodes;
   std::vector<Dump> dumps;  // as Options::dump_after asked for
 };
 
 // Immutable once it is made; may be kept, written as packages, and opened as sessions, as often as wanted.
-struct Partition {
+struct Partitioning {
   std::shared_ptr<const onnx::HostProgram> host;
   Options options;                  // that it was made with
-  std::vector<Segment> segments;    // in execution order
+  std::vector<Subgraph> subgraphs;  // in execution order
   std::vector<NodePlan> nodes;      // top-level nodes, in graph order
   std::vector<Diag> findings;       // what the passes and rules want known
-  std::optional<ir::Opset> target;  // of the pieces; unset when there is none
+  std::optional<ir::Opset> target;  // of the partitions; unset when there is none
   double flops_total = 0, flops_claimed = 0;
-  int pieces = 0;
-  int64_t lowered = 0;  // nodes lowered, in attempts and in pieces, those given up included: what partitioning cost
+  int partitions = 0;
+  int64_t lowered = 0;  // nodes lowered, in attempts and in partitions, those given up included: what partitioning cost
   int count(Where where) const;
-  bool whole() const { return pieces == 1 && segments.size() == 1; }  // the whole graph is one Core ML piece
+  bool whole() const { return partitions == 1 && subgraphs.size() == 1; }  // the whole graph is one Core ML partition
 };
 std::vector<Diag> refusals(std::span<const NodePlan> nodes);  // one for each host node, in order
 
 // Errors are only those that make partitioning itself impossible, memory_limit and cancelled; everything else is a
 // refusal in the result.
-Result<Partition> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options,
-                            const Bounds& bounds = {});
+Result<Partitioning> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options,
+                               const Bounds& bounds = {});
 
-// A segment's nodes for the host, in ONNX's types: what runs in place of a Core ML piece. It reads what `has` says is
-// there while the segment runs, and makes the rest anew from that. Errors: as partition().
-Result<Segment> host_twin(const Partition& partition, const Segment& segment,
-                          const std::function<bool(const std::string&)>& has, const Bounds& bounds = {});
+// A subgraph's nodes for the host, in ONNX's types: what runs in place of a Core ML partition. It reads what `has` says
+// is there while the subgraph runs, and makes the rest anew from that. Errors: as partition().
+Result<Subgraph> host_twin(const Partitioning& partitioning, const Subgraph& subgraph,
+                           const std::function<bool(const std::string&)>& has, const Bounds& bounds = {});
 
 // Looks for what would change the refusals of host nodes (a later target, fixed shapes, a constant input) and adds what
 // does to their remedies. By attempts, which may lower the whole graph dozens of times: for reports, when they are

@@ -20,7 +20,7 @@ void try_later_targets(const onnx::HostProgram& host, ir::Opset newest, const Bo
   for (NodePlan& n : nodes) {
     if (!may_find(n, host)) continue;
     for (const ir::OpsetInfo& o : ir::all_opsets()) {
-      if (o.opset <= newest || !onnx::PieceLowerer(host, ir::Target::mlprogram(o.opset), bounds).attempt(*n.node))
+      if (o.opset <= newest || !onnx::SubgraphLowerer(host, ir::Target::mlprogram(o.opset), bounds).attempt(*n.node))
         continue;
       n.refusal->remedies.push_back(format("--target {}", o.name));
       break;
@@ -85,7 +85,7 @@ void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, const Bou
     if (!text) return;
     const Result<onnx::HostProgram> fixed = onnx::lower_for_host(host.model, options, bounds);
     if (!fixed || fixed->problems.size() != host.problems.size()) continue;
-    const onnx::PieceLowerer lowerer(*fixed, ir::Target::mlprogram(newest), bounds);
+    const onnx::SubgraphLowerer lowerer(*fixed, ir::Target::mlprogram(newest), bounds);
     std::erase_if(left, [&](NodePlan* n) {
       if (!lowerer.attempt(*n->node)) return false;
       n->refusal->remedies.push_back("--shapes " + *text);
@@ -130,7 +130,7 @@ void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, const 
           onnx::with_constant(*host.model, input.name, filled(type.dtype, type.shape(), value)));
       const Result<onnx::HostProgram> fixed = onnx::lower_for_host(model, {}, bounds);
       if (!fixed || fixed->problems.size() > host.problems.size()) continue;
-      const onnx::PieceLowerer lowerer(*fixed, ir::Target::mlprogram(newest), bounds);
+      const onnx::SubgraphLowerer lowerer(*fixed, ir::Target::mlprogram(newest), bounds);
       std::erase_if(left, [&](NodePlan* n) {
         if (helped.contains(n)) return true;
         if (!lowerer.attempt(*n->node)) return false;

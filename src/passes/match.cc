@@ -36,15 +36,15 @@ bool is_scalar(const Value* v, double expected) {
 
 bool is_filled(const Value* v, double expected) {
   if (v == nullptr || !v->is_constant() || v->dtype() == DType::string) return false;
-  // Piece by piece: the first one mostly says no, and a compressed constant stays so.
+  // Partition by partition: the first one mostly says no, and a compressed constant stays so.
   constexpr int64_t kPiece = 4096;
   const ir::Constant& c = *v->constant;
   bool filled = true;
   for (int64_t at = 0; at < c.count() && filled; at += kPiece) {
     const int64_t n = std::min(kPiece, c.count() - at);
     c.read(at, n, [&](const void* data, size_t) {
-      const TensorView piece{c.dtype(), Shape{n}, data};
-      for (int64_t i = 0; i < n && filled; ++i) filled = element_as_double(piece, i) == expected;
+      const TensorView partition{c.dtype(), Shape{n}, data};
+      for (int64_t i = 0; i < n && filled; ++i) filled = element_as_double(partition, i) == expected;
     });
   }
   return filled;

@@ -79,7 +79,7 @@ std::vector<PassRow> coreml_passes() {
   return passes;
 }
 
-// Ranges are inferred from int64 inputs within int32, which only Core ML's borders see to.
+// Ranges are inferred from int64 inputs within int32, which only Core ML's boundaries see to.
 void forget_ranges(ir::Function& function) {
   const auto forget = [](ir::Value& v) {
     if (is_int(v.dtype()) && !v.is_constant()) v.range = int_range(v.dtype());

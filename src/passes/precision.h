@@ -1,7 +1,7 @@
 // Compute precision FLOAT16: the rules by which a program in fp32 becomes one that computes in fp16.
 //
 // Every operator whose signature allows fp16 runs in it; casts stand at the function's interface (whose types do not
-// change), at the borders of nested blocks, and around what stays in fp32. An operator stays in fp32 ("island") when
+// change), at the boundaries of nested blocks, and around what stays in fp32. An operator stays in fp32 ("island") when
 //   1. its row says that it works with values beyond fp16's range (reduce_sum_square, reduce_l2_norm, softplus, ...),
 //   2. its row sums and more than kLongSum elements meet in one result,
 //   3. it reduces something magnified (a square, a power of e), and what magnified it, and what brings the result back

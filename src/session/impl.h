@@ -1,5 +1,5 @@
-// Inside a session: stages (Core ML pieces, host runs of an ONNX model, or one package) and a table of the values that
-// travel between them. session_open.cc makes it, session_run.cc runs it.
+// Inside a session: subgraphs (Core ML partitions, host runs of an ONNX model, or one package) and a table of the
+// values that travel between them. session_open.cc makes it, session_run.cc runs it.
 #pragma once
 
 #include <atomic>
@@ -19,13 +19,13 @@ struct Wired {
   bool coreml = false;                   // takes neither empty tensors nor int64
 };
 
-struct Stage {
-  Wired planned;                                // without a model where it could not be loaded
-  const partition::Segment* segment = nullptr;  // of a partition; null: the whole model
-  int piece = -1;                               // Core ML's
-  std::vector<bool> has;                        // by slot: filled before this stage runs
+struct LoadedSubgraph {
+  Wired planned;                                  // without a model where it could not be loaded
+  const partition::Subgraph* subgraph = nullptr;  // of a partitioning; null: the whole model
+  int partition = -1;                             // Core ML's
+  std::vector<bool> has;                          // by slot: filled before this stage runs
 
-  // The piece's nodes on the host, made under the mutex when they are first needed.
+  // The partition's nodes on the host, made under the mutex when they are first needed.
   mutable std::mutex mutex;
   mutable std::shared_ptr<const Wired> twin;
   mutable std::atomic<bool> moved{false};  // for good, because of `why`, which is written once, before
@@ -74,13 +74,13 @@ struct Session::Impl {
   Placement placement;
   std::vector<Diag> findings;
   std::map<std::string, std::string> metadata;
-  std::shared_ptr<const onnx::HostProgram> host;          // ONNX models
-  std::shared_ptr<const partition::Partition> partition;  // ONNX models
-  std::optional<coreml::Interface> package;               // packages
+  std::shared_ptr<const onnx::HostProgram> host;                // ONNX models
+  std::shared_ptr<const partition::Partitioning> partitioning;  // ONNX models
+  std::optional<coreml::Interface> package;                     // packages
 
   std::vector<Slot> slots;
   std::unordered_map<std::string, int> slot_of;  // by name
-  std::deque<Stage> stages;
+  std::deque<LoadedSubgraph> loaded;
   std::vector<bool> checked_inputs;  // int64 inputs that a Core ML stage's facts take to be within int32
 
   // The whole model on the host with some overridable initializers as inputs, by their names.
@@ -95,17 +95,17 @@ struct Session::Impl {
   // ---- session_open.cc ----
   Status open_package(const CancelToken* cancel);
   Status open_onnx(const std::shared_ptr<const onnx::Model>& model, const CancelToken* cancel);
-  Status open_partition(std::shared_ptr<const partition::Partition> given, const CancelToken* cancel);
+  Status open_partition(std::shared_ptr<const partition::Partitioning> given, const CancelToken* cancel);
   Status open_host(std::shared_ptr<const onnx::HostProgram> lowered, bool coreml);
   Status load_whole_on_host(const CancelToken* cancel);
-  Status load_segments(const CancelToken* cancel);
+  Status load_subgraphs(const CancelToken* cancel);
   Result<std::shared_ptr<const backend::Model>> load_on_host(const ir::Program& program,
                                                              const CancelToken* cancel) const;
   Result<std::shared_ptr<const backend::Model>> load_overridden(const std::vector<std::string>& names,
                                                                 const CancelToken* cancel) const;
-  Result<std::shared_ptr<const Wired>> load_twin(const Stage& stage, const CancelToken* cancel) const;
+  Result<std::shared_ptr<const Wired>> load_twin(const LoadedSubgraph& one, const CancelToken* cancel) const;
   // With slots for what has none yet.
-  Wired wire(std::shared_ptr<const backend::Model> model, const partition::Segment& segment);
+  Wired wire(std::shared_ptr<const backend::Model> model, const partition::Subgraph& subgraph);
   void add_whole(std::shared_ptr<const backend::Model> model, bool coreml);  // its ports are the session's
   int slot(const std::string& name, const ir::Type& type);
   void add_ports();
@@ -114,12 +114,12 @@ struct Session::Impl {
   Status run_overridden(std::span<const TensorView> in, std::span<backend::OutputSlot> out,
                         const backend::RunOptions& options) const;
   bool within_int32(std::span<const TensorView> in) const;
-  Result<const Wired*> twin_of(const Stage& stage, const CancelToken* cancel) const;
+  Result<const Wired*> twin_of(const LoadedSubgraph& one, const CancelToken* cancel) const;
   Result<bool> feed(const Wired& wired, RunState& s, std::span<backend::OutputSlot> out,
                     const backend::RunOptions& options) const;
   Status collect(const Wired& wired, RunState& s, const backend::RunOptions& options) const;
   Status hand_over(RunState& s, std::span<backend::OutputSlot> out) const;
-  Status to_host(const Stage& stage, Diag why) const;
+  Status to_host(const LoadedSubgraph& one, Diag why) const;
 };
 
 }  // namespace graft::session

@@ -67,19 +67,19 @@ Status set_require_full(State& s, std::string_view name, std::string_view value)
 
 Status set_target(State& s, std::string_view, std::string_view value) {
   if (same_word(value, "auto")) {
-    s.options.partition.target.reset();
+    s.options.partitioning.target.reset();
     return {};
   }
-  GRAFT_TRY(s.options.partition.target, ir::parse_target(value));
+  GRAFT_TRY(s.options.partitioning.target, ir::parse_target(value));
   return {};
 }
 
 Status set_precision(State& s, std::string_view name, std::string_view value) {
   s.precision_given = true;
   if (same_word(value, "float16"))
-    s.options.partition.precision = partition::Precision::float16;
+    s.options.partitioning.precision = partition::Precision::float16;
   else if (same_word(value, "float32"))
-    s.options.partition.precision = partition::Precision::float32;
+    s.options.partitioning.precision = partition::Precision::float32;
   else
     return bad_value(name, value, "float16, float32");
   return {};
@@ -131,7 +131,7 @@ Status set_memory_limit(State& s, std::string_view name, std::string_view value)
 }
 
 Status set_cost_model(State& s, std::string_view name, std::string_view value) {
-  GRAFT_TRY(s.options.partition.drop_unprofitable, parse_bool(name, value));
+  GRAFT_TRY(s.options.partitioning.drop_unprofitable, parse_bool(name, value));
   return {};
 }
 
@@ -225,8 +225,8 @@ std::vector<Row> make_rows() {
         true},
        set_require_device},
       {{"RequireDevice", "0, 1", "0", "as require_device", true}, set_require_device},
-      {{"require_full_delegation", "0, 1", "0", "fail, with every reason, when a node is outside the one Core ML piece",
-        true},
+      {{"require_full_delegation", "0, 1", "0",
+        "fail, with every reason, when a node is outside the one Core ML partition", true},
        set_require_full},
       {{"RequireFullDelegation", "0, 1", "0", "as require_full_delegation", true}, set_require_full},
       {{"lower_full_graph", "0, 1", "0", "ExecuTorch's word for require_full_delegation", true}, set_require_full},
@@ -254,7 +254,7 @@ std::vector<Row> make_rows() {
         "counted; auto: three quarters of the machine's memory, or of its container's",
         true, "BYTES"},
        set_memory_limit},
-      {{"cost_model", "0, 1", "1", "leave pieces on the host that do not pay for crossing into Core ML", true},
+      {{"cost_model", "0, 1", "1", "leave partitions on the host that do not pay for crossing into Core ML", true},
        set_cost_model},
       {{"MLComputeUnits", "ALL, CPUOnly, CPUAndGPU, CPUAndNeuralEngine", "ALL", "what Core ML may use", true},
        set_units},
@@ -326,7 +326,7 @@ Result<Options> parse_options(std::span<const NamedOption> options) {
   // CPU-only units exist to get reference values: full precision unless asked otherwise.
   const devices::Row* row = devices::find(s.options.device);
   if (!s.precision_given && row != nullptr && row->coreml && s.options.units == backend::ComputeUnits::cpu_only)
-    s.options.partition.precision = partition::Precision::float32;
+    s.options.partitioning.precision = partition::Precision::float32;
   return std::move(s.options);
 }
 

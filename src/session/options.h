@@ -20,8 +20,8 @@ namespace graft::session {
 struct Options {
   std::string device = "auto";           // else the name of one of devices::rows()
   bool require_device = false;           // no Core ML on this machine is an error
-  bool require_full_delegation = false;  // a node outside the Core ML piece is an error that lists every reason
-  partition::Options partition;          // target, precision
+  bool require_full_delegation = false;  // a node outside the Core ML partition is an error that lists every reason
+  partition::Options partitioning;       // target, precision
   onnx::LowerOptions lowering;           // shapes
   backend::ComputeUnits units = backend::ComputeUnits::all;
   std::shared_ptr<const backend::Device> coreml;  // in place of the machine's own Core ML; null: that

@@ -48,12 +48,12 @@ Result<std::shared_ptr<const Session>> Session::open(const std::shared_ptr<const
   return std::shared_ptr<const Session>(new Session(std::move(impl)));
 }
 
-Result<std::shared_ptr<const Session>> Session::open(std::shared_ptr<const partition::Partition> partition,
+Result<std::shared_ptr<const Session>> Session::open(std::shared_ptr<const partition::Partitioning> partitioning,
                                                      std::shared_ptr<const Env> env, const Options& options,
                                                      const CancelToken* cancel) {
   GRAFT_TRY(std::unique_ptr<Impl> impl, Impl::make(std::move(env), options));
-  impl->path = partition->host->model->path;
-  if (Status s = impl->open_partition(std::move(partition), cancel); !s)
+  impl->path = partitioning->host->model->path;
+  if (Status s = impl->open_partition(std::move(partitioning), cancel); !s)
     return fail(std::move(std::move(s).error()).in_file(impl->path));
   return std::shared_ptr<const Session>(new Session(std::move(impl)));
 }
@@ -93,7 +93,7 @@ int Session::output_index(std::string_view name) const {
 }
 
 const Placement& Session::placement() const { return impl_->placement; }
-const std::shared_ptr<const partition::Partition>& Session::partition() const { return impl_->partition; }
+const std::shared_ptr<const partition::Partitioning>& Session::partitioning() const { return impl_->partitioning; }
 std::span<const Diag> Session::findings() const { return impl_->findings; }
 const coreml::Interface* Session::package() const { return impl_->package ? &*impl_->package : nullptr; }
 const std::map<std::string, std::string>& Session::metadata() const { return impl_->metadata; }
@@ -102,19 +102,19 @@ const std::shared_ptr<MemoryLimit>& Session::memory() const { return impl_->memo
 
 std::vector<Moved> Session::moved() const {
   std::vector<Moved> list;
-  for (const Stage& s : impl_->stages) {
-    if (s.moved.load(std::memory_order_acquire)) list.push_back({s.piece, s.why});
+  for (const LoadedSubgraph& s : impl_->loaded) {
+    if (s.moved.load(std::memory_order_acquire)) list.push_back({s.partition, s.why});
   }
   return list;
 }
 
 partition::NodePlan Session::node(size_t place) const {
-  partition::NodePlan plan = impl_->partition->nodes[place];
+  partition::NodePlan plan = impl_->partitioning->nodes[place];
   if (plan.where != partition::Where::coreml) return plan;
   for (const Moved& m : moved()) {
-    if (m.piece != plan.piece) continue;
+    if (m.partition != plan.partition) continue;
     plan.where = partition::Where::host;
-    plan.piece = -1;
+    plan.partition = -1;
     plan.refusal = Diag(m.why).at_node(plan.node->name, plan.node->op_type);
   }
   return plan;

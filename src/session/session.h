@@ -24,7 +24,7 @@ struct Placement {
 };
 
 struct Moved {
-  int piece = 0;  // as in partition::NodePlan
+  int partition = 0;  // as in partition::NodePlan
   Diag why;
 };
 
@@ -44,10 +44,10 @@ class Session {
   static Result<std::shared_ptr<const Session>> open(const std::shared_ptr<const onnx::Model>& model,
                                                      std::shared_ptr<const Env> env, const Options& options,
                                                      const CancelToken* cancel = nullptr);
-  // A model that was partitioned already, by the options that the partition holds: those for partitioning and lowering
-  // among `options` are not looked at. Its Core ML pieces may lie in packages alone. Errors: also invalid_argument for
-  // a partition without claims on a device that takes Core ML programs.
-  static Result<std::shared_ptr<const Session>> open(std::shared_ptr<const partition::Partition> partition,
+  // A model that was partitioned already, by the options that the partitioning holds: those for partitioning and
+  // lowering among `options` are not looked at. Its Core ML partitions may lie in packages alone. Errors: also
+  // invalid_argument for a partitioning without claims on a device that takes Core ML programs.
+  static Result<std::shared_ptr<const Session>> open(std::shared_ptr<const partition::Partitioning> partitioning,
                                                      std::shared_ptr<const Env> env, const Options& options,
                                                      const CancelToken* cancel = nullptr);
   ~Session();
@@ -66,20 +66,20 @@ class Session {
 
   // In the order of outputs() and of inputs(), or of all_inputs(), where a view without an element type stands for a
   // default. A run that is fed such an initializer is made on the host: invalid_argument when the graph cannot do
-  // without its default (a weight that decides shapes, say). An int64 value outside int32 at a Core ML piece sends that
-  // piece to the host in this run, and so does a tensor without elements. So do values that break an operator's rules
-  // in it (an index out of range): what the host says of them is that run's error, and the next run is as planned. Any
-  // other failure moves that piece, and no other, to the host for good; with require_device or require_full_delegation
-  // it is an error of each run.
+  // without its default (a weight that decides shapes, say). An int64 value outside int32 at a Core ML partition sends
+  // that partition to the host in this run, and so does a tensor without elements. So do values that break an
+  // operator's rules in it (an index out of range): what the host says of them is that run's error, and the next run is
+  // as planned. Any other failure moves that partition, and no other, to the host for good; with require_device or
+  // require_full_delegation it is an error of each run.
   Status run(std::span<const TensorView> inputs, std::span<backend::OutputSlot> outputs,
              const backend::RunOptions& options = {}) const;
 
   const Placement& placement() const;
   // What was planned for each node; null for packages.
-  const std::shared_ptr<const partition::Partition>& partition() const;
-  // The node at that place as it is now: on the host, with the reason, where its piece has moved there.
+  const std::shared_ptr<const partition::Partitioning>& partitioning() const;
+  // The node at that place as it is now: on the host, with the reason, where its partition has moved there.
   partition::NodePlan node(size_t place) const;
-  // Pieces that their device could not load, or not run, so that the host runs them; more may follow as runs go on.
+  // Partitions that their device could not load, or not run, so that the host runs them; more may follow as runs go on.
   std::vector<Moved> moved() const;
   // Findings about the model as a whole (overridable initializers, precision notes).
   std::span<const Diag> findings() const;

@@ -1,4 +1,4 @@
-// From a model to stages: one for each piece and host run of an ONNX model, one for a package.
+// From a model to loaded subgraphs: one for each partition and host run of an ONNX model, one for a package.
 #include <algorithm>
 
 #include "base/format.h"
@@ -72,9 +72,9 @@ Result<std::shared_ptr<const backend::Model>> Session::Impl::load_overridden(con
   return fail(std::move(d));
 }
 
-Wired Session::Impl::wire(std::shared_ptr<const backend::Model> model, const partition::Segment& segment) {
+Wired Session::Impl::wire(std::shared_ptr<const backend::Model> model, const partition::Subgraph& subgraph) {
   Wired wired;
-  wired.coreml = segment.coreml;
+  wired.coreml = subgraph.coreml;
   const auto connect = [&](std::span<const ir::Port> ports, const std::vector<ir::BoundaryPort>& known,
                            std::vector<int>& to, std::vector<DType>& dtypes) {
     std::unordered_map<std::string_view, const ir::Type*> onnx_types;
@@ -86,14 +86,14 @@ Wired Session::Impl::wire(std::shared_ptr<const backend::Model> model, const par
       dtypes.push_back(type.dtype);
     }
   };
-  connect(model->inputs(), segment.inputs, wired.inputs, wired.onnx_in);
-  connect(model->outputs(), segment.outputs, wired.outputs, wired.onnx_out);
+  connect(model->inputs(), subgraph.inputs, wired.inputs, wired.onnx_in);
+  connect(model->outputs(), subgraph.outputs, wired.outputs, wired.onnx_out);
   wired.model = std::move(model);
   return wired;
 }
 
 void Session::Impl::add_whole(std::shared_ptr<const backend::Model> model, bool coreml) {
-  Wired& wired = stages.emplace_back().planned;
+  Wired& wired = loaded.emplace_back().planned;
   wired.model = std::move(model);
   wired.coreml = coreml;
   for (const ir::Port& p : inputs) {
@@ -106,46 +106,48 @@ void Session::Impl::add_whole(std::shared_ptr<const backend::Model> model, bool 
   }
 }
 
-Status Session::Impl::load_segments(const CancelToken* cancel) {
+Status Session::Impl::load_subgraphs(const CancelToken* cancel) {
   std::vector<bool> has(slots.size());
   for (size_t i = 0; i < slots.size(); ++i) has[i] = slots[i].input >= 0;
-  int piece = 0;
-  for (const partition::Segment& s : partition->segments) {
-    Stage& stage = stages.emplace_back();
-    stage.segment = &s;
+  int partition = 0;
+  for (const partition::Subgraph& s : partitioning->subgraphs) {
+    LoadedSubgraph& one = loaded.emplace_back();
+    one.subgraph = &s;
     if (!s.coreml) {
       GRAFT_TRY(auto model, load_on_host(*s.program, cancel));
-      stage.planned = wire(std::move(model), s);
+      one.planned = wire(std::move(model), s);
     } else {
-      stage.piece = piece++;
+      one.partition = partition++;
       has.resize(slots.size());
-      stage.has = has;
+      one.has = has;
       auto model = device->load(s, {options.units, env, options.weights, bounds(cancel)});
       if (model) {
-        stage.planned = wire(std::move(*model), s);
+        one.planned = wire(std::move(*model), s);
       } else {
         if (out_of_bounds(model.error().code)) return fail(std::move(model).error());
-        GRAFT_CHECK(to_host(stage, std::move(model).error()));
-        findings.push_back(stage.why);
-        GRAFT_TRY(const Wired* twin, twin_of(stage, cancel));
-        stage.planned.outputs = twin->outputs;
+        GRAFT_CHECK(to_host(one, std::move(model).error()));
+        findings.push_back(one.why);
+        GRAFT_TRY(const Wired* twin, twin_of(one, cancel));
+        one.planned.outputs = twin->outputs;
       }
     }
     has.resize(slots.size());
-    for (int o : stage.planned.outputs) has[static_cast<size_t>(o)] = true;
+    for (int o : one.planned.outputs) has[static_cast<size_t>(o)] = true;
   }
   return {};
 }
 
-Result<std::shared_ptr<const Wired>> Session::Impl::load_twin(const Stage& stage, const CancelToken* cancel) const {
+Result<std::shared_ptr<const Wired>> Session::Impl::load_twin(const LoadedSubgraph& one,
+                                                              const CancelToken* cancel) const {
   const auto has = [&](const std::string& name) {
     const auto at = slot_of.find(name);
-    return at != slot_of.end() && static_cast<size_t>(at->second) < stage.has.size() &&
-           stage.has[static_cast<size_t>(at->second)];
+    return at != slot_of.end() && static_cast<size_t>(at->second) < one.has.size() &&
+           one.has[static_cast<size_t>(at->second)];
   };
-  GRAFT_TRY(const partition::Segment segment, partition::host_twin(*partition, *stage.segment, has, bounds(cancel)));
+  GRAFT_TRY(const partition::Subgraph subgraph,
+            partition::host_twin(*partitioning, *one.subgraph, has, bounds(cancel)));
   auto twin = std::make_shared<Wired>();
-  GRAFT_TRY(twin->model, load_on_host(*segment.program, cancel));
+  GRAFT_TRY(twin->model, load_on_host(*subgraph.program, cancel));
   const auto connect = [&](std::span<const ir::Port> ports, std::vector<int>& to, std::vector<DType>& dtypes) {
     for (const ir::Port& p : ports) {
       to.push_back(slot_of.at(p.name));
@@ -188,44 +190,47 @@ Status Session::Impl::open_host(std::shared_ptr<const onnx::HostProgram> lowered
 Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model, const CancelToken* cancel) {
   GRAFT_TRY(onnx::HostProgram lowered, onnx::lower_for_host(model, options.lowering, bounds(cancel)));
   auto program = std::make_shared<const onnx::HostProgram>(std::move(lowered));
-  partition::Options how = options.partition;
+  partition::Options how = options.partitioning;
   how.claim = device != nullptr;
-  GRAFT_TRY(partition::Partition made, partition::partition(std::move(program), how, bounds(cancel)));
-  return open_partition(std::make_shared<const partition::Partition>(std::move(made)), cancel);
+  GRAFT_TRY(partition::Partitioning made, partition::partition(std::move(program), how, bounds(cancel)));
+  return open_partition(std::make_shared<const partition::Partitioning>(std::move(made)), cancel);
 }
 
-Status Session::Impl::open_partition(std::shared_ptr<const partition::Partition> given, const CancelToken* cancel) {
+Status Session::Impl::open_partition(std::shared_ptr<const partition::Partitioning> given, const CancelToken* cancel) {
   GRAFT_CHECK(open_host(given->host, device != nullptr));
-  partition = std::move(given);
+  partitioning = std::move(given);
   if (device == nullptr) {
     GRAFT_TRY(auto model, load_on_host(*host->program, cancel));
     add_whole(std::move(model), false);
     return {};
   }
-  if (!partition->options.claim)
-    return fail(Code::invalid_argument,
-                format("the partition was made without Core ML, and device {} takes Core ML programs", options.device));
-  const int total = static_cast<int>(partition->nodes.size()), on_host = partition->count(partition::Where::host);
-  if (options.require_full_delegation && !partition->whole()) {
+  if (!partitioning->options.claim)
+    return fail(
+        Code::invalid_argument,
+        format("the partitioning was made without Core ML, and device {} takes Core ML programs", options.device));
+  const int total = static_cast<int>(partitioning->nodes.size()), on_host = partitioning->count(partition::Where::host);
+  if (options.require_full_delegation && !partitioning->whole()) {
     Diag d;
     d.code = Code::not_delegated;
     d.message = format("{} of {} nodes are outside the Core ML program", on_host, total);
-    std::vector<partition::NodePlan> nodes = partition->nodes;
-    partition::find_remedies(*host, partition->options, bounds(cancel), nodes);
+    std::vector<partition::NodePlan> nodes = partitioning->nodes;
+    partition::find_remedies(*host, partitioning->options, bounds(cancel), nodes);
     d.inner = partition::refusals(nodes);
     return fail(std::move(d));
   }
-  findings.insert(findings.end(), partition->findings.begin(), partition->findings.end());
-  for (const ir::Port& p : inputs) checked_inputs.push_back(p.type.dtype == DType::i64 && partition->pieces > 0);
-  GRAFT_CHECK(load_segments(cancel));
+  findings.insert(findings.end(), partitioning->findings.begin(), partitioning->findings.end());
+  for (const ir::Port& p : inputs) checked_inputs.push_back(p.type.dtype == DType::i64 && partitioning->partitions > 0);
+  GRAFT_CHECK(load_subgraphs(cancel));
   placement.allowed = stands_in
                           ? format("the same ML Program on the host engine: no Core ML on this machine (asked for {})",
                                    backend::name(options.units))
                           : format("{} ({})", device->name(), backend::name(options.units));
-  placement.planned = format("{} of {} nodes in {} Core ML program{}, {} folded, {} on the host",
-                             partition->count(partition::Where::coreml), total, partition->pieces,
-                             partition->pieces == 1 ? "" : "s", partition->count(partition::Where::folded), on_host);
-  const auto moved = std::count_if(stages.begin(), stages.end(), [](const Stage& s) { return s.moved.load(); });
+  placement.planned =
+      format("{} of {} nodes in {} Core ML program{}, {} folded, {} on the host",
+             partitioning->count(partition::Where::coreml), total, partitioning->partitions,
+             partitioning->partitions == 1 ? "" : "s", partitioning->count(partition::Where::folded), on_host);
+  const auto moved =
+      std::count_if(loaded.begin(), loaded.end(), [](const LoadedSubgraph& s) { return s.moved.load(); });
   if (moved > 0)
     placement.planned += format("; {} program{} could not be loaded and run{} on the host", moved,
                                 moved == 1 ? "" : "s", moved == 1 ? "s" : "");

@@ -1,6 +1,6 @@
-// One run: the stages in order, values converted where a Core ML program's types are narrower than ONNX's, and the host
-// in place of a stage where a value does not fit or a piece fails. What a run needs beside the caller's memory is
-// pooled, so that steady-state runs of one-piece models allocate nothing.
+// One run: the subgraphs in order, values converted where a Core ML program's types are narrower than ONNX's, and the
+// host in place of one where a value does not fit or a partition fails. What a run needs beside the caller's memory is
+// pooled, so that steady-state runs of one-partition models allocate nothing.
 #include <algorithm>
 
 #include "base/format.h"
@@ -10,8 +10,8 @@
 namespace graft::session {
 namespace {
 
-// Element by element, between the dtypes that borders convert: integers, bool, fp16, fp32, fp64. False when an integer
-// does not fit. Ends early when it is to stop, which the caller has to ask about.
+// Element by element, between the dtypes that boundaries convert: integers, bool, fp16, fp32, fp64. False when an
+// integer does not fit. Ends early when it is to stop, which the caller has to ask about.
 bool convert(const TensorView& from, const MutableTensorView& to, const CancelToken* cancel) {
   const IntRange fits = int_range(to.dtype);
   ir::Pace pace(cancel);
@@ -96,27 +96,27 @@ void RunStates::drop() {
   dropped.swap(idle_);
 }
 
-Status Session::Impl::to_host(const Stage& stage, Diag why) const {
+Status Session::Impl::to_host(const LoadedSubgraph& one, Diag why) const {
   if (options.require_device || options.require_full_delegation) return fail(std::move(why));
   Diag d;
   d.code = Code::claimed_late_refusal;
-  d.message = format("piece {} failed on {} and runs on the host", stage.piece, device->name());
+  d.message = format("partition {} failed on {} and runs on the host", one.partition, device->name());
   d.inner.push_back(std::move(why));
   if (env->log) env->log(LogLevel::warning, render(d));
-  std::lock_guard lock(stage.mutex);
-  if (!stage.moved.load(std::memory_order_relaxed)) {
-    stage.why = std::move(d);
-    stage.moved.store(true, std::memory_order_release);
+  std::lock_guard lock(one.mutex);
+  if (!one.moved.load(std::memory_order_relaxed)) {
+    one.why = std::move(d);
+    one.moved.store(true, std::memory_order_release);
   }
   return {};
 }
 
-Result<const Wired*> Session::Impl::twin_of(const Stage& stage, const CancelToken* cancel) const {
-  GRAFT_TRY(const auto lock, graft::lock(stage.mutex, cancel));
-  if (stage.twin == nullptr) {
-    GRAFT_TRY(stage.twin, load_twin(stage, cancel));
+Result<const Wired*> Session::Impl::twin_of(const LoadedSubgraph& one, const CancelToken* cancel) const {
+  GRAFT_TRY(const auto lock, graft::lock(one.mutex, cancel));
+  if (one.twin == nullptr) {
+    GRAFT_TRY(one.twin, load_twin(one, cancel));
   }
-  return stage.twin.get();
+  return one.twin.get();
 }
 
 bool Session::Impl::within_int32(std::span<const TensorView> in) const {
@@ -131,8 +131,8 @@ bool Session::Impl::within_int32(std::span<const TensorView> in) const {
   return true;
 }
 
-// The stage's arguments, and where its results go. False: an integer left int32 on its way into a Core ML program, or
-// a tensor for it has no elements, which Core ML does not have; the host can do both.
+// The subgraph's arguments, and where its results go. False: an integer left int32 on its way into a Core ML program,
+// or a tensor for it has no elements, which Core ML does not have; the host can do both.
 Result<bool> Session::Impl::feed(const Wired& wired, RunState& s, std::span<backend::OutputSlot> out,
                                  const backend::RunOptions& run_options) const {
   const std::span<const ir::Port> in_ports = wired.model->inputs(), out_ports = wired.model->outputs();
@@ -160,7 +160,7 @@ Result<bool> Session::Impl::feed(const Wired& wired, RunState& s, std::span<back
   return true;
 }
 
-// Takes the stage's results into the slots, in ONNX's types.
+// Takes its results into the slots, in ONNX's types.
 Status Session::Impl::collect(const Wired& wired, RunState& s, const backend::RunOptions& run_options) const {
   const std::span<const ir::Port> ports = wired.model->outputs();
   for (size_t i = 0; i < ports.size(); ++i) {
@@ -184,7 +184,7 @@ Status Session::Impl::collect(const Wired& wired, RunState& s, const backend::Ru
   return check(run_options.cancel);
 }
 
-// Results that are not in the caller's memory yet: handed over, or copied where a stage could not write there.
+// Results that are not in the caller's memory yet: handed over, or copied where a subgraph could not write there.
 Status Session::Impl::hand_over(RunState& s, std::span<backend::OutputSlot> out) const {
   for (size_t i = 0; i < slots.size(); ++i) {
     if (slots[i].output < 0) continue;
@@ -277,13 +277,13 @@ Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlo
   for (size_t i = 0; i < impl.slots.size(); ++i) {
     if (impl.slots[i].input >= 0) s.values[i] = in[static_cast<size_t>(impl.slots[i].input)];
   }
-  for (const Stage& stage : impl.stages) {
-    const bool has_twin = stage.piece >= 0;
-    bool planned = !has_twin || (within_int32 && !stage.moved.load(std::memory_order_acquire));
+  for (const LoadedSubgraph& one : impl.loaded) {
+    const bool has_twin = one.partition >= 0;
+    bool planned = !has_twin || (within_int32 && !one.moved.load(std::memory_order_acquire));
     for (bool done = false; !done;) {
-      const Wired* wired = &stage.planned;
+      const Wired* wired = &one.planned;
       if (!planned) {
-        const auto twin = impl.twin_of(stage, run_options.cancel);
+        const auto twin = impl.twin_of(one, run_options.cancel);
         if (!twin) return finish(fail(twin.error()));
         wired = *twin;
       }
@@ -304,7 +304,7 @@ Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlo
         const Failure failure = failure_of(ran.error().code);
         if (failure == Failure::of_the_run) return finish(std::move(ran));
         if (failure == Failure::of_the_backend) {
-          Status moved = impl.to_host(stage, std::move(ran).error());
+          Status moved = impl.to_host(one, std::move(ran).error());
           if (!moved) return finish(std::move(moved));
         }
       }

@@ -15,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-WrittenPackage written(const PieceInfo& piece, int index, std::string shown, const std::string& real) {
-  return {std::move(shown), std::string(piece.segment->target.name()), size_of(real), index};
+WrittenPackage written(const PartitionInfo& partition, int index, std::string shown, const std::string& real) {
+  return {std::move(shown), std::string(partition.subgraph->target.name()), size_of(real), index};
 }
 
 constexpr std::string_view kReport = "report.json";
@@ -87,11 +87,11 @@ std::string short_report(const std::vector<WrittenPackage>& packages) {
 Status write_parts(const Partitioned& p, const std::string& folder, const CompileOptions& options,
                    std::vector<WrittenPackage>& out) {
   GRAFT_CHECK(make_folder(folder));
-  for (const PieceInfo& piece : p.pieces) {
+  for (const PartitionInfo& partition : p.partitions) {
     const int index = static_cast<int>(out.size());
     const std::string place = (fs::path(folder) / part_name(index)).string();
-    GRAFT_CHECK(session::write_package(*piece.segment, place));
-    out.push_back(written(piece, index, part_name(index), place));
+    GRAFT_CHECK(session::write_package(*partition.subgraph, place));
+    out.push_back(written(partition, index, part_name(index), place));
   }
   return write_file((fs::path(folder) / kReport).string(), options.report ? options.report(out) : short_report(out));
 }
@@ -113,25 +113,25 @@ Status check_output(const std::string& output, const CompileOptions& options) {
 
 Result<std::vector<WrittenPackage>> compile(const Partitioned& p, const std::string& output,
                                             const CompileOptions& options) {
-  const bool partial = options.allow_partial && !p.pieces.empty();
-  if (!partial && !p.partition->whole()) return fail(not_delegated(p, true));
+  const bool partial = options.allow_partial && !p.partitions.empty();
+  if (!partial && !p.partitioning->whole()) return fail(not_delegated(p, true));
   const MayReplace may_replace = replaceable(options);
   GRAFT_CHECK(check_destination(output, may_replace));
   std::vector<WrittenPackage> out;
   GRAFT_CHECK(publish(p, output, may_replace, [&](const std::string& place) -> Status {
     if (partial) return write_parts(p, place, options, out);
-    GRAFT_CHECK(session::write_package(*p.pieces[0].segment, place));
-    out.push_back(written(p.pieces[0], 0, output, place));
+    GRAFT_CHECK(session::write_package(*p.partitions[0].subgraph, place));
+    out.push_back(written(p.partitions[0], 0, output, place));
     return {};
   }));
   return out;
 }
 
-Status write_piece(const Partitioned& p, const PieceInfo& piece, const std::string& output) {
+Status write_partition(const Partitioned& p, const PartitionInfo& partition, const std::string& output) {
   const MayReplace may_replace = replaceable({});
   GRAFT_CHECK(check_destination(output, may_replace));
   return publish(p, output, may_replace,
-                 [&](const std::string& place) { return session::write_package(*piece.segment, place); });
+                 [&](const std::string& place) { return session::write_package(*partition.subgraph, place); });
 }
 
 Status write_files(const std::string& folder, std::span<const NewFile> files) {

@@ -11,7 +11,7 @@ struct WrittenPackage {
   std::string path;  // as given; for partial compiles the place inside the folder
   std::string target;
   int64_t bytes = 0;
-  int piece = 0;
+  int partition = 0;
 };
 
 struct CompileOptions {
@@ -33,8 +33,8 @@ Status check_output(const std::string& output, const CompileOptions& options);
 Result<std::vector<WrittenPackage>> compile(const Partitioned& p, const std::string& output,
                                             const CompileOptions& options);
 
-// One piece as a package, published in the same way.
-Status write_piece(const Partitioned& p, const PieceInfo& piece, const std::string& output);
+// One partition as a package, published in the same way.
+Status write_partition(const Partitioned& p, const PartitionInfo& partition, const std::string& output);
 
 // All files, or none, into a folder that is made where there is none: each takes the place of the file of its name,
 // would_overwrite where something else has it. The bytes of a file come in two parts, one after the other.

@@ -72,8 +72,8 @@ class Maker {
  public:
   Maker(const session::Session& session, std::span<const TensorView> given, uint64_t seed)
       : session_(session), shapes_(session.options().lowering.shapes), seed_(seed), made_(session.inputs().size()) {
-    if (session.partition() != nullptr && session.partition()->host != nullptr)
-      defaults_ = session.partition()->host->main().default_dims;
+    if (session.partitioning() != nullptr && session.partitioning()->host != nullptr)
+      defaults_ = session.partitioning()->host->main().default_dims;
     for (size_t i = 0; i < given.size(); ++i) {
       if (given[i].dtype == DType::invalid) continue;
       given_.insert(i);

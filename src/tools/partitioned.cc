@@ -31,8 +31,8 @@ Status check_later_options(std::span<const session::NamedOption> named) {
 
 const Diag* Partitioned::refusal(size_t node) const {
   std::call_once(asked_, [&] {
-    std::vector<partition::NodePlan> nodes = partition->nodes;
-    partition::find_remedies(*model->host, options.partition, model->bounds(nullptr), nodes);
+    std::vector<partition::NodePlan> nodes = partitioning->nodes;
+    partition::find_remedies(*model->host, options.partitioning, model->bounds(nullptr), nodes);
     explained_ = std::move(nodes);
   });
   return explained_[node].refusal ? &*explained_[node].refusal : nullptr;
@@ -40,8 +40,8 @@ const Diag* Partitioned::refusal(size_t node) const {
 
 std::vector<Diag> Partitioned::refusals() const {
   std::vector<Diag> list;
-  for (size_t i = 0; i < partition->nodes.size(); ++i) {
-    if (const Diag* d = partition->nodes[i].refusal ? refusal(i) : nullptr) list.push_back(*d);
+  for (size_t i = 0; i < partitioning->nodes.size(); ++i) {
+    if (const Diag* d = partitioning->nodes[i].refusal ? refusal(i) : nullptr) list.push_back(*d);
   }
   return list;
 }
@@ -58,11 +58,12 @@ Result<std::shared_ptr<const Partitioned>> partition_model(std::shared_ptr<const
   out->named = model->named;
   out->named.insert(out->named.end(), named.begin(), named.end());
   GRAFT_TRY(out->options, session::parse_options(out->named));
-  out->options.partition.dump_after = dump_after;
+  out->options.partitioning.dump_after = dump_after;
   if (model->env->progress) model->env->progress("trying every node against Core ML", -1);
-  GRAFT_TRY(partition::Partition p, partition::partition(model->host, out->options.partition, model->bounds(cancel)));
-  out->partition = std::make_shared<const partition::Partition>(std::move(p));
-  out->findings = out->partition->findings;
+  GRAFT_TRY(partition::Partitioning p,
+            partition::partition(model->host, out->options.partitioning, model->bounds(cancel)));
+  out->partitioning = std::make_shared<const partition::Partitioning>(std::move(p));
+  out->findings = out->partitioning->findings;
   for (const std::string& name : model->onnx->overridable) {
     Diag d;
     d.code = Code::overridable_initializer;
@@ -70,10 +71,10 @@ Result<std::shared_ptr<const Partitioned>> partition_model(std::shared_ptr<const
     d.message = "an initializer that is also a graph input: its value is baked in";
     out->findings.push_back(std::move(d));
   }
-  for (const partition::Segment& s : out->partition->segments) {
+  for (const partition::Subgraph& s : out->partitioning->subgraphs) {
     if (!s.coreml) continue;
     const ir::Function& f = *s.program->main();
-    out->pieces.push_back(
+    out->partitions.push_back(
         {&s, static_cast<int>(s.nodes.size()), count_ops(f.body), partition::flops(f.body, f.default_dims)});
   }
   out->model = std::move(model);
@@ -87,27 +88,27 @@ Result<std::shared_ptr<const session::Session>> open_session(const Partitioned& 
   all.insert(all.end(), p.named.begin(), p.named.end());
   all.insert(all.end(), named.begin(), named.end());
   GRAFT_TRY(const session::Options options, session::parse_options(all));
-  return session::Session::open(p.partition, std::move(env), options, cancel);
+  return session::Session::open(p.partitioning, std::move(env), options, cancel);
 }
 
-std::string mil_text(const PieceInfo& piece) {
-  return ir::to_text(*piece.segment->program->main(), {piece.segment->target.opset(), ir::kReadableElements});
+std::string mil_text(const PartitionInfo& partition) {
+  return ir::to_text(*partition.subgraph->program->main(), {partition.subgraph->target.opset(), ir::kReadableElements});
 }
 
 Diag not_delegated(const Partitioned& p, bool whole) {
-  const int host = p.partition->count(partition::Where::host);
+  const int host = p.partitioning->count(partition::Where::host);
   Diag d;
   d.code = Code::not_delegated;
   d.file = p.model->source.path;
   if (host == 0)
-    d.message = p.pieces.empty() ? "nothing is left to compute in Core ML: every output is a constant or an input"
-                                 : "the graph does not fit one Core ML program, so nothing was written";
+    d.message = p.partitions.empty() ? "nothing is left to compute in Core ML: every output is a constant or an input"
+                                     : "the graph does not fit one Core ML program, so nothing was written";
   else if (whole)
     d.message = format("{} of {} nodes cannot be part of the Core ML program, so nothing was written", host,
-                       p.partition->nodes.size());
+                       p.partitioning->nodes.size());
   else
     d.message = "no node can be part of a Core ML program, so there is nothing to verify";
-  if (!p.pieces.empty()) d.remedies.emplace_back("--allow-partial -o DIR (a package for each partition)");
+  if (!p.partitions.empty()) d.remedies.emplace_back("--allow-partial -o DIR (a package for each partition)");
   if (!p.model->missing.empty()) d.inner.push_back(onnx::describe_missing(p.model->missing));
   for (Diag& reason : p.refusals()) {
     reason.file.clear();

@@ -1,4 +1,4 @@
-// What Core ML would take of a model, and in which pieces: known before anything is written or made ready to run.
+// What Core ML would take of a model, and in which partitions: known before anything is written or made ready to run.
 #pragma once
 
 #include <mutex>
@@ -9,8 +9,8 @@
 
 namespace graft::tools {
 
-struct PieceInfo {
-  const partition::Segment* segment = nullptr;
+struct PartitionInfo {
+  const partition::Subgraph* subgraph = nullptr;
   int nodes = 0, operators = 0;  // ONNX nodes; MIL operators after the passes
   double flops = 0;
 };
@@ -21,8 +21,8 @@ class Partitioned {
   std::shared_ptr<const Model> model;
   std::vector<session::NamedOption> named;  // the model's options, and those that were given to partition_model()
   session::Options options;
-  std::shared_ptr<const partition::Partition> partition;
-  std::vector<PieceInfo> pieces;
+  std::shared_ptr<const partition::Partitioning> partitioning;
+  std::vector<PartitionInfo> partitions;
   std::vector<Diag> findings;
 
   // Why a node is on the host, with every remedy; null where it is not. The first question looks for remedies of all
@@ -49,8 +49,8 @@ Result<std::shared_ptr<const session::Session>> open_session(const Partitioned& 
                                                              std::span<const session::NamedOption> named,
                                                              const CancelToken* cancel = nullptr);
 
-// A piece's program as MIL text, in which large constants are elided.
-std::string mil_text(const PieceInfo& piece);
+// A partition's program as MIL text, in which large constants are elided.
+std::string mil_text(const PartitionInfo& partition);
 
 // Why the model does not become one package (`whole`), or no package at all: not_delegated, with every reason.
 Diag not_delegated(const Partitioned& p, bool whole);

@@ -102,7 +102,7 @@ void judge_layers(Verification& out) {
 }
 
 // A session on the Core ML programs, which go through packages on disk. A whole model is opened as a package like any
-// other; else each piece takes its place between the host's nodes.
+// other; else each partition takes its place between the host's nodes.
 struct Compiled {
   std::shared_ptr<const session::Session> session;
   OwnedFolder folder;
@@ -111,11 +111,11 @@ Result<Compiled> open_compiled(const Partitioned& p) {
   session::Options options = p.options;
   options.device = "coreml";
   GRAFT_TRY(OwnedFolder folder, temporary_folder());
-  auto parts = std::make_shared<partition::Partition>(*p.partition);
-  int piece = 0;
-  for (partition::Segment& s : parts->segments) {
+  auto parts = std::make_shared<partition::Partitioning>(*p.partitioning);
+  int partition = 0;
+  for (partition::Subgraph& s : parts->subgraphs) {
     if (!s.coreml) continue;
-    const std::string name = format("piece_{}", piece++);
+    const std::string name = format("piece_{}", partition++);
     GRAFT_CHECK(session::save(s, folder.path(), name));
     const std::string described = (fs::path(folder.path()) / (name + ".json")).string();
     GRAFT_TRY(backend::NamedArtefact saved, session::load_artefact(described));
@@ -123,7 +123,7 @@ Result<Compiled> open_compiled(const Partitioned& p) {
   }
   std::shared_ptr<const session::Session> session;
   if (parts->whole()) {
-    GRAFT_TRY(session, session::Session::open(parts->segments[0].package, p.model->env, options));
+    GRAFT_TRY(session, session::Session::open(parts->subgraphs[0].package, p.model->env, options));
   } else {
     GRAFT_TRY(session, session::Session::open(std::move(parts), p.model->env, options));
   }
@@ -165,12 +165,12 @@ Result<Verification> verify(const Partitioned& p, const session::Session& refere
     return fail(Code::invalid_argument,
                 "the program has an initializer's default baked in, so no other value can be verified");
   Verification out;
-  out.tolerance.f32 = p.options.partition.precision == partition::Precision::float32;
+  out.tolerance.f32 = p.options.partitioning.precision == partition::Precision::float32;
   if (options.min_snr_db) {
     out.tolerance.f32 = false;
     out.tolerance.snr_db = out.tolerance.classifier_snr_db = *options.min_snr_db;
   }
-  out.from_package = p.partition->whole();
+  out.from_package = p.partitioning->whole();
   const Env& env = *p.model->env;
   if (env.progress) env.progress("running the ONNX graph on the host", -1);
   Intermediates intermediates;

@@ -28,7 +28,8 @@ struct LayerCheck {
 };
 
 struct Verification {
-  // The whole graph went through one package on disk that was read back; else each piece did, the rest ran on the host.
+  // The whole graph went through one package on disk that was read back; else each partition did, the rest ran on the
+  // host.
   bool from_package = false;
   Tolerance tolerance;
   std::vector<OutputCheck> outputs;
@@ -41,9 +42,9 @@ struct Verification {
 // A session of the partitioned model on the host, in ONNX's own types.
 Result<std::shared_ptr<const session::Session>> open_reference(const Partitioned& p);
 
-// Compares the compiled pieces, of which there must be one, with `reference`, a session of the same model on the host;
-// `inputs` as reference.run() takes them. Errors: invalid_argument where the reference is of another model, and what
-// opening and running brings.
+// Compares the compiled partitions, of which there must be one, with `reference`, a session of the same model on the
+// host; `inputs` as reference.run() takes them. Errors: invalid_argument where the reference is of another model, and
+// what opening and running brings.
 Result<Verification> verify(const Partitioned& p, const session::Session& reference, std::span<const TensorView> inputs,
                             const VerifyOptions& options);
 

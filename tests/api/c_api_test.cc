@@ -478,14 +478,14 @@ TEST_F(CApi, AForkedChildRunsWhatItsParentMade) {
     how.struct_size = sizeof how;
     how.path = kDigits.c_str();
     graft_model* model = nullptr;
-    graft_partition* partition = nullptr;
+    graft_partitioning* partitioning = nullptr;
     graft_verification* verification = nullptr;
     const graft_input in = image();
     good = good && code_of(graft_model_open(env, &how, &model)) == GRAFT_CODE_OK &&
-           code_of(graft_partition_create(model, nullptr, &partition)) == GRAFT_CODE_OK &&
-           code_of(graft_verify(partition, nullptr, &in, 1, nullptr, &verification)) == GRAFT_CODE_OK;
+           code_of(graft_partitioning_create(model, nullptr, &partitioning)) == GRAFT_CODE_OK &&
+           code_of(graft_verify(partitioning, nullptr, &in, 1, nullptr, &verification)) == GRAFT_CODE_OK;
     graft_verification_free(verification);
-    graft_partition_free(partition);
+    graft_partitioning_free(partitioning);
     graft_model_free(model);
     graft_session* fresh = nullptr;  // opened in the child, in its parent's environment
     good = good && code_of(graft_session_create(env, kDigits.c_str(), nullptr, nullptr, 0, &fresh)) == GRAFT_CODE_OK;

@@ -66,7 +66,7 @@ class Compiler : public testing::Test {
     graft_compilation_free(compilation_);
     graft_verification_free(verification_);
     graft_session_free(session_);
-    graft_partition_free(partition_);
+    graft_partitioning_free(partition_);
     graft_model_free(model_);
     graft_env_free(env_);
     fs::remove_all(folder_);
@@ -83,11 +83,11 @@ class Compiler : public testing::Test {
     const graft_open_options o = how(file.c_str());
     ASSERT_OK(graft_model_open(env_, &o, &model_));
   }
-  void part(const std::string& file, const graft_partition_options* options = nullptr) {
+  void part(const std::string& file, const graft_partitioning_options* options = nullptr) {
     open(file);
-    graft_partition_free(partition_);
+    graft_partitioning_free(partition_);
     partition_ = nullptr;
-    ASSERT_OK(graft_partition_create(model_, options, &partition_));
+    ASSERT_OK(graft_partitioning_create(model_, options, &partition_));
   }
   void open_session(const char* device = "cpu") {
     const char* name = "device";
@@ -100,7 +100,7 @@ class Compiler : public testing::Test {
   fs::path folder_;
   graft_env* env_ = nullptr;
   graft_model* model_ = nullptr;
-  graft_partition* partition_ = nullptr;
+  graft_partitioning* partition_ = nullptr;
   graft_session* session_ = nullptr;
   graft_compilation* compilation_ = nullptr;
   graft_verification* verification_ = nullptr;
@@ -110,14 +110,14 @@ class Compiler : public testing::Test {
 
 TEST_F(Compiler, FreeTakesNull) {
   graft_model_free(nullptr);
-  graft_partition_free(nullptr);
+  graft_partitioning_free(nullptr);
   graft_compilation_free(nullptr);
   graft_verification_free(nullptr);
   EXPECT_EQ(graft_model_problem(nullptr), nullptr);
   EXPECT_EQ(graft_model_mil(nullptr), nullptr);
-  EXPECT_EQ(graft_partition_refusal(nullptr, 0), nullptr);
-  EXPECT_EQ(graft_partition_finding(nullptr, 0), nullptr);
-  EXPECT_EQ(graft_partition_mil(nullptr, 0), nullptr);
+  EXPECT_EQ(graft_partitioning_refusal(nullptr, 0), nullptr);
+  EXPECT_EQ(graft_partitioning_finding(nullptr, 0), nullptr);
+  EXPECT_EQ(graft_partitioning_mil(nullptr, 0), nullptr);
   EXPECT_EQ(graft_compilation_package_count(nullptr), 0u);
 }
 
@@ -188,9 +188,9 @@ TEST_F(Compiler, OpeningIsChecked) {
   EXPECT_CODE(CANCELLED, graft_model_open(env_, &o, &model_));
   EXPECT_EQ(model_, nullptr);
   open(kDigits);
-  auto p = sized<graft_partition_options>();
+  auto p = sized<graft_partitioning_options>();
   p.cancel = cancel;
-  EXPECT_CODE(CANCELLED, graft_partition_create(model_, &p, &partition_));
+  EXPECT_CODE(CANCELLED, graft_partitioning_create(model_, &p, &partition_));
   graft_cancel_free(cancel);
 }
 
@@ -254,26 +254,26 @@ TEST_F(Compiler, NamesMissingOperatorsAndRefusals) {
   EXPECT_NE(std::string(missing.message).find("unsupported operator"), std::string::npos);
   ASSERT_GT(missing.node_count, 0u);
   EXPECT_NE(*missing.nodes[0], '\0');
-  auto info = sized<graft_partition_info>();
-  ASSERT_OK(graft_partition_get(partition_, &info));
+  auto info = sized<graft_partitioning_info>();
+  ASSERT_OK(graft_partitioning_get(partition_, &info));
   check_getter<graft_node_info>("node", info.node_count,
-                                [&](size_t i, auto* o) { return graft_partition_node(partition_, i, o); });
+                                [&](size_t i, auto* o) { return graft_partitioning_node(partition_, i, o); });
   int32_t refused = 0;
   for (size_t i = 0; i < info.node_count; ++i) {
     auto node = sized<graft_node_info>();
-    ASSERT_OK(graft_partition_node(partition_, i, &node));
-    const graft_error* r = graft_partition_refusal(partition_, i);
+    ASSERT_OK(graft_partitioning_node(partition_, i, &node));
+    const graft_error* r = graft_partitioning_refusal(partition_, i);
     ASSERT_EQ(r != nullptr, node.where == GRAFT_WHERE_HOST);
     if (r == nullptr) continue;
     ++refused;
     EXPECT_EQ(graft_error_code(r), node.reason);
     EXPECT_STREQ(graft_error_node(r), node.name);
     EXPECT_STREQ(graft_error_op(r), node.op);
-    EXPECT_EQ(graft_partition_refusal(partition_, i), r) << "asked once, and kept";
+    EXPECT_EQ(graft_partitioning_refusal(partition_, i), r) << "asked once, and kept";
   }
   EXPECT_EQ(refused, info.host);
   EXPECT_GE(refused, 1);
-  EXPECT_EQ(graft_partition_refusal(partition_, info.node_count), nullptr);
+  EXPECT_EQ(graft_partitioning_refusal(partition_, info.node_count), nullptr);
   graft_error* e = graft_compile(partition_, path("p.mlpackage").c_str(), nullptr, &compilation_);
   ASSERT_EQ(graft_error_code(e), GRAFT_CODE_NOT_DELEGATED);
   ASSERT_GE(graft_error_inner_count(e), 1u);
@@ -285,69 +285,69 @@ TEST_F(Compiler, NamesMissingOperatorsAndRefusals) {
 
 TEST_F(Compiler, PartitionsAreChecked) {
   open(kDigits);
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_create(nullptr, nullptr, &partition_));
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_create(model_, nullptr, nullptr));
-  auto o = sized<graft_partition_options>();
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_create(nullptr, nullptr, &partition_));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_create(model_, nullptr, nullptr));
+  auto o = sized<graft_partitioning_options>();
   o.dump_after = "no_such_pass";
-  EXPECT_CODE(INVALID_OPTION, graft_partition_create(model_, &o, &partition_));
+  EXPECT_CODE(INVALID_OPTION, graft_partitioning_create(model_, &o, &partition_));
   const char* names[] = {"shapes"};
   const char* values[] = {"image:1x1x32x32"};
-  o = sized<graft_partition_options>();
+  o = sized<graft_partitioning_options>();
   o.names = names;
   o.count = 1;
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_create(model_, &o, &partition_));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_create(model_, &o, &partition_));
   o.values = values;
-  EXPECT_CODE(INVALID_OPTION, graft_partition_create(model_, &o, &partition_));
+  EXPECT_CODE(INVALID_OPTION, graft_partitioning_create(model_, &o, &partition_));
   o.struct_size = 3;
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_create(model_, &o, &partition_));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_create(model_, &o, &partition_));
   EXPECT_EQ(partition_, nullptr);
 }
 
-TEST_F(Compiler, DescribesPiecesAndTheirText) {
-  auto options = sized<graft_partition_options>();
+TEST_F(Compiler, DescribesPartitionsAndTheirText) {
+  auto options = sized<graft_partitioning_options>();
   options.dump_after = "all";
   part(kDigits, &options);
-  auto info = sized<graft_partition_info>();
-  ASSERT_OK(graft_partition_get(partition_, &info));
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_get(nullptr, &info));
+  auto info = sized<graft_partitioning_info>();
+  ASSERT_OK(graft_partitioning_get(partition_, &info));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_get(nullptr, &info));
   EXPECT_EQ(info.whole, 1);
-  EXPECT_EQ(info.piece_count, 1u);
+  EXPECT_EQ(info.partition_count, 1u);
   EXPECT_EQ(info.claimed + info.folded + info.host, 15);
   EXPECT_STREQ(info.precision, "float16");
   EXPECT_EQ(std::string(info.target).substr(0, 3), "iOS");
   EXPECT_GT(info.flops, 1e6);
   EXPECT_EQ(info.flops, info.flops_claimed);
-  check_getter<graft_piece_info>("piece", 1,
-                                 [&](size_t i, auto* o) { return graft_partition_piece(partition_, i, o); });
-  auto piece = sized<graft_piece_info>();
-  ASSERT_OK(graft_partition_piece(partition_, 0, &piece));
-  EXPECT_EQ(piece.nodes, info.claimed);
-  EXPECT_GT(piece.operators, 3);
-  EXPECT_STREQ(piece.target, info.target);
-  check_getter<graft_port_info>("input", piece.input_count,
-                                [&](size_t i, auto* o) { return graft_partition_input(partition_, 0, i, o); });
-  check_getter<graft_port_info>("output", piece.output_count,
-                                [&](size_t i, auto* o) { return graft_partition_output(partition_, 0, i, o); });
-  check_getter<graft_dump_info>("dump", piece.dump_count,
-                                [&](size_t i, auto* o) { return graft_partition_dump(partition_, 0, i, o); });
-  EXPECT_EQ(piece.dump_count, graft_pass_count());
+  check_getter<graft_partition_info>("piece", 1,
+                                     [&](size_t i, auto* o) { return graft_partitioning_partition(partition_, i, o); });
+  auto partition = sized<graft_partition_info>();
+  ASSERT_OK(graft_partitioning_partition(partition_, 0, &partition));
+  EXPECT_EQ(partition.nodes, info.claimed);
+  EXPECT_GT(partition.operators, 3);
+  EXPECT_STREQ(partition.target, info.target);
+  check_getter<graft_port_info>("input", partition.input_count,
+                                [&](size_t i, auto* o) { return graft_partitioning_input(partition_, 0, i, o); });
+  check_getter<graft_port_info>("output", partition.output_count,
+                                [&](size_t i, auto* o) { return graft_partitioning_output(partition_, 0, i, o); });
+  check_getter<graft_dump_info>("dump", partition.dump_count,
+                                [&](size_t i, auto* o) { return graft_partitioning_dump(partition_, 0, i, o); });
+  EXPECT_EQ(partition.dump_count, graft_pass_count());
   auto dump = sized<graft_dump_info>();
-  ASSERT_OK(graft_partition_dump(partition_, 0, piece.dump_count - 1, &dump));
+  ASSERT_OK(graft_partitioning_dump(partition_, 0, partition.dump_count - 1, &dump));
   EXPECT_NE(std::string(dump.text).find("func main"), std::string::npos);
   auto port = sized<graft_port_info>();
-  ASSERT_OK(graft_partition_input(partition_, 0, 0, &port));
+  ASSERT_OK(graft_partitioning_input(partition_, 0, 0, &port));
   EXPECT_STREQ(port.name, "image");
   EXPECT_EQ(port.coreml_dtype, GRAFT_DTYPE_FLOAT32);
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_input(partition_, 1, 0, &port));
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_dump(partition_, 1, 0, &dump));
-  EXPECT_NE(std::string(graft_partition_mil(partition_, 0)).find("func main"), std::string::npos);
-  EXPECT_EQ(graft_partition_mil(partition_, 1), nullptr);
-  EXPECT_EQ(graft_partition_finding(partition_, info.finding_count), nullptr);
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_input(partition_, 1, 0, &port));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_dump(partition_, 1, 0, &dump));
+  EXPECT_NE(std::string(graft_partitioning_mil(partition_, 0)).find("func main"), std::string::npos);
+  EXPECT_EQ(graft_partitioning_mil(partition_, 1), nullptr);
+  EXPECT_EQ(graft_partitioning_finding(partition_, info.finding_count), nullptr);
 }
 
 TEST_F(Compiler, WritesPackagesAndReadsThem) {
   part(kDigits);
-  const std::string whole = path("whole.mlpackage"), piece = path("piece.mlpackage"), parts = path("parts");
+  const std::string whole = path("whole.mlpackage"), partition = path("partition.mlpackage"), parts = path("parts");
   auto options = sized<graft_compile_options>();
   ASSERT_OK(graft_compile_check(whole.c_str(), nullptr));
   ASSERT_OK(graft_compile(partition_, whole.c_str(), nullptr, &compilation_));
@@ -359,14 +359,14 @@ TEST_F(Compiler, WritesPackagesAndReadsThem) {
   EXPECT_EQ(package.path, whole);
   EXPECT_GT(package.bytes, 60000);
   const std::string target = package.target;
-  ASSERT_OK(graft_partition_write(partition_, 0, piece.c_str()));
+  ASSERT_OK(graft_partitioning_write(partition_, 0, partition.c_str()));
   const auto bytes = [](const fs::path& file) {
     std::ifstream in(file, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(in), {});
   };
   const char* kModel = "Data/com.apple.CoreML/model.mlmodel";
   EXPECT_FALSE(bytes(fs::path(whole) / kModel).empty());
-  EXPECT_EQ(bytes(fs::path(whole) / kModel), bytes(fs::path(piece) / kModel));
+  EXPECT_EQ(bytes(fs::path(whole) / kModel), bytes(fs::path(partition) / kModel));
 
   // A folder of packages, with the caller's report or Graft's own.
   struct Seen {
@@ -398,16 +398,16 @@ TEST_F(Compiler, WritesPackagesAndReadsThem) {
   EXPECT_EQ(graft_error_remedy(e, 1), nullptr);
   graft_error_free(e);
   EXPECT_CODE(WOULD_OVERWRITE, graft_compile(partition_, parts.c_str(), nullptr, &none));
-  EXPECT_CODE(WOULD_OVERWRITE, graft_partition_write(partition_, 0, parts.c_str()));
+  EXPECT_CODE(WOULD_OVERWRITE, graft_partitioning_write(partition_, 0, parts.c_str()));
   EXPECT_CODE(WOULD_OVERWRITE, graft_compile(partition_, "/dev/null", nullptr, &none));
   EXPECT_CODE(INVALID_ARGUMENT, graft_compile(nullptr, whole.c_str(), nullptr, &none));
   EXPECT_CODE(INVALID_ARGUMENT, graft_compile(partition_, nullptr, nullptr, &none));
   EXPECT_CODE(INVALID_ARGUMENT, graft_compile(partition_, "", nullptr, &none));
   EXPECT_CODE(INVALID_ARGUMENT, graft_compile(partition_, whole.c_str(), nullptr, nullptr));
   EXPECT_CODE(INVALID_ARGUMENT, graft_compile_check(nullptr, nullptr));
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_write(partition_, 1, piece.c_str()));
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_write(nullptr, 0, piece.c_str()));
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_write(partition_, 0, nullptr));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_write(partition_, 1, partition.c_str()));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_write(nullptr, 0, partition.c_str()));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_write(partition_, 0, nullptr));
   options.struct_size = 1;
   EXPECT_CODE(INVALID_ARGUMENT, graft_compile(partition_, whole.c_str(), &options, &none));
   EXPECT_EQ(none, nullptr);
@@ -425,8 +425,8 @@ TEST_F(Compiler, WritesPackagesAndReadsThem) {
   ASSERT_OK(graft_model_output(model_, 0, 0, &port));
   EXPECT_STREQ(port.name, "probabilities");
   EXPECT_NE(std::string(graft_model_mil(model_)).find("func main"), std::string::npos);
-  graft_partition* never = nullptr;
-  EXPECT_CODE(INVALID_ARGUMENT, graft_partition_create(model_, nullptr, &never));
+  graft_partitioning* never = nullptr;
+  EXPECT_CODE(INVALID_ARGUMENT, graft_partitioning_create(model_, nullptr, &never));
 }
 
 TEST_F(Compiler, WritesFilesAllOrNone) {
@@ -508,9 +508,9 @@ TEST_F(Compiler, VerifiesAndSaysHowFarItIsOff) {
   EXPECT_CODE(INVALID_ARGUMENT, graft_verification_get(nullptr, &info));
   EXPECT_CODE(INVALID_ARGUMENT, graft_verification_output(nullptr, 0, &d));
   part(kModels + "small/unsupported_op.onnx");
-  auto parts = sized<graft_partition_info>();
-  ASSERT_OK(graft_partition_get(partition_, &parts));
-  if (parts.piece_count == 0) {
+  auto parts = sized<graft_partitioning_info>();
+  ASSERT_OK(graft_partitioning_get(partition_, &parts));
+  if (parts.partition_count == 0) {
     EXPECT_CODE(NOT_DELEGATED, graft_verify(partition_, nullptr, nullptr, 0, nullptr, &none));
   } else {
     EXPECT_CODE(INVALID_ARGUMENT, graft_verify(partition_, session_, &in, 1, nullptr, &none)) << "of another model";
@@ -596,7 +596,7 @@ TEST_F(Compiler, AGraphInMemoryAllTheWay) {
   o.values = values;
   o.count = 1;
   ASSERT_OK(graft_model_open(env_, &o, &model_));
-  ASSERT_OK(graft_partition_create(model_, nullptr, &partition_));
+  ASSERT_OK(graft_partitioning_create(model_, nullptr, &partition_));
   graft_model_free(model_);  // what is made of it goes on
   model_ = nullptr;
   const std::string package = path("m.mlpackage");
@@ -615,7 +615,7 @@ TEST_F(Compiler, AGraphInMemoryAllTheWay) {
   };
   const std::vector<double> onnx = scores(how(kDigits.c_str())), packaged = scores(how(package.c_str()));
   auto from_partition = sized<graft_open_options>();
-  from_partition.partition = partition_;
+  from_partition.partitioning = partition_;
   const std::vector<double> partitioned = scores(from_partition);
   EXPECT_GT(*std::max_element(onnx.begin(), onnx.end()), 0.1);
   for (size_t i = 0; i < 10; ++i) {

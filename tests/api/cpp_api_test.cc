@@ -91,20 +91,20 @@ TEST(CppApi, FromAModelInMemoryToItsPackageAndSession) {
   EXPECT_TRUE(model.missing().empty());
   EXPECT_FALSE(model.problem());
   EXPECT_EQ(model.mil(), "");
-  const graft::Partition parts(model, {{"target", "iOS16"}}, "all");
+  const graft::Partitioning parts(model, {{"target", "iOS16"}}, "all");
   EXPECT_EQ(parts.info().whole, 1);
-  EXPECT_EQ(parts.pieces().at(0).target, std::string_view("iOS16"));
-  EXPECT_GT(parts.pieces()[0].dumps.size(), 10u);
+  EXPECT_EQ(parts.partitions().at(0).target, std::string_view("iOS16"));
+  EXPECT_GT(parts.partitions()[0].dumps.size(), 10u);
   EXPECT_EQ(parts.nodes().size(), 15u);
   EXPECT_TRUE(parts.refusals().empty());
   EXPECT_NE(parts.mil(0).find("func main<ios16>"), std::string_view::npos);
 
   const std::string folder = std::filesystem::path(testing::TempDir()) / ("graft_cpp_" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);
-  const std::string package = folder + "/m.mlpackage", piece = folder + "/p.mlpackage";
+  const std::string package = folder + "/m.mlpackage", partition = folder + "/p.mlpackage";
   graft::check_output(package);
   EXPECT_EQ(graft::compile(parts, package).at(0).path, package);
-  parts.write(0, piece);
+  parts.write(0, partition);
   size_t reported = 0;
   graft::CompileOptions partial{true, false, [&](const std::vector<graft::Package>& packages) {
                                   reported = packages.size();
@@ -136,7 +136,7 @@ TEST(CppApi, FromAModelInMemoryToItsPackageAndSession) {
 
 TEST(CppApi, ReasonsAreRead) {
   const graft::Env env;
-  const graft::Partition parts(graft::Model(env, GRAFT_SOURCE_DIR "/models/small/unsupported_op.onnx"));
+  const graft::Partitioning parts(graft::Model(env, GRAFT_SOURCE_DIR "/models/small/unsupported_op.onnx"));
   ASSERT_FALSE(parts.refusals().empty());
   const graft::Reason why = parts.refusals()[0];
   EXPECT_FALSE(why.node().empty() || why.op().empty() || why.text().empty());

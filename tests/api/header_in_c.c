@@ -17,16 +17,16 @@ graft_error* graft_header_in_c(const graft_session* session) {
 graft_error* graft_compiler_in_c(const graft_env* env, const char* path, const char* package) {
   graft_open_options how = {0};
   graft_model* model = NULL;
-  graft_partition* partition = NULL;
+  graft_partitioning* partitioning = NULL;
   graft_compilation* compilation = NULL;
   graft_error* error;
   how.struct_size = sizeof how;
   how.path = path;
   error = graft_model_open(env, &how, &model);
-  if (error == NULL) error = graft_partition_create(model, NULL, &partition);
-  if (error == NULL) error = graft_compile(partition, package, NULL, &compilation);
+  if (error == NULL) error = graft_partitioning_create(model, NULL, &partitioning);
+  if (error == NULL) error = graft_compile(partitioning, package, NULL, &compilation);
   graft_compilation_free(compilation);
-  graft_partition_free(partition);
+  graft_partitioning_free(partitioning);
   graft_model_free(model);
   return error;
 }

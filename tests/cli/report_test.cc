@@ -38,7 +38,7 @@ Inspection inspection() {
   r.path = "m.onnx";
   r.opsets = {{"", 17}};
   r.total = 5, r.claimed = 2, r.folded = 1, r.host = 2;
-  r.pieces.resize(1);
+  r.partitions.resize(1);
   r.target = "iOS16";
   r.precision = "float16";
   r.flops_total = 100, r.flops_claimed = 40;

@@ -357,29 +357,29 @@ void read(const graft_model* model) {
   if ((info.format == GRAFT_FORMAT_MLPACKAGE) != (graft_model_mil(model) != nullptr)) defect("a package without text");
 }
 
-void read(const graft_partition* partition) {
-  auto info = sized<graft_partition_info>();
-  if (!fine(graft_partition_get(partition, &info))) defect("a partition without a description");
+void read(const graft_partitioning* partition) {
+  auto info = sized<graft_partitioning_info>();
+  if (!fine(graft_partitioning_get(partition, &info))) defect("a partition without a description");
   for (size_t i = 0; i < info.node_count; ++i) {
     auto node = sized<graft_node_info>();
-    if (!fine(graft_partition_node(partition, i, &node))) defect("a node without a description");
-    const graft_error* refusal = graft_partition_refusal(partition, i);
+    if (!fine(graft_partitioning_node(partition, i, &node))) defect("a node without a description");
+    const graft_error* refusal = graft_partitioning_refusal(partition, i);
     if ((node.where == GRAFT_WHERE_HOST) != (refusal != nullptr)) defect("a node without a reason");
     if (refusal != nullptr) read(refusal);
   }
-  for (size_t p = 0; p < info.piece_count; ++p) {
-    auto piece = sized<graft_piece_info>();
-    if (!fine(graft_partition_piece(partition, p, &piece))) defect("a piece without a description");
-    ask<graft_port_info>(piece.input_count,
-                         [&](size_t i, auto* out) { return graft_partition_input(partition, p, i, out); });
-    ask<graft_port_info>(piece.output_count,
-                         [&](size_t i, auto* out) { return graft_partition_output(partition, p, i, out); });
-    if (graft_partition_mil(partition, p) == nullptr) defect("a piece without text");
+  for (size_t p = 0; p < info.partition_count; ++p) {
+    auto partition = sized<graft_partition_info>();
+    if (!fine(graft_partitioning_partition(partition, p, &partition))) defect("a partition without a description");
+    ask<graft_port_info>(partition.input_count,
+                         [&](size_t i, auto* out) { return graft_partitioning_input(partition, p, i, out); });
+    ask<graft_port_info>(partition.output_count,
+                         [&](size_t i, auto* out) { return graft_partitioning_output(partition, p, i, out); });
+    if (graft_partitioning_mil(partition, p) == nullptr) defect("a partition without text");
   }
 }
 
 // Random inputs as a run takes them.
-void verify(const graft_partition* partition, const fs::path& path, const Pairs& pairs) {
+void verify(const graft_partitioning* partition, const fs::path& path, const Pairs& pairs) {
   graft_session* session = nullptr;
   if (!fine(graft_session_create(env(), path.c_str(), pairs.names.data(), pairs.values.data(), pairs.names.size(),
                                  &session)))
@@ -414,11 +414,11 @@ bool look_into(const fs::path& path, const Options& options, const Look& look) {
   if (!fine(graft_model_open(env(), &how, &opened))) return false;
   const Owned<graft_model> model(opened, {graft_model_free});
   read(opened);
-  auto parting = sized<graft_partition_options>();
+  auto parting = sized<graft_partitioning_options>();
   parting.cancel = deadline.token();
-  graft_partition* made = nullptr;
-  if (!fine(graft_partition_create(opened, &parting, &made))) return false;
-  const Owned<graft_partition> partition(made, {graft_partition_free});
+  graft_partitioning* made = nullptr;
+  if (!fine(graft_partitioning_create(opened, &parting, &made))) return false;
+  const Owned<graft_partitioning> partition(made, {graft_partitioning_free});
   read(made);
   if (look.verify) verify(made, path, pairs);
   if (look.package.empty()) return false;

@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                            {"precision", precision},
                            {"engine", (how & 8) != 0 ? "reference" : "fast"},
                            {"onednn", (how & 16) != 0 ? "0" : "1"},
-                           {"cost_model", "0"}};  // small pieces are pieces too
+                           {"cost_model", "0"}};  // small partitions are partitions too
   if ((how & 4) != 0) {
     open_and_run(path, options);
   } else {

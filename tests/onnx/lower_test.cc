@@ -52,7 +52,8 @@ std::vector<std::string_view> ops_of(const ir::Function& f) {
 
 // The refusal of the only node for Core ML; empty when it is taken.
 std::string refusal(const HostProgram& host, ir::Opset newest = ir::Opset::ios18) {
-  const Result<ir::Opset> r = PieceLowerer(host, ir::Target::mlprogram(newest)).attempt(host.model->graph.nodes.back());
+  const Result<ir::Opset> r =
+      SubgraphLowerer(host, ir::Target::mlprogram(newest)).attempt(host.model->graph.nodes.back());
   return r ? "" : render(r.error());
 }
 
@@ -127,7 +128,7 @@ TEST(Lowering, DequantizedConstantsKeepTheirForm) {
     EXPECT_EQ(c.as<ir::form::Affine>() != nullptr, !cases[i].blocks);
     for (int64_t k = 0; k < 8; ++k)
       EXPECT_EQ(element_as_double(c.view(), k), cases[i].wanted[static_cast<size_t>(k)]) << k;
-    EXPECT_EQ(PieceLowerer(host, ir::Target::mlprogram(ir::Opset::ios15))
+    EXPECT_EQ(SubgraphLowerer(host, ir::Target::mlprogram(ir::Opset::ios15))
                   .attempt(host.model->graph.nodes[0])
                   .value_or(ir::Opset::host),
               ir::Opset::ios15);
@@ -182,9 +183,10 @@ TEST(Lowering, IndicesNotProvenPositiveAreWrappedForCoreML) {
   EXPECT_THAT(ops_of(host.main()), ElementsAre("gather"));  // its kernel counts negative indices from the end
   const Node* gather = &host.model->graph.nodes[0];
   const std::string outputs[] = {"y"};
-  const auto piece = PieceLowerer(host, ir::Target::mlprogram(ir::Opset::ios18)).build("main", {&gather, 1}, outputs);
-  ASSERT_TRUE(piece) << render(piece.error().front());
-  EXPECT_THAT(ops_of(*piece->function), ElementsAre("less", "add", "select", "gather"));
+  const auto partition =
+      SubgraphLowerer(host, ir::Target::mlprogram(ir::Opset::ios18)).build("main", {&gather, 1}, outputs);
+  ASSERT_TRUE(partition) << render(partition.error().front());
+  EXPECT_THAT(ops_of(*partition->function), ElementsAre("less", "add", "select", "gather"));
 }
 
 TEST(Lowering, FloatToInt64IsRefusedForCoreML) {

@@ -13,9 +13,9 @@ namespace {
 using Preds = std::vector<std::vector<int>>;
 
 // The fewest claimed runs over all topological orders, by dynamic programming over sets of finished nodes.
-int fewest_pieces(const Preds& preds, const std::vector<bool>& claimed) {
+int fewest_partitions(const Preds& preds, const std::vector<bool>& claimed) {
   const int n = static_cast<int>(preds.size());
-  std::map<std::pair<int, bool>, int> best{{{0, false}, 0}};  // (finished set, colour of the last node) -> pieces
+  std::map<std::pair<int, bool>, int> best{{{0, false}, 0}};  // (finished set, colour of the last node) -> partitions
   for (int mask = 0; mask < (1 << n); ++mask) {
     for (bool last : {false, true}) {
       const auto at = best.find({mask, last});
@@ -38,14 +38,14 @@ int fewest_pieces(const Preds& preds, const std::vector<bool>& claimed) {
   return fewest;
 }
 
-void expect_valid(const Preds& preds, const std::vector<bool>& claimed, const std::vector<Run>& runs) {
+void expect_valid(const Preds& preds, const std::vector<bool>& claimed, const std::vector<Group>& groups) {
   std::vector<int> run_of(preds.size(), -1);
-  for (size_t r = 0; r < runs.size(); ++r) {
-    EXPECT_TRUE(std::is_sorted(runs[r].nodes.begin(), runs[r].nodes.end()));
-    for (int i : runs[r].nodes) {
+  for (size_t r = 0; r < groups.size(); ++r) {
+    EXPECT_TRUE(std::is_sorted(groups[r].nodes.begin(), groups[r].nodes.end()));
+    for (int i : groups[r].nodes) {
       EXPECT_EQ(run_of[static_cast<size_t>(i)], -1) << "node " << i << " is in two runs";
       run_of[static_cast<size_t>(i)] = static_cast<int>(r);
-      EXPECT_EQ(claimed[static_cast<size_t>(i)], runs[r].claimed);
+      EXPECT_EQ(claimed[static_cast<size_t>(i)], groups[r].claimed);
     }
   }
   for (size_t i = 0; i < preds.size(); ++i) {
@@ -54,39 +54,39 @@ void expect_valid(const Preds& preds, const std::vector<bool>& claimed, const st
   }
 }
 
-int pieces(const std::vector<Run>& runs) {
-  return static_cast<int>(std::count_if(runs.begin(), runs.end(), [](const Run& r) { return r.claimed; }));
+int partitions(const std::vector<Group>& groups) {
+  return static_cast<int>(std::count_if(groups.begin(), groups.end(), [](const Group& r) { return r.claimed; }));
 }
 
 TEST(Grouping, ChainAlternates) {
   const Preds preds = {{}, {0}, {1}, {2}};
-  const auto runs = alternate_runs(preds, {true, false, true, true});
-  expect_valid(preds, {true, false, true, true}, runs);
-  EXPECT_EQ(pieces(runs), 2);
+  const auto groups = alternate_groups(preds, {true, false, true, true});
+  expect_valid(preds, {true, false, true, true}, groups);
+  EXPECT_EQ(partitions(groups), 2);
 }
 
 TEST(Grouping, ABranchOnTheHostDoesNotSplitTheOther) {
   // 0 -> 1(host) -> 3, 0 -> 2 -> 3: 0 and 2 can run together, then the host, then 3.
   const Preds preds = {{}, {0}, {0}, {1, 2}};
   const std::vector<bool> claimed = {true, false, true, true};
-  const auto runs = alternate_runs(preds, claimed);
-  expect_valid(preds, claimed, runs);
-  EXPECT_EQ(pieces(runs), 2);
+  const auto groups = alternate_groups(preds, claimed);
+  expect_valid(preds, claimed, groups);
+  EXPECT_EQ(partitions(groups), 2);
 }
 
 TEST(Grouping, IndependentHostWorkGoesFirst) {
-  // 0 (claimed), 1 (host), 2 needs both: host first, then one piece.
+  // 0 (claimed), 1 (host), 2 needs both: host first, then one partition.
   const Preds preds = {{}, {}, {0, 1}};
-  const auto runs = alternate_runs(preds, {true, false, true});
-  EXPECT_EQ(pieces(runs), 1);
+  const auto groups = alternate_groups(preds, {true, false, true});
+  EXPECT_EQ(partitions(groups), 1);
 }
 
 TEST(Grouping, NothingAndNothingClaimed) {
-  EXPECT_TRUE(alternate_runs({}, {}).empty());
+  EXPECT_TRUE(alternate_groups({}, {}).empty());
   const Preds preds = {{}, {0}};
-  const auto runs = alternate_runs(preds, {false, false});
-  EXPECT_EQ(pieces(runs), 0);
-  EXPECT_EQ(runs.size(), 1u);
+  const auto groups = alternate_groups(preds, {false, false});
+  EXPECT_EQ(partitions(groups), 0);
+  EXPECT_EQ(groups.size(), 1u);
 }
 
 TEST(Grouping, AsFewAsBruteForceFinds) {
@@ -101,9 +101,9 @@ TEST(Grouping, AsFewAsBruteForceFinds) {
         if (random() % 4 == 0) preds[static_cast<size_t>(i)].push_back(p);
       }
     }
-    const auto runs = alternate_runs(preds, claimed);
-    expect_valid(preds, claimed, runs);
-    ASSERT_EQ(pieces(runs), fewest_pieces(preds, claimed)) << "round " << round;
+    const auto groups = alternate_groups(preds, claimed);
+    expect_valid(preds, claimed, groups);
+    ASSERT_EQ(partitions(groups), fewest_partitions(preds, claimed)) << "round " << round;
   }
 }
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "onnx/nodes.h"
-#include "partition/pieces.h"
+#include "partition/partitions.h"
 
 namespace graft::partition {
 namespace {
@@ -36,8 +36,8 @@ std::shared_ptr<const onnx::HostProgram> lowered(onnx::Graph graph) {
   return std::make_shared<const onnx::HostProgram>(std::move(*host));
 }
 
-Partition cut(std::shared_ptr<const onnx::HostProgram> host, const Options& options = {}) {
-  Result<Partition> p = partition(std::move(host), options);
+Partitioning cut(std::shared_ptr<const onnx::HostProgram> host, const Options& options = {}) {
+  Result<Partitioning> p = partition(std::move(host), options);
   EXPECT_TRUE(p) << (p ? "" : render(p.error()));
   return std::move(*p);
 }
@@ -64,7 +64,7 @@ std::shared_ptr<const onnx::HostProgram> in_turn(int n) {
   return lowered(std::move(g));
 }
 
-// What every piece gains is made of its arithmetic only.
+// What every partition gains is made of its arithmetic only.
 Options free_crossings() {
   Options o;
   o.cost.crossing_us = 0;
@@ -72,37 +72,37 @@ Options free_crossings() {
   return o;
 }
 
-TEST(Partition, WorkIsInProportionToTheModel) {
+TEST(Partitioning, WorkIsInProportionToTheModel) {
   constexpr int kTurns = 1000;
   for (const Options& options : {Options{}, free_crossings()}) {
-    const Partition one = cut(in_turn(kTurns), options), two = cut(in_turn(2 * kTurns), options);
+    const Partitioning one = cut(in_turn(kTurns), options), two = cut(in_turn(2 * kTurns), options);
     EXPECT_LE(two.lowered, 2 * one.lowered);
-    EXPECT_LE(one.lowered, 6 * kTurns);  // each node: an attempt, its piece, the host's run
+    EXPECT_LE(one.lowered, 6 * kTurns);  // each node: an attempt, its partition, the host's run
   }
 }
 
-TEST(Partition, TenThousandPiecesThatDoNotPay) {
+TEST(Partitioning, TenThousandPartitionsThatDoNotPay) {
   constexpr int kTurns = 10'000;
-  const Partition p = cut(in_turn(kTurns));
-  EXPECT_EQ(p.pieces, 0);
+  const Partitioning p = cut(in_turn(kTurns));
+  EXPECT_EQ(p.partitions, 0);
   EXPECT_EQ(p.target, std::nullopt);
   EXPECT_EQ(p.count(Where::host), 2 * kTurns);
-  EXPECT_THAT(p.segments, SizeIs(1));
+  EXPECT_THAT(p.subgraphs, SizeIs(1));
   for (const NodePlan& n : p.nodes) {
     ASSERT_TRUE(n.refusal);
     EXPECT_EQ(n.refusal->code, n.node->op_type == "Unique" ? Code::host_only : Code::not_worth_it);
   }
 }
 
-TEST(Partition, TenThousandPiecesThatPay) {
+TEST(Partitioning, TenThousandPartitionsThatPay) {
   constexpr int kTurns = 10'000;
-  const Partition p = cut(in_turn(kTurns), free_crossings());
-  EXPECT_EQ(p.pieces, kTurns);
-  EXPECT_THAT(p.segments, SizeIs(2 * kTurns));
+  const Partitioning p = cut(in_turn(kTurns), free_crossings());
+  EXPECT_EQ(p.partitions, kTurns);
+  EXPECT_THAT(p.subgraphs, SizeIs(2 * kTurns));
   EXPECT_EQ(p.count(Where::coreml), kTurns);
 }
 
-TEST(Partition, DroppingOnePieceWritesTheOthersForAnEarlierTarget) {
+TEST(Partitioning, DroppingOnePartitionWritesTheOthersForAnEarlierTarget) {
   onnx::Graph g;
   g.inputs = {tensor("x", {512, 512})};
   g.nodes = {node("MatMul", {"x", "x"}, {"a"}),
@@ -116,16 +116,16 @@ TEST(Partition, DroppingOnePieceWritesTheOthersForAnEarlierTarget) {
   const auto host = lowered(std::move(g));
   Options keep;
   keep.drop_unprofitable = false;
-  const Partition all = cut(host, keep);
-  ASSERT_EQ(all.pieces, 2);
+  const Partitioning all = cut(host, keep);
+  ASSERT_EQ(all.partitions, 2);
   EXPECT_EQ(all.target, ir::Opset::ios17);
-  const Partition some = cut(host);
-  ASSERT_EQ(some.pieces, 1);
+  const Partitioning some = cut(host);
+  ASSERT_EQ(some.partitions, 1);
   EXPECT_EQ(some.target, ir::Opset::ios15);
-  EXPECT_EQ(some.segments[0].target, ir::Target::oldest());
+  EXPECT_EQ(some.subgraphs[0].target, ir::Target::oldest());
 }
 
-TEST(Partition, RemediesAreLookedForWhenAsked) {
+TEST(Partitioning, RemediesAreLookedForWhenAsked) {
   onnx::Graph g;
   g.inputs = {tensor("x", {2, 4, 3})};
   g.initializers = {
@@ -134,7 +134,7 @@ TEST(Partition, RemediesAreLookedForWhenAsked) {
   g.outputs = {tensor("y", {2, 3})};
   Options options;
   options.target = ir::Opset::ios15;
-  Partition p = cut(lowered(std::move(g)), options);
+  Partitioning p = cut(lowered(std::move(g)), options);
   ASSERT_TRUE(p.nodes[0].refusal);
   EXPECT_THAT(p.nodes[0].refusal->remedies, IsEmpty());
   find_remedies(*p.host, options, {}, p.nodes);

@@ -135,7 +135,7 @@ TEST(Memory, CopiesOfInputsCount) {
   const Opened s =
       open_model(test::model(test::graph(g)), {{"device", "coreml"}, {"memory_limit", "1M"}, {"cost_model", "0"}});
   ASSERT_TRUE(s) << render(s.error());
-  ASSERT_GT((*s)->partition()->pieces, 0);
+  ASSERT_GT((*s)->partitioning()->partitions, 0);
   EXPECT_TRUE(run(**s, {tensor<int64_t>(DType::i64, {1000}, std::vector<int64_t>(1000, 3))}));
   const auto y = run(**s, {tensor<int64_t>(DType::i64, {1000000}, std::vector<int64_t>(1000000, 3))});
   ASSERT_FALSE(y);
@@ -275,10 +275,10 @@ TEST(Cancel, IsHeardByReaderLoweringAndPartition) {
   const Opened coreml = open(path, {{"device", "coreml"}});
   ASSERT_TRUE(coreml);
   const std::string package = testing::TempDir() + "cancelled.mlpackage";
-  const partition::Segment& piece = (*coreml)->partition()->segments[0];
+  const partition::Subgraph& partition = (*coreml)->partitioning()->subgraphs[0];
   coreml::WriteOptions write;
-  write.target = piece.target;
-  ASSERT_TRUE(coreml::write_package(*piece.program, package, write));
+  write.target = partition.target;
+  ASSERT_TRUE(coreml::write_package(*partition.program, package, write));
   expect_cancelled(coreml::read_package(package, Hold::mapped, bounds));
   std::filesystem::remove_all(package);
 }

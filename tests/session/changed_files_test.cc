@@ -143,10 +143,10 @@ TEST(ChangedFiles, SessionsOfPackagesGoOn) {
   write_scale(scratch.path());
   for (const std::string& model : {kModels + "digits.onnx", scratch / "scale.onnx"}) {
     const auto whole = open(model, {{"device", "coreml"}, {"precision", "float32"}, {"cost_model", "0"}});
-    const partition::Segment& piece = whole->partition()->segments[0];
+    const partition::Subgraph& partition = whole->partitioning()->subgraphs[0];
     for (const Change& change : kChanges) {
       const TempFolder folder;
-      ASSERT_TRUE(coreml::write_package(*piece.program, folder / "m.mlpackage", {.target = piece.target}));
+      ASSERT_TRUE(coreml::write_package(*partition.program, folder / "m.mlpackage", {.target = partition.target}));
       const auto want = all_runs(*open(folder / "m.mlpackage", {}));
       const auto changed = open(folder / "m.mlpackage", {});
       for (const char* f :

@@ -1,4 +1,4 @@
-// Outputs that no node makes in a run: constants, whichever segments are left when the pieces are final.
+// Outputs that no node makes in a run: constants, whichever subgraphs are left when the partitions are final.
 #include "support.h"
 
 namespace graft::session_test {
@@ -10,7 +10,7 @@ std::string branch(const std::string& name, const test::Names& nodes, const std:
   return test::graph_attribute(name, test::graph({nodes, {}, {}, {test::value(output, {"n"}, kFloat)}}));
 }
 
-// Unique stays on the host, but what reads it is dead: with it goes the only segment beside Core ML's.
+// Unique stays on the host, but what reads it is dead: with it goes the only subgraph beside Core ML's.
 TEST(ConstantOutputs, WhenAllHostNodesAreFolded) {
   const float two[] = {-1, 2};
   test::GraphParts g;
@@ -24,7 +24,7 @@ TEST(ConstantOutputs, WhenAllHostNodesAreFolded) {
              test::node("Relu", {"c"}, {"z"})};
   const Opened s = open_model(test::model(test::graph(g)), {{"device", "coreml"}, {"cost_model", "0"}});
   ASSERT_TRUE(s) << render(s.error());
-  EXPECT_EQ((*s)->partition()->count(partition::Where::host), 0);
+  EXPECT_EQ((*s)->partitioning()->count(partition::Where::host), 0);
   const uint8_t no = 0;
   const auto out = run(**s, {tensor<float>(DType::f32, {3}, {1, 2, 3}),
                              Tensor::of<uint8_t>(DType::boolean, Shape{}, std::span(&no, 1))});

@@ -1,4 +1,4 @@
-// What a session does when its device fails: the failed piece moves to the host, no other, and nothing is lost.
+// What a session does when its device fails: the failed partition moves to the host, no other, and nothing is lost.
 #include <filesystem>
 #include <thread>
 
@@ -22,8 +22,8 @@ std::string third(const std::string& name) {
   return test::raw_tensor(name, kFloat, {}, std::string(reinterpret_cast<const char*>(&kThird), sizeof kThird));
 }
 
-// a = x + 1/3; u = Unique(a), which Core ML does not have; y = u * 1/3. Two pieces with the host between them.
-std::string two_pieces() {
+// a = x + 1/3; u = Unique(a), which Core ML does not have; y = u * 1/3. Two partitions with the host between them.
+std::string two_partitions() {
   test::GraphParts g;
   g.nodes = {test::node("Add", {"x", "t"}, {"a"}, {}, "", "first"), test::node("Unique", {"a"}, {"u"}),
              test::node("Mul", {"u", "t"}, {"y"}, {}, "", "second")};
@@ -44,7 +44,7 @@ class Device : public testing::Test {
     const auto bytes = std::make_shared<std::string>(model);
     return Session::open_memory(test::bytes_of(*bytes), bytes, "", std::move(env), options);
   }
-  // y of x = 0. Rounded to fp16 where a piece ran on the device: the first decides x + 1/3, the second the product.
+  // y of x = 0. Rounded to fp16 where a partition ran on the device: the first decides x + 1/3, the second the product.
   static float y_of_zero(const Session& s) {
     const auto y = run(s, {floats({0})});
     EXPECT_TRUE(y) << render(y.error());
@@ -58,7 +58,7 @@ class Device : public testing::Test {
 Status broken() { return fail(Code::io_error, "the device is broken"); }
 
 TEST_F(Device, UnitsReachTheDeviceAndItsNameTheReport) {
-  const Opened s = open_on_device(two_pieces());
+  const Opened s = open_on_device(two_partitions());
   ASSERT_TRUE(s) << render(s.error());
   EXPECT_EQ(device_->loads, 2);
   EXPECT_EQ(device_->units, backend::ComputeUnits::cpu_and_ne);
@@ -72,44 +72,44 @@ TEST_F(Device, AutomaticTakesADeviceThatIsThere) {
   session::Options options;
   options.coreml = device_;
   options.require_device = true;
-  const auto bytes = std::make_shared<std::string>(two_pieces());
-  options.partition.drop_unprofitable = false;
+  const auto bytes = std::make_shared<std::string>(two_partitions());
+  options.partitioning.drop_unprofitable = false;
   const Opened s = Session::open_memory(test::bytes_of(*bytes), bytes, "", std::make_shared<Env>(1), options);
   ASSERT_TRUE(s) << render(s.error());
   EXPECT_EQ(device_->loads, 2);
 }
 
-TEST_F(Device, APieceThatCannotBeLoadedRunsOnTheHost) {
+TEST_F(Device, APartitionThatCannotBeLoadedRunsOnTheHost) {
   device_->on_load = [](int, const std::string& output) { return output == "y" ? broken() : Status(); };
-  const Opened s = open_on_device(two_pieces());
+  const Opened s = open_on_device(two_partitions());
   ASSERT_TRUE(s) << render(s.error());
   ASSERT_EQ((*s)->findings().size(), 1U);
   EXPECT_EQ((*s)->findings()[0].code, Code::claimed_late_refusal);
   EXPECT_NE(render((*s)->findings()[0]).find("the device is broken"), std::string::npos);
   EXPECT_NE((*s)->placement().planned.find("1 program could not be loaded"), std::string::npos);
   ASSERT_EQ((*s)->moved().size(), 1U);
-  EXPECT_EQ((*s)->moved()[0].piece, 1);
+  EXPECT_EQ((*s)->moved()[0].partition, 1);
   EXPECT_EQ((*s)->node(0).where, partition::Where::coreml);
   EXPECT_EQ((*s)->node(2).where, partition::Where::host);
   ASSERT_TRUE((*s)->node(2).refusal);
   EXPECT_EQ((*s)->node(2).refusal->node, "second");
   EXPECT_NEAR(y_of_zero(**s), kThird * kThird, 1e-3);
-  EXPECT_EQ(device_->runs, 1);  // the first piece stays
+  EXPECT_EQ(device_->runs, 1);  // the first partition stays
   EXPECT_EQ(logged_.size(), 1U);
 }
 
-TEST_F(Device, APieceThatFailsInARunMovesAloneAndForGood) {
+TEST_F(Device, APartitionThatFailsInARunMovesAloneAndForGood) {
   device_->on_run = [](int number, const std::string& output) {
     return number >= 2 && output == "a" ? broken() : Status();
   };
-  const Opened s = open_on_device(two_pieces());
+  const Opened s = open_on_device(two_partitions());
   ASSERT_TRUE(s) << render(s.error());
   y_of_zero(**s);
   EXPECT_TRUE((*s)->moved().empty());
   for (int i = 0; i < 3; ++i) EXPECT_NEAR(y_of_zero(**s), kThird * kThird, 1e-3);
   EXPECT_EQ(device_->runs, 2 + 2 + 1 + 1);  // the failing one is asked once
   ASSERT_EQ((*s)->moved().size(), 1U);
-  EXPECT_EQ((*s)->moved()[0].piece, 0);
+  EXPECT_EQ((*s)->moved()[0].partition, 0);
   EXPECT_EQ(logged_.size(), 1U);
   EXPECT_TRUE((*s)->findings().empty());
 }
@@ -142,7 +142,7 @@ TEST_F(Device, WhatIsRequiredIsNotGivenUp) {
 
 TEST_F(Device, LimitsAndWishesMoveNothing) {
   for (const Code code : {Code::cancelled, Code::memory_limit, Code::invalid_argument}) {
-    const Opened s = open_on_device(two_pieces());
+    const Opened s = open_on_device(two_partitions());
     ASSERT_TRUE(s) << render(s.error());
     device_->on_run = [&](int, const std::string&) { return fail(code, "not now"); };
     const auto y = run(**s, {floats({0})});
@@ -153,14 +153,14 @@ TEST_F(Device, LimitsAndWishesMoveNothing) {
     EXPECT_TRUE((*s)->moved().empty());
   }
   device_->on_load = [](int, const std::string&) { return fail(Code::cancelled, "not now"); };
-  const Opened s = open_on_device(two_pieces());
+  const Opened s = open_on_device(two_partitions());
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().code, Code::cancelled);
 }
 
 TEST_F(Device, TwoThreadsThatFailAtOnce) {
   device_->on_run = [](int, const std::string&) { return broken(); };
-  const Opened s = open_on_device(two_pieces());
+  const Opened s = open_on_device(two_partitions());
   ASSERT_TRUE(s) << render(s.error());
   std::vector<std::thread> threads;
   std::atomic<int> right = 0;
@@ -183,7 +183,7 @@ TEST_F(Device, ValuesThatDoNotFitSendOneRunToTheHost) {
   g.outputs = {test::value("y", {"n"}, kFloat)};
   const Opened s = open_on_device(test::model(test::graph(g)));
   ASSERT_TRUE(s) << render(s.error());
-  ASSERT_EQ((*s)->partition()->pieces, 1);
+  ASSERT_EQ((*s)->partitioning()->partitions, 1);
   const auto y = [&](const std::vector<int64_t>& v) {
     const auto y = run(**s, {tensor(DType::i64, {static_cast<int64_t>(v.size())}, v)});
     EXPECT_TRUE(y) << render(y.error());
@@ -197,7 +197,7 @@ TEST_F(Device, ValuesThatDoNotFitSendOneRunToTheHost) {
   EXPECT_TRUE((*s)->moved().empty());
 }
 
-// The size that Reshape is given was folded into the piece's program. The host makes it anew, from x.
+// The size that Reshape is given was folded into the partition's program. The host makes it anew, from x.
 TEST_F(Device, TheHostMakesAnewWhatWasFolded) {
   test::GraphParts g;
   const std::vector<int64_t> minus_one{-1}, zero{0};
@@ -218,7 +218,7 @@ TEST_F(Device, TheHostMakesAnewWhatWasFolded) {
   device_->on_run = [](int, const std::string&) { return broken(); };
   const Opened s = open_on_device(test::model(test::graph(g)));
   ASSERT_TRUE(s) << render(s.error());
-  ASSERT_GT((*s)->partition()->pieces, 0);
+  ASSERT_GT((*s)->partitioning()->partitions, 0);
   const auto got = run(**s, {tensor(DType::f32, {2, 2, 3}, std::vector<float>(12, 1)), floats({1, 1})});
   ASSERT_TRUE(got) << render(got.error());
   EXPECT_EQ((*got)[0].shape(), (Shape{2, 6}));
@@ -235,8 +235,8 @@ class Parts : public testing::Test {
     fs::remove_all(folder_);
     fs::create_directory(folder_);
     options_.device = "coreml";
-    options_.partition.drop_unprofitable = false;
-    const auto bytes = std::make_shared<std::string>(two_pieces());
+    options_.partitioning.drop_unprofitable = false;
+    const auto bytes = std::make_shared<std::string>(two_partitions());
     const auto model = onnx::read_memory(test::bytes_of(*bytes), "", bytes);
     ASSERT_TRUE(model) << render(model.error());
     auto host = onnx::lower_for_host(*model, {});
@@ -245,15 +245,15 @@ class Parts : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  partition::Partition partitioned(bool claim = true) {
-    partition::Options how = options_.partition;
+  partition::Partitioning partitioned(bool claim = true) {
+    partition::Options how = options_.partitioning;
     how.claim = claim;
     auto made = partition::partition(host_, how);
     EXPECT_TRUE(made) << render(made.error());
     return std::move(*made);
   }
-  Opened open_parts(partition::Partition parts) {
-    return Session::open(std::make_shared<const partition::Partition>(std::move(parts)), std::make_shared<Env>(1),
+  Opened open_parts(partition::Partitioning parts) {
+    return Session::open(std::make_shared<const partition::Partitioning>(std::move(parts)), std::make_shared<Env>(1),
                          options_);
   }
   static void expect_right(const Opened& s) {
@@ -270,7 +270,7 @@ class Parts : public testing::Test {
 };
 
 TEST_F(Parts, OnePartitionOpensAsManySessions) {
-  const auto parts = std::make_shared<const partition::Partition>(partitioned());
+  const auto parts = std::make_shared<const partition::Partitioning>(partitioned());
   for (int i = 0; i < 2; ++i) expect_right(Session::open(parts, std::make_shared<Env>(1), options_));
   options_.device = "cpu";
   expect_right(Session::open(parts, std::make_shared<Env>(1), options_));
@@ -288,12 +288,12 @@ TEST_F(Parts, WithoutClaimsThereIsNothingForADevice) {
   expect_right(open_parts(partitioned(false)));
 }
 
-TEST_F(Parts, PiecesComeBackFromTheDisk) {
-  partition::Partition parts = partitioned();
-  int piece = 0;
-  for (partition::Segment& s : parts.segments) {
+TEST_F(Parts, PartitionsComeBackFromTheDisk) {
+  partition::Partitioning parts = partitioned();
+  int partition = 0;
+  for (partition::Subgraph& s : parts.subgraphs) {
     if (!s.coreml) continue;
-    const std::string name = "p" + std::to_string(piece++);
+    const std::string name = "p" + std::to_string(partition++);
     const std::string key = backend::key_of(s);
     ASSERT_TRUE(session::save(s, folder_.string(), name));
     EXPECT_FALSE(session::save(s, folder_.string(), name));  // something is there
@@ -307,16 +307,16 @@ TEST_F(Parts, PiecesComeBackFromTheDisk) {
     EXPECT_EQ(back->artefact.program, nullptr);
     static_cast<backend::Artefact&>(s) = back->artefact;
   }
-  EXPECT_EQ(piece, 2);
+  EXPECT_EQ(partition, 2);
   expect_right(open_parts(std::move(parts)));
 }
 
 TEST_F(Parts, KeysTellProgramsApart) {
-  const partition::Partition a = partitioned(), b = partitioned();
-  EXPECT_EQ(backend::key_of(a.segments[0]), backend::key_of(b.segments[0]));
-  EXPECT_NE(backend::key_of(a.segments[0]), backend::key_of(a.segments[2]));
-  options_.partition.precision = partition::Precision::float32;
-  EXPECT_NE(backend::key_of(a.segments[0]), backend::key_of(partitioned().segments[0]));
+  const partition::Partitioning a = partitioned(), b = partitioned();
+  EXPECT_EQ(backend::key_of(a.subgraphs[0]), backend::key_of(b.subgraphs[0]));
+  EXPECT_NE(backend::key_of(a.subgraphs[0]), backend::key_of(a.subgraphs[2]));
+  options_.partitioning.precision = partition::Precision::float32;
+  EXPECT_NE(backend::key_of(a.subgraphs[0]), backend::key_of(partitioned().subgraphs[0]));
 }
 
 TEST(ArtefactText, BadTextsAreErrors) {

@@ -114,11 +114,11 @@ class Case {
     if (coreml) {
       const onnx::Node* node = &host->model->graph.nodes[0];
       const std::string outputs[] = {"y"};
-      auto piece =
-          onnx::PieceLowerer(*host, ir::Target::mlprogram(ir::Opset::ios18)).build("main", {&node, 1}, outputs);
-      if (!piece) return render(piece.error().front());
+      auto partition =
+          onnx::SubgraphLowerer(*host, ir::Target::mlprogram(ir::Opset::ios18)).build("main", {&node, 1}, outputs);
+      if (!partition) return render(partition.error().front());
       program = std::make_shared<ir::Program>();
-      program->functions.push_back(std::move(piece->function));
+      program->functions.push_back(std::move(partition->function));
     }
     const auto e = engine::Executable::load(program, "main", std::make_shared<Env>(1), {});
     if (!e) return render(e.error());
@@ -131,7 +131,7 @@ class Case {
     return shown(slots[0].owned);
   }
 
-  // int64 is int32 at a Core ML program's border.
+  // int64 is int32 at a Core ML program's boundary.
   Tensor fed_as(const engine::Port& port) const {
     const Tensor& t = *inputs_[static_cast<size_t>(std::stoi(port.name.substr(1)))].value;
     return Tensor::copy_of(ir::Constant::cast(ir::Constant::of(Tensor::copy_of(t.view())), port.type.dtype)->view());

@@ -18,15 +18,15 @@ TEST(Options, DefaultsAreFloat16OnAutomaticDevice) {
   const Result<Options> o = parse({});
   ASSERT_TRUE(o);
   EXPECT_EQ(o->device, "auto");
-  EXPECT_EQ(o->partition.precision, partition::Precision::float16);
-  EXPECT_FALSE(o->partition.target);
+  EXPECT_EQ(o->partitioning.precision, partition::Precision::float16);
+  EXPECT_FALSE(o->partitioning.target);
 }
 
 TEST(Options, CpuOnlyUnitsMeanFloat32UnlessAsked) {
-  EXPECT_EQ(parse({{"device", "coreml-cpu"}})->partition.precision, partition::Precision::float32);
-  EXPECT_EQ(parse({{"device", "coreml-cpu"}, {"precision", "float16"}})->partition.precision,
+  EXPECT_EQ(parse({{"device", "coreml-cpu"}})->partitioning.precision, partition::Precision::float32);
+  EXPECT_EQ(parse({{"device", "coreml-cpu"}, {"precision", "float16"}})->partitioning.precision,
             partition::Precision::float16);
-  EXPECT_EQ(parse({{"device", "coreml"}, {"MLComputeUnits", "CPUOnly"}})->partition.precision,
+  EXPECT_EQ(parse({{"device", "coreml"}, {"MLComputeUnits", "CPUOnly"}})->partitioning.precision,
             partition::Precision::float32);
 }
 
@@ -39,8 +39,8 @@ TEST(Options, NamesOfOtherToolsAreAccepted) {
   ASSERT_TRUE(o) << render(o.error());
   EXPECT_EQ(o->device, "coreml");
   EXPECT_EQ(o->units, backend::ComputeUnits::cpu_and_ne);
-  EXPECT_EQ(o->partition.target, ir::Opset::ios16);
-  EXPECT_EQ(o->partition.precision, partition::Precision::float32);
+  EXPECT_EQ(o->partitioning.target, ir::Opset::ios16);
+  EXPECT_EQ(o->partitioning.precision, partition::Precision::float32);
 }
 
 TEST(Options, MemoryLimitInBytes) {

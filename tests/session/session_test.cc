@@ -97,7 +97,7 @@ TEST(Session, UnsupportedOperatorsAreAllNamed) {
 TEST(Session, HostOnlyOperatorsStayOnTheHostWithTheReason) {
   const auto s = open(model("small/unique.onnx"), {{"device", "coreml"}, {"cost_model", "0"}});
   ASSERT_TRUE(s) << render(s.error());
-  const auto refusals = partition::refusals((*s)->partition()->nodes);
+  const auto refusals = partition::refusals((*s)->partitioning()->nodes);
   ASSERT_FALSE(refusals.empty());
   EXPECT_TRUE(std::any_of(refusals.begin(), refusals.end(),
                           [](const Diag& d) { return d.code == Code::host_only && d.op == "Unique"; }));

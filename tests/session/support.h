@@ -34,14 +34,14 @@ inline Opened open_model(const std::string& model, const std::vector<NamedOption
 // The one package of a session that Core ML takes as a whole, written and opened again; with other metadata where
 // given.
 inline Opened through_package(const Session& s, const session::Metadata& claimed = {}) {
-  EXPECT_TRUE(s.partition()->whole());
+  EXPECT_TRUE(s.partitioning()->whole());
   const std::filesystem::path package = std::filesystem::path(testing::TempDir()) / "whole.mlpackage";
-  const partition::Segment& piece = s.partition()->segments[0];
+  const partition::Subgraph& partition = s.partitioning()->subgraphs[0];
   coreml::WriteOptions options;
-  options.target = piece.target;
-  session::add_onnx_types(piece, options.metadata);
+  options.target = partition.target;
+  session::add_onnx_types(partition, options.metadata);
   if (!claimed.empty()) options.metadata = claimed;
-  const Status written = coreml::write_package(*piece.program, package.string(), options);
+  const Status written = coreml::write_package(*partition.program, package.string(), options);
   EXPECT_TRUE(written) << render(written.error());
   Opened back = open(package.string(), {});
   std::filesystem::remove_all(package);

@@ -1,5 +1,6 @@
 """Arrows between folders, include cycles, the boundary, and what may not be in the repository."""
 
+import re
 import unittest
 from pathlib import PurePath
 
@@ -66,6 +67,17 @@ class Structure(unittest.TestCase):
     def test_lowerings_do_not_ask_where_they_go(self):
         self.assertGreater(sum("src/onnx/lower_" in path for path in self.inside), 10)
         self.none(rules.question_errors(self.inside))
+
+    def test_the_newcomers_path_is_counted(self):
+        text = (tree.ROOT / "docs/architecture.md").read_text()
+        lines, order = re.search(r"\n(\d+) lines, .*?:\n(.*?)\n\n", text, re.S).groups()
+        files = re.findall(r"\]\(\.\./(src/[^)]+)\)", order)
+        self.assertEqual(sum(len((tree.ROOT / f).read_text().splitlines()) for f in files), int(lines))
+        self.assertLess(int(lines), 1200)
+
+    def test_words_are_few(self):
+        words = (tree.ROOT / "docs/architecture.md").read_text().split("## Words")[1].split("## ")[0]
+        self.assertLessEqual(len(re.findall(r"^\| (?!word |---)", words, re.M)), 20)
 
     def test_tracked_files(self):
         errors, paths = [], tree.tracked()

@@ -44,13 +44,13 @@ std::string corrupt_lengths(std::string s, Random& random) {
   return s;
 }
 
-// A piece of the file, or of another one, put somewhere else: whole messages often land where others belong.
+// A partition of the file, or of another one, put somewhere else: whole messages often land where others belong.
 std::string splice(std::string s, const std::string& other, Random& random) {
   const std::string& from = below(random, 2) == 0 ? s : other;
   const size_t start = below(random, from.size()), size = 1 + below(random, 200);
-  const std::string piece = from.substr(start, size);
+  const std::string partition = from.substr(start, size);
   const size_t at = below(random, s.size());
-  return below(random, 2) == 0 ? s.insert(at, piece) : s.replace(at, piece.size(), piece);
+  return below(random, 2) == 0 ? s.insert(at, partition) : s.replace(at, partition.size(), partition);
 }
 
 std::string cut(std::string s, Random& random) {

@@ -10,7 +10,8 @@ using Random = std::mt19937;
 // A number below n; 0 when there is none.
 size_t below(Random& random, size_t n);
 
-inline constexpr int kByteMutations = 5;  // kinds: bits, the end, protobuf's lengths, pieces moved, pieces missing
+inline constexpr int kByteMutations =
+    5;  // kinds: bits, the end, protobuf's lengths, partitions moved, partitions missing
 std::string mutated(int kind, const std::string& good, const std::string& other, Random& random);
 
 inline constexpr int kTextMutations =

@@ -64,17 +64,17 @@ class Tools : public testing::Test {
 
 TEST_F(Tools, CoreMLTakesDigitsWhole) {
   const PartsPtr p = digits();
-  EXPECT_TRUE(p->partition->whole());
-  EXPECT_EQ(p->pieces.size(), 1u);
+  EXPECT_TRUE(p->partitioning->whole());
+  EXPECT_EQ(p->partitions.size(), 1u);
   using partition::Where;
-  EXPECT_EQ(p->partition->count(Where::coreml) + p->partition->count(Where::folded), 15);
-  EXPECT_EQ(p->partition->count(Where::host), 0);
+  EXPECT_EQ(p->partitioning->count(Where::coreml) + p->partitioning->count(Where::folded), 15);
+  EXPECT_EQ(p->partitioning->count(Where::host), 0);
   EXPECT_TRUE(p->refusals().empty());
   const FunctionInfo& main = p->model->functions.at(0);
   EXPECT_EQ(main.inputs.at(0).name, "image");
   EXPECT_EQ(main.outputs.at(0).dims.at(1).value, 10);
-  EXPECT_GT(p->partition->flops_total, 1e6);
-  EXPECT_DOUBLE_EQ(p->partition->flops_total, p->partition->flops_claimed);
+  EXPECT_GT(p->partitioning->flops_total, 1e6);
+  EXPECT_DOUBLE_EQ(p->partitioning->flops_total, p->partitioning->flops_claimed);
   int count = 0;
   for (const OperatorCount& o : main.operators) count += o.count;
   EXPECT_EQ(count, 15);
@@ -104,7 +104,7 @@ TEST_F(Tools, EverySmallModelIsAnsweredFor) {
     const Result<PartsPtr> p = partition_model(*model, {}, "");
     ASSERT_EQ(p.has_value(), !(*model)->problem) << e.path();
     if (!p) continue;
-    const size_t host = static_cast<size_t>((*p)->partition->count(partition::Where::host));
+    const size_t host = static_cast<size_t>((*p)->partitioning->count(partition::Where::host));
     EXPECT_EQ(host, (*p)->refusals().size()) << e.path();
   }
   EXPECT_GT(seen, 10);
@@ -127,8 +127,8 @@ TEST_F(Tools, TheCallersMistakesArePassedOn) {
 TEST_F(Tools, ALaterOptionWins) {
   const ModelPtr model = *open(kDigits, {{"precision", "float16"}, {"target", "iOS16"}});
   const PartsPtr p = *partition_model(model, Named{{"precision", "float32"}}, "");
-  EXPECT_EQ(p->options.partition.precision, partition::Precision::float32);
-  EXPECT_EQ(p->partition->target, ir::Opset::ios16);
+  EXPECT_EQ(p->options.partitioning.precision, partition::Precision::float32);
+  EXPECT_EQ(p->partitioning->target, ir::Opset::ios16);
 }
 
 TEST_F(Tools, CompileWritesAPackageThatIsReadBack) {

@@ -208,15 +208,15 @@ class Case {
   Status run_package(const std::string& precision, const std::string& target, const std::string& path, json& out) {
     bool unusable = false;
     Result<PartsPtr> p = partitioned({{"precision", precision}, {"target", target}}, unusable);
-    if (p && !(*p)->partition->whole()) {
+    if (p && !(*p)->partitioning->whole()) {
       const auto reasons = (*p)->refusals();
       if (std::any_of(reasons.begin(), reasons.end(), too_early))
         p = partitioned({{"precision", precision}, {"target", "auto"}}, unusable);
     }
     if (!p && !unusable) return fail(p.error());
-    if (!p || !(*p)->partition->whole()) {
+    if (!p || !(*p)->partitioning->whole()) {
       const std::vector<Diag> reasons = p ? (*p)->refusals() : std::vector<Diag>{p.error()};
-      out["status"] = reasons.empty() && (*p)->pieces.empty() ? "constant" : "refused";
+      out["status"] = reasons.empty() && (*p)->partitions.empty() ? "constant" : "refused";
       out["reasons"] = json::array();
       for (const Diag& d : reasons) out["reasons"].push_back(told(d));
       return {};
