@@ -200,9 +200,9 @@ class ArgStep final : public Step {
     for (int64_t k = 1; k < view_.n && !frame.cancelled(); ++k) {
       floats(frame, base + k * view_.inner, n, v);
       std::fill_n(here, kBlockSize, static_cast<float>(k));
-      kGreater(v, best, nullptr, better, nullptr);
-      kMax(best, v, nullptr, best, nullptr);
-      kSelect(better, here, place, place, nullptr);
+      kGreater(v, best, nullptr, better, kNoParameters);
+      kMax(best, v, nullptr, best, kNoParameters);
+      kSelect(better, here, place, place, kNoParameters);
     }
     for (int64_t i = 0; i < n; ++i) found[i] = static_cast<int64_t>(place[i]);
     for (int64_t i = 0; i < n; ++i) {

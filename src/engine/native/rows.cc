@@ -121,19 +121,19 @@ class SideBySideSoftmaxStep final : public Step {
     const Pieces x(frame, half_);
     alignas(64) float v[kBlockSize] = {}, most[kBlockSize] = {}, sum[kBlockSize] = {};
     const auto exponentials = [&](int64_t k) {
-      kSub(x.read(base + k * view_.inner, n, v), most, nullptr, v, nullptr);
-      kExp(v, nullptr, nullptr, v, nullptr);
+      kSub(x.read(base + k * view_.inner, n, v), most, nullptr, v, kNoParameters);
+      kExp(v, nullptr, nullptr, v, kNoParameters);
     };
     std::copy_n(x.read(base, n, v), kBlockSize, most);
     for (int64_t k = 1; k < view_.n && !frame.cancelled(); ++k)
-      kMax(most, x.read(base + k * view_.inner, n, v), nullptr, most, nullptr);
+      kMax(most, x.read(base + k * view_.inner, n, v), nullptr, most, kNoParameters);
     for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k) {
       exponentials(k);
-      kAdd(sum, v, nullptr, sum, nullptr);
+      kAdd(sum, v, nullptr, sum, kNoParameters);
     }
     for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k) {
       exponentials(k);
-      x.write(base + k * view_.inner, n, v, [&](float* y) { kDiv(v, sum, nullptr, y, nullptr); });
+      x.write(base + k * view_.inner, n, v, [&](float* y) { kDiv(v, sum, nullptr, y, kNoParameters); });
     }
   }
 
@@ -181,7 +181,7 @@ class InstanceNormStep final : public Step {
     const float centre[] = {1, static_cast<float>(-sum / static_cast<double>(length_))};
     each([&](const float* from, int64_t, int64_t n) {
       kLinear(from, nullptr, nullptr, v, centre);
-      kSquare(v, nullptr, nullptr, v, nullptr);
+      kSquare(v, nullptr, nullptr, v, kNoParameters);
       squares += static_cast<double>(row_kernels().sum(v, n));
     });
     const auto deviation = static_cast<float>(std::sqrt(squares / static_cast<double>(length_) + double{epsilon_}));

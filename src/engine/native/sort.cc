@@ -22,11 +22,13 @@ uint64_t key_in(const Long& e) { return e.key; }
 // An unsigned number of 32 or 64 bits in the order of the values. By bits: where denormals are flushed they would
 // compare like zero.
 template <class T>
-auto key_of(T value) {
+using Key = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+template <class T>
+Key<T> key_of(T value) {
   if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
     return key_of(static_cast<float>(value));
   } else {
-    using U = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+    using U = Key<T>;
     constexpr U kSign = U{1} << (8 * sizeof(U) - 1);
     if constexpr (std::is_floating_point_v<T>) {
       const U given = std::bit_cast<U>(value), magnitude = given & ~kSign;
@@ -39,7 +41,7 @@ auto key_of(T value) {
   }
 }
 template <class T>
-using Entry = decltype(entry(key_of(T{}), uint32_t{}));
+using Entry = decltype(entry(Key<T>{}, uint32_t{}));
 
 size_t entry_size(DType t) { return item_size(t) == 8 ? sizeof(Long) : sizeof(uint64_t); }
 
@@ -75,10 +77,9 @@ class SortStep final : public Step {
   // The first k entries of a line, in any order, at the front of `list`.
   template <class T>
   void select(const Frame& frame, const T* x, Entry<T>* list) const {
-    using Key = decltype(key_of(T{}));
     constexpr int64_t kPiece = 256;
-    const Key flip = ascending ? Key{0} : static_cast<Key>(~Key{0});
-    Key keys[kPiece], bound = static_cast<Key>(~Key{0});  // later entries of that key come behind the first k
+    const Key<T> flip = ascending ? 0 : ~Key<T>{0};
+    Key<T> keys[kPiece], bound = ~Key<T>{0};  // later entries of that key come behind the first k
     int64_t count = 0;
     const auto cut = [&] { std::nth_element(list, list + k - 1, list + count); };
     for (int64_t from = 0; from < view.n && !frame.cancelled(); from += kPiece) {

@@ -11,8 +11,9 @@ namespace graft::engine {
 // Elements in a block. Kernels process whole vectors: a block is always this long, its end may be unused.
 inline constexpr int64_t kBlockSize = 512;
 
-// y[i] = f(a[i], b[i], c[i]); p holds up to two parameters. y may be one of the operands. Results of comparisons and of
-// logic are 1 and 0.
+// y[i] = f(a[i], b[i], c[i]); p holds two parameters, kNoParameters where there are none. y may be one of the operands.
+// Results of comparisons and of logic are 1 and 0.
+inline constexpr float kNoParameters[2] = {};
 using VectorKernel = void (*)(const float* a, const float* b, const float* c, float* y, const float* p);
 
 // The kernel for this CPU; null for functions that have none.
