@@ -55,7 +55,7 @@ def model_of(nodes, inputs, outputs, initializers=(), functions=(), domains=()):
 
 
 def composed():
-    """What one operator alone has not: bodies, functions, pieces in turn with host nodes, shared and unused values."""
+    """What one operator alone has not: bodies, functions, partitions in turn with host nodes, shared and unused values."""
     node = helper.make_node
     then = helper.make_graph([node("Relu", ["a"], ["t"])], "then", [], [tensor("t", [2, 3])])
     other = helper.make_graph([node("Neg", ["a"], ["e"]), node("Add", ["e", "w"], ["f"])], "else", [],

@@ -515,7 +515,7 @@ def test_verify_what_cannot_be_compiled(unknown):
     assert "Frobnicate" in p.stderr and "unsupported operator" in p.stderr
 
 
-def test_verify_pieces(mixed):
+def test_verify_partitions(mixed):
     j = report("verify", mixed)
     assert j["accurate"] and not j["from_package"] and j["partitions"] == 2
 

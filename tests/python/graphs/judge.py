@@ -2,7 +2,7 @@
 
     host      a session on the host engine, `device` = `cpu`
     package   the graph compiled whole to an fp32 package, read back from disk and run
-    partial   where it does not compile whole: a session with `device` = `coreml`, its pieces as large as can be
+    partial   where it does not compile whole: a session with `device` = `coreml`, its partitions as large as can be
 
 A verdict is one line that starts with a word: pass; refused (for a reason that is Graft's own limit); wrong (all else).
 Each session runs every feed, the second time into the caller's memory; the results must be the same bits.
@@ -64,7 +64,7 @@ def judge(made, library, scratch):
     if whole.startswith("refused"):
         options = {"device": "coreml", "precision": "float32", "cost_model": 0}
         found["partial"] = attempt(lambda: check(library.open(made.model.SerializeToString(), **options), made, narrow=True))
-        if library.warnings:  # it went on without its Core ML pieces
+        if library.warnings:  # it went on without its Core ML partitions
             found["partial"] = "wrong: " + "; ".join(library.warnings)
     found["package"] = whole
     return found

@@ -30,7 +30,7 @@ class PortInfo(Sized):
 
 class OpenOptions(Sized):
     _fields_ = [("struct_size", Size), ("path", Text), ("data", Pointer), ("bytes", Size), ("folder", Text), ("names", ctypes.POINTER(Text)),
-                ("values", ctypes.POINTER(Text)), ("count", Size), ("cancel", Pointer), ("partition", Pointer)]
+                ("values", ctypes.POINTER(Text)), ("count", Size), ("cancel", Pointer), ("partitioning", Pointer)]
 
 
 class Input(Sized):
@@ -69,7 +69,7 @@ class Library:
         for name in ("error_code_name", "error_text"):
             getattr(self.c, "graft_" + name).restype = Text
         for name in ("env_create", "session_create", "session_create_from_memory", "session_input", "session_output", "session_run",
-                     "tensor_get", "model_open", "partition_create", "compile", "error_inner"):
+                     "tensor_get", "model_open", "partitioning_create", "compile", "error_inner"):
             getattr(self.c, "graft_" + name).restype = Pointer
         for name in ("session_input_count", "session_output_count", "error_inner_count"):
             getattr(self.c, "graft_" + name).restype = Size
@@ -105,14 +105,14 @@ class Library:
         """Writes the whole graph as a package, in place of one that is there."""
         names, values, count = self.named({"weights": "mapped", **options})
         how = OpenOptions(path=str(model).encode(), names=names, values=values, count=count)
-        opened, partition, compilation = Pointer(), Pointer(), Pointer()
+        opened, partitioning, compilation = Pointer(), Pointer(), Pointer()
         try:
             self.check(self.c.graft_model_open(self.env, ctypes.byref(how), ctypes.byref(opened)))
-            self.check(self.c.graft_partition_create(opened, None, ctypes.byref(partition)))
-            self.check(self.c.graft_compile(partition, str(package).encode(), None, ctypes.byref(compilation)))
+            self.check(self.c.graft_partitioning_create(opened, None, ctypes.byref(partitioning)))
+            self.check(self.c.graft_compile(partitioning, str(package).encode(), None, ctypes.byref(compilation)))
         finally:
             self.c.graft_compilation_free(compilation)
-            self.c.graft_partition_free(partition)
+            self.c.graft_partitioning_free(partitioning)
             self.c.graft_model_free(opened)
 
     @staticmethod
