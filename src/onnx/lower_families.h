@@ -5,20 +5,9 @@
 
 namespace graft::onnx {
 
-LoweringRows elementwise_lowerings();
-LoweringRows window_lowerings();
-LoweringRows linear_lowerings();
-LoweringRows normalization_lowerings();
-LoweringRows reduction_lowerings();
-LoweringRows shaping_lowerings();
-LoweringRows joining_lowerings();
-LoweringRows constant_lowerings();
-LoweringRows resize_lowerings();
-LoweringRows control_flow_lowerings();
-LoweringRows detection_lowerings();
-LoweringRows math_lowerings();
-LoweringRows tensor_lowerings();
-LoweringRows quantization_lowerings();
+#define GRAFT_FAMILY(name) LoweringRows name##_lowerings();
+#include "onnx/families.def"
+#undef GRAFT_FAMILY
 
 // Versions in which a definition changed, for a row: kSince<7, 13>.
 template <int... versions>

@@ -9,13 +9,10 @@ namespace graft::onnx {
 std::span<const Lowering* const> all_lowerings() {
   static const std::vector<const Lowering*> kSorted = [] {
     std::vector<const Lowering*> rows;
-    for (const LoweringRows family :
-         {elementwise_lowerings(), window_lowerings(), linear_lowerings(), normalization_lowerings(),
-          reduction_lowerings(), shaping_lowerings(), joining_lowerings(), constant_lowerings(), resize_lowerings(),
-          control_flow_lowerings(), detection_lowerings(), math_lowerings(), tensor_lowerings(),
-          quantization_lowerings()}) {
-      for (const Lowering& row : family) rows.push_back(&row);
-    }
+#define GRAFT_FAMILY(name) \
+  for (const Lowering& row : name##_lowerings()) rows.push_back(&row);
+#include "onnx/families.def"
+#undef GRAFT_FAMILY
     std::sort(rows.begin(), rows.end(), [](const Lowering* a, const Lowering* b) {
       return std::pair(a->domain, a->op_type) < std::pair(b->domain, b->op_type);
     });

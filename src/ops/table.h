@@ -11,28 +11,9 @@ namespace graft::ops {
 const ir::OpTable& table();
 
 using Rows = std::span<const ir::OpDef* const>;
-// One function a family file, joined in table.cc.
-Rows elementwise_rows();
-Rows unary_rows();
-Rows cast_rows();
-Rows tensor_operation_rows();
-Rows filling_rows();
-Rows ordering_rows();
-Rows space_depth_rows();
-Rows tensor_transformation_rows();
-Rows slicing_rows();
-Rows scatter_gather_rows();
-Rows control_flow_rows();
-Rows image_resizing_rows();
-Rows host_rows();
-Rows constexpr_rows();
-Rows quantization_rows();
-Rows random_rows();
-Rows activation_rows();
-Rows reduction_rows();
-Rows normalization_rows();
-Rows linear_rows();
-Rows conv_rows();
-Rows pool_rows();
+// One function a family.
+#define GRAFT_FAMILY(name) Rows name##_rows();
+#include "ops/families.def"
+#undef GRAFT_FAMILY
 
 }  // namespace graft::ops
