@@ -38,18 +38,12 @@ T as_it_is(const T& info) {
 class Model {
  public:
   Model(const Env& env, const std::string& path, const Options& options = {}, const Cancel* cancel = nullptr) {
-    auto how = detail::sized<graft_open_options>();
-    how.path = path.c_str();
-    open(env, how, options, cancel);
+    open(env, detail::at(path), options, cancel);
   }
   // An ONNX model in memory, which must outlive everything that is made of it.
   Model(const Env& env, std::span<const std::byte> model, const Options& options = {}, const std::string& folder = {},
         const Cancel* cancel = nullptr) {
-    auto how = detail::sized<graft_open_options>();
-    how.data = model.data();
-    how.bytes = model.size();
-    how.folder = folder.empty() ? nullptr : folder.c_str();
-    open(env, how, options, cancel);
+    open(env, detail::in_memory(model, folder), options, cancel);
   }
 
   graft_model_info info() const {

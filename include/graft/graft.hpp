@@ -318,6 +318,20 @@ class InputPointers {
  private:
   std::vector<graft_input> list_;
 };
+
+// Where a model lies; the arguments live until it is opened.
+inline graft_open_options at(const std::string& path) {
+  auto how = sized<graft_open_options>();
+  how.path = path.c_str();
+  return how;
+}
+inline graft_open_options in_memory(std::span<const std::byte> model, const std::string& folder) {
+  auto how = sized<graft_open_options>();
+  how.data = model.data();
+  how.bytes = model.size();
+  how.folder = folder.empty() ? nullptr : folder.c_str();
+  return how;
+}
 }  // namespace detail
 
 using Entry = std::pair<std::string_view, std::string_view>;
@@ -328,18 +342,12 @@ class Partitioning;  // compiler.hpp
 class Session {
  public:
   Session(const Env& env, const std::string& path, const Options& options = {}, const Cancel* cancel = nullptr) {
-    auto how = detail::sized<graft_open_options>();
-    how.path = path.c_str();
-    open(env, how, options, cancel);
+    open(env, detail::at(path), options, cancel);
   }
   // An ONNX model in memory, which must outlive the session.
   Session(const Env& env, std::span<const std::byte> model, const Options& options = {}, const std::string& folder = {},
           const Cancel* cancel = nullptr) {
-    auto how = detail::sized<graft_open_options>();
-    how.data = model.data();
-    how.bytes = model.size();
-    how.folder = folder.empty() ? nullptr : folder.c_str();
-    open(env, how, options, cancel);
+    open(env, detail::in_memory(model, folder), options, cancel);
   }
 
   // What was partitioned; defined in compiler.hpp.
