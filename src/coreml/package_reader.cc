@@ -10,6 +10,7 @@
 #include "coreml/package.h"
 #include "coreml/package_folder.h"
 #include "coreml/wire.h"
+#include "ir/verify.h"
 #include "ops/table.h"
 
 namespace graft::coreml {
@@ -117,6 +118,7 @@ Result<Model> decode_model(std::string_view message, const fs::path& package, co
   };
   GRAFT_TRY(ProgramParts parts, decode_program(view.program, description.interface, ops::table(), source, bounds));
   GRAFT_CHECK(blobs.finish());
+  for (const auto& f : parts.program->functions) GRAFT_CHECK(ir::verify_in_debug(*f, "reading"));
   parts.program->metadata = description.metadata;
   return Model{std::move(parts.program), static_cast<int>(view.spec_version), parts.opset,
                std::move(description.interface), std::move(description.metadata)};

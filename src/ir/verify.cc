@@ -148,4 +148,18 @@ Status verify(const Program& program) {
   return {};
 }
 
+Status verify_in_debug(const Function& function, std::string_view after) {
+#ifndef NDEBUG
+  constexpr size_t kMost = 2000;
+  if (function.body.ops.size() > kMost) return {};
+  if (Status s = verify(function); !s) {
+    Diag d = std::move(s).error();
+    d.message = format("after {}: {}", after, d.message);
+    return fail(std::move(d));
+  }
+#endif
+  (void)after, (void)function;
+  return {};
+}
+
 }  // namespace graft::ir

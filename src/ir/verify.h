@@ -11,4 +11,8 @@ namespace graft::ir {
 Status verify(const Program& program);
 Status verify(const Function& function);
 
+// In builds with assertions: whoever leaves a broken program is found where it happens, and named in the error. Not in
+// huge ones: looking at everything after every pass would take longer than all passes.
+Status verify_in_debug(const Function& function, std::string_view after);
+
 }  // namespace graft::ir

@@ -1,6 +1,5 @@
 #include "passes/pipeline.h"
 
-#include "base/format.h"
 #include "ir/verify.h"
 #include "passes/casts.h"
 #include "passes/common_subexpressions.h"
@@ -35,26 +34,10 @@ constexpr PassRow kRewrites[] = {
     {"dead_code_after_fusion", "what the rewrites left behind", dead_code},
 };
 
-// A pass that leaves a broken program is found where it happens, in builds with assertions. Not in huge ones: looking
-// at everything after every pass would take longer than all passes.
-Status checked(std::string_view pass, const ir::Function& function) {
-#ifndef NDEBUG
-  constexpr size_t kMost = 2000;
-  if (function.body.ops.size() > kMost) return {};
-  if (Status s = ir::verify(function); !s) {
-    Diag d = std::move(s).error();
-    d.message = format("after the pass {}: {}", pass, d.message);
-    return fail(std::move(d));
-  }
-#endif
-  (void)pass, (void)function;
-  return {};
-}
-
 Status run(const PassRow& row, ir::Function& function, PassContext& context) {
   GRAFT_CHECK(row.pass(function, context));
   if (context.after_pass) context.after_pass(row.name, function);
-  return checked(row.name, function);
+  return ir::verify_in_debug(function, row.name);
 }
 
 // After the fusions, so that the constants that are rounded are the final ones.
