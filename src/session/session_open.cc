@@ -30,6 +30,23 @@ Diag cannot_run(const onnx::Model& model, const std::vector<Diag>& problems) {
   return d;
 }
 
+// A package from the disk may be another one than the partition's: what it reads must be fed, what it is read for made.
+Status check_ports(const backend::Model& model, const partition::Subgraph& s) {
+  const auto has = [](const auto& ports, const std::string& name) {
+    return std::any_of(ports.begin(), ports.end(), [&](const auto& p) { return p.name == name; });
+  };
+  for (const ir::Port& p : model.inputs()) {
+    if (!has(s.inputs, p.name))
+      return fail(Code::invalid_model,
+                  format("the program has an input '{}', which its partition does not have", p.name));
+  }
+  for (const ir::BoundaryPort& p : s.outputs) {
+    if (!has(model.outputs(), p.name))
+      return fail(Code::invalid_model, format("the program has no output '{}', which its partition has", p.name));
+  }
+  return {};
+}
+
 }  // namespace
 
 int Session::Impl::slot(const std::string& name, const ir::Type& type) {
@@ -121,6 +138,9 @@ Status Session::Impl::load_subgraphs(const CancelToken* cancel) {
       has.resize(slots.size());
       one.has = has;
       auto model = device->load(s, {options.units, env, options.weights, bounds(cancel)});
+      if (model) {
+        if (Status same = check_ports(**model, s); !same) model = fail(std::move(same).error());
+      }
       if (model) {
         one.planned = wire(std::move(*model), s);
       } else {

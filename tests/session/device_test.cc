@@ -311,6 +311,22 @@ TEST_F(Parts, PartitionsComeBackFromTheDisk) {
   expect_right(open_parts(std::move(parts)));
 }
 
+// The host takes the place of what is not the partition's program.
+TEST_F(Parts, APackageOfAnotherPartitionIsNotTaken) {
+  partition::Partitioning parts = partitioned();
+  ASSERT_EQ(parts.subgraphs.size(), 3U);
+  ASSERT_TRUE(session::save(parts.subgraphs[0], folder_.string(), "other"));
+  for (const char* gone : {"other.mlpackage", "nowhere.mlpackage"}) {
+    parts = partitioned();
+    parts.subgraphs[2].program = nullptr;
+    parts.subgraphs[2].package = (folder_ / gone).string();
+    const Opened s = open_parts(parts);
+    expect_right(s);
+    ASSERT_EQ((*s)->moved().size(), 1U);
+    EXPECT_EQ((*s)->moved()[0].partition, 1);
+  }
+}
+
 TEST_F(Parts, KeysTellProgramsApart) {
   const partition::Partitioning a = partitioned(), b = partitioned();
   EXPECT_EQ(backend::key_of(a.subgraphs[0]), backend::key_of(b.subgraphs[0]));
