@@ -24,6 +24,9 @@ struct Options {
   partition::Options partitioning;       // target, precision
   onnx::LowerOptions lowering;           // shapes
   backend::ComputeUnits units = backend::ComputeUnits::all;
+  // Whether the host runs what a partition cannot, for good or in one run; else that is an error. Without a name: for
+  // whoever must know that it was Core ML's program that ran.
+  bool host_takes_over = true;
   std::shared_ptr<const backend::Device> coreml;  // in place of the machine's own Core ML; null: that
   engine::Options engine;                         // "engine" = "reference" | "fast"
   Hold weights = Hold::copied;                    // of files; memory that the caller gave is used as it is

@@ -97,7 +97,8 @@ void RunStates::drop() {
 }
 
 Status Session::Impl::to_host(const LoadedSubgraph& one, Diag why) const {
-  if (options.require_device || options.require_full_delegation) return fail(std::move(why));
+  if (!options.host_takes_over || options.require_device || options.require_full_delegation)
+    return fail(std::move(why));
   Diag d;
   d.code = Code::claimed_late_refusal;
   d.message = format("partition {} failed on {} and runs on the host", one.partition, device->name());
@@ -237,6 +238,12 @@ struct Taken {
   ~Taken() { pool.give_back(std::move(state)); }
 };
 
+// Values that a Core ML program cannot be given; of_its_values, so the host is asked where it may be.
+Status does_not_fit() {
+  return fail(Code::value_out_of_range,
+              "an input has integers outside int32, the widest that Core ML takes, or no elements");
+}
+
 // A failed run leaves no results behind, and names the model.
 struct Finish {
   std::span<backend::OutputSlot> outputs;
@@ -278,37 +285,28 @@ Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlo
     if (impl.slots[i].input >= 0) s.values[i] = in[static_cast<size_t>(impl.slots[i].input)];
   }
   for (const LoadedSubgraph& one : impl.loaded) {
-    const bool has_twin = one.partition >= 0;
-    bool planned = !has_twin || (within_int32 && !one.moved.load(std::memory_order_acquire));
-    for (bool done = false; !done;) {
+    const bool has_twin = one.partition >= 0 && impl.options.host_takes_over;
+    bool on_host = one.moved.load(std::memory_order_acquire) || (one.partition >= 0 && !within_int32);
+    if (on_host && !has_twin) return finish(does_not_fit());
+    for (;;) {
       const Wired* wired = &one.planned;
-      if (!planned) {
+      if (on_host) {
         const auto twin = impl.twin_of(one, run_options.cancel);
         if (!twin) return finish(fail(twin.error()));
         wired = *twin;
       }
       Result<bool> fits = impl.feed(*wired, s, out, run_options);
-      Status ran = fits ? Status() : fail(fits.error());
-      if (fits && *fits) {
-        ran = wired->model->run(s.in, s.out, run_options);
-        if (ran) ran = impl.collect(*wired, s, run_options);
+      Status ran = fits ? *fits ? Status() : does_not_fit() : fail(fits.error());
+      if (ran) ran = wired->model->run(s.in, s.out, run_options);
+      if (ran) ran = impl.collect(*wired, s, run_options);
+      if (ran) break;
+      const Failure failure = failure_of(ran.error().code);
+      if (on_host || !has_twin || failure == Failure::of_the_run) return finish(std::move(ran));
+      if (failure == Failure::of_the_backend) {
+        Status moved = impl.to_host(one, std::move(ran).error());
+        if (!moved) return finish(std::move(moved));
       }
-      done = ran && *fits;
-      if (done) break;
-      if (!planned || !has_twin) {
-        if (!ran) return finish(std::move(ran));
-        return finish(
-            fail(Code::value_out_of_range, "an input has integers outside int32, the widest that the package takes"));
-      }
-      if (!ran) {
-        const Failure failure = failure_of(ran.error().code);
-        if (failure == Failure::of_the_run) return finish(std::move(ran));
-        if (failure == Failure::of_the_backend) {
-          Status moved = impl.to_host(one, std::move(ran).error());
-          if (!moved) return finish(std::move(moved));
-        }
-      }
-      planned = false;  // the host has the last word
+      on_host = true;  // which has the last word
     }
   }
   return finish(impl.hand_over(s, out));

@@ -110,6 +110,7 @@ struct Compiled {
 Result<Compiled> open_compiled(const Partitioned& p) {
   session::Options options = p.options;
   options.device = "coreml";
+  options.host_takes_over = false;
   GRAFT_TRY(OwnedFolder folder, temporary_folder());
   auto parts = std::make_shared<partition::Partitioning>(*p.partitioning);
   int partition = 0;

@@ -197,6 +197,31 @@ TEST_F(Device, ValuesThatDoNotFitSendOneRunToTheHost) {
   EXPECT_TRUE((*s)->moved().empty());
 }
 
+TEST_F(Device, WhereTheHostMayNotTakeOverItIsAnError) {
+  session::Options options;
+  options.device = "coreml";
+  options.coreml = device_;
+  options.partitioning.drop_unprofitable = false;
+  options.host_takes_over = false;
+  const auto bytes = std::make_shared<std::string>(two_partitions());
+  const auto again = [&] {
+    return Session::open_memory(test::bytes_of(*bytes), bytes, "", std::make_shared<Env>(1), options);
+  };
+  const Opened s = again();
+  ASSERT_TRUE(s) << render(s.error());
+  EXPECT_TRUE(run(**s, {floats({0})}));
+  const auto empty = run(**s, {floats({})});
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().code, Code::value_out_of_range);
+  device_->on_run = [](int, const std::string&) { return broken(); };
+  const auto failed = run(**s, {floats({0})});
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Code::io_error);
+  EXPECT_TRUE((*s)->moved().empty());
+  device_->on_load = [](int, const std::string&) { return broken(); };
+  EXPECT_FALSE(again());
+}
+
 // The size that Reshape is given was folded into the partition's program. The host makes it anew, from x.
 TEST_F(Device, TheHostMakesAnewWhatWasFolded) {
   test::GraphParts g;
