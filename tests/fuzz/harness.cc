@@ -357,29 +357,29 @@ void read(const graft_model* model) {
   if ((info.format == GRAFT_FORMAT_MLPACKAGE) != (graft_model_mil(model) != nullptr)) defect("a package without text");
 }
 
-void read(const graft_partitioning* partition) {
+void read(const graft_partitioning* partitioning) {
   auto info = sized<graft_partitioning_info>();
-  if (!fine(graft_partitioning_get(partition, &info))) defect("a partition without a description");
+  if (!fine(graft_partitioning_get(partitioning, &info))) defect("a partitioning without a description");
   for (size_t i = 0; i < info.node_count; ++i) {
     auto node = sized<graft_node_info>();
-    if (!fine(graft_partitioning_node(partition, i, &node))) defect("a node without a description");
-    const graft_error* refusal = graft_partitioning_refusal(partition, i);
+    if (!fine(graft_partitioning_node(partitioning, i, &node))) defect("a node without a description");
+    const graft_error* refusal = graft_partitioning_refusal(partitioning, i);
     if ((node.where == GRAFT_WHERE_HOST) != (refusal != nullptr)) defect("a node without a reason");
     if (refusal != nullptr) read(refusal);
   }
   for (size_t p = 0; p < info.partition_count; ++p) {
     auto partition = sized<graft_partition_info>();
-    if (!fine(graft_partitioning_partition(partition, p, &partition))) defect("a partition without a description");
+    if (!fine(graft_partitioning_partition(partitioning, p, &partition))) defect("a partition without a description");
     ask<graft_port_info>(partition.input_count,
-                         [&](size_t i, auto* out) { return graft_partitioning_input(partition, p, i, out); });
+                         [&](size_t i, auto* out) { return graft_partitioning_input(partitioning, p, i, out); });
     ask<graft_port_info>(partition.output_count,
-                         [&](size_t i, auto* out) { return graft_partitioning_output(partition, p, i, out); });
-    if (graft_partitioning_mil(partition, p) == nullptr) defect("a partition without text");
+                         [&](size_t i, auto* out) { return graft_partitioning_output(partitioning, p, i, out); });
+    if (graft_partitioning_mil(partitioning, p) == nullptr) defect("a partition without text");
   }
 }
 
 // Random inputs as a run takes them.
-void verify(const graft_partitioning* partition, const fs::path& path, const Pairs& pairs) {
+void verify(const graft_partitioning* partitioning, const fs::path& path, const Pairs& pairs) {
   graft_session* session = nullptr;
   if (!fine(graft_session_create(env(), path.c_str(), pairs.names.data(), pairs.values.data(), pairs.names.size(),
                                  &session)))
@@ -394,7 +394,7 @@ void verify(const graft_partitioning* partition, const fs::path& path, const Pai
     inputs.push_back({sizeof(graft_input), nullptr, info.dtype, info.rank, info.shape, info.data, info.bytes});
   }
   graft_verification* verification = nullptr;
-  if (fine(graft_verify(partition, session, inputs.data(), inputs.size(), nullptr, &verification)))
+  if (fine(graft_verify(partitioning, session, inputs.data(), inputs.size(), nullptr, &verification)))
     graft_verification_free(verification);
   for (graft_tensor* t : made) graft_tensor_free(t);
 }
@@ -418,7 +418,7 @@ bool look_into(const fs::path& path, const Options& options, const Look& look) {
   parting.cancel = deadline.token();
   graft_partitioning* made = nullptr;
   if (!fine(graft_partitioning_create(opened, &parting, &made))) return false;
-  const Owned<graft_partitioning> partition(made, {graft_partitioning_free});
+  const Owned<graft_partitioning> partitioning(made, {graft_partitioning_free});
   read(made);
   if (look.verify) verify(made, path, pairs);
   if (look.package.empty()) return false;
