@@ -34,8 +34,8 @@ class Const:
 CASES = []
 
 # Their results jump. What fp16 packages read is rounded to fp16 first, so all columns get inputs that fp16 holds.
-STEPS = {"ArgMax", "ArgMin", "Cast", "CastLike", "Ceil", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
-         "Mod", "NonMaxSuppression", "NonZero", "Round", "Sign", "ThresholdedRelu", "TopK", "Unique"}
+STEPS = {"ArgMax", "ArgMin", "Cast", "CastLike", "Ceil", "Equal", "Floor", "Greater", "GreaterOrEqual", "Hardmax", "IsInf",
+         "Less", "LessOrEqual", "Mod", "NonMaxSuppression", "NonZero", "Round", "Shrink", "Sign", "ThresholdedRelu", "TopK", "Unique"}
 
 
 def held_by_fp16(x):
@@ -94,7 +94,7 @@ UNARY = (("Sqrt", 0, 4, (6, 13)), ("Exp", -2, 2, (6, 13)), ("Erf", -2, 2, (9, 13
          ("Sign", -1, 1, (9, 13)), ("Sin", -3, 3, (7, 22)), ("Cos", -3, 3, (7, 22)), ("Tan", -1, 1, (7, 22)), ("Asin", -1, 1, (7, 22)),
          ("Acos", -1, 1, (7, 22)), ("Atan", -2, 2, (7, 22)), ("Sinh", -2, 2, (9, 22)), ("Cosh", -2, 2, (9, 22)),
          ("Atanh", -0.9, 0.9, (9, 22)), ("Log", 0.1, 4, (6, 13)), ("Reciprocal", 0.2, 4, (6, 13)), ("Softplus", -4, 4, (1, 22)),
-         ("Softsign", -4, 4, (1, 22)), ("Mish", -3, 3, (18, 22)))
+         ("Acosh", 1, 9, (9, 22)), ("Asinh", -9, 9, (9, 22)), ("Softsign", -4, 4, (1, 22)), ("Mish", -3, 3, (18, 22)))
 for op, lo, hi, opsets in UNARY:
     opsets = tuple(max(7, v) for v in opsets)
     case(op, [data(2, 3, 2, lo=lo, hi=hi)], opsets)
@@ -102,10 +102,13 @@ for op, lo, hi, opsets in UNARY:
     case(op, [data(5, dtype=F16, lo=lo, hi=hi)], opsets[-1])
     case(op, [SPECIAL], opsets[-1], half=False)
     case(op, [data(2, 3, lo=lo, hi=hi)], opsets[-1], dynamic=True)
+for op in ("Acosh", "Asinh"):
+    case(op, [np.array([1, 1 + 1e-6, 1.01, 1.99, 2, 2.01, 1e3, 1e30, 1e200])], 22, coreml="refused")
+case("Asinh", [np.array([1e-7, -1e-3, 0.99, -1, 1.01, -1e30], F32)], 22, half=False)
 case("HardSigmoid", [data(9, lo=-4, hi=4)], (7, 22), {"alpha": 0.3, "beta": 0.4})
 ACTIVATIONS = (("LeakyRelu", {"alpha": 0.3}, (7, 16)), ("Elu", {"alpha": 0.7}, (7, 22)), ("Selu", {}, (7, 22)),
                ("Celu", {"alpha": 0.6}, (12,)), ("Celu", {"alpha": -0.7}, (12,)), ("ThresholdedRelu", {"alpha": 0.5}, (10, 22)),
-               ("Gelu", {}, (20,)), ("Gelu", {"approximate": "tanh"}, (20,)))
+               ("Swish", {}, (24,)), ("Swish", {"alpha": -1.5}, (24,)), ("Gelu", {}, (20,)), ("Gelu", {"approximate": "tanh"}, (20,)))
 for op, attrs, opsets in ACTIVATIONS:
     case(op, [data(3, 5, lo=-3, hi=3)], opsets, attrs)
     case(op, [SPECIAL], opsets[-1], attrs, half=False)
@@ -130,6 +133,20 @@ for op in LOGICAL:
     case(op, [data(2, 5, dtype=BOOL), data(5, dtype=BOOL)], 7)
 case("Not", [data(2, 5, dtype=BOOL)], 7)
 case("IsNaN", [np.array([1, np.nan, np.inf, -0.0], F32)], (9, 13, 20))
+for attrs in ({}, {"detect_negative": 0}, {"detect_positive": 0}, {"detect_negative": 0, "detect_positive": 0}):
+    for dtype, opsets in ((F32, (10, 20)), (F64, (10, 20)), (F16, 20)):
+        case("IsInf", [np.array([[1, np.nan, np.inf], [-np.inf, -0.0, 6e4]], dtype)], opsets, attrs,
+             coreml="refused" if dtype is F64 else "ok")
+    case("IsInf", [np.array([1, np.nan, np.inf, -np.inf], F32)], 20, attrs, dynamic=True)
+for attrs in ({}, {"lambd": 1.25}, {"lambd": 1.25, "bias": 0.5}, {"lambd": -0.5, "bias": 1.0}):
+    case("Shrink", [data(3, 5, lo=-3, hi=3)], 9, attrs)
+    case("Shrink", [SPECIAL], 9, attrs, half=False)
+    case("Shrink", [data(3, 5, lo=-3, hi=3, dtype=F16)], 9, attrs)
+    case("Shrink", [data(3, 5, lo=-3, hi=3, dtype=F64)], 9, attrs, coreml="refused")
+    for dtype in (I32, I64, np.int8, np.int16):
+        case("Shrink", [data(3, 5, lo=-5, hi=5, dtype=dtype)], 9, attrs, coreml="any")
+    for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
+        case("Shrink", [data(3, 5, lo=2, hi=9, dtype=dtype)], 9, attrs, coreml="any")
 VARIADIC = ("Max", "Min", "Sum", "Mean")
 for op in VARIADIC:
     case(op, [data(2, 3), data(3, seed=1), data(2, 1, seed=2)], (8, 13))
@@ -221,6 +238,21 @@ for op in ("GlobalAveragePool", "GlobalMaxPool"):
     for shape in ((2, 3, 4), (2, 3, 4, 5), (1, 2, 3, 4, 3)):
         case(op, [data(*shape)], (7, 22))
     case(op, [data(2, 3, 4, 5)], 22, dynamic=True)
+for attrs in ({"kernel_shape": [3]}, {"kernel_shape": [3], "p": 1, "strides": [2], "pads": [1, 0]}, {"kernel_shape": [2], "p": 3}):
+    case("LpPool", [data(1, 2, 9)], (7, 11, 18, 22), attrs)
+for attrs in ({"strides": [2, 2], "pads": [1, 0, 1, 1]}, {"strides": [2, 2], "auto_pad": "SAME_UPPER", "p": 1},
+              {"strides": [2, 2], "auto_pad": "SAME_LOWER"}, {"auto_pad": "VALID", "p": 3}):
+    case("LpPool", [data(1, 2, 7, 8)], (7, 11, 18, 22), {"kernel_shape": [3, 2], **attrs})
+    case("LpPool", [data(1, 2, 7, 8)], 18, {"kernel_shape": [3, 2], **attrs}, dynamic=True)
+for attrs in ({"ceil_mode": 1, "strides": [2, 2]}, {"dilations": [2, 2]}, {"dilations": [2, 1], "strides": [2, 2], "pads": [1, 1, 1, 1]},
+              {"dilations": [1, 3], "ceil_mode": 1, "strides": [2, 2], "p": 1}):
+    case("LpPool", [data(1, 2, 9, 8)], (18, 22), {"kernel_shape": [2, 3], **attrs})
+    case("LpPool", [data(1, 2, 9, 8)], 22, {"kernel_shape": [2, 3], **attrs}, dynamic=True)
+case("LpPool", [data(1, 2, 4, 5, 6)], (7, 11, 18, 22), {"kernel_shape": [2, 2, 3], "strides": [1, 2, 2], "pads": [0, 1, 1, 0, 0, 1]})
+for p in (1, 2, 3):
+    for shape in ((2, 3, 4), (2, 3, 4, 5), (1, 2, 3, 4, 3)):
+        case("GlobalLpPool", [data(*shape)], 7, {"p": p})  # no judge has a later version
+    case("GlobalLpPool", [data(2, 3, 4, 5)], 7, {"p": p}, dynamic=True)
 
 # ---- products and norms --------------------------------------------------------------------------------------------
 
@@ -254,12 +286,26 @@ case("GroupNormalization", [data(2, 4, 3, 5), Const(data(4)), Const(data(4, seed
 case("SimplifiedLayerNormalization", [data(2, 3, 4), Const(data(4))], 17, {"axis": -1, "epsilon": 1e-5})
 case("SimplifiedLayerNormalization", [data(2, 3, 4), Const(data(4))], 17, {"axis": -1, "epsilon": 1e-5}, outputs=2)
 case("RMSNormalization", [data(2, 3, 4), Const(data(4))], 23, {"axis": -1})
-for op in ("Softmax", "LogSoftmax"):
+for attrs in ({"size": 3}, {"size": 5, "alpha": 0.2, "beta": 0.5, "bias": 2.0}, {"size": 1}):
+    case("LRN", [data(2, 5, 3, 4)], (7, 13), attrs)
+case("LRN", [data(5, 5, 3, 4)], (7, 13), {"size": 4, "alpha": 0.3})  # ONNX's reference takes as many channels as there are images
+case("LRN", [data(2, 5, 3, 4)], 13, {"size": 3, "alpha": 0.1}, dynamic=True)
+for p in (1, 2):
+    for axis in (-1, 0, 1):
+        case("LpNormalization", [data(3, 4, 2)], (7, 22), {"p": p, "axis": axis})
+    case("LpNormalization", [np.array([[0, 0, 0], [1, -2, 0]], F32)], (7, 22), {"p": p})
+    case("LpNormalization", [data(3, 4, dtype=F64)], 22, {"p": p}, coreml="refused")
+    case("LpNormalization", [data(3, 4)], 22, {"p": p}, dynamic=True)
+for shape, attrs in (((2, 3, 4, 5), {}), ((2, 3, 4, 5), {"axes": [0, 1, 2, 3]}), ((2, 3, 4, 5), {"axes": [2, -1]}), ((3, 7), {"axes": [1]})):
+    case("MeanVarianceNormalization", [data(*shape)], (9, 13), attrs)
+    case("MeanVarianceNormalization", [data(*shape)], 13, attrs, dynamic=True)
+for op in ("Softmax", "LogSoftmax", "Hardmax"):
     for axis in (0, 1, 2, -1):
         case(op, [data(2, 3, 4)], (7, 11, 13) if axis >= 0 else (11, 13), {"axis": axis})
         case(op, [data(2, 3, 4)], (11, 13), {"axis": axis}, dynamic=True)
     case(op, [data(2, 3, 2, 2)], (7, 11, 13))
     case(op, [data(2, 5, lo=1e4, hi=1e4 + 4)], 13, half=False)  # fp16 has steps of 8 there
+case("Hardmax", [np.array([[1, 3, 3, 2], [0, 0, 0, 0]], F32)], (7, 11, 13))
 
 # ---- reductions ----------------------------------------------------------------------------------------------------
 
