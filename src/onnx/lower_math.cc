@@ -81,6 +81,14 @@ Values mod(NodeView& n, OpBuilder& b) {
   return {b.mul(b.unary("sign", x), magnitude)};
 }
 
+Values bit_shift(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *y = n.in(1);
+  const std::string direction = n.s("direction", "");
+  if (direction == "LEFT") return {b.binary("host_shift_left", x, y)};
+  if (direction == "RIGHT") return {b.binary("host_shift_right", x, y)};
+  return {n.refuse(Code::invalid_attribute, format("direction '{}', takes LEFT or RIGHT", direction))};
+}
+
 // ---- activations --------------------------------------------------------------------------------------------------
 
 Values leaky_relu(NodeView& n, OpBuilder& b) {
@@ -182,6 +190,11 @@ constexpr Lowering kRows[] = {
     {"", "Sum", kSince<6, 8, 13>, "data_0+ -> sum", variadic<"add">},
     {"", "Mean", kSince<6, 8, 13>, "data_0+ -> mean", mean},
     {"", "Mod", kSince<10, 13>, "A B -> C; fmod", mod},
+    {"", "BitwiseAnd", kSince<18>, "A B -> C", same_binary<"host_bitwise_and">},
+    {"", "BitwiseOr", kSince<18>, "A B -> C", same_binary<"host_bitwise_or">},
+    {"", "BitwiseXor", kSince<18>, "A B -> C", same_binary<"host_bitwise_xor">},
+    {"", "BitwiseNot", kSince<18>, "X -> Y", same_unary<"host_bitwise_not">},
+    {"", "BitShift", kSince<11, 28>, "X Y -> Z; direction", bit_shift},
     {"", "LeakyRelu", kSince<6, 16>, "X -> Y; alpha", leaky_relu},
     {"", "Elu", kSince<6, 22>, "X -> Y; alpha", elu},
     {"", "Selu", kSince<6, 22>, "X -> Y; alpha gamma", selu},

@@ -93,35 +93,74 @@ Value* padded_by_joining(NodeView& n, OpBuilder& b, Value* x, const Pads& p, Val
   return x;
 }
 
+// As MIL wants them: start and end of each dim.
+Ints pairs(const Pads& p) {
+  Ints list;
+  for (size_t d = 0; d < p.before.size(); ++d) {
+    list.push_back(p.before[d]);
+    list.push_back(p.after[d]);
+  }
+  return list;
+}
+
+Value* padded_with(NodeView& n, OpBuilder& b, Value* x, const Pads& p, Value* fill) {
+  const auto direct = [&] {
+    return b.emit("pad", {{"x", x}, {"pad", pairs(p)}, {"mode", "constant"}, {"constant_val", fill}});
+  };
+  if (is_float(x->dtype())) return direct();
+  // MIL pads floats only.
+  const auto joined = [&](Value* v, Value* with) { return padded_by_joining(n, b, v, p, with); };
+  return b.first_of(direct, [&] { return b.through(DType::i32, joined, x, fill); });
+}
+
+bool none(const std::vector<int64_t>& v) {
+  return std::all_of(v.begin(), v.end(), [](int64_t e) { return e == 0; });
+}
+
 Values pad(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const std::string mode = n.s("mode", "constant");
   std::optional<Pads> p = read_pads(n, x);
   if (!p || !b.ok()) return {n.refused()};
   x = cropped(b, x, *p);
-  const auto none = [](const std::vector<int64_t>& v) {
-    return std::all_of(v.begin(), v.end(), [](int64_t e) { return e == 0; });
-  };
   if (none(p->before) && none(p->after)) return {x};
   if (mode == "wrap") return {padded_by_joining(n, b, x, *p, nullptr)};
-  Value* fill = n.version() < 11 ? b.like(x, n.f("value", 0)) : n.has(2) ? scalar_of(b, n.in(2)) : b.like(x, 0);
-  Ints pads;
-  for (size_t d = 0; d < p->before.size(); ++d) {
-    pads.push_back(p->before[d]);
-    pads.push_back(p->after[d]);
-  }
   if (mode == "constant") {
-    const auto direct = [&] {
-      return b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", mode}, {"constant_val", fill}});
-    };
-    if (is_float(x->dtype())) return {direct()};
-    // MIL pads floats only.
-    const auto joined = [&](Value* v, Value* with) { return padded_by_joining(n, b, v, *p, with); };
-    return {b.first_of(direct, [&] { return b.through(DType::i32, joined, x, fill); })};
+    Value* fill = n.version() < 11 ? b.like(x, n.f("value", 0)) : n.has(2) ? scalar_of(b, n.in(2)) : b.like(x, 0);
+    return {padded_with(n, b, x, *p, fill)};
   }
   if (mode != "reflect" && mode != "edge")
     return {n.refuse(Code::invalid_attribute, format("mode '{}', takes constant, reflect, edge or wrap", mode))};
-  return {b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", mode == "edge" ? "replicate" : "reflect"}})};
+  return {b.emit("pad", {{"x", x}, {"pad", pairs(*p)}, {"mode", mode == "edge" ? "replicate" : "reflect"}})};
+}
+
+// As many elements from the middle, or zeros around it; the odd one goes to the end.
+Values center_crop_pad(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  const std::optional<std::vector<int64_t>> sizes = n.const_ints(1, "shape");
+  if (!sizes) return {n.refused()};
+  std::vector<int64_t> axes = n.ints("axes");
+  if (!n.has_attr("axes")) {
+    for (int d = 0; d < x->rank(); ++d) axes.push_back(d);
+  }
+  if (sizes->size() != axes.size())
+    return {n.refuse(Code::shape_mismatch, format("{} sizes for {} axes", sizes->size(), axes.size()))};
+  Pads p{std::vector<int64_t>(x->dims().size(), 0), std::vector<int64_t>(x->dims().size(), 0)};
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto d = static_cast<size_t>(normal_axis(n, axes[i], x->rank()));
+    const int64_t to = (*sizes)[i];
+    if (to < 0 || to > INT32_MAX) return {n.refuse(Code::value_out_of_range, format("a size of {}", to))};
+    if (d >= x->dims().size()) return {n.refused()};
+    const Dim& from = x->dims()[d];
+    if (from == Dim(to)) continue;
+    if (!from.known()) return {n.refuse(Code::dynamic_shape, format("dim {}, takes known sizes", from.to_string()))};
+    const int64_t more = to - from.value();
+    p.before[d] = more / 2;
+    p.after[d] = more - more / 2;
+  }
+  if (!b.ok()) return {n.refused()};
+  x = cropped(b, x, p);
+  return {none(p.before) && none(p.after) ? x : padded_with(n, b, x, p, b.like(x, 0))};
 }
 
 // ---- order and sums -----------------------------------------------------------------------------------------------
@@ -252,6 +291,7 @@ Values cast_like(NodeView& n, OpBuilder& b) {
 constexpr Lowering kRows[] = {
     {"", "Pad", kSince<2, 11, 13, 18, 19, 21, 23>,
      "data pads@11 constant_value?@11 axes?@18 -> output; mode pads<11 value<11", pad, "pads known"},
+    {"", "CenterCropPad", kSince<18>, "input_data shape -> output_data; axes", center_crop_pad, "sizes known"},
     {"", "TopK", kSince<1, 10, 11>, "X K@10 -> Values Indices; axis k<10 largest@11 sorted@11", topk},
     {"", "CumSum", kSince<11, 14>, "x axis -> y; exclusive reverse", cumsum, "axis known"},
     {"", "OneHot", kSince<9, 11>, "indices depth values -> output; axis", one_hot},

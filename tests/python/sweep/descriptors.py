@@ -155,6 +155,24 @@ case("Max", [data(5, dtype=I32, lo=-9, hi=9), data(5, dtype=I32, lo=-9, hi=9, se
 case("Mod", [data(9, dtype=I32, lo=-9, hi=9), Const(np.full(9, 4), I32)], (10, 13))
 case("Mod", [data(9, dtype=I32, lo=-9, hi=9), Const(np.full(9, -4), I32)], (10, 13), {"fmod": 1})
 case("Mod", [data(9, lo=-9, hi=9), data(9, lo=1, hi=3)], (10, 13), {"fmod": 1})
+INTEGERS = (np.int8, np.int16, I32, I64, np.uint8, np.uint16, np.uint32, np.uint64)
+
+
+def bits(dtype, *shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*shape, np.dtype(dtype).itemsize), np.uint8).view(dtype)[..., 0]
+
+
+BITWISE = ("BitwiseAnd", "BitwiseOr", "BitwiseXor")
+for dtype in INTEGERS:
+    for op in BITWISE:
+        case(op, [bits(dtype, 2, 3), bits(dtype, 2, 3, seed=1)], 18, coreml="refused")
+        case(op, [bits(dtype, 2, 1, 4), bits(dtype, 3, 1, seed=1)], 18, coreml="refused", dynamic=True)
+    case("BitwiseNot", [bits(dtype, 2, 3)], 18, coreml="refused")
+    for direction in ("LEFT", "RIGHT"):
+        most = np.dtype(dtype).itemsize * 8 - 1
+        case("BitShift", [bits(dtype, 4, 3), Const([0, 1, most], dtype)], (11, 28) if np.dtype(dtype).kind == "u" else 28,
+             {"direction": direction}, coreml="refused")
+case("BitwiseNot", [bits(I32, 0, 3)], 18, coreml="refused")
 for a, b, c in (((2, 3), (2, 3), (2, 3)), ((3,), (2, 1), (1, 3)), ((2, 3), (), ()), ((2, 3), (3,), (3,))):
     case("Where", [data(*a, dtype=BOOL), data(*b), data(*c, seed=1)], (9, 16))
 case("Where", [data(2, 3, dtype=BOOL), Const(1.0, F32), Const(-1.0, F32)], 16)
@@ -270,6 +288,28 @@ for a, b in (((2, 3), (3, 4)), ((2, 2, 3), (3, 4)), ((5, 1, 2, 3), (2, 3, 4)), (
 case("MatMul", [data(2, 3, dtype=I32), data(3, 4, dtype=I32)], (9, 13))
 case("MatMul", [data(2, 0), data(0, 4)], 13, coreml="refused")
 case("MatMul", [data(2, 0), Const(data(0, 4))], 13, dynamic=True, coreml="refused")
+# Products of matrices, batches, outer and element-wise products, sums, transposes; more and fewer operands than two.
+EINSUMS = (("ij,jk->ik", (2, 3), (3, 4)), ("ij,jk", (2, 3), (3, 4)), ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)), ("bij,bkj->kbi", (2, 3, 4), (2, 5, 4)),
+           ("bhid,bhjd->bhij", (2, 2, 3, 4), (2, 2, 5, 4)), ("bhij,bhjd->bihd", (2, 2, 3, 5), (2, 2, 5, 4)), ("i,j->ij", (2,), (3,)),
+           ("ij,ij->ij", (2, 3), (2, 3)), ("ij,i->ji", (2, 3), (2,)), ("ij,ij->", (2, 3), (2, 3)), ("i,i", (4,), (4,)), ("ij->ji", (2, 3)),
+           ("ij->", (2, 3)), ("ij->j", (2, 3)), ("ba", (2, 3)), ("ijk,jl->il", (2, 3, 4), (3, 5)), ("ij,kl->il", (2, 3), (4, 5)),
+           ("ij,jk,kl->il", (2, 3), (3, 4), (4, 5)), ("i,i,i->i", (3,), (3,), (3,)), ("ai,bi,ci->abc", (2, 3), (4, 3), (5, 3)),
+           ("abcd,cdef->abef", (2, 3, 2, 2), (2, 2, 3, 2)), ("aB,Bc -> ac", (2, 3), (3, 4)), (",ij->ij", (), (2, 3)), ("ij->ij", (2, 3)),
+           ("ij,ij->ij", (2, 1), (2, 3)), ("bij,bjk->bik", (1, 3, 4), (2, 4, 5)), ("abij,abjk->abik", (1, 2, 3, 4), (3, 2, 4, 5)),
+           ("ii->i", (3, 3)), ("ii", (3, 3)), ("iji->j", (3, 2, 3)), ("bii->bi", (2, 3, 3)), ("iii->i", (2, 2, 2)), ("ii,ij->j", (3, 3), (3, 2)),
+           ("...ij,...jk->...ik", (2, 3, 4), (2, 4, 5)), ("...ij,...jk->...ik", (2, 3, 2, 4), (3, 4, 5)), ("...ij,jk->...ik", (2, 3, 4), (4, 5)),
+           ("...ij,...jk", (2, 3, 4), (1, 4, 5)), ("i...->...", (2, 3, 4)), ("...->...", (2, 3)), ("b...i,...->b...", (2, 3, 4), (3,)),
+           ("...ii->...i", (2, 3, 3)), ("i...j->j...", (2, 3, 4)))
+for equation, *shapes in EINSUMS:
+    operands = [data(*s, seed=i) for i, s in enumerate(shapes)]
+    changes = equation not in ("ij->ij", "...->...")
+    case("Einsum", operands, 12, {"equation": equation}, coreml="ok" if changes else "any")
+    case("Einsum", operands, 12, {"equation": equation}, coreml="any", dynamic=True)
+for equation, *shapes in EINSUMS[:6]:
+    for dtype in (F64, I32, I64):
+        case("Einsum", [data(*s, seed=i, dtype=dtype) for i, s in enumerate(shapes)], 12, {"equation": equation}, coreml="any")
+case("Einsum", [data(2, 3), Const(data(3, 4))], 12, {"equation": "ij,jk->ki"})
+case("Einsum", [data(2, 0), data(0, 4)], 12, {"equation": "ij,jk->ik"}, coreml="refused")
 for shape in ((2, 3), (2, 3, 4), (2, 3, 4, 5), (1, 3, 2, 4, 2)):
     params = [data(3, lo=0.5, seed=s) for s in range(4)]
     case("BatchNormalization", [data(*shape), *map(Const, params)], (7, 9, 14, 15), {"epsilon": 1e-3})
@@ -517,6 +557,33 @@ for upper in (0, 1):
 case("DepthToSpace", [data(1, 8, 2, 3)], (7, 11, 13), {"blocksize": 2})
 case("DepthToSpace", [data(1, 8, 2, 3)], (11, 13), {"blocksize": 2, "mode": "CRD"})
 case("SpaceToDepth", [data(1, 2, 4, 6)], (7, 13), {"blocksize": 2})
+for shape, condition in (((3, 4), (1, 0, 1)), ((3, 4), (0, 1)), ((3, 4), (0, 0, 0)), ((3, 2), (1, 1, 1)), ((5, 2, 2), (0, 1, 0, 1, 1))):
+    for given, kind in ((Const(condition, BOOL), "any"), (np.array(condition, BOOL), "any")):
+        case("Compress", [data(*shape), given], (9, 11), {"axis": 0}, coreml=kind)
+        case("Compress", [data(*shape), given], (9, 11), coreml=kind)
+        case("Compress", [data(*shape, dtype=BOOL), given], 11, {"axis": 0}, coreml=kind)
+    case("Compress", [data(*shape), np.array(condition, BOOL)], 11, {"axis": 0}, coreml="any", dynamic=True)
+case("Compress", [data(2, 3, 4), Const([1, 0, 1, 1], BOOL)], 11, {"axis": -1})
+case("Compress", [data(2, 3, 4, dtype=I64), np.array([1, 0, 1], BOOL)], 11, {"axis": 1}, coreml="any")
+for shape, attrs, lengths in (((4, 3), {}, (4, 1, 2)), ((3, 4, 2), {"batch_axis": 0, "time_axis": 1}, (1, 4, 3)), ((3, 4, 2), {}, (3, 2, 1, 3))):
+    case("ReverseSequence", [data(*shape), ints(*lengths)], 10, attrs)
+    case("ReverseSequence", [data(*shape), np.array(lengths, I64)], 10, attrs, coreml="any")
+    case("ReverseSequence", [data(*shape), np.array(lengths, I64)], 10, attrs, coreml="any", dynamic=True)
+    for dtype in (F64, I64, BOOL, np.uint8):
+        case("ReverseSequence", [data(*shape, dtype=dtype), ints(*lengths)], 10, attrs, coreml="any")
+for shape in ((3, 3), (2, 4), (4, 2)):
+    for k in (0, 1, -2, 9, -9):
+        case("EyeLike", [data(*shape)], (9, 22), {"k": k}, coreml="constant")
+    case("EyeLike", [data(*shape)], 22, coreml="constant")
+    case("EyeLike", [data(*shape)], (9, 22), {"k": 1}, dynamic=True)
+    for to in (6, 7, 9, 11):
+        case("EyeLike", [data(*shape, dtype=I32)], 9, {"dtype": to}, coreml="any")
+for shape, attrs, to in (((4, 5), {}, (2, 2)), ((4, 5), {}, (7, 6)), ((4, 5, 6), {"axes": [2, 0]}, (3, 7)), ((5, 4), {"axes": [-1]}, (7,)),
+                         ((4, 5), {}, (1, 8)), ((4, 5), {}, (4, 5))):
+    changes = to != shape
+    case("CenterCropPad", [data(*shape), ints(*to)], 18, attrs, coreml="ok" if changes else "any")
+    for dtype in (F16, F64, I32, I64, np.uint8, BOOL):
+        case("CenterCropPad", [data(*shape, dtype=dtype), ints(*to)], 18, attrs, coreml="any")
 case("CastLike", [data(2, 3), data(1, dtype=I32)], (15, 19, 21))
 
 # ---- resize --------------------------------------------------------------------------------------------------------
