@@ -40,12 +40,7 @@ Values eye_like(NodeView& n, OpBuilder& b) {
   if (x->rank() != 2) return {n.refuse(Code::rank_mismatch, format("got {}, takes a matrix", x->type.to_string()))};
   const int64_t k = std::clamp<int64_t>(n.i("k", 0), -INT32_MAX, INT32_MAX);
   const DType dtype = n.has_attr("dtype") ? n.dtype("dtype") : x->dtype();
-  Value* hints[] = {x};
-  const auto places = [&](int dim) {
-    Value* count = b.squeeze(b.dims_value({x->dim(dim)}, hints), {0});
-    return b.emit("range_1d", {{"end", count}, {"start", b.like(count, 0)}, {"step", b.like(count, 1)}});
-  };
-  Value *rows = places(0), *columns = places(1);
+  Value *rows = places_along(b, x, 0), *columns = places_along(b, x, 1);
   Value* moved = b.expand_dims(b.add(rows, b.like(rows, static_cast<double>(k))), {1});
   return {b.cast(b.binary("equal", moved, b.expand_dims(columns, {0})), dtype)};
 }

@@ -53,7 +53,8 @@ std::optional<Equation> read_equation(NodeView& n, const Values& values) {
   std::string text = n.s("equation", "");
   std::erase(text, ' ');
   const auto wrong = [&](const std::string& why) {
-    n.refuse(Code::invalid_attribute, format("equation '{}': {}", text, why));
+    constexpr size_t kShown = 80;
+    n.refuse(Code::invalid_attribute, format("equation '{}': {}", text.substr(0, kShown), why));
     return std::nullopt;
   };
   const size_t arrow = text.find("->");
@@ -70,7 +71,8 @@ std::optional<Equation> read_equation(NodeView& n, const Values& values) {
     const bool open = term.find('.') != std::string_view::npos;
     const int own = v->rank() - letters(term);
     const std::optional<Labels> labels = labels_of(term, own);
-    if (!labels || (!open && own != 0)) return wrong(format("term '{}' is not one of {}", term, v->type.to_string()));
+    if (!labels || (!open && own != 0))
+      return wrong(format("term {} is not one of {}", e.terms.size() + 1, v->type.to_string()));
     if (open) hidden = std::max(hidden, own);
     for (const int l : *labels) {
       if (l < kEllipsis) ++seen[static_cast<size_t>(l)];
@@ -140,8 +142,7 @@ void take_diagonals(NodeView& n, OpBuilder& b, Term& t) {
     rest.push_back(label);
     flat.push_back(size * size);
     Value* hints[] = {t.v};
-    Value* count = b.squeeze(b.dims_value({size}, hints), {0});
-    Value* steps = b.emit("range_1d", {{"end", count}, {"start", b.like(count, 0)}, {"step", b.like(count, 1)}});
+    Value *count = size_along(b, t.v, first), *steps = places_along(b, t.v, first);
     Value* places = b.mul(steps, b.add(count, b.like(count, 1)));
     t = {b.gather(b.reshape(b.transpose(t.v, perm), flat, hints), places, static_cast<int64_t>(flat.size()) - 1), rest};
     i = 0;

@@ -198,9 +198,8 @@ Value* softmax_at(OpBuilder& b, Value* x, int axis) { return b.emit("softmax", {
 Value* hardmax_at(OpBuilder& b, Value* x, int axis) {
   if (x->dim(axis) == Dim(0)) return x;
   Value* at = b.emit("reduce_argmax", {{"x", x}, {"axis", axis}, {"keep_dims", false}});
-  Value* hints[] = {x};
   return b.emit("one_hot", {{"indices", at},
-                            {"one_hot_vector_size", b.squeeze(b.dims_value({x->dim(axis)}, hints), {0})},
+                            {"one_hot_vector_size", size_along(b, x, axis)},
                             {"axis", axis},
                             {"on_value", b.like(x, 1)},
                             {"off_value", b.like(x, 0)}});

@@ -142,7 +142,7 @@ for attrs in ({}, {"lambd": 1.25}, {"lambd": 1.25, "bias": 0.5}, {"lambd": -0.5,
     case("Shrink", [data(3, 5, lo=-3, hi=3)], 9, attrs)
     case("Shrink", [SPECIAL], 9, attrs, half=False)
     case("Shrink", [data(3, 5, lo=-3, hi=3, dtype=F16)], 9, attrs)
-    case("Shrink", [data(3, 5, lo=-3, hi=3, dtype=F64)], 9, attrs, coreml="refused")
+    case("Shrink", [np.array([-3.5, -1, -0.25, 0, 0.75, 2, np.inf])], 9, attrs, coreml="refused")  # onnxruntime computes in fp32
     for dtype in (I32, I64, np.int8, np.int16):
         case("Shrink", [data(3, 5, lo=-5, hi=5, dtype=dtype)], 9, attrs, coreml="any")
     for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
@@ -375,6 +375,9 @@ for op in REDUCTIONS:
     case(op, [data(2, 3, lo=lo, dtype=F64), ints(1)], since, coreml="refused")
 case("ReduceMax", [data(2, 3, dtype=I32, lo=-9, hi=9), ints(1)], 18)
 case("ReduceSum", [data(2, 3, dtype=I32, lo=-9, hi=9), ints(1)], 13)
+for op in ("ReduceL1", "ReduceL2"):
+    for dtype in (I32, I64, F16):
+        case(op, [np.array([[3, -4, 0], [-6, 8, 0]], dtype), ints(1)], 18, coreml="any")
 case("ReduceSum", [data(2, 0, 3), ints(1)], 13, coreml="refused")
 for op in ("ArgMax", "ArgMin"):
     for axis in (0, -1):
@@ -554,6 +557,9 @@ for upper in (0, 1):
     for k in (-2, -1, 0, 1, 2):
         case("Trilu", [data(2, 3, 4), Const(k, I64)], 14, {"upper": upper})
     case("Trilu", [data(3, 4)], 14, {"upper": upper}, dynamic=True)
+    for k in (1 - 2**31, -2, 0, 1, 2**31 - 1):
+        case("Trilu", [data(2, 3, 4), np.array(k, I64)], 14, {"upper": upper}, coreml="any")
+    case("Trilu", [data(3, 4, dtype=BOOL), np.array([1], I64)], 14, {"upper": upper}, coreml="any", dynamic=True)
 case("DepthToSpace", [data(1, 8, 2, 3)], (7, 11, 13), {"blocksize": 2})
 case("DepthToSpace", [data(1, 8, 2, 3)], (11, 13), {"blocksize": 2, "mode": "CRD"})
 case("SpaceToDepth", [data(1, 2, 4, 6)], (7, 13), {"blocksize": 2})
@@ -582,6 +588,8 @@ for shape, attrs, to in (((4, 5), {}, (2, 2)), ((4, 5), {}, (7, 6)), ((4, 5, 6),
                          ((4, 5), {}, (1, 8)), ((4, 5), {}, (4, 5))):
     changes = to != shape
     case("CenterCropPad", [data(*shape), ints(*to)], 18, attrs, coreml="ok" if changes else "any")
+    case("CenterCropPad", [data(*shape), np.array(to, I64)], 18, attrs, coreml="any")
+    case("CenterCropPad", [data(*shape), np.array(to, I32)], 18, attrs, coreml="any", dynamic=True)
     for dtype in (F16, F64, I32, I64, np.uint8, BOOL):
         case("CenterCropPad", [data(*shape, dtype=dtype), ints(*to)], 18, attrs, coreml="any")
 case("CastLike", [data(2, 3), data(1, dtype=I32)], (15, 19, 21))
