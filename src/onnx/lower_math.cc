@@ -1,5 +1,7 @@
 // Element-by-element operators beyond those of lower_elementwise.cc: functions, comparisons, variadic ones,
 // activations.
+#include <cmath>
+
 #include "base/format.h"
 #include "onnx/lower_families.h"
 
@@ -16,6 +18,38 @@ Values log(NodeView& n, OpBuilder& b) { return {b.emit("log", {{"x", n.in(0)}, {
 Values is_nan(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   return {b.binary("not_equal", x, x)};
+}
+
+Values is_inf(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  const bool negative = n.flag("detect_negative", true), positive = n.flag("detect_positive", true);
+  if (!negative && !positive) return {b.emit("fill_like", {{"ref_tensor", x}, {"value", false}})};
+  if (negative && positive) x = b.unary("abs", x);
+  return {b.binary("equal", x, b.like(x, positive ? INFINITY : -INFINITY))};
+}
+
+// MIL has no inverses of sinh and cosh, but that of tanh, which is exact where the argument stays away from 1; beyond
+// that logarithms of what does not overflow: ln(a) + ln(1 + sqrt(1 + t)), t = 1 / a^2 or -1 / a^2.
+Value* log_of_twice(OpBuilder& b, Value* a, Value* root) {
+  const auto log = [&](Value* v) { return b.emit("log", {{"x", v}, {"epsilon", 0.0}}); };
+  Value* whole = log(a);
+  return b.add(whole, log(b.add(root, b.like(root, 1))));
+}
+Values asinh(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *a = b.unary("abs", x), *one = b.like(x, 1);
+  Value* hypotenuse = b.unary("sqrt", b.add(b.unary("square", x), one));
+  Value* near = b.unary("atanh", b.div(x, hypotenuse));
+  Value* root = b.unary("sqrt", b.add(b.unary("square", b.div(one, a)), one));
+  Value* far = b.mul(b.unary("sign", x), log_of_twice(b, a, root));
+  return {b.select(b.binary("less", a, one), near, far)};
+}
+Values acosh(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *one = b.like(x, 1);
+  Value *below = b.unary("sqrt", b.sub(x, one)), *above = b.unary("sqrt", b.add(x, one));
+  Value* near = b.unary("atanh", b.div(b.mul(below, above), x));
+  Value* root = b.unary("sqrt", b.sub(one, b.unary("square", b.div(one, x))));
+  Value* far = log_of_twice(b, x, root);
+  return {b.select(b.binary("less", x, b.like(x, 2)), near, far)};
 }
 
 template <OpName op>
@@ -45,6 +79,14 @@ Values mod(NodeView& n, OpBuilder& b) {
   Value *dividend = b.unary("abs", x), *divisor = b.unary("abs", y);
   Value* magnitude = b.binary("mod", dividend, divisor);
   return {b.mul(b.unary("sign", x), magnitude)};
+}
+
+Values bit_shift(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *y = n.in(1);
+  const std::string direction = n.s("direction", "");
+  if (direction == "LEFT") return {b.binary("host_shift_left", x, y)};
+  if (direction == "RIGHT") return {b.binary("host_shift_right", x, y)};
+  return {n.refuse(Code::invalid_attribute, format("direction '{}', takes LEFT or RIGHT", direction))};
 }
 
 // ---- activations --------------------------------------------------------------------------------------------------
@@ -86,6 +128,15 @@ Values mish(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   return {b.mul(x, b.unary("tanh", b.unary("softplus", x)))};
 }
+// Bounds and bias are single numbers, whatever x is.
+Values shrink(NodeView& n, OpBuilder& b) {
+  const DType own = n.in(0)->dtype();
+  Value* x = own == DType::f64 ? n.in(0) : b.cast(n.in(0), DType::f32);
+  const double bias = n.f("bias", 0), limit = n.f("lambd", 0.5);
+  Value *raised = b.add(x, b.like(x, bias)), *lowered = b.sub(x, b.like(x, bias));
+  Value* high = b.select(b.binary("greater", x, b.like(x, limit)), lowered, b.like(x, 0));
+  return {b.cast(b.select(b.binary("less", x, b.like(x, -limit)), raised, high), own)};
+}
 Value* gelu_of(OpBuilder& b, Value* x, const char* mode) { return b.emit("gelu", {{"x", x}, {"mode", mode}}); }
 Values gelu(NodeView& n, OpBuilder& b) {
   const std::string approximate = n.s("approximate", "none");
@@ -99,16 +150,17 @@ Values fast_gelu(NodeView& n, OpBuilder& b) {
   if (n.has(1)) x = b.add(x, n.in(1));
   return {gelu_of(b, x, "TANH_APPROXIMATION")};
 }
-Values quick_gelu(NodeView& n, OpBuilder& b) {
-  Value* x = n.in(0);
-  return {b.mul(x, b.unary("sigmoid", b.scale(x, n.f("alpha", 1.702f))))};
-}
+Value* swish_of(OpBuilder& b, Value* x, double alpha) { return b.mul(x, b.unary("sigmoid", b.scale(x, alpha))); }
+Values swish(NodeView& n, OpBuilder& b) { return {swish_of(b, n.in(0), n.f("alpha", 1))}; }
+Values quick_gelu(NodeView& n, OpBuilder& b) { return {swish_of(b, n.in(0), n.f("alpha", 1.702f))}; }
 
 constexpr Lowering kRows[] = {
     {"", "Abs", kSince<6, 13>, "X -> Y", same_unary<"abs">},
     {"", "Acos", kSince<7, 22>, "input -> output", same_unary<"acos">},
     {"", "Asin", kSince<7, 22>, "input -> output", same_unary<"asin">},
     {"", "Atan", kSince<7, 22>, "input -> output", same_unary<"atan">},
+    {"", "Acosh", kSince<9, 22>, "input -> output", acosh},
+    {"", "Asinh", kSince<9, 22>, "input -> output", asinh},
     {"", "Atanh", kSince<9, 22>, "input -> output", same_unary<"atanh">},
     {"", "Ceil", kSince<6, 13>, "X -> Y", same_unary<"ceil">},
     {"", "Cos", kSince<7, 22>, "input -> output", same_unary<"cos">},
@@ -125,6 +177,7 @@ constexpr Lowering kRows[] = {
     {"", "Reciprocal", kSince<6, 13>, "X -> Y", reciprocal},
     {"", "Log", kSince<6, 13>, "input -> output", log},
     {"", "IsNaN", kSince<9, 13, 20>, "X -> Y", is_nan},
+    {"", "IsInf", kSince<10, 20>, "X -> Y; detect_negative detect_positive", is_inf},
     {"", "Less", kSince<7, 9, 13>, "A B -> C", same_binary<"less">},
     {"", "LessOrEqual", kSince<12, 16>, "A B -> C", same_binary<"less_equal">},
     {"", "Greater", kSince<7, 9, 13>, "A B -> C", same_binary<"greater">},
@@ -137,6 +190,11 @@ constexpr Lowering kRows[] = {
     {"", "Sum", kSince<6, 8, 13>, "data_0+ -> sum", variadic<"add">},
     {"", "Mean", kSince<6, 8, 13>, "data_0+ -> mean", mean},
     {"", "Mod", kSince<10, 13>, "A B -> C; fmod", mod},
+    {"", "BitwiseAnd", kSince<18>, "A B -> C", same_binary<"host_bitwise_and">},
+    {"", "BitwiseOr", kSince<18>, "A B -> C", same_binary<"host_bitwise_or">},
+    {"", "BitwiseXor", kSince<18>, "A B -> C", same_binary<"host_bitwise_xor">},
+    {"", "BitwiseNot", kSince<18>, "X -> Y", same_unary<"host_bitwise_not">},
+    {"", "BitShift", kSince<11, 28>, "X Y -> Z; direction", bit_shift},
     {"", "LeakyRelu", kSince<6, 16>, "X -> Y; alpha", leaky_relu},
     {"", "Elu", kSince<6, 22>, "X -> Y; alpha", elu},
     {"", "Selu", kSince<6, 22>, "X -> Y; alpha gamma", selu},
@@ -144,6 +202,8 @@ constexpr Lowering kRows[] = {
     {"", "ThresholdedRelu", kSince<10, 22>, "X -> Y; alpha", thresholded_relu},
     {"", "PRelu", kSince<7, 9, 16>, "X slope -> Y", prelu},
     {"", "Mish", kSince<18, 22>, "X -> Y", mish},
+    {"", "Shrink", kSince<9>, "input -> output; bias lambd", shrink},
+    {"", "Swish", kSince<24>, "X -> Y; alpha", swish},
     {"", "Gelu", kSince<20>, "X -> Y; approximate", gelu},
     {"com.microsoft", "FastGelu", kSince<1>, "X bias? -> Y", fast_gelu},
     {"com.microsoft", "QuickGelu", kSince<1>, "X -> Y; alpha", quick_gelu},

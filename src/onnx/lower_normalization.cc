@@ -148,6 +148,44 @@ Values group_norm(NodeView& n, OpBuilder& b) {
   return {whole()};
 }
 
+// x / |x|, of whole rows of zeros x.
+Values lp_norm(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  const int64_t p = n.i("p", 2);
+  if (p != 1 && p != 2) return {n.refuse(Code::invalid_attribute, format("p is {}, takes 1 or 2", p))};
+  const int axis = n.axis("axis", -1, x->rank());
+  Value* norm = b.reduce(p == 1 ? "reduce_l1_norm" : "reduce_l2_norm", x, {axis}, true);
+  Value* zero = b.binary("equal", norm, b.like(norm, 0));
+  return {b.div(x, b.select(zero, b.like(norm, 1), norm))};
+}
+
+Values mean_variance_norm(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  std::vector<int64_t> axes = n.ints("axes", {0, 2, 3});
+  for (int64_t& a : axes) a = normal_axis(n, a, x->rank());
+  std::sort(axes.begin(), axes.end());
+  axes.erase(std::unique(axes.begin(), axes.end()), axes.end());
+  Value* v = x->dtype() == DType::f64 ? x : b.cast(x, DType::f32);
+  Value* centred = b.sub(v, b.reduce("reduce_mean", v, Ints(axes), true));
+  Value* deviation = b.unary("sqrt", b.reduce("reduce_mean", b.unary("square", centred), Ints(axes), true));
+  return {b.cast(b.div(centred, b.add(deviation, b.like(deviation, 1e-9))), x->dtype())};
+}
+
+// MIL's neighbours lie along the third dim from the end.
+Values local_response_norm(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  if (x->rank() < 2)
+    return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
+  const Dims flat{x->dim(0), x->dim(1), ir::product(Dims(x->dims().begin() + 2, x->dims().end())), Dim(1)};
+  Value* hints[] = {x};
+  Value* y = b.emit("local_response_norm", {{"x", x->rank() == 4 ? x : b.reshape(x, flat, hints)},
+                                            {"size", n.required_i("size")},
+                                            {"alpha", n.f("alpha", 1e-4f)},
+                                            {"beta", n.f("beta", 0.75)},
+                                            {"k", n.f("bias", 1)}});
+  return {x->rank() == 4 ? y : b.reshape(y, x->dims(), hints)};
+}
+
 // ---- softmax ------------------------------------------------------------------------------------------------------
 
 // Moved to a maximum of 0 first: the sum's logarithm would else be rounded as coarsely as x is large.
@@ -156,6 +194,16 @@ Value* log_softmax_at(OpBuilder& b, Value* x, int axis) {
   return b.sub(moved, b.reduce("reduce_log_sum_exp", moved, {axis}, true));
 }
 Value* softmax_at(OpBuilder& b, Value* x, int axis) { return b.emit("softmax", {{"x", x}, {"axis", axis}}); }
+// One at the first of the largest, zeros elsewhere.
+Value* hardmax_at(OpBuilder& b, Value* x, int axis) {
+  if (x->dim(axis) == Dim(0)) return x;
+  Value* at = b.emit("reduce_argmax", {{"x", x}, {"axis", axis}, {"keep_dims", false}});
+  return b.emit("one_hot", {{"indices", at},
+                            {"one_hot_vector_size", size_along(b, x, axis)},
+                            {"axis", axis},
+                            {"on_value", b.like(x, 1)},
+                            {"off_value", b.like(x, 0)}});
+}
 
 // Before version 13 all dims from `axis` on are one.
 template <Value* (*at)(OpBuilder&, Value*, int)>
@@ -188,6 +236,10 @@ constexpr Lowering kRows[] = {
     {"", "GroupNormalization", kSince<18, 21>, "X scale bias -> Y; epsilon num_groups stash_type@21", group_norm},
     {"", "Softmax", kSince<1, 11, 13>, "input -> output; axis", softmax<softmax_at>},
     {"", "LogSoftmax", kSince<1, 11, 13>, "input -> output; axis", softmax<log_softmax_at>},
+    {"", "Hardmax", kSince<1, 11, 13>, "input -> output; axis", softmax<hardmax_at>},
+    {"", "LpNormalization", kSince<1, 22>, "input -> output; axis p", lp_norm},
+    {"", "MeanVarianceNormalization", kSince<9, 13>, "X -> Y; axes", mean_variance_norm},
+    {"", "LRN", kSince<1, 13>, "X -> Y; alpha beta bias size", local_response_norm},
 };
 
 }  // namespace

@@ -93,35 +93,102 @@ Value* padded_by_joining(NodeView& n, OpBuilder& b, Value* x, const Pads& p, Val
   return x;
 }
 
+// As MIL wants them: start and end of each dim.
+Ints pairs(const Pads& p) {
+  Ints list;
+  for (size_t d = 0; d < p.before.size(); ++d) {
+    list.push_back(p.before[d]);
+    list.push_back(p.after[d]);
+  }
+  return list;
+}
+
+Value* padded_with(NodeView& n, OpBuilder& b, Value* x, const Pads& p, Value* fill) {
+  const auto direct = [&] {
+    return b.emit("pad", {{"x", x}, {"pad", pairs(p)}, {"mode", "constant"}, {"constant_val", fill}});
+  };
+  if (is_float(x->dtype())) return direct();
+  // MIL pads floats only.
+  const auto joined = [&](Value* v, Value* with) { return padded_by_joining(n, b, v, p, with); };
+  return b.first_of(direct, [&] { return b.through(DType::i32, joined, x, fill); });
+}
+
+bool none(const std::vector<int64_t>& v) {
+  return std::all_of(v.begin(), v.end(), [](int64_t e) { return e == 0; });
+}
+
 Values pad(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const std::string mode = n.s("mode", "constant");
   std::optional<Pads> p = read_pads(n, x);
   if (!p || !b.ok()) return {n.refused()};
   x = cropped(b, x, *p);
-  const auto none = [](const std::vector<int64_t>& v) {
-    return std::all_of(v.begin(), v.end(), [](int64_t e) { return e == 0; });
-  };
   if (none(p->before) && none(p->after)) return {x};
   if (mode == "wrap") return {padded_by_joining(n, b, x, *p, nullptr)};
-  Value* fill = n.version() < 11 ? b.like(x, n.f("value", 0)) : n.has(2) ? scalar_of(b, n.in(2)) : b.like(x, 0);
-  Ints pads;
-  for (size_t d = 0; d < p->before.size(); ++d) {
-    pads.push_back(p->before[d]);
-    pads.push_back(p->after[d]);
-  }
   if (mode == "constant") {
-    const auto direct = [&] {
-      return b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", mode}, {"constant_val", fill}});
-    };
-    if (is_float(x->dtype())) return {direct()};
-    // MIL pads floats only.
-    const auto joined = [&](Value* v, Value* with) { return padded_by_joining(n, b, v, *p, with); };
-    return {b.first_of(direct, [&] { return b.through(DType::i32, joined, x, fill); })};
+    Value* fill = n.version() < 11 ? b.like(x, n.f("value", 0)) : n.has(2) ? scalar_of(b, n.in(2)) : b.like(x, 0);
+    return {padded_with(n, b, x, *p, fill)};
   }
   if (mode != "reflect" && mode != "edge")
     return {n.refuse(Code::invalid_attribute, format("mode '{}', takes constant, reflect, edge or wrap", mode))};
-  return {b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", mode == "edge" ? "replicate" : "reflect"}})};
+  return {b.emit("pad", {{"x", x}, {"pad", pairs(*p)}, {"mode", mode == "edge" ? "replicate" : "reflect"}})};
+}
+
+// One dim brought to a size that only a run knows: gathered from the places in the middle, zeros where there are none.
+Value* centred(OpBuilder& b, Value* x, int d, Value* to) {
+  Value* from = b.cast(size_along(b, x, d), to->dtype());
+  const auto half_above_zero = [&](Value* v) {
+    return b.binary("floor_div", b.maximum(v, b.like(v, 0)), b.like(v, 2));
+  };
+  Value *cut = half_above_zero(b.sub(from, to)), *added = half_above_zero(b.sub(to, from));
+  Value* places = b.emit("range_1d", {{"end", to}, {"start", b.like(to, 0)}, {"step", b.like(to, 1)}});
+  places = b.add(places, b.sub(cut, added));
+  Value *last = b.sub(from, b.like(from, 1)), *zero = b.like(places, 0);
+  Value *at_least = b.binary("greater_equal", places, zero), *at_most = b.binary("less_equal", places, last);
+  Value* inside = b.binary("logical_and", at_least, at_most);
+  Value* y = b.gather(x, b.minimum(b.maximum(places, zero), last), d);
+  Ints behind;
+  for (int k = 1; k < x->rank() - d; ++k) behind.push_back(k);
+  return b.select(b.expand_dims(inside, behind), y, b.like(x, 0));
+}
+
+// As many elements from the middle, or zeros around it; the odd one goes to the end.
+Values center_crop_pad(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *shape = n.in(1);
+  std::vector<int64_t> axes = n.ints("axes");
+  if (!n.has_attr("axes")) {
+    for (int d = 0; d < x->rank(); ++d) axes.push_back(d);
+  }
+  if (!shape->is_constant() || !ir::all_known(x->dims())) {
+    if (shape->rank() != 1 || ir::never_equal(shape->dim(0), Dim(static_cast<int64_t>(axes.size()))))
+      return {n.refuse(Code::shape_mismatch, format("shape is {}, takes one size for each of {} axes",
+                                                    shape->type.to_string(), axes.size()))};
+    for (size_t i = 0; i < axes.size() && b.ok(); ++i) {
+      const auto at = static_cast<int64_t>(i);
+      const int d = normal_axis(n, axes[i], x->rank());
+      x = centred(b, x, d, b.squeeze(sublist(b, shape, at, at + 1), {0}));
+    }
+    return {x};
+  }
+  const std::optional<std::vector<int64_t>> sizes = n.const_ints(1, "shape");
+  if (!sizes) return {n.refused()};
+  if (sizes->size() != axes.size())
+    return {n.refuse(Code::shape_mismatch, format("{} sizes for {} axes", sizes->size(), axes.size()))};
+  Pads p{std::vector<int64_t>(x->dims().size(), 0), std::vector<int64_t>(x->dims().size(), 0)};
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto d = static_cast<size_t>(normal_axis(n, axes[i], x->rank()));
+    const int64_t to = (*sizes)[i];
+    if (to < 0 || to > INT32_MAX) return {n.refuse(Code::value_out_of_range, format("a size of {}", to))};
+    if (d >= x->dims().size()) return {n.refused()};
+    const Dim& from = x->dims()[d];
+    if (from == Dim(to)) continue;
+    const int64_t more = to - from.value();
+    p.before[d] = more / 2;
+    p.after[d] = more - more / 2;
+  }
+  if (!b.ok()) return {n.refused()};
+  x = cropped(b, x, p);
+  return {none(p.before) && none(p.after) ? x : padded_with(n, b, x, p, b.like(x, 0))};
 }
 
 // ---- order and sums -----------------------------------------------------------------------------------------------
@@ -212,6 +279,16 @@ Values non_zero(NodeView& n, OpBuilder& b) {
 
 // ---- triangles, blocks --------------------------------------------------------------------------------------------
 
+// Of a k that only a run knows: what lies on the other side of it becomes zero.
+Value* trilu_at(OpBuilder& b, Value* x, Value* k, bool upper) {
+  constexpr double kFar = 1 << 30;  // beyond any matrix, and no sum with a place overflows
+  k = b.minimum(k, b.like(k, kFar));
+  k = b.cast(b.maximum(k, b.like(k, -kFar)), DType::i32);
+  Value *rows = b.expand_dims(places_along(b, x, x->rank() - 2), {1}), *columns = places_along(b, x, x->rank() - 1);
+  Value* outside = b.binary(upper ? "less" : "greater", columns, b.add(rows, scalar_of(b, k)));
+  return b.select(outside, b.like(x, 0), x);
+}
+
 // Diagonals from the k-th on (upper) or up to it. MIL's band always holds the main one: a triangle beside it is what
 // the opposite band leaves.
 Values trilu(NodeView& n, OpBuilder& b) {
@@ -219,6 +296,7 @@ Values trilu(NodeView& n, OpBuilder& b) {
   if (x->rank() < 2)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
   const bool upper = n.flag("upper", true);
+  if (n.has(1) && !n.in(1)->is_constant()) return {trilu_at(b, x, n.in(1), upper)};
   const int64_t k = std::clamp<int64_t>(n.const_int(1, "k").value_or(0), -INT32_MAX, INT32_MAX);
   const auto band = [&](Value* v, int64_t lower, int64_t higher) {
     return b.emit("band_part", {{"x", v}, {"lower", lower}, {"upper", higher}});
@@ -252,6 +330,7 @@ Values cast_like(NodeView& n, OpBuilder& b) {
 constexpr Lowering kRows[] = {
     {"", "Pad", kSince<2, 11, 13, 18, 19, 21, 23>,
      "data pads@11 constant_value?@11 axes?@18 -> output; mode pads<11 value<11", pad, "pads known"},
+    {"", "CenterCropPad", kSince<18>, "input_data shape -> output_data; axes", center_crop_pad},
     {"", "TopK", kSince<1, 10, 11>, "X K@10 -> Values Indices; axis k<10 largest@11 sorted@11", topk},
     {"", "CumSum", kSince<11, 14>, "x axis -> y; exclusive reverse", cumsum, "axis known"},
     {"", "OneHot", kSince<9, 11>, "indices depth values -> output; axis", one_hot},
@@ -260,7 +339,7 @@ constexpr Lowering kRows[] = {
      scatter_elements},
     {"", "ScatterND", kSince<11, 13, 16, 18>, "data indices updates -> output; reduction@16", scatter_nd},
     {"", "NonZero", kSince<9, 13>, "X -> Y", non_zero},
-    {"", "Trilu", kSince<14>, "input k? -> output; upper", trilu, "k known"},
+    {"", "Trilu", kSince<14>, "input k? -> output; upper", trilu},
     {"", "DepthToSpace", kSince<1, 11, 13>, "input -> output; blocksize mode@11", depth_to_space},
     {"", "SpaceToDepth", kSince<1, 13>, "input -> output; blocksize mode@28", space_to_depth},
     {"", "CastLike", kSince<15, 19, 21, 23>, "input target_type -> output; round_mode@24 saturate@19", cast_like},

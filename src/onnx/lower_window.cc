@@ -372,6 +372,42 @@ Values average_pool(NodeView& n, OpBuilder& b) {
                               {"exclude_padding_from_average", !count_padding}})};
 }
 
+// The p-th root of the sum of |x|^p, which is taken of the powers by `sum`.
+template <class Sum>
+Value* p_norm(NodeView& n, OpBuilder& b, Value* x, Sum&& sum) {
+  const int64_t p = n.i("p", 2);
+  if (p < 1) return n.refuse(Code::invalid_attribute, format("p is {}, takes 1 or more", p));
+  Value* v = p == 2 ? b.unary("square", x) : b.unary("abs", x);
+  if (p > 2) v = b.binary("pow", v, b.like(v, static_cast<double>(p)));
+  Value* y = sum(v);
+  if (p == 1) return y;
+  return p == 2 ? b.unary("sqrt", y) : b.binary("pow", y, b.like(y, 1.0 / static_cast<double>(p)));
+}
+
+Values lp_pool(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  tl::expected<WindowAttributes, Value*> w = read_pool(n, x);
+  if (!w) return {w.error()};
+  return {p_norm(n, b, x, [&](Value* v) {
+    if (w->dilated()) return slide(n, b, v, *w, 0, 0, &OpBuilder::add);
+    w->take_beyond();
+    const Padding p = padding_of(*w, v);
+    Value* mean =
+        b.emit("avg_pool",
+               {{"x", v}, {"kernel_sizes", w->kernel}, {"strides", w->stride}, {"pad_type", p.type}, {"pad", p.pad}});
+    return b.scale(mean, static_cast<double>(w->kernel.product()));
+  })};
+}
+
+Values global_lp_pool(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  if (x->rank() < 2)
+    return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
+  Ints axes;
+  for (int d = 2; d < x->rank(); ++d) axes.push_back(d);
+  return {p_norm(n, b, x, [&](Value* v) { return axes.empty() ? v : b.reduce("reduce_sum", v, axes, true); })};
+}
+
 template <const char* const& op>
 Values global_pool(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
@@ -393,6 +429,9 @@ constexpr Lowering kRows[] = {
      "without the output Indices"},
     {"", "AveragePool", kSince<7, 10, 11, 19, 22>,
      "X -> Y; auto_pad ceil_mode@10 count_include_pad dilations@19 kernel_shape pads strides", average_pool},
+    {"", "LpPool", kSince<2, 11, 18, 22>, "X -> Y; auto_pad ceil_mode@18 dilations@18 kernel_shape p pads strides",
+     lp_pool},
+    {"", "GlobalLpPool", kSince<2, 22>, "X -> Y; p", global_lp_pool},
     {"", "GlobalAveragePool", kSince<1, 22>, "X -> Y", global_pool<kMean>},
     {"", "GlobalMaxPool", kSince<1, 22>, "X -> Y", global_pool<kMax>},
 };

@@ -37,6 +37,16 @@ Value* list_of(OpBuilder& b, const std::vector<Part>& parts) {
   return b.concat(pieces, 0);
 }
 
+Value* size_along(OpBuilder& b, Value* x, int d) {
+  Value* hints[] = {x};
+  return b.squeeze(b.dims_value({x->dim(d)}, hints), {0});
+}
+
+Value* places_along(OpBuilder& b, Value* x, int d) {
+  Value* count = size_along(b, x, d);
+  return b.emit("range_1d", {{"end", count}, {"start", b.like(count, 0)}, {"step", b.like(count, 1)}});
+}
+
 Value* shape_value(OpBuilder& b, const Dims& dims, Value* x, Value* shape) {
   Value* own = nullptr;
   std::vector<Part> parts;

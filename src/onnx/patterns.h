@@ -23,6 +23,10 @@ Value* list_of(OpBuilder& b, const std::vector<Part>& parts);
 // list[from..to) of a rank-1 value.
 Value* sublist(OpBuilder& b, Value* list, int64_t from, int64_t to);
 
+// The size of dim d of x as a number (rank 0), and the places along it: 0, 1, ... (rank 1). int32.
+Value* size_along(OpBuilder& b, Value* x, int d);
+Value* places_along(OpBuilder& b, Value* x, int d);
+
 // A rank-1 value that holds dims; the elements of `shape` (which holds the same dims) serve where they can't be
 // computed from x.
 Value* shape_value(OpBuilder& b, const Dims& dims, Value* x, Value* shape);

@@ -11,8 +11,8 @@ using ir::Pointwise;
 using ir::Scalar;
 using ir::ScalarKernel;
 
-// In which types a function computes: one that is written for double or bool alone says so.
-enum class Takes : uint8_t { numbers, floats, bools, all };
+// In which types a function computes: one that is written for some alone says so.
+enum class Takes : uint8_t { numbers, floats, integers, bools, all };
 
 // fn(x), fn(x, y), fn(x, y, z), or with numbers fn(x, p, q), on n elements. A comparison writes bool.
 template <class W, auto fn, int kOperands, bool kNumbers>
@@ -36,8 +36,8 @@ void stretch(const void* pa, const void* pb, const void* pc, void* py, int64_t n
 template <auto fn, Takes which, int kOperands = 1, bool kNumbers = false>
 constexpr std::array<ScalarKernel, 4> kernels_of() {
   std::array<ScalarKernel, 4> list{};
-  if constexpr (which != Takes::bools) list[0] = stretch<double, fn, kOperands, kNumbers>;
-  if constexpr (which == Takes::numbers || which == Takes::all) {
+  if constexpr (which != Takes::bools && which != Takes::integers) list[0] = stretch<double, fn, kOperands, kNumbers>;
+  if constexpr (which == Takes::numbers || which == Takes::integers || which == Takes::all) {
     list[1] = stretch<int64_t, fn, kOperands, kNumbers>;
     list[2] = stretch<uint64_t, fn, kOperands, kNumbers>;
   }

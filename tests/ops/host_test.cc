@@ -138,6 +138,28 @@ TEST(HostUnique, FlatAndAlongAxis) {
   EXPECT_EQ(OpCall("host_unique").in("x", f32({0}, {})).described(1), "int64[0]");
 }
 
+V of_two(const char* op, DType dtype, const V& x, const V& y) {
+  const Shape shape{static_cast<int64_t>(x.size())};
+  return OpCall(op).in("x", tensor(dtype, shape, x)).in("y", tensor(dtype, shape, y)).numbers();
+}
+
+TEST(HostBits, OfEveryWidth) {
+  EXPECT_EQ(of_two("host_bitwise_and", DType::i8, {-1, 12}, {5, 10}), (V{5, 8}));
+  EXPECT_EQ(of_two("host_bitwise_or", DType::u16, {40960, 12}, {3, 10}), (V{40963, 14}));
+  EXPECT_EQ(of_two("host_bitwise_xor", DType::i64, {-1, 12}, {1, 10}), (V{-2, 6}));
+  EXPECT_EQ(OpCall("host_bitwise_not").in("x", tensor(DType::u8, {3}, {0, 5, 255})).numbers(), (V{255, 250, 0}));
+  EXPECT_EQ(OpCall("host_bitwise_not").in("x", i32({2}, {5, -1})).numbers(), (V{-6, 0}));
+  EXPECT_EQ(OpCall("host_bitwise_not").in("x", f32({1}, {5})).error(),
+            "argument 'x': got fp32, takes int8/int16/int32/int64/uint8/uint16/uint32/uint64");
+}
+
+TEST(HostBits, ShiftsByTheWidthAndMoreLeaveNothing) {
+  EXPECT_EQ(of_two("host_shift_left", DType::u8, {1, 3, 255, 1}, {7, 1, 8, 200}), (V{128, 6, 0, 0}));
+  EXPECT_EQ(of_two("host_shift_left", DType::i64, {1, -5, 1, 1}, {63, 1, 64, -1}), (V{-0x1p63, -10, 0, 0}));
+  EXPECT_EQ(of_two("host_shift_right", DType::u64, {0x1p63, 9, 9}, {63, 1, 64}), (V{1, 4, 0}));
+  EXPECT_EQ(of_two("host_shift_right", DType::i16, {-5, -5, 5, 5}, {1, 200, 200, -1}), (V{-3, -1, 0, 0}));
+}
+
 TEST(HostNonMaxSuppression, KeepsTheBest) {
   const Tensor boxes =
       f32({1, 6, 4}, {0, 0, 1, 1, 0, .1, 1, 1.1, 0, -.1, 1, .9, 0, 10, 1, 11, 0, 10.1, 1, 11.1, 0, 100, 1, 101});

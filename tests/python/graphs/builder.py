@@ -11,7 +11,7 @@ from graphs.dice import MOST_ELEMENTS, Dice, Rejected
 from graphs.evaluate import Refused, Unstable, Value, is_float, run_values, wildness
 from sweep.descriptors import BOOL, F16, F32, F64, I64
 
-OPSETS = (7, 23)
+OPSETS = (7, 24)
 
 
 @dataclasses.dataclass

@@ -76,14 +76,16 @@ def conv_transpose(g, op):
     g.node(op, [x, w, bias], group=group if group > 1 else None, kernel_shape=kernel if g.chance(0.5) else None, **attrs)
 
 
-@operator("MaxPool", "AveragePool")
+@operator("MaxPool", "AveragePool", "LpPool")
 def pool(g, op):
     x, version = image(g, op), g.version(op)
-    kernel, attrs = window(g, x, version, dilations=version >= (10 if op == "MaxPool" else 19))
+    kernel, attrs = window(g, x, version, dilations=version >= {"MaxPool": 10, "AveragePool": 19, "LpPool": 18}[op])
     if attrs.get("auto_pad", "").startswith("SAME") and attrs["dilations"]:
         raise Rejected("onnxruntime pads as if the window had no gaps")
-    if version >= 10 and g.chance(0.3):
+    if version >= (18 if op == "LpPool" else 10) and g.chance(0.3):
         attrs["ceil_mode"] = 1
+    if op == "LpPool":
+        attrs["p"] = g.pick([None, 1, 2, 3])
     if op == "AveragePool" and g.chance(0.4):
         attrs["count_include_pad"] = 1
     g.node(op, [x], kernel_shape=kernel, **attrs)
@@ -173,7 +175,7 @@ def group_norm(g, op):
     g.node(op, [x, channels_of(g, x, count=count), channels_of(g, x, -1, count=count)], num_groups=groups, epsilon=g.pick([None, 1e-3]))
 
 
-@operator("Softmax", "LogSoftmax")
+@operator("Softmax", "LogSoftmax", "Hardmax")
 def softmax(g, op):
     x = g.take(g.dtypes(op), range(1, 6))
     axis = axis_of(g, x)

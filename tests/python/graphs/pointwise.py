@@ -5,7 +5,7 @@ from onnx import helper
 from graphs.dice import Rejected
 from graphs.registry import operator
 from graphs.sweep_cases import attributes
-from sweep.descriptors import ACTIVATIONS, ARITHMETIC, BOOL, COMPARISONS, F16, F32, F64, I32, I64, LOGICAL, UNARY, VARIADIC
+from sweep.descriptors import ACTIVATIONS, ARITHMETIC, BITWISE, BOOL, COMPARISONS, F16, F32, F64, I32, I64, LOGICAL, UNARY, VARIADIC
 
 DOMAINS = {op: (lo, hi) for op, lo, hi, _ in UNARY}
 FLOATS = {F32, F16, F64}
@@ -129,13 +129,19 @@ def logical(g, op):
     g.node(op, [x, partner(g, x)])
 
 
+@operator(*BITWISE)
+def bitwise(g, op):
+    x = g.take(g.dtypes(op))
+    g.node(op, [x, partner(g, x)])
+
+
 @operator("Not")
 def negation(g, op):
     g.node(op, [g.take({BOOL})])
 
 
-@operator("IsNaN")
-def is_nan(g, op):
+@operator("IsNaN", "IsInf")
+def is_special(g, op):
     x = g.take(g.dtypes(op))
     if x.array.size and g.chance(0.5):
         x = g.fresh(np.where(g.data(BOOL, x.array.shape), x.array, g.pick([np.nan, np.inf, -np.inf])).astype(x.array.dtype))
