@@ -86,24 +86,13 @@ Values mish(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   return {b.mul(x, b.unary("tanh", b.unary("softplus", x)))};
 }
-Value* gelu_of(OpBuilder& b, Value* x, const char* mode) { return b.emit("gelu", {{"x", x}, {"mode", mode}}); }
 Values gelu(NodeView& n, OpBuilder& b) {
   const std::string approximate = n.s("approximate", "none");
   if (approximate != "none" && approximate != "tanh")
     return {n.refuse(Code::invalid_attribute, format("approximate '{}', takes none or tanh", approximate))};
-  return {gelu_of(b, n.in(0), approximate == "none" ? "EXACT" : "TANH_APPROXIMATION")};
+  const char* mode = approximate == "none" ? "EXACT" : "TANH_APPROXIMATION";
+  return {b.emit("gelu", {{"x", n.in(0)}, {"mode", mode}})};
 }
-// ONNX Runtime's.
-Values fast_gelu(NodeView& n, OpBuilder& b) {
-  Value* x = n.in(0);
-  if (n.has(1)) x = b.add(x, n.in(1));
-  return {gelu_of(b, x, "TANH_APPROXIMATION")};
-}
-Values quick_gelu(NodeView& n, OpBuilder& b) {
-  Value* x = n.in(0);
-  return {b.mul(x, b.unary("sigmoid", b.scale(x, n.f("alpha", 1.702f))))};
-}
-
 constexpr Lowering kRows[] = {
     {"", "Abs", kSince<6, 13>, "X -> Y", same_unary<"abs">},
     {"", "Acos", kSince<7, 22>, "input -> output", same_unary<"acos">},
@@ -145,8 +134,6 @@ constexpr Lowering kRows[] = {
     {"", "PRelu", kSince<7, 9, 16>, "X slope -> Y", prelu},
     {"", "Mish", kSince<18, 22>, "X -> Y", mish},
     {"", "Gelu", kSince<20>, "X -> Y; approximate", gelu},
-    {"com.microsoft", "FastGelu", kSince<1>, "X bias? -> Y", fast_gelu},
-    {"com.microsoft", "QuickGelu", kSince<1>, "X -> Y; alpha", quick_gelu},
 };
 
 }  // namespace
