@@ -1,6 +1,8 @@
 // One function a lower_*.cc file; lowerings.cc joins them. Private to src/onnx.
 #pragma once
 
+#include <array>
+
 #include "onnx/node_view.h"
 
 namespace graft::onnx {
@@ -33,5 +35,18 @@ Values same_binary(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.in(1);  // one after the other: arguments of one call have no order
   return {b.binary(op.text, x, y)};
 }
+
+// Rows of ai.onnx that others are made of.
+Values conv(NodeView& n, OpBuilder& b);
+Values gemm(NodeView& n, OpBuilder& b);
+// x normalised over the dims from `axis` on, times scale, plus bias (null: without).
+Value* layer_norm_of(OpBuilder& b, Value* x, int axis, Value* scale, Value* bias, double epsilon);
+// Mean and 1 / sqrt(variance + epsilon) over the same dims, which stay as 1: fp32, or fp64 where x is.
+struct Statistics {
+  Value *mean, *factor;
+};
+Statistics statistics(OpBuilder& b, Value* x, int axis, double epsilon);
+// x / sqrt(mean(x^2) + epsilon) * scale over the same dims, and the factor that x got.
+std::array<Value*, 2> rms_norm_of(OpBuilder& b, Value* x, int axis, Value* scale, double epsilon);
 
 }  // namespace graft::onnx

@@ -19,6 +19,13 @@ Value* scaled(NodeView& n, OpBuilder& b, Value* x, double factor, std::string_vi
   return b.scale(x, factor);
 }
 
+constexpr Lowering kRows[] = {
+    {"", "MatMul", kSince<1, 9, 13>, "A B -> Y", matmul},
+    {"", "Gemm", kSince<7, 9, 11, 13>, "A B C<11 C?@11 -> Y; alpha beta transA transB", gemm},
+};
+
+}  // namespace
+
 // alpha * op(A) * op(B) + beta * C. A constant B takes alpha: it is folded then. (`linear` is made by a pass.)
 Values gemm(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *w = n.in(1), *c = n.optional_in(2);
@@ -35,13 +42,6 @@ Values gemm(NodeView& n, OpBuilder& b) {
   if (c->rank() > 2) return {n.refuse(Code::rank_mismatch, format("C is {}, takes rank 0 to 2", c->type.to_string()))};
   return {b.add(y, scaled(n, b, c, beta, "beta"))};
 }
-
-constexpr Lowering kRows[] = {
-    {"", "MatMul", kSince<1, 9, 13>, "A B -> Y", matmul},
-    {"", "Gemm", kSince<7, 9, 11, 13>, "A B C<11 C?@11 -> Y; alpha beta transA transB", gemm},
-};
-
-}  // namespace
 
 LoweringRows linear_lowerings() { return kRows; }
 

@@ -137,22 +137,18 @@ Values shrink(NodeView& n, OpBuilder& b) {
   Value* high = b.select(b.binary("greater", x, b.like(x, limit)), lowered, b.like(x, 0));
   return {b.cast(b.select(b.binary("less", x, b.like(x, -limit)), raised, high), own)};
 }
-Value* gelu_of(OpBuilder& b, Value* x, const char* mode) { return b.emit("gelu", {{"x", x}, {"mode", mode}}); }
 Values gelu(NodeView& n, OpBuilder& b) {
   const std::string approximate = n.s("approximate", "none");
   if (approximate != "none" && approximate != "tanh")
     return {n.refuse(Code::invalid_attribute, format("approximate '{}', takes none or tanh", approximate))};
-  return {gelu_of(b, n.in(0), approximate == "none" ? "EXACT" : "TANH_APPROXIMATION")};
+  const char* mode = approximate == "none" ? "EXACT" : "TANH_APPROXIMATION";
+  return {b.emit("gelu", {{"x", n.in(0)}, {"mode", mode}})};
 }
-// ONNX Runtime's.
-Values fast_gelu(NodeView& n, OpBuilder& b) {
+// x * sigmoid(alpha * x)
+Values swish(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
-  if (n.has(1)) x = b.add(x, n.in(1));
-  return {gelu_of(b, x, "TANH_APPROXIMATION")};
+  return {b.mul(x, b.unary("sigmoid", b.scale(x, n.f("alpha", 1))))};
 }
-Value* swish_of(OpBuilder& b, Value* x, double alpha) { return b.mul(x, b.unary("sigmoid", b.scale(x, alpha))); }
-Values swish(NodeView& n, OpBuilder& b) { return {swish_of(b, n.in(0), n.f("alpha", 1))}; }
-Values quick_gelu(NodeView& n, OpBuilder& b) { return {swish_of(b, n.in(0), n.f("alpha", 1.702f))}; }
 
 constexpr Lowering kRows[] = {
     {"", "Abs", kSince<6, 13>, "X -> Y", same_unary<"abs">},
@@ -205,8 +201,6 @@ constexpr Lowering kRows[] = {
     {"", "Shrink", kSince<9>, "input -> output; bias lambd", shrink},
     {"", "Swish", kSince<24>, "X -> Y; alpha", swish},
     {"", "Gelu", kSince<20>, "X -> Y; approximate", gelu},
-    {"com.microsoft", "FastGelu", kSince<1>, "X bias? -> Y", fast_gelu},
-    {"com.microsoft", "QuickGelu", kSince<1>, "X -> Y; alpha", quick_gelu},
 };
 
 }  // namespace

@@ -50,17 +50,6 @@ Values batch_norm(NodeView& n, OpBuilder& b) {
   })};
 }
 
-// Statistics over the last dims, in fp32 or wider.
-struct Statistics {
-  Value *mean, *factor;
-};
-Statistics statistics(OpBuilder& b, Value* x, const Ints& axes, double epsilon) {
-  if (x->dtype() != DType::f64) x = b.cast(x, DType::f32);
-  Value* mean = b.reduce("reduce_mean", x, axes, true);
-  Value* variance = b.reduce("reduce_mean", b.unary("square", b.sub(x, mean)), axes, true);
-  return {mean, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}})};
-}
-
 // The dims from `axis` on.
 Ints last_axes(const Value* x, int axis) {
   Ints axes;
@@ -69,7 +58,7 @@ Ints last_axes(const Value* x, int axis) {
 }
 
 bool has_dims(const Value* v, const Value* x, int axis) {
-  return v->dims() == Dims(x->dims().begin() + axis, x->dims().end());
+  return axis >= 0 && axis <= x->rank() && v->dims() == Dims(x->dims().begin() + axis, x->dims().end());
 }
 
 Values layer_norm(NodeView& n, OpBuilder& b) {
@@ -77,33 +66,18 @@ Values layer_norm(NodeView& n, OpBuilder& b) {
   if (x->rank() < 1) return {n.refuse(Code::rank_mismatch, "got a scalar, takes rank 1 or more")};
   const int axis = n.axis("axis", -1, x->rank());
   const double epsilon = n.f("epsilon", 1e-5f);
-  const Ints axes = last_axes(x, axis);
-  const auto normalised = [&](Value* gamma, Value* beta) {
-    return b.emit("layer_norm", {{"x", x}, {"axes", axes}, {"gamma", gamma}, {"beta", beta}, {"epsilon", epsilon}});
-  };
-  const auto apart = [&] {
-    Value* y = b.mul(normalised(nullptr, nullptr), scale);
-    return bias == nullptr ? y : b.add(y, bias);
-  };
-  // MIL's parameters have exactly the normalised dims.
-  const bool fits = has_dims(scale, x, axis) && (bias == nullptr || has_dims(bias, x, axis));
-  Value* y = fits ? b.first_of([&] { return normalised(scale, bias); }, apart) : apart();
+  Value* y = layer_norm_of(b, x, axis, scale, bias, epsilon);
   if (!n.wants(1) && !n.wants(2)) return {y};
-  const Statistics s = statistics(b, x, axes, epsilon);
+  const Statistics s = statistics(b, x, axis, epsilon);
   return {y, b.cast(s.mean, DType::f32), b.cast(s.factor, DType::f32)};  // whatever x is
 }
 
-// x / sqrt(mean(x^2) + epsilon) * scale; ONNX Runtime's form gives the factor too.
+// ONNX Runtime's form gives the factor too.
 Values rms_norm(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *scale = n.in(1);
   if (x->rank() < 1) return {n.refuse(Code::rank_mismatch, "got a scalar, takes rank 1 or more")};
-  const Ints axes = last_axes(x, n.axis("axis", -1, x->rank()));
-  const DType wide = x->dtype() == DType::f64 ? DType::f64 : DType::f32;
-  Value* v = b.cast(x, wide);
-  Value* mean = b.reduce("reduce_mean", b.unary("square", v), axes, true);
-  Value* factor = b.emit("rsqrt", {{"x", mean}, {"epsilon", n.f("epsilon", 1e-5f)}});
-  Value* y = b.mul(v, factor);
-  return {b.mul(b.cast(y, scale->dtype()), scale), factor};
+  const auto [y, factor] = rms_norm_of(b, x, n.axis("axis", -1, x->rank()), scale, n.f("epsilon", 1e-5f));
+  return {y, n.wants(1) ? b.cast(factor, DType::f32) : factor};
 }
 
 Values instance_norm(NodeView& n, OpBuilder& b) {
@@ -243,6 +217,36 @@ constexpr Lowering kRows[] = {
 };
 
 }  // namespace
+
+Statistics statistics(OpBuilder& b, Value* x, int axis, double epsilon) {
+  const Ints axes = last_axes(x, axis);
+  if (x->dtype() != DType::f64) x = b.cast(x, DType::f32);
+  Value* mean = b.reduce("reduce_mean", x, axes, true);
+  Value* variance = b.reduce("reduce_mean", b.unary("square", b.sub(x, mean)), axes, true);
+  return {mean, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}})};
+}
+
+Value* layer_norm_of(OpBuilder& b, Value* x, int axis, Value* scale, Value* bias, double epsilon) {
+  const Ints axes = last_axes(x, axis);
+  const auto normalised = [&](Value* gamma, Value* beta) {
+    return b.emit("layer_norm", {{"x", x}, {"axes", axes}, {"gamma", gamma}, {"beta", beta}, {"epsilon", epsilon}});
+  };
+  const auto apart = [&] {
+    Value* y = b.mul(normalised(nullptr, nullptr), scale);
+    return bias == nullptr ? y : b.add(y, bias);
+  };
+  // MIL's parameters have exactly the normalised dims.
+  const bool fits = has_dims(scale, x, axis) && (bias == nullptr || has_dims(bias, x, axis));
+  return fits ? b.first_of([&] { return normalised(scale, bias); }, apart) : apart();
+}
+
+std::array<Value*, 2> rms_norm_of(OpBuilder& b, Value* x, int axis, Value* scale, double epsilon) {
+  Value* v = b.cast(x, x->dtype() == DType::f64 ? DType::f64 : DType::f32);
+  Value* mean = b.reduce("reduce_mean", b.unary("square", v), last_axes(x, axis), true);
+  Value* factor = b.emit("rsqrt", {{"x", mean}, {"epsilon", epsilon}});
+  Value* y = b.mul(v, factor);
+  return {b.mul(b.cast(y, scale->dtype()), scale), factor};
+}
 
 LoweringRows normalization_lowerings() { return kRows; }
 

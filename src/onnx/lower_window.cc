@@ -151,28 +151,6 @@ Value* biased(OpBuilder& b, Value* bias, F&& f) {
   return b.first_of([&] { return f(bias); }, [&] { return add_bias(b, f(nullptr), bias); });
 }
 
-Values conv(NodeView& n, OpBuilder& b) {
-  Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
-  if (w->rank() != x->rank()) {
-    return {n.refuse(Code::rank_mismatch,
-                     format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
-  }
-  const Ints kernel = kernel_of(n, b, w);
-  std::optional<WindowAttributes> window = read_window(n, x, kernel);
-  if (!window) return {n.refused()};
-  const Padding p = padding_of(*window, x);
-  return {biased(b, bias, [&](Value* inside) {
-    return b.emit("conv", {{"x", x},
-                           {"weight", w},
-                           {"bias", inside},
-                           {"strides", window->stride},
-                           {"pad_type", p.type},
-                           {"pad", p.pad},
-                           {"dilations", window->dilation},
-                           {"groups", n.i("group", 1)}});
-  })};
-}
-
 // How much conv_transpose cuts at the start, and at the end (below zero: how much is missing there), of one dim.
 struct Cut {
   int64_t before, after;
@@ -437,6 +415,28 @@ constexpr Lowering kRows[] = {
 };
 
 }  // namespace
+
+Values conv(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
+  if (w->rank() != x->rank()) {
+    return {n.refuse(Code::rank_mismatch,
+                     format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
+  }
+  const Ints kernel = kernel_of(n, b, w);
+  std::optional<WindowAttributes> window = read_window(n, x, kernel);
+  if (!window) return {n.refused()};
+  const Padding p = padding_of(*window, x);
+  return {biased(b, bias, [&](Value* inside) {
+    return b.emit("conv", {{"x", x},
+                           {"weight", w},
+                           {"bias", inside},
+                           {"strides", window->stride},
+                           {"pad_type", p.type},
+                           {"pad", p.pad},
+                           {"dilations", window->dilation},
+                           {"groups", n.i("group", 1)}});
+  })};
+}
 
 LoweringRows window_lowerings() { return kRows; }
 

@@ -11,7 +11,7 @@
 namespace graft::onnx {
 namespace {
 
-constexpr int kMostInputs = 6;
+constexpr int kMostInputs = 9;
 
 // What a node may read, by the letter its names begin with: data, a list of one integer, a number, something refused.
 Value* make(OpBuilder& b, const std::string& name) {
@@ -28,7 +28,8 @@ Value* make(OpBuilder& b, const std::string& name) {
 void add_attributes(std::string_view signature, Node& n) {
   for (const Attribute& a : {int_attribute("to", 1), int_attribute("blocksize", 2), int_attribute("num_groups", 1),
                              ints_attribute("kernel_shape", {2, 2}), ints_attribute("axes", {1}),
-                             ints_attribute("pads", {0, 0, 1, 1, 0, 0, 1, 1}), int_attribute("k", 1)}) {
+                             ints_attribute("pads", {0, 0, 1, 1, 0, 0, 1, 1}), int_attribute("k", 1),
+                             int_attribute("num_heads", 1), int_attribute("kv_num_heads", 1)}) {
     n.attributes.push_back(a);
     if (!check_signature(signature, n)) n.attributes.pop_back();
   }

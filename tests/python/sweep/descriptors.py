@@ -17,13 +17,18 @@ class Case:
     inputs: list  # arrays; None is left out; Const(array) is an initializer
     opsets: tuple
     attrs: dict
-    outputs: int = 1
+    outputs: int | str = 1  # how many; or a letter each, "-" for one that is left out
     # "ok": a package must be written; "refused": it must not; "constant": none is, as nothing is left to compute;
     # "any": any of these, but never a wrong result.
     coreml: str = "ok"
     dynamic: bool = False  # every dim of every graph input is a symbol
     half: bool = True  # judged as an fp16 package too
     name: str = ""
+    domain: str = ""
+    types: dict = dataclasses.field(default_factory=dict)  # of outputs y0.. that ONNX can't infer; else the first input's
+
+    def wanted(self):
+        return [o != "-" for o in self.outputs] if isinstance(self.outputs, str) else [True] * self.outputs
 
 
 class Const:

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sweep import driver
 from sweep.descriptors import CASES, Const
+from sweep.microsoft import CASES as MICROSOFT
 
 
 def build(case, opset):
@@ -37,17 +38,19 @@ def build(case, opset):
         arrays.append(x)
     while names and not names[-1]:
         names.pop()
-    outs = [f"y{i}" for i in range(case.outputs)]
-    node = helper.make_node(case.op, names, outs, **case.attrs)
-    values = [helper.make_tensor_value_info(o, TensorProto.UNDEFINED, None) for o in outs]
+    outs = [f"y{i}" if wanted else "" for i, wanted in enumerate(case.wanted())]
+    node = helper.make_node(case.op, names, outs, domain=case.domain, **case.attrs)
+    values = [helper.make_tensor_value_info(o, TensorProto.UNDEFINED, None) for o in outs if o]
     graph = helper.make_graph([node], case.name, inputs, values, initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    imports = [helper.make_opsetid("", opset)] + [helper.make_opsetid(case.domain, 1)] * bool(case.domain)
+    model = helper.make_model(graph, opset_imports=imports, ir_version=10)
     # Outputs must have types: inferred, or left open when inference knows none.
     inferred = onnx.shape_inference.infer_shapes(model)
+    first = inputs[0].type.tensor_type.elem_type if inputs else TensorProto.FLOAT
     for value, known in zip(model.graph.output, inferred.graph.output):
         value.CopyFrom(known)
         if not value.type.tensor_type.elem_type:
-            value.type.tensor_type.elem_type = inputs[0].type.tensor_type.elem_type if inputs else TensorProto.FLOAT
+            value.type.tensor_type.elem_type = case.types.get(value.name, first)
     return model, arrays
 
 
@@ -91,14 +94,14 @@ def tolerance_of(arrays):
     return tolerance
 
 
-def turns():
+def turns(cases):
     """(number, case, opset) of all cases; the number decides the packages' targets."""
-    return [(i, case, opset) for i, (case, opset) in enumerate((c, o) for c in CASES for o in c.opsets)]
+    return [(i, case, opset) for i, (case, opset) in enumerate((c, o) for c in cases for o in c.opsets)]
 
 
 def parts(count):
     """`count` sets of operators with about as many cases each."""
-    sizes = collections.Counter(case.op for _, case, _ in turns())
+    sizes = collections.Counter(case.op for _, case, _ in turns(CASES))
     made = [[0, set()] for _ in range(count)]
     for op, size in sorted(sizes.items(), key=lambda s: (-s[1], s[0])):
         least = min(made, key=lambda m: m[0])
@@ -107,10 +110,10 @@ def parts(count):
     return [ops for _, ops in made]
 
 
-def run(scratch, wanted):
+def run(scratch, wanted, cases=CASES):
     """Rows of (case, name, {column: verdict}, why onnxruntime is not the judge); `wanted(case, name)` chooses."""
     todo = {}
-    for turn, case, opset in turns():
+    for turn, case, opset in turns(cases):
         name = f"{case.name}_op{opset}"
         if not wanted(case, name):
             continue
@@ -133,10 +136,10 @@ def opened(case):
             yield name, dataclasses.replace(case, inputs=inputs, dynamic=True)
 
 
-def run_opened(scratch, ops):
+def run_opened(scratch, ops, cases=CASES):
     """Rows of (name, verdict on the host, faults of its reasons), for cases that onnxruntime runs."""
     todo = {}
-    for case in CASES:
+    for case in cases:
         for name, variant in opened(case) if case.op in ops else ():
             model, arrays = build(variant, case.opsets[-1])
             folder = pathlib.Path(scratch) / f"{case.name}_{name}"
@@ -163,7 +166,7 @@ def verdicts(folder, answer, case, arrays, columns, want):
 def main():
     pattern = sys.argv[1] if len(sys.argv) > 1 else ""
     with tempfile.TemporaryDirectory() as scratch:
-        rows = run(scratch, lambda case, name: re.search(pattern, name))
+        rows = run(scratch, lambda case, name: re.search(pattern, name), CASES + MICROSOFT)
     for case, name, found, why in rows:
         if why or any(not v.startswith("pass") for v in found.values()):
             print("\t".join([name, case.coreml, *(f"{c}: {v[:400]}" for c, v in found.items()), why[:150]]))
