@@ -178,6 +178,25 @@ void drop_repeated(OpBuilder& b, Term& t, const Term& other) {
   t = {b.squeeze(t.v, axes), kept};
 }
 
+// The dims of x as they lie, then those that only y has.
+Term broadcast_product(OpBuilder& b, const Term& x, const Term& y, const Labels& own_y) {
+  const Labels all = joined({x.labels, own_y});
+  Labels order;
+  Ints behind, missing;  // dims of the product that x and y lack; y those behind its first only
+  int first = 0;
+  for (int i = 0; i < static_cast<int>(all.size()); ++i) {
+    if (i >= static_cast<int>(x.labels.size())) behind.push_back(i);
+    if (y.has(all[static_cast<size_t>(i)])) {
+      if (order.empty()) first = i;
+      order.push_back(all[static_cast<size_t>(i)]);
+    } else if (!order.empty()) {
+      missing.push_back(i - first);
+    }
+  }
+  Value *left = b.expand_dims(x.v, behind), *right = b.expand_dims(arranged(b, y, order), missing);
+  return {b.mul(left, right), all};
+}
+
 template <class Needed>
 Term product(NodeView& n, OpBuilder& b, Term x, Term y, Needed&& needed) {
   drop_repeated(b, x, y);
@@ -194,21 +213,10 @@ Term product(NodeView& n, OpBuilder& b, Term x, Term y, Needed&& needed) {
   for (const int l : y.labels) {
     if (!x.has(l)) own_y.push_back(l);
   }
-  const Labels all = joined({both, own_x, own_y});
-  if (all.size() > static_cast<size_t>(kMaxRank))
-    n.refuse(Code::limit_exceeded, format("a product of rank {}", all.size()));
+  const size_t rank = x.labels.size() - summed.size() + own_y.size();
+  if (rank > static_cast<size_t>(kMaxRank)) n.refuse(Code::limit_exceeded, format("a product of rank {}", rank));
   if (!b.ok()) return {n.refused(), {}};
-  const auto places = [](size_t from, size_t count) {
-    Ints axes;
-    for (size_t i = 0; i < count; ++i) axes.push_back(static_cast<int64_t>(from + i));
-    return axes;
-  };
-  if (summed.empty()) {
-    Value* left =
-        b.expand_dims(arranged(b, x, joined({both, own_x})), places(both.size() + own_x.size(), own_y.size()));
-    Value* right = b.expand_dims(arranged(b, y, joined({both, own_y})), places(both.size(), own_x.size()));
-    return {b.mul(left, right), all};
-  }
+  if (summed.empty()) return broadcast_product(b, x, y, own_y);
   const auto dims = [](const Term& t, const Labels& labels) {
     Dims list;
     for (const int l : labels) list.push_back(t.dim(l));
@@ -227,11 +235,11 @@ Term product(NodeView& n, OpBuilder& b, Term x, Term y, Needed&& needed) {
   Value* left = matrices(x, own_x, summed);
   Value* right = matrices(y, summed, own_y);
   Value* result = b.matmul(left, right);
-  if (!b.ok()) return {result, all};
+  if (!b.ok()) return {result, {}};
   Dims shape = merged ? dims(x, both) : Dims(result->dims().begin(), result->dims().end() - 2);
   for (const int l : own_x) shape.push_back(x.dim(l));
   for (const int l : own_y) shape.push_back(y.dim(l));
-  return {b.reshape(result, shape, hints), all};
+  return {b.reshape(result, shape, hints), joined({both, own_x, own_y})};
 }
 
 Values einsum(NodeView& n, OpBuilder& b) {

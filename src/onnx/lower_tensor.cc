@@ -70,7 +70,7 @@ Value* part(OpBuilder& b, Value* x, size_t axis, int64_t from, int64_t to) {
 
 // One dim after the other, by joining blocks: for what MIL's pad does not do.
 Value* padded_by_joining(NodeView& n, OpBuilder& b, Value* x, const Pads& p, Value* fill) {
-  for (size_t d = 0; d < p.before.size(); ++d) {
+  for (size_t d = 0; d < p.before.size() && b.ok(); ++d) {
     if (p.before[d] == 0 && p.after[d] == 0) continue;
     if (!(fill == nullptr ? x->dims()[d].known() : ir::all_known(x->dims())))
       return n.refuse(Code::dynamic_shape, format("padding {} in this way needs known sizes", x->type.to_string()));

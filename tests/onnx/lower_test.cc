@@ -282,6 +282,50 @@ TEST(Lowering, HostOperatorsAreRefusedAsSuch) {
   EXPECT_THAT(refusal(host), HasSubstr("host_only"));
 }
 
+Result<HostProgram> einsum(const std::string& equation, const std::vector<std::vector<DimInfo>>& shapes) {
+  Graph g;
+  g.outputs = {{"y", {}}};
+  Names names;
+  for (const std::vector<DimInfo>& shape : shapes) {
+    names.push_back("x" + std::to_string(names.size()));
+    g.inputs.push_back(tensor(names.back(), DType::f32, shape));
+  }
+  g.nodes = {node("Einsum", names, {"y"}, {text_attribute("equation", equation)})};
+  return lower_for_host(model(std::move(g)), {});
+}
+
+TEST(Lowering, EinsumEmitsWhatItsEquationNeeds) {
+  const auto ops = [](const std::string& equation, const std::vector<std::vector<DimInfo>>& shapes) {
+    const Result<HostProgram> host = einsum(equation, shapes);
+    return ops_of(host->main());
+  };
+  EXPECT_THAT(ops("ij,jk->ik", {{dim(2), dim(3)}, {dim(3), dim("n")}}), ElementsAre("matmul"));
+  EXPECT_THAT(ops("ij,j->i", {{dim(2), dim(3)}, {dim(3)}}), ElementsAre("reshape", "matmul", "reshape"));
+  EXPECT_THAT(ops("...,...", {{dim(2), dim("n")}, {dim("n")}}), ElementsAre("mul"));
+  // A dim of one under a larger one's label repeats.
+  EXPECT_THAT(ops("ij,jk->ik", {{dim(2), dim(1)}, {dim(3), dim(4)}}),
+              ElementsAre("squeeze", "reduce_sum", "expand_dims", "mul"));
+}
+
+TEST(Lowering, EinsumsThatMeanNothingAreRefused) {
+  const auto why = [](const std::string& equation, const std::vector<std::vector<DimInfo>>& shapes) {
+    const Result<HostProgram> host = einsum(equation, shapes);
+    return host->problems.size() == 1 ? host->problems[0].message : "not refused";
+  };
+  const std::vector<DimInfo> m = {dim(2), dim(3)};
+  EXPECT_THAT(why("ij", {m, m}), HasSubstr("equation 'ij': takes 2 terms, one an input"));
+  EXPECT_THAT(why("ij,jk,kl", {m, m}), HasSubstr("takes 2 terms"));
+  EXPECT_THAT(why("ijk", {m}), HasSubstr("term 1 is not one of tensor<fp32, [2, 3]>"));
+  for (const char* bad : {"i1", "i.j", "i...j...", "...ijk", "i"})
+    EXPECT_THAT(why(bad, {m}), HasSubstr("term 1")) << bad;
+  EXPECT_THAT(why("ij->ik", {m}), HasSubstr("a label 'k' that no term has"));
+  EXPECT_THAT(why("ij->ii", {m}), HasSubstr("or has it twice"));
+  EXPECT_THAT(why("ij->i->j", {m}), HasSubstr("the result is not a term"));
+  EXPECT_THAT(why("ij,jk", {m, m}), HasSubstr("other sizes under one label"));
+  EXPECT_THAT(why("ii", {m}), HasSubstr("dims 0 and 1 of tensor<fp32, [2, 3]> have one label"));
+  EXPECT_THAT(why("abcde,fghij->abcdefghij", {{5, dim(1)}, {5, dim(1)}}), HasSubstr("a product of rank 10"));
+}
+
 TEST(Lowering, OlderVersionsThanTheFirstAreRefused) {
   Graph g;
   g.inputs = {tensor("x", DType::f32, {dim(5), dim(2)})};

@@ -7,7 +7,7 @@ from graphs.dice import Rejected
 from graphs.moves import axis_of, listed
 from graphs.pointwise import within
 from graphs.registry import OPERATORS, operator
-from sweep.descriptors import BOOL, F16, F32, F64, REDUCTIONS, least_reduced
+from sweep.descriptors import BOOL, F16, F32, F64, I32, I64, REDUCTIONS, least_reduced
 
 FLOATS = {F32, F16, F64}
 
@@ -109,6 +109,22 @@ def matmul(g, op):
              v.array.shape[:-2] in ((), x.array.shape[:-2])]
     y = g.pick(there) if there and g.chance(0.4) else g.fresh(g.data(dtype, shape))
     g.node(op, [x, y])
+
+
+@operator("Einsum")
+def einsum(g, op):
+    x = g.take({F32, F64, I32, I64}, range(1, 4), fits=lambda a: a.size)
+    operands, terms, sizes = [x], ["ijk"[: x.array.ndim]], dict(zip("ijk", x.array.shape))
+    for extra in "ab"[: g.pick([0, 1, 1, 1, 2])]:
+        sizes[extra] = g.between(1, 4)
+        term = "".join(g.some([*g.some(terms[0]), extra]))
+        if g.chance(0.2) and term[0] * 2 not in term:  # a diagonal
+            term = term[0] + term
+        operands.append(g.fresh(g.data(x.array.dtype.type, tuple(sizes[l] for l in term))))
+        terms.append(term)
+    labels = sorted(set("".join(terms)))
+    result = "->" + "".join(g.some(labels, least=0)) if g.chance(0.8) else ""
+    g.node(op, operands, equation=",".join(terms) + result)
 
 
 @operator("Gemm")

@@ -558,6 +558,8 @@ for op, places in (("ScatterND", Const([[0], [0], [1], [1], [2], [2]], I64)), ("
             case(op, [np.full(3, x), at, updates], 16, {"reduction": reduction})
 case("NonZero", [np.array([[1, 0, 2], [0, 0, 3]], F32)], (9, 13))
 case("NonZero", [data(3, 4, dtype=BOOL)], 13)
+for dtype, mode in ((F64, "wrap"), (np.uint32, "wrap"), (np.uint32, "constant")):
+    case("Pad", [data(3, 4, lo=0, dtype=dtype), ints(1, 1, 0, 2)], 19, {"mode": mode}, coreml="refused")
 for upper in (0, 1):
     for k in (-2, -1, 0, 1, 2):
         case("Trilu", [data(2, 3, 4), Const(k, I64)], 14, {"upper": upper})
