@@ -10,7 +10,7 @@ CASES = []
 
 def case(op, inputs, attrs=None, domain="com.microsoft", coreml="ok", **more):
     made = Case(op, inputs, (17,), attrs or {}, domain=domain, coreml=coreml, **more)
-    made.name = f"{op}_{len([c for c in CASES if c.op == op])}"
+    made.name = f"microsoft_{op}_{len([c for c in CASES if c.op == op])}"
     CASES.append(made)
     return made
 
