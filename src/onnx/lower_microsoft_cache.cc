@@ -51,10 +51,24 @@ Value* appended(NodeView& n, OpBuilder& b, Value* past, Value* x, const Cache& c
   return b.select(counts, y, b.like(y, 0));
 }
 
+// The softmax of scores [B, N, S, T]; with smooth_softmax or head_sink each row has one more score, 0 or the head's,
+// whose share nobody gets.
+Value* shares_of(NodeView& n, OpBuilder& b, Value* scores, int64_t heads) {
+  const bool sink = n.has(11);
+  if (!sink && n.i("smooth_softmax", 0) <= 0) return b.emit("softmax", {{"x", scores}, {"axis", -1}});
+  Value* more = b.scale(b.reduce("reduce_max", scores, {3}, true), 0);
+  if (sink) more = b.add(more, shaped(n, b, n.in(11), {Dim(1), Dim(heads), Dim(1), Dim(1)}));
+  Value* shares = b.emit("softmax", {{"x", b.concat({scores, more}, 3)}, {"axis", -1}});
+  return b.emit("slice_by_index", {{"x", shares},
+                                   {"begin", Ints{0, 0, 0, 0}},
+                                   {"end", Ints{0, 0, 0, -1}},
+                                   {"end_mask", std::vector<bool>{true, true, true, false}}});
+}
+
 Values group_query_attention(NodeView& n, OpBuilder& b) {
   Value* q = takes_rank(n, n.in(0), 3, "query");
-  without(n, {{11, "head_sink"}, {12, "k_scale"}, {13, "v_scale"}, {14, "q_norm_weight"}, {15, "k_norm_weight"}},
-          {"smooth_softmax", "qk_output", "sliding_window_cache"});
+  without(n, {{12, "k_scale"}, {13, "v_scale"}, {14, "q_norm_weight"}, {15, "k_norm_weight"}},
+          {"qk_output", "sliding_window_cache"});
   for (const std::string_view kind : {"k_quant_type", "v_quant_type"}) {
     if (const std::string v = n.s(kind, "NONE"); v != "NONE")
       n.refuse(Code::unsupported_attribute, format("{} is '{}'; NONE is supported", kind, v));
@@ -115,7 +129,7 @@ Values group_query_attention(NodeView& n, OpBuilder& b) {
     Value* first = b.sub(queries, b.like(queries, static_cast<double>(std::min<int64_t>(window, INT32_MAX))));
     allowed = b.binary("logical_and", allowed, b.binary("greater", keys, first));
   }
-  Value* shares = b.emit("softmax", {{"x", only_where(b, allowed, scores)}, {"axis", -1}});
+  Value* shares = shares_of(n, b, only_where(b, allowed, scores), heads);
   Value* y = b.matmul(regrouped(shares, together, k), v);
   return {from_heads(n, b, shaped(n, b, y, q->dims())), k, v};
 }
@@ -126,7 +140,7 @@ constexpr Lowering kRows[] = {
      "attention_bias? head_sink? k_scale? v_scale? q_norm_weight? k_norm_weight? -> output present_key? present_value? "
      "output_qk?; causal do_rotary k_quant_type kv_cache_bit_width kv_num_heads local_window_size num_heads "
      "qk_norm_epsilon qk_output rotary_interleaved scale sliding_window_cache smooth_softmax softcap v_quant_type",
-     group_query_attention, "without a quantized cache, head_sink, norms of q and k, output_qk, causal 0"},
+     group_query_attention, "without a quantized cache, sliding_window_cache, norms of q and k, output_qk, causal 0"},
 };
 
 }  // namespace

@@ -10,7 +10,7 @@ CASES = []
 
 def case(op, inputs, attrs=None, domain="com.microsoft", coreml="ok", **more):
     made = Case(op, inputs, (17,), attrs or {}, domain=domain, coreml=coreml, **more)
-    made.name = f"{op}_{len([c for c in CASES if c.op == op])}"
+    made.name = f"microsoft_{op}_{len([c for c in CASES if c.op == op])}"
     CASES.append(made)
     return made
 
@@ -156,6 +156,8 @@ for attrs in ({"local_window_size": 2}, {"softcap": 0.7}, {"local_window_size": 
 case("GroupQueryAttention", [Q, K, V, None, None, *PROMPT, None, None, None, data(1, 4, 3, 3)], {**SHARED, "softcap": 0.7})
 case("GroupQueryAttention", [Q, K, V, None, None, *PROMPT, *TURNS, data(2, 3, dtype=I64, lo=0, hi=9)], {**SHARED, "do_rotary": 1})
 case("GroupQueryAttention", [Q, K, V, *PAST, *PROMPT], SHARED, outputs=3)
+for attrs, sink in (({"smooth_softmax": 1}, None), ({}, data(4)), ({"local_window_size": 2, "softcap": 2.0}, data(4, seed=1))):
+    case("GroupQueryAttention", [Q, K, V, None, None, *PROMPT, *[None] * 4, sink], {**SHARED, **attrs})
 # Texts of one length, of two, and in buffers that are longer than both.
 for last, total in (([4, 4], 5), ([2, 4], 5), ([2, 3], 4), ([1, 2], 3)):
     where = [np.array(last, I32), np.array(total, I32)]

@@ -94,14 +94,14 @@ def tolerance_of(arrays):
     return tolerance
 
 
-def turns(cases):
+def turns(cases=CASES):
     """(number, case, opset) of all cases; the number decides the packages' targets."""
     return [(i, case, opset) for i, (case, opset) in enumerate((c, o) for c in cases for o in c.opsets)]
 
 
 def parts(count):
     """`count` sets of operators with about as many cases each."""
-    sizes = collections.Counter(case.op for _, case, _ in turns(CASES))
+    sizes = collections.Counter(case.op for _, case, _ in turns())
     made = [[0, set()] for _ in range(count)]
     for op, size in sorted(sizes.items(), key=lambda s: (-s[1], s[0])):
         least = min(made, key=lambda m: m[0])
