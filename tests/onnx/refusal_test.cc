@@ -28,12 +28,11 @@ Value* make(OpBuilder& b, const std::string& name) {
 void add_attributes(std::string_view signature, Node& n) {
   std::string equation;
   for (size_t i = 0; i < n.inputs.size(); ++i) equation += i == 0 ? "a..." : ",a...";
-  for (const Attribute& a :
-       {int_attribute("to", 1), int_attribute("blocksize", 2), int_attribute("num_groups", 1),
-        ints_attribute("kernel_shape", {2, 2}), ints_attribute("axes", {1}),
-        ints_attribute("pads", {0, 0, 1, 1, 0, 0, 1, 1}), int_attribute("k", 1), int_attribute("size", 3),
-        int_attribute("num_heads", 1), int_attribute("kv_num_heads", 1),
-        text_attribute("direction", "LEFT"), text_attribute("equation", equation)}) {
+  for (const Attribute& a : {int_attribute("to", 1), int_attribute("blocksize", 2), int_attribute("num_groups", 1),
+                             ints_attribute("kernel_shape", {2, 2}), ints_attribute("axes", {1}),
+                             ints_attribute("pads", {0, 0, 1, 1, 0, 0, 1, 1}), int_attribute("k", 1),
+                             int_attribute("size", 3), int_attribute("num_heads", 1), int_attribute("kv_num_heads", 1),
+                             text_attribute("direction", "LEFT"), text_attribute("equation", equation)}) {
     n.attributes.push_back(a);
     if (!check_signature(signature, n)) n.attributes.pop_back();
   }
