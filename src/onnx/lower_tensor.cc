@@ -296,7 +296,10 @@ Values trilu(NodeView& n, OpBuilder& b) {
   if (x->rank() < 2)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
   const bool upper = n.flag("upper", true);
-  if (n.has(1) && !n.in(1)->is_constant()) return {trilu_at(b, x, n.in(1), upper)};
+  if (n.has(1)) {
+    Value* given = n.in_saturated(1);
+    if (!given->is_constant()) return {trilu_at(b, x, given, upper)};
+  }
   const int64_t k = std::clamp<int64_t>(n.const_int(1, "k").value_or(0), -INT32_MAX, INT32_MAX);
   const auto band = [&](Value* v, int64_t lower, int64_t higher) {
     return b.emit("band_part", {{"x", v}, {"lower", lower}, {"upper", higher}});
