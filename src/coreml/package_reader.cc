@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <unordered_set>
 
 #include "base/file.h"
 #include "base/format.h"
@@ -99,6 +100,23 @@ class BlobFiles {
   std::map<std::string, std::shared_ptr<const BlobReader>, std::less<>> open_;
 };
 
+// What callers know ports by.
+Status check_port_names(const ir::Function& f) {
+  const auto check = [&](std::string_view what, const auto& ports, const auto& name_of) -> Status {
+    std::unordered_set<std::string_view> seen;
+    for (const auto& p : ports) {
+      const std::string& name = name_of(p);
+      if (name.empty())
+        return fail(Code::invalid_model, format("function '{}' has an {} without a name", f.name, what));
+      if (!seen.insert(name).second)
+        return fail(Code::invalid_model, format("function '{}' has two {}s named '{}'", f.name, what, name));
+    }
+    return {};
+  };
+  GRAFT_CHECK(check("input", f.inputs, [](const ir::Value* v) -> const std::string& { return v->name; }));
+  return check("output", f.output_names, [](const std::string& name) -> const std::string& { return name; });
+}
+
 Result<Model> decode_model(std::string_view message, const fs::path& package, const fs::path& file, Hold hold,
                            const Bounds& bounds) {
   const ModelView view = split_model(message);
@@ -118,7 +136,10 @@ Result<Model> decode_model(std::string_view message, const fs::path& package, co
   };
   GRAFT_TRY(ProgramParts parts, decode_program(view.program, description.interface, ops::table(), source, bounds));
   GRAFT_CHECK(blobs.finish());
-  for (const auto& f : parts.program->functions) GRAFT_CHECK(ir::verify_in_debug(*f, "reading"));
+  for (const auto& f : parts.program->functions) {
+    GRAFT_CHECK(check_port_names(*f));
+    GRAFT_CHECK(ir::verify_in_debug(*f, "reading"));
+  }
   parts.program->metadata = description.metadata;
   return Model{std::move(parts.program), static_cast<int>(view.spec_version), parts.opset,
                std::move(description.interface), std::move(description.metadata)};

@@ -82,6 +82,19 @@ TEST(Package, FileNamesAreLegalAndTheCallersAreKept) {
   EXPECT_EQ(face.inputs[0].shape, (Shape{2, 3, 4}));
 }
 
+// Metadata is untrusted: what it calls ports must tell them apart.
+TEST(Package, TwoPortsOfOneNameAreAnError) {
+  const TempFolder tmp;
+  for (const auto& [key, name, words] : std::vector<std::array<std::string, 3>>{
+           {"scalar", "y", "two outputs named 'y'"}, {"branch", "", "an output without a name"}}) {
+    const Status s =
+        write_package(*sample_program(), tmp.file("a.mlpackage"), {.metadata = {{"graft.name.main." + key, name}}});
+    ASSERT_FALSE(s);  // every package is read back
+    EXPECT_EQ(s.error().code, Code::invalid_model);
+    EXPECT_NE(s.error().message.find(words), std::string::npos) << s.error().message;
+  }
+}
+
 TEST(Package, BytesAreReproducible) {
   const TempFolder tmp;
   ASSERT_TRUE(write_package(*sample_program(), tmp.file("a.mlpackage"), {}));
