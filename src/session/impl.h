@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <climits>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -23,7 +24,7 @@ struct LoadedSubgraph {
   Wired planned;                                  // without a model where it could not be loaded
   const partition::Subgraph* subgraph = nullptr;  // of a partitioning; null: the whole model
   int partition = -1;                             // Core ML's
-  std::vector<bool> has;                          // by slot: filled before this stage runs
+  int place = 0;                                  // among the loaded ones
 
   // The partition's nodes on the host, made under the mutex when they are first needed.
   mutable std::mutex mutex;
@@ -34,9 +35,10 @@ struct LoadedSubgraph {
 
 struct Slot {
   std::string name;
-  ir::Type type;    // in ONNX's terms
-  int input = -1;   // index among the session's inputs
-  int output = -1;  // index among the session's outputs
+  ir::Type type;        // in ONNX's terms
+  int input = -1;       // index among the session's inputs
+  int output = -1;      // index among the session's outputs
+  int maker = INT_MAX;  // the place of the loaded subgraph that fills it
 };
 
 // Memory of one run; handed out by a pool and reused.

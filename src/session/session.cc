@@ -111,11 +111,12 @@ std::vector<Moved> Session::moved() const {
 partition::NodePlan Session::node(size_t place) const {
   partition::NodePlan plan = impl_->partitioning->nodes[place];
   if (plan.where != partition::Where::coreml) return plan;
-  for (const Moved& m : moved()) {
-    if (m.partition != plan.partition) continue;
+  for (const LoadedSubgraph& s : impl_->loaded) {
+    if (s.partition != plan.partition || !s.moved.load(std::memory_order_acquire)) continue;
     plan.where = partition::Where::host;
     plan.partition = -1;
-    plan.refusal = Diag(m.why).at_node(plan.node->name, plan.node->op_type);
+    plan.refusal = Diag(s.why).at_node(plan.node->name, plan.node->op_type);
+    break;
   }
   return plan;
 }

@@ -1,5 +1,6 @@
 // From a model to loaded subgraphs: one for each partition and host run of an ONNX model, one for a package.
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/format.h"
 #include "onnx/missing.h"
@@ -32,16 +33,16 @@ Diag cannot_run(const onnx::Model& model, const std::vector<Diag>& problems) {
 
 // A package from the disk may be another one than the partition's: what it reads must be fed, what it is read for made.
 Status check_ports(const backend::Model& model, const partition::Subgraph& s) {
-  const auto has = [](const auto& ports, const std::string& name) {
-    return std::any_of(ports.begin(), ports.end(), [&](const auto& p) { return p.name == name; });
-  };
+  std::unordered_set<std::string_view> fed, made;
+  for (const ir::BoundaryPort& p : s.inputs) fed.insert(p.name);
+  for (const ir::Port& p : model.outputs()) made.insert(p.name);
   for (const ir::Port& p : model.inputs()) {
-    if (!has(s.inputs, p.name))
+    if (!fed.contains(p.name))
       return fail(Code::invalid_model,
                   format("the program has an input '{}', which its partition does not have", p.name));
   }
   for (const ir::BoundaryPort& p : s.outputs) {
-    if (!has(model.outputs(), p.name))
+    if (!made.contains(p.name))
       return fail(Code::invalid_model, format("the program has no output '{}', which its partition has", p.name));
   }
   return {};
@@ -124,35 +125,30 @@ void Session::Impl::add_whole(std::shared_ptr<const backend::Model> model, bool 
 }
 
 Status Session::Impl::load_subgraphs(const CancelToken* cancel) {
-  std::vector<bool> has(slots.size());
-  for (size_t i = 0; i < slots.size(); ++i) has[i] = slots[i].input >= 0;
   int partition = 0;
   for (const partition::Subgraph& s : partitioning->subgraphs) {
     LoadedSubgraph& one = loaded.emplace_back();
     one.subgraph = &s;
+    one.place = static_cast<int>(loaded.size()) - 1;
+    for (const ir::BoundaryPort& p : s.outputs) slots[static_cast<size_t>(slot(p.name, p.onnx_type))].maker = one.place;
     if (!s.coreml) {
       GRAFT_TRY(auto model, load_on_host(*s.program, cancel));
       one.planned = wire(std::move(model), s);
-    } else {
-      one.partition = partition++;
-      has.resize(slots.size());
-      one.has = has;
-      auto model = device->load(s, {options.units, env, options.weights, bounds(cancel)});
-      if (model) {
-        if (Status same = check_ports(**model, s); !same) model = fail(std::move(same).error());
-      }
-      if (model) {
-        one.planned = wire(std::move(*model), s);
-      } else {
-        if (out_of_bounds(model.error().code)) return fail(std::move(model).error());
-        GRAFT_CHECK(to_host(one, std::move(model).error()));
-        findings.push_back(one.why);
-        GRAFT_TRY(const Wired* twin, twin_of(one, cancel));
-        one.planned.outputs = twin->outputs;
-      }
+      continue;
     }
-    has.resize(slots.size());
-    for (int o : one.planned.outputs) has[static_cast<size_t>(o)] = true;
+    one.partition = partition++;
+    auto model = device->load(s, {options.units, env, options.weights, bounds(cancel)});
+    if (model) {
+      if (Status same = check_ports(**model, s); !same) model = fail(std::move(same).error());
+    }
+    if (model) {
+      one.planned = wire(std::move(*model), s);
+      continue;
+    }
+    if (out_of_bounds(model.error().code)) return fail(std::move(model).error());
+    GRAFT_CHECK(to_host(one, std::move(model).error()));
+    findings.push_back(one.why);
+    GRAFT_CHECK(twin_of(one, cancel));
   }
   return {};
 }
@@ -161,8 +157,9 @@ Result<std::shared_ptr<const Wired>> Session::Impl::load_twin(const LoadedSubgra
                                                               const CancelToken* cancel) const {
   const auto has = [&](const std::string& name) {
     const auto at = slot_of.find(name);
-    return at != slot_of.end() && static_cast<size_t>(at->second) < one.has.size() &&
-           one.has[static_cast<size_t>(at->second)];
+    if (at == slot_of.end()) return false;
+    const Slot& s = slots[static_cast<size_t>(at->second)];
+    return s.input >= 0 || s.maker < one.place;
   };
   GRAFT_TRY(const partition::Subgraph subgraph,
             partition::host_twin(*partitioning, *one.subgraph, has, bounds(cancel)));

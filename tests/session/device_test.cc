@@ -98,6 +98,18 @@ TEST_F(Device, APartitionThatCannotBeLoadedRunsOnTheHost) {
   EXPECT_EQ(logged_.size(), 1U);
 }
 
+// What it makes goes to others, and was named by nobody before.
+TEST_F(Device, TheFirstPartitionCannotBeLoaded) {
+  device_->on_load = [](int, const std::string& output) { return output == "a" ? broken() : Status(); };
+  const Opened s = open_on_device(two_partitions());
+  ASSERT_TRUE(s) << render(s.error());
+  ASSERT_EQ((*s)->moved().size(), 1U);
+  EXPECT_EQ((*s)->moved()[0].partition, 0);
+  EXPECT_EQ((*s)->node(0).where, partition::Where::host);
+  EXPECT_EQ((*s)->node(2).where, partition::Where::coreml);
+  EXPECT_NEAR(y_of_zero(**s), kThird * kThird, 1e-3);
+}
+
 TEST_F(Device, APartitionThatFailsInARunMovesAloneAndForGood) {
   device_->on_run = [](int number, const std::string& output) {
     return number >= 2 && output == "a" ? broken() : Status();
