@@ -94,15 +94,8 @@ class Model {
   const graft_model* get() const { return model_.get(); }
 
  private:
-  void open(const Env& env, graft_open_options how, const Options& options, const Cancel* cancel) {
-    const detail::OptionPointers o(options);
-    how.names = o.names();
-    how.values = o.values();
-    how.count = o.count();
-    how.cancel = cancel == nullptr ? nullptr : cancel->get();
-    graft_model* m = nullptr;
-    check(graft_model_open(env.get(), &how, &m));
-    model_.reset(m);
+  void open(const Env& env, const graft_open_options& how, const Options& options, const Cancel* cancel) {
+    model_.reset(detail::open(graft_model_open, env, how, options, cancel));
   }
 
   detail::Handle<graft_model, graft_model_free> model_;

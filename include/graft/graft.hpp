@@ -332,6 +332,19 @@ inline graft_open_options in_memory(std::span<const std::byte> model, const std:
   how.folder = folder.empty() ? nullptr : folder.c_str();
   return how;
 }
+// graft_session_open or graft_model_open.
+template <class T>
+T* open(graft_error* (*with)(const graft_env*, const graft_open_options*, T**), const Env& env, graft_open_options how,
+        const Options& options, const Cancel* cancel) {
+  const OptionPointers o(options);
+  how.names = o.names();
+  how.values = o.values();
+  how.count = o.count();
+  how.cancel = cancel == nullptr ? nullptr : cancel->get();
+  T* opened = nullptr;
+  check(with(env.get(), &how, &opened));
+  return opened;
+}
 }  // namespace detail
 
 using Entry = std::pair<std::string_view, std::string_view>;
@@ -429,15 +442,8 @@ class Session {
   const graft_session* get() const { return session_.get(); }
 
  private:
-  void open(const Env& env, graft_open_options how, const Options& options, const Cancel* cancel) {
-    const detail::OptionPointers o(options);
-    how.names = o.names();
-    how.values = o.values();
-    how.count = o.count();
-    how.cancel = cancel == nullptr ? nullptr : cancel->get();
-    graft_session* s = nullptr;
-    check(graft_session_open(env.get(), &how, &s));
-    session_.reset(s);
+  void open(const Env& env, const graft_open_options& how, const Options& options, const Cancel* cancel) {
+    session_.reset(detail::open(graft_session_open, env, how, options, cancel));
   }
   void run(const std::vector<Input>& inputs, std::vector<graft_output>& out, const Cancel* cancel) const {
     const detail::InputPointers in(inputs);

@@ -116,7 +116,7 @@ Result<Compiled> open_compiled(const Partitioned& p) {
   int partition = 0;
   for (partition::Subgraph& s : parts->subgraphs) {
     if (!s.coreml) continue;
-    const std::string name = format("piece_{}", partition++);
+    const std::string name = format("partition_{}", partition++);
     GRAFT_CHECK(session::save(s, folder.path(), name));
     const std::string described = (fs::path(folder.path()) / (name + ".json")).string();
     GRAFT_TRY(backend::NamedArtefact saved, session::load_artefact(described));
