@@ -70,12 +70,14 @@ Fed feed(const Arguments& a, const ImageOptions& image, uint64_t seed, const gra
   auto file = fed.files.begin();
   for (size_t i = 0; i < ports.size(); ++i) {
     if (file != fed.files.end() && file->index == i) {
-      fed.described.push_back({std::string(ports[i].name), type_of(file->array.dtype, file->array.shape), file->file});
+      const bool same = file->stored == file->array.dtype;
+      fed.described.push_back({std::string(ports[i].name), type_of(file->array.dtype, file->array.shape), file->file,
+                               same ? "" : graft_dtype_name(file->stored)});
       ++file;
     } else if (i < needed) {
       const graft::Tensor& t = fed.random[i];
       const std::vector<int64_t> shape(t.shape().begin(), t.shape().end());
-      fed.described.push_back({std::string(ports[i].name), type_of(t.dtype(), shape), "random"});
+      fed.described.push_back({std::string(ports[i].name), type_of(t.dtype(), shape), "random", ""});
       fed.inputs.push_back({std::string(ports[i].name), t.dtype(), shape, t.bytes().data(), t.bytes().size()});
     }
   }

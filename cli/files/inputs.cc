@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "files/convert.h"
 #include "files/failure.h"
 #include "files/npy.h"
 
@@ -45,12 +46,20 @@ Array read(const std::string& path, const graft::Port& port, const ImageOptions&
   if (ending == ".png" || ending == ".jpg" || ending == ".jpeg") return read_image(path, port, image);
   if (ending != ".npy")
     throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: '{}' is neither .npy, .png nor .jpg", path));
-  Array array = read_npy(path);
-  if (array.dtype != port.dtype)
+  return read_npy(path);
+}
+
+// As the input takes it.
+void convert(FileInput& input, const graft::Port& port) {
+  input.stored = input.array.dtype;
+  if (input.stored == port.dtype) return;
+  std::optional<Array> array = converted(input.array, port.dtype);
+  if (!array)
     throw Failure(GRAFT_CODE_INVALID_ARGUMENT,
-                  fmt::format("the file holds {}, the input takes {}", graft_dtype_name(array.dtype), port.type), path,
-                  std::string(port.name));
-  return array;
+                  fmt::format("the file holds {}, the input takes {}, which does not hold all of its numbers",
+                              graft_dtype_name(input.stored), graft_dtype_name(port.dtype)),
+                  input.file, std::string(port.name));
+  input.array = std::move(*array);
 }
 
 void check_shape(const FileInput& input, const graft::Port& port) {
@@ -78,10 +87,13 @@ std::vector<FileInput> read_inputs(const std::vector<graft::Port>& ports, size_t
       if (other.index == index)
         throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: '{}' is given twice", ports[index].name));
     }
-    list.push_back({index, path, read(path, ports[index], image)});
+    list.push_back({index, path, read(path, ports[index], image), GRAFT_DTYPE_INVALID});
   }
   std::sort(list.begin(), list.end(), [](const FileInput& a, const FileInput& b) { return a.index < b.index; });
-  for (const FileInput& input : list) check_shape(input, ports[input.index]);
+  for (FileInput& input : list) {
+    check_shape(input, ports[input.index]);
+    convert(input, ports[input.index]);
+  }
   return list;
 }
 

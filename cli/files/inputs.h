@@ -12,11 +12,13 @@ struct FileInput {
   size_t index;  // among the ports
   std::string file;
   Array array;
+  graft_dtype stored;  // the element type in the file, which may differ
 };
 
 // `files`: "name=FILE.npy", "name=FILE.png"; without "name=" for a model with one input. `ports`: the model's inputs,
 // `needed` of them, and then those with defaults. In the ports' order. Failures: invalid_option (unknown name, given
-// twice, not name=FILE), invalid_argument (does not fit), those of reading.
+// twice, not name=FILE), invalid_argument (does not fit: another shape, or numbers that the input's element type does
+// not hold), those of reading.
 std::vector<FileInput> read_inputs(const std::vector<graft::Port>& ports, size_t needed,
                                    const std::vector<std::string>& files, const ImageOptions& image);
 

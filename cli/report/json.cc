@@ -80,7 +80,9 @@ Json placement(const Placement& p) {
 
 Json inputs(const std::vector<InputTensor>& items) {
   return list(items, [](const InputTensor& i) {
-    return Json{{"name", i.name}, {"dtype", i.type.dtype}, {"shape", i.type.shape}, {"source", i.source}};
+    Json one{{"name", i.name}, {"dtype", i.type.dtype}, {"shape", i.type.shape}, {"source", i.source}};
+    if (!i.converted.empty()) one["converted_from"] = i.converted;
+    return one;
   });
 }
 

@@ -125,7 +125,8 @@ struct TensorType {
 struct InputTensor {
   std::string name;
   TensorType type;
-  std::string source;  // the file, or "random"
+  std::string source;     // the file, or "random"
+  std::string converted;  // from this element type; empty: it was that already
 };
 
 struct Ranked {

@@ -57,7 +57,8 @@ void placement_text(Page& page, const Placement& p) {
 void inputs_text(Page& page, const std::vector<InputTensor>& inputs, uint64_t seed) {
   bool first = true;
   for (const InputTensor& i : inputs) {
-    const std::string source = i.source == "random" ? format("random, seed {}", seed) : clean(i.source);
+    std::string source = i.source == "random" ? format("random, seed {}", seed) : clean(i.source);
+    if (!i.converted.empty()) source += format(" (converted from {})", i.converted);
     page.item(first ? "inputs" : "", format("{}  {}  {}", clean(i.name), i.type.to_string(), source));
     first = false;
   }

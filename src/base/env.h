@@ -27,6 +27,7 @@ class Env {
   // runs inline). What a body throws is thrown here.
   void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) const;
 
+  // Called by the threads that run, also by several at once.
   std::function<void(LogLevel, std::string_view)> log;                    // may be empty
   std::function<void(std::string_view stage, double fraction)> progress;  // may be empty
 

@@ -9,7 +9,7 @@ namespace {
 
 // Integers truncate towards zero in ONNX; floor_div does the same when neither operand is negative.
 Values div(NodeView& n, OpBuilder& b) {
-  Value *x = n.in(0), *y = n.in(1);
+  Value *x = n.in(0), *y = n.second();
   const auto rounded_down = [&] {
     if (x->range.lo >= 0 && y->range.lo >= 0) return b.binary("floor_div", x, y);
     return n.refuse(Code::int64_range,
@@ -24,7 +24,7 @@ Values div(NodeView& n, OpBuilder& b) {
 // The exponent may have another dtype: it is converted to the base's, or both to a wide float when the base is an
 // integer.
 Values pow(NodeView& n, OpBuilder& b) {
-  Value *x = n.in(0), *y = n.in(1);
+  Value *x = n.in(0), *y = n.second();
   if (x->dtype() == y->dtype()) return {b.binary("pow", x, y)};
   if (is_float(x->dtype())) return {b.binary("pow", x, b.cast(y, x->dtype()))};
   const auto in = [&](DType wide) {
@@ -36,7 +36,7 @@ Values pow(NodeView& n, OpBuilder& b) {
 
 // MIL compares numbers only: bools as such.
 Values equal(NodeView& n, OpBuilder& b) {
-  Value *x = n.in(0), *y = n.in(1);
+  Value *x = n.in(0), *y = n.second();
   const auto direct = [&] { return b.binary("equal", x, y); };
   if (x->dtype() != DType::boolean) return {direct()};
   return {b.first_of(direct, [&] {
@@ -90,7 +90,7 @@ Values where(NodeView& n, OpBuilder& b) {
 Values cast(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (!n.has_attr("to")) return {n.refuse(Code::invalid_attribute, "attribute 'to' is required")};
-  const DType to = n.dtype("to");
+  const DType to = n.version() < 6 ? n.dtype_by_name("to") : n.dtype("to");
   // float to int64 inside Core ML would saturate at int32.
   return {b.cast(x, to)};
 }
@@ -112,27 +112,28 @@ Values dropout(NodeView& n, OpBuilder& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Add", kSince<7, 13, 14>, "A B -> C", same_binary<"add">},
-    {"", "Sub", kSince<7, 13, 14>, "A B -> C", same_binary<"sub">},
-    {"", "Mul", kSince<7, 13, 14>, "A B -> C", same_binary<"mul">},
-    {"", "Div", kSince<7, 13, 14>, "A B -> C", div, "integers in Core ML only when proven not to be negative"},
-    {"", "Pow", kSince<7, 12, 13, 15>, "X Y -> Z", pow},
-    {"", "Sqrt", kSince<6, 13>, "X -> Y", same_unary<"sqrt">},
-    {"", "Exp", kSince<6, 13>, "input -> output", same_unary<"exp">},
+    {"", "Add", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"add">},
+    {"", "Sub", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"sub">},
+    {"", "Mul", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"mul">},
+    {"", "Div", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", div,
+     "integers in Core ML only when proven not to be negative"},
+    {"", "Pow", kSince<1, 7, 12, 13, 15>, "X Y -> Z; axis<7 broadcast<7", pow},
+    {"", "Sqrt", kSince<1, 6, 13>, "X -> Y", same_unary<"sqrt">},
+    {"", "Exp", kSince<1, 6, 13>, "input -> output", same_unary<"exp">},
     {"", "Erf", kSince<9, 13>, "input -> output", same_unary<"erf">},
-    {"", "Relu", kSince<6, 13, 14>, "X -> Y", same_unary<"relu">},
-    {"", "Sigmoid", kSince<6, 13>, "X -> Y", same_unary<"sigmoid">},
-    {"", "Tanh", kSince<6, 13>, "input -> output", same_unary<"tanh">},
-    {"", "HardSigmoid", kSince<6, 22>, "X -> Y; alpha beta", hard_sigmoid},
+    {"", "Relu", kSince<1, 6, 13, 14>, "X -> Y", same_unary<"relu">},
+    {"", "Sigmoid", kSince<1, 6, 13>, "X -> Y", same_unary<"sigmoid">},
+    {"", "Tanh", kSince<1, 6, 13>, "input -> output", same_unary<"tanh">},
+    {"", "HardSigmoid", kSince<1, 6, 22>, "X -> Y; alpha beta", hard_sigmoid},
     {"", "HardSwish", kSince<14, 22>, "X -> Y", hard_swish},
-    {"", "Clip", kSince<6, 11, 12, 13>, "input min?@11 max?@11 -> output; max<11 min<11", clip},
-    {"", "Equal", kSince<7, 11, 13, 19>, "A B -> C", equal},
+    {"", "Clip", kSince<1, 6, 11, 12, 13>, "input min?@11 max?@11 -> output; max<11 min<11", clip},
+    {"", "Equal", kSince<1, 7, 11, 13, 19>, "A B -> C; axis<7 broadcast<7", equal},
     {"", "Not", kSince<1>, "X -> Y", same_unary<"logical_not">},
     {"", "Where", kSince<9, 16>, "condition X Y -> output", where},
-    {"", "Cast", kSince<6, 9, 13, 19, 21, 23>, "input -> output; round_mode@24 saturate@19 to", cast},
+    {"", "Cast", kSince<1, 6, 9, 13, 19, 21, 23>, "input -> output; round_mode@24 saturate@19 to", cast},
     {"", "Identity", kSince<1, 13, 14, 16, 19, 21, 23>, "input -> output", identity},
-    {"", "Dropout", kSince<7, 10, 12, 13, 22>, "data ratio?@12 training_mode?@12 -> output mask?; ratio<12 seed@12",
-     dropout},
+    {"", "Dropout", kSince<1, 6, 7, 10, 12, 13, 22>,
+     "data ratio?@12 training_mode?@12 -> output mask?; is_test<7 ratio<12 seed@12", dropout},
 };
 
 }  // namespace

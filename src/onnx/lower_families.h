@@ -32,7 +32,7 @@ Values same_unary(NodeView& n, OpBuilder& b) {
 }
 template <OpName op>
 Values same_binary(NodeView& n, OpBuilder& b) {
-  Value *x = n.in(0), *y = n.in(1);  // one after the other: arguments of one call have no order
+  Value *x = n.in(0), *y = n.second();  // one after the other: arguments of one call have no order
   return {b.binary(op.text, x, y)};
 }
 

@@ -11,8 +11,9 @@ namespace {
 Values concat(NodeView& n, OpBuilder& b) {
   Values all = n.all(), some;
   const int rank = all[0]->rank();
-  if (!n.has_attr("axis")) return {n.refuse(Code::invalid_attribute, "attribute 'axis' is required")};
-  const int axis = n.axis("axis", 0, rank);
+  if (!n.has_attr("axis") && n.version() >= 4)
+    return {n.refuse(Code::invalid_attribute, "attribute 'axis' is required")};
+  const int axis = n.axis("axis", 1, rank);
   // Empty members change nothing, and Core ML has none.
   for (Value* v : all) {
     if (v->rank() != rank)
@@ -34,10 +35,12 @@ Value* slice_axis(OpBuilder& b, Value* x, int axis, int64_t from, std::optional<
   return b.emit("slice_by_index", {{"x", x}, {"begin", begin}, {"end", end}, {"end_mask", all}});
 }
 
+using IntList = NodeView::IntList;
+
 // The sizes that a node gives; nullopt: equal parts.
-std::optional<std::vector<int64_t>> given_sizes(NodeView& n) {
-  if (n.version() >= 13) return n.const_ints(1, "split");
-  return n.has_attr("split") ? std::optional(n.ints("split")) : std::nullopt;
+std::optional<IntList> given_sizes(NodeView& n) {
+  if (n.version() >= 13) return n.int_list(1, "split", n.outputs());
+  return n.has_attr("split") ? std::optional(IntList{n.ints("split")}) : std::nullopt;
 }
 
 Values split(NodeView& n, OpBuilder& b) {
@@ -45,7 +48,8 @@ Values split(NodeView& n, OpBuilder& b) {
   const int axis = n.axis("axis", 0, x->rank());
   const Dim size = x->dim(axis);
   const auto parts = static_cast<size_t>(n.outputs());
-  std::optional<std::vector<int64_t>> sizes = given_sizes(n);
+  std::optional<IntList> sizes = given_sizes(n);
+  if (!b.ok()) return {n.refused()};
   if (n.version() >= 18 && n.has_attr("num_outputs") && n.i("num_outputs", 0) != n.outputs()) {
     return {n.refuse(Code::invalid_attribute,
                      format("num_outputs is {}, the node has {} outputs", n.i("num_outputs", 0), parts))};
@@ -60,9 +64,9 @@ Values split(NodeView& n, OpBuilder& b) {
     // From version 18 on the last part may be smaller.
     const int64_t each = (size.value() + count - 1) / count;
     sizes.emplace();
-    for (int64_t i = 0; i < count; ++i) sizes->push_back(std::clamp<int64_t>(size.value() - i * each, 0, each));
+    for (int64_t i = 0; i < count; ++i) sizes->numbers.push_back(std::clamp<int64_t>(size.value() - i * each, 0, each));
   }
-  if (parts == 1) return {x};
+  if (parts == 1 && (!sizes || sizes->list == nullptr)) return {x};
   if (!sizes && n.version() >= 18) {
     // Where the last part is smaller cannot be told: each is cut at multiples of the size rounded up.
     Value* length = sublist(b, b.shape(x), axis, axis + 1);
@@ -81,37 +85,27 @@ Values split(NodeView& n, OpBuilder& b) {
     }
     return out;
   }
-  if (sizes) return b.emit_all("split", {{"x", x}, {"split_sizes", *sizes}, {"axis", axis}});
+  if (sizes && sizes->list != nullptr)
+    return b.emit_all("split", {{"x", x}, {"num_splits", count}, {"split_sizes", sizes->list}, {"axis", axis}});
+  if (sizes) return b.emit_all("split", {{"x", x}, {"split_sizes", sizes->numbers}, {"axis", axis}});
   return b.emit_all("split", {{"x", x}, {"num_splits", count}, {"axis", axis}});
 }
 
 // ---- Slice --------------------------------------------------------------------------------------------------------
 
-// One bound of Slice for each sliced axis: numbers, or a list that only a run knows in full.
-struct Bounds {
-  std::optional<std::vector<int64_t>> numbers;
-  Value* list = nullptr;
-  size_t size() const { return numbers ? numbers->size() : static_cast<size_t>(list->dim(0).value()); }
-};
+// One of Slice's bounds, an entry for each sliced axis: an attribute before version 10.
+std::optional<IntList> read_bounds(NodeView& n, std::string_view attribute, int input, std::optional<int64_t> count) {
+  return n.version() < 10 ? IntList{n.ints(attribute)} : n.int_list(input, attribute, count);
+}
 
-std::optional<Bounds> read_bounds(NodeView& n, OpBuilder& b, std::string_view attribute, int input) {
-  Bounds out;
-  if (n.version() < 10) {
-    out.numbers = n.ints(attribute);
-    return out;
+// How many axes are sliced, if one of the inputs tells.
+std::optional<int64_t> sliced_axes(NodeView& n) {
+  for (int i = 1; i < n.inputs() && n.version() >= 10; ++i) {
+    if (!n.has(i)) continue;
+    const Value* list = n.in(i);
+    if (list->rank() == 1 && list->dim(0).known()) return list->dim(0).value();
   }
-  Value* v = n.in_saturated(input);
-  if (!b.ok()) return std::nullopt;
-  if (v->is_constant() || (v->content && ir::all_known(*v->content))) {
-    out.numbers = n.const_ints(input, attribute);
-    return out;
-  }
-  if (v->rank() != 1 || !v->dim(0).known()) {
-    n.refuse(Code::dynamic_shape, format("{} must be a list of known length, got {}", attribute, v->type.to_string()));
-    return std::nullopt;
-  }
-  out.list = v;
-  return out;
+  return std::nullopt;
 }
 
 struct SliceArgs {
@@ -160,17 +154,41 @@ void keep_inside(SliceArgs& s, OpBuilder& b, Value* x, size_t d) {
   s.begin[d] = Part::element(b.maximum(begin, b.cast(first, begin->dtype())), 0);
 }
 
+// Of axes or steps that only a run knows: each list is spread over all dims.
+Value* slice_anywhere(OpBuilder& b, Value* x, const IntList& starts, const IntList& ends, const IntList& axes,
+                      const std::optional<IntList>& steps) {
+  DType dtype = DType::i32;
+  for (const IntList* l : {&starts, &ends, &axes, steps ? &*steps : nullptr}) {
+    if (l != nullptr && l->list != nullptr && l->list->dtype() == DType::i64) dtype = DType::i64;
+  }
+  const auto value = [&](const IntList& l) {
+    return l.list != nullptr ? b.cast(l.list, dtype) : b.ints(l.numbers, dtype);
+  };
+  Value* at = value(axes);
+  const auto spread = [&](int64_t otherwise, const IntList& list) {
+    Value* all = b.ints(std::vector<int64_t>(x->dims().size(), otherwise), dtype);
+    return b.emit("scatter",
+                  {{"data", all}, {"indices", at}, {"updates", value(list)}, {"axis", 0}, {"mode", "update"}});
+  };
+  Value *begin = spread(0, starts), *end = spread(INT32_MAX, ends), *stride = steps ? spread(1, *steps) : nullptr;
+  // A backward slice that starts in front of the first element starts at it: see keep_inside().
+  begin = b.maximum(begin, b.cast(b.scale(b.shape(x), -1), dtype));
+  return b.emit("slice_by_index", {{"x", x}, {"begin", begin}, {"end", end}, {"stride", stride}});
+}
+
 Values slice(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
-  const std::optional<Bounds> starts = read_bounds(n, b, "starts", 1), ends = read_bounds(n, b, "ends", 2);
+  const std::optional<int64_t> length = sliced_axes(n);
+  const std::optional<IntList> starts = read_bounds(n, "starts", 1, length), ends = read_bounds(n, "ends", 2, length);
   if (!starts || !ends || !b.ok()) return {n.refused()};
-  std::optional<std::vector<int64_t>> axes, steps;
+  std::optional<IntList> axes, steps;
   if (n.version() < 10) {
-    if (n.has_attr("axes")) axes = n.ints("axes");
+    if (n.has_attr("axes")) axes = IntList{n.ints("axes")};
   } else {
-    axes = n.const_ints(3, "axes");
-    steps = n.const_ints(4, "steps");
+    axes = n.int_list(3, "axes", length);
+    steps = n.int_list(4, "steps", length);
   }
+  if (!b.ok()) return {n.refused()};
   const size_t count = starts->size();
   if (ends->size() != count || (axes && axes->size() != count) || (steps && steps->size() != count) ||
       count > x->dims().size()) {
@@ -178,25 +196,32 @@ Values slice(NodeView& n, OpBuilder& b) {
         n.refuse(Code::shape_mismatch,
                  format("starts, ends, axes and steps do not have one entry each for some of the {} dims", x->rank()))};
   }
+  if ((axes && axes->list != nullptr) || (steps && steps->list != nullptr)) {
+    if (!axes) {
+      axes.emplace();
+      for (size_t i = 0; i < count; ++i) axes->numbers.push_back(static_cast<int64_t>(i));
+    }
+    return {slice_anywhere(b, x, *starts, *ends, *axes, steps)};
+  }
   const size_t rank = x->dims().size();
   SliceArgs s{std::vector<Part>(rank), std::vector<Part>(rank), std::vector<int64_t>(rank, 1),
               std::vector<bool>(rank, true), std::vector<bool>(rank, true)};
   std::vector<bool> seen(rank, false);
   for (size_t i = 0; i < count; ++i) {
-    const auto d = static_cast<size_t>(normal_axis(n, axes ? (*axes)[i] : static_cast<int64_t>(i), x->rank()));
+    const auto d = static_cast<size_t>(normal_axis(n, axes ? axes->numbers[i] : static_cast<int64_t>(i), x->rank()));
     if (seen[d]) return {n.refuse(Code::value_out_of_range, format("axis {} is given twice", d))};
     seen[d] = true;
-    const int64_t step = steps ? std::clamp<int64_t>((*steps)[i], -INT32_MAX, INT32_MAX) : 1;
+    const int64_t step = steps ? std::clamp<int64_t>(steps->numbers[i], -INT32_MAX, INT32_MAX) : 1;
     if (step == 0) return {n.refuse(Code::value_out_of_range, "a step is 0")};
     if (x->dims()[d] == Dim(0)) continue;
     s.stride[d] = step;
     s.begin_mask[d] = s.end_mask[d] = false;
-    if (ends->numbers)
-      number_end(s, d, x->dims()[d], (*ends->numbers)[i]);
+    if (ends->list == nullptr)
+      number_end(s, d, x->dims()[d], ends->numbers[i]);
     else
       s.end[d] = Part::element(ends->list, static_cast<int64_t>(i));
-    if (starts->numbers)
-      number_begin(s, d, x->dims()[d], (*starts->numbers)[i]);
+    if (starts->list == nullptr)
+      number_begin(s, d, x->dims()[d], starts->numbers[i]);
     else
       s.begin[d] = Part::element(starts->list, static_cast<int64_t>(i));
     keep_inside(s, b, x, d);
@@ -273,11 +298,10 @@ Values gather_nd(NodeView& n, OpBuilder& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "Concat", kSince<4, 11, 13>, "inputs+ -> concat_result; axis", concat},
-    {"", "Split", kSince<2, 11, 13, 18>, "input split?@13 -> outputs+; axis num_outputs@18 split<13", split,
-     "sizes known"},
+    {"", "Concat", kSince<1, 4, 11, 13>, "inputs+ -> concat_result; axis", concat},
+    {"", "Split", kSince<2, 11, 13, 18>, "input split?@13 -> outputs+; axis num_outputs@18 split<13", split},
     {"", "Slice", kSince<1, 10, 11, 13>,
-     "data starts@10 ends@10 axes?@10 steps?@10 -> output; axes<10 ends<10 starts<10", slice, "axes and steps known"},
+     "data starts@10 ends@10 axes?@10 steps?@10 -> output; axes<10 ends<10 starts<10", slice},
     {"", "Gather", kSince<1, 11, 13>, "data indices -> output; axis", gather},
     {"", "GatherElements", kSince<11, 13>, "data indices -> output; axis", gather_elements},
     {"", "GatherND", kSince<11, 12, 13>, "data indices -> output; batch_dims@12", gather_nd},

@@ -16,21 +16,38 @@ Value* scaled_by_channel(OpBuilder& b, Value* x, Value* factor, Value* shift) {
   return b.add(y, b.expand_dims(shift, axes));
 }
 
+// Mean and variance of each channel of what is there.
+std::array<Value*, 2> over_all_but_channels(OpBuilder& b, Value* x) {
+  Ints axes;
+  for (int d = 0; d < x->rank(); ++d) {
+    if (d != 1) axes.push_back(d);
+  }
+  Value* mean = b.reduce("reduce_mean", x, axes, true);
+  Value* variance = b.reduce("reduce_mean", b.unary("square", b.sub(x, mean)), axes, false);
+  return {b.squeeze(mean, axes), variance};
+}
+
 Values batch_norm(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   Values p = n.all(1);
-  if (n.version() >= 14 && n.flag("training_mode"))
-    return {n.refuse(Code::unsupported_attribute, "training_mode is 1; only inference is supported")};
-  if (n.version() < 9 && !n.flag("spatial", true))
-    return {n.refuse(Code::unsupported_attribute, "spatial is 0; statistics per channel (spatial 1) are supported")};
-  for (int i = 1; i < n.outputs(); ++i) {
+  const bool training = n.version() >= 14 && n.flag("training_mode");
+  const bool by_channel = n.version() >= 9 || n.flag("spatial", true);
+  // Before version 7 is_test says no more than that there is one output.
+  for (int i = 1; i < n.outputs() && !training; ++i) {
     if (n.wants(i))
       return {n.refuse(Code::unsupported_attribute, "outputs of training are asked for; only Y is given")};
   }
   if (x->rank() < 2)
     return {n.refuse(Code::rank_mismatch, format("got {}, takes rank 2 or more", x->type.to_string()))};
+  const DType stored = p[2]->dtype();
   for (Value*& v : p) {
-    if (v->rank() != 1 || ir::never_equal(v->dim(0), x->dim(1))) {
+    bool fits = by_channel || v->rank() == x->rank() - 1;
+    for (int d = 0; !by_channel && fits && d < v->rank(); ++d) fits = !ir::never_equal(v->dim(d), x->dim(d + 1));
+    if (!fits) {
+      return {n.refuse(Code::shape_mismatch,
+                       format("got a parameter {} for {}", v->type.to_string(), x->type.to_string()))};
+    }
+    if (by_channel && (v->rank() != 1 || ir::never_equal(v->dim(0), x->dim(1)))) {
       return {n.refuse(Code::shape_mismatch, format("got a parameter {}, takes one number for each of the {} channels",
                                                     v->type.to_string(), x->dim(1).to_string()))};
     }
@@ -38,16 +55,31 @@ Values batch_norm(NodeView& n, OpBuilder& b) {
   }
   const double epsilon = n.f("epsilon", 1e-5f);
   Value *gamma = p[0], *beta = p[1], *mean = p[2], *variance = p[3];
+  Values running;
+  if (training) {
+    const auto [m, v] = over_all_but_channels(b, x);
+    const double momentum = n.f("momentum", 0.9f);
+    for (const auto& [before, now] : {std::pair(mean, m), std::pair(variance, v)}) {
+      Value* kept = b.scale(before, momentum);
+      running.push_back(b.cast(b.add(kept, b.scale(now, 1 - momentum)), stored));
+    }
+    mean = m;
+    variance = v;
+  }
+  const auto affine = [&] {
+    Value* factor = b.mul(gamma, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}}));
+    Value* shift = b.sub(beta, b.mul(mean, factor));
+    return by_channel ? scaled_by_channel(b, x, factor, shift) : b.add(b.mul(x, factor), shift);
+  };
+  if (!by_channel) return {affine()};
   const auto direct = [&] {
     return b.emit(
         "batch_norm",
         {{"x", x}, {"mean", mean}, {"variance", variance}, {"gamma", gamma}, {"beta", beta}, {"epsilon", epsilon}});
   };
-  return {b.first_of(direct, [&] {
-    Value* factor = b.mul(gamma, b.emit("rsqrt", {{"x", variance}, {"epsilon", epsilon}}));
-    Value* shift = b.sub(beta, b.mul(mean, factor));
-    return scaled_by_channel(b, x, factor, shift);
-  })};
+  Values all{b.first_of(direct, affine)};
+  all.insert(all.end(), running.begin(), running.end());
+  return all;
 }
 
 // The dims from `axis` on.
@@ -198,15 +230,15 @@ Values softmax(NodeView& n, OpBuilder& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "BatchNormalization", kSince<7, 9, 14, 15>,
-     "X scale B input_mean input_var -> Y running_mean? running_var? saved_mean?<14 saved_var?<14; epsilon momentum "
-     "spatial<9 training_mode@14",
-     batch_norm, "inference only, spatial only"},
+    {"", "BatchNormalization", kSince<1, 6, 7, 9, 14, 15>,
+     "X scale B input_mean input_var -> Y running_mean? running_var? saved_mean?<14 saved_var?<14; epsilon is_test<7 "
+     "momentum spatial<9 training_mode@14",
+     batch_norm, "training before version 14"},
     {"", "LayerNormalization", kSince<17>, "X Scale B? -> Y Mean? InvStdDev?; axis epsilon stash_type", layer_norm},
     {"", "RMSNormalization", kSince<23>, "X scale -> Y; axis epsilon stash_type", rms_norm},
     {"", "SimplifiedLayerNormalization", kSince<1>, "X scale -> Y inv_std_var?; axis epsilon stash_type", rms_norm,
      "ONNX Runtime's"},
-    {"", "InstanceNormalization", kSince<6, 22>, "input scale B -> output; epsilon", instance_norm},
+    {"", "InstanceNormalization", kSince<1, 6, 22>, "input scale B -> output; epsilon", instance_norm},
     {"", "GroupNormalization", kSince<18, 21>, "X scale bias -> Y; epsilon num_groups stash_type@21", group_norm},
     {"", "Softmax", kSince<1, 11, 13>, "input -> output; axis", softmax<softmax_at>},
     {"", "LogSoftmax", kSince<1, 11, 13>, "input -> output; axis", softmax<log_softmax_at>},

@@ -139,8 +139,8 @@ std::vector<double> numbers(const Value* v) {
   return out;
 }
 
-// keep_aspect_ratio_policy: one scale for all axes, from known sizes; the results are rounded, halves up.
-void keep_aspect_ratio(NodeView& n, OpBuilder& b, Spec& s, const Value* x) {
+// keep_aspect_ratio_policy: one scale for all axes, from the sizes; the results are rounded, halves up.
+void keep_aspect_ratio(NodeView& n, OpBuilder& b, Spec& s, Value* x) {
   if (s.policy == "stretch") return;
   if (s.policy != "not_larger" && s.policy != "not_smaller") {
     n.refuse(Code::invalid_attribute,
@@ -148,15 +148,24 @@ void keep_aspect_ratio(NodeView& n, OpBuilder& b, Spec& s, const Value* x) {
     return;
   }
   if (s.sizes_in == nullptr) return;
-  if (!s.sizes) {
-    n.refuse(Code::needs_constant, "sizes must be known with keep_aspect_ratio_policy");
+  bool known = s.sizes.has_value();
+  for (int k = 0; known && k < s.axes.size(); ++k)
+    known = x->dim(static_cast<int>(s.axes[k])).known() && (*s.sizes)[static_cast<size_t>(k)].known();
+  if (!known) {
+    Value* in = b.cast(b.gather(b.shape(x), b.ints(std::vector<int64_t>(s.axes.begin(), s.axes.end())), 0), DType::f32);
+    Value* scales = b.div(b.cast(s.sizes_in, DType::f32), in);
+    Value* best = b.reduce(s.policy == "not_larger" ? "reduce_min" : "reduce_max", scales, {0}, true);
+    Value* size = b.mul(in, best);
+    s.sizes_in = b.cast(b.unary("floor", b.add(size, b.like(size, 0.5))), n.inside(DType::i64));
+    s.scales_in = b.add(b.scale(in, 0), best);
+    s.sizes.reset();
     return;
   }
   float best = 0;
   for (int k = 0; k < s.axes.size(); ++k) {
     const Dim in = x->dim(static_cast<int>(s.axes[k])), out = (*s.sizes)[static_cast<size_t>(k)];
-    if (!in.known() || !out.known() || in.value() < 1) {
-      n.refuse(Code::dynamic_shape, "keep_aspect_ratio_policy needs known sizes");
+    if (in.value() < 1) {
+      n.refuse(Code::shape_mismatch, format("keep_aspect_ratio_policy for {}", x->type.to_string()));
       return;
     }
     const float scale = static_cast<float>(out.value()) / static_cast<float>(in.value());

@@ -101,6 +101,13 @@ Values flatten(NodeView& n, OpBuilder& b) {
 
 Values squeeze(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
+  if (n.version() >= 13) {
+    const std::optional<int> rank = n.stated_rank(0);
+    const std::optional<NodeView::IntList> given =
+        n.int_list(1, "axes", rank ? std::optional<int64_t>(x->rank() - *rank) : std::nullopt);
+    if (!b.ok()) return {n.refused()};
+    if (given && given->list != nullptr) return {b.emit("squeeze", {{"x", x}, {"axes", given->list}})};
+  }
   std::optional<Ints> axes = n.axes("axes", 1, 13, x->rank());
   if (!axes) {
     axes.emplace();
@@ -123,9 +130,13 @@ Values squeeze(NodeView& n, OpBuilder& b) {
 
 Values unsqueeze(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
-  const std::optional<std::vector<int64_t>> list =
-      n.version() >= 13 ? n.const_ints(1, "axes") : std::optional(n.ints("axes"));
-  if (!list) return {n.refuse(Code::invalid_model, "axes are missing")};
+  const std::optional<int> to = n.stated_rank(0);
+  const std::optional<int64_t> added = to ? std::optional<int64_t>(*to - x->rank()) : std::nullopt;
+  const std::optional<NodeView::IntList> given =
+      n.version() >= 13 ? n.int_list(1, "axes", added) : std::optional(NodeView::IntList{n.ints("axes")});
+  if (!given) return {n.refuse(Code::invalid_model, "axes are missing")};
+  if (given->list != nullptr) return {b.emit("expand_dims", {{"x", x}, {"axes", given->list}})};
+  const std::vector<int64_t>* const list = &given->numbers;
   if (list->size() + x->dims().size() > static_cast<size_t>(kMaxRank))
     return {n.refuse(Code::limit_exceeded, format("the result would have rank {}", list->size() + x->dims().size()))};
   const int rank = x->rank() + static_cast<int>(list->size());

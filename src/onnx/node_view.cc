@@ -5,6 +5,7 @@
 
 #include "base/format.h"
 #include "onnx/lowerer.h"
+#include "onnx/patterns.h"
 
 namespace graft::onnx {
 namespace {
@@ -39,6 +40,18 @@ Value* NodeView::in_saturated(int i) {
   return in(i);
 }
 
+Value* NodeView::second() {
+  Value *x = in(0), *y = in(1);
+  if (version() >= 7 || !has_attr("axis") || !flag("broadcast")) return y;
+  const int behind = x->rank() - axis("axis", 0, x->rank(), true) - y->rank();
+  if (behind < 0)
+    return refuse(Code::shape_mismatch, format("{} does not fit into {} from axis {} on", y->type.to_string(),
+                                               x->type.to_string(), i("axis", 0)));
+  Ints ones;
+  for (int d = 0; d < behind; ++d) ones.push_back(y->rank() + d);
+  return b_.expand_dims(y, ones);
+}
+
 DType NodeView::onnx_dtype(int i) {
   const DType t = lowerer_.onnx_dtype(node_.inputs[static_cast<size_t>(i)]);
   return t != DType::invalid ? t : in(i)->dtype();
@@ -69,6 +82,26 @@ std::optional<std::vector<int64_t>> NodeView::const_ints(int i, std::string_view
   refuse(Code::needs_constant,
          format("{} (input '{}') must be a constant", what, node_.inputs[static_cast<size_t>(i)]));
   return v;
+}
+
+std::optional<NodeView::IntList> NodeView::int_list(int i, std::string_view what, std::optional<int64_t> length) {
+  if (!has(i)) return std::nullopt;
+  Value* v = in_saturated(i);
+  if (!b_.ok()) return std::nullopt;
+  if (v->is_constant() || ir::product(v->dims()) == Dim(0) || (v->content && ir::all_known(*v->content))) {
+    IntList known{const_ints(i, what).value_or(std::vector<int64_t>())};
+    return b_.ok() ? std::optional(std::move(known)) : std::nullopt;
+  }
+  if (!is_int(v->dtype())) {
+    refuse(Code::dtype_mismatch, format("{} is {}, takes integers", what, v->type.to_string()));
+    return std::nullopt;
+  }
+  if (v->rank() == 1 && length && *length >= 0) v = of_length(b_, v, *length);
+  if (v->rank() != 1 || !v->dim(0).known()) {
+    refuse(Code::dynamic_shape, format("{} must be a list of known length, got {}", what, v->type.to_string()));
+    return std::nullopt;
+  }
+  return IntList{{}, v};
 }
 
 std::optional<int64_t> NodeView::const_int(int i, std::string_view what) {
@@ -174,6 +207,19 @@ DType NodeView::dtype(std::string_view attribute, DType fallback) {
   if (t == DType::invalid)
     refuse(Code::invalid_attribute, format("attribute '{}' is no element type: {}", attribute, i(attribute, 0)));
   return inside(t);
+}
+
+DType NodeView::dtype_by_name(std::string_view attribute) {
+  constexpr std::pair<std::string_view, DType> kNames[] = {
+      {"FLOAT", DType::f32},   {"UINT8", DType::u8},   {"INT8", DType::i8},    {"UINT16", DType::u16},
+      {"INT16", DType::i16},   {"INT32", DType::i32},  {"INT64", DType::i64},  {"BOOL", DType::boolean},
+      {"FLOAT16", DType::f16}, {"DOUBLE", DType::f64}, {"UINT32", DType::u32}, {"UINT64", DType::u64}};
+  const std::string given = s(attribute, "");
+  for (const auto& [text, dtype] : kNames) {
+    if (text == given) return inside(dtype);
+  }
+  refuse(Code::invalid_attribute, format("attribute '{}' is no element type: '{}'", attribute, given));
+  return DType::f32;
 }
 
 std::optional<int> NodeView::stated_rank(int i) const {

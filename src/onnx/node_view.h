@@ -28,11 +28,22 @@ class NodeView {
   Values all(int from = 0);  // inputs from..last
   // An int64 input whose consumer gives saturation to int32 the same meaning (a slice's end, a clip bound).
   Value* in_saturated(int i);
+  // Input 1 of an operator on two tensors, ready to broadcast by numpy's rule. Before version 7 its dims are those of
+  // input 0 from `axis` on (without it: the last ones).
+  Value* second();
   // The ONNX dtype of an input: in a Core ML build an int64 input is an int32 value.
   DType onnx_dtype(int i);
   // The integers of a constant input (axes, shapes); nullopt when left out. Refuses with needs_constant when not known.
   std::optional<std::vector<int64_t>> const_ints(int i, std::string_view what);
   std::optional<int64_t> const_int(int i, std::string_view what);  // the same of one element
+  // The integers of an input where they are known, else the input itself, a list of known length: where its type does
+  // not tell that, `length` does, and a run checks it. nullopt when left out, and after a refusal.
+  struct IntList {
+    std::vector<int64_t> numbers;
+    Value* list = nullptr;  // null: the numbers count
+    size_t size() const { return list == nullptr ? numbers.size() : static_cast<size_t>(list->dim(0).value()); }
+  };
+  std::optional<IntList> int_list(int i, std::string_view what, std::optional<int64_t> length = {});
   // The content of a small integer input as dims, if it is known at least symbolically.
   std::optional<Dims> dims(int i);
   // Axes from the attribute (node versions before `input_since`) or from input i (from it on): normalised to 0..rank-1,
@@ -53,6 +64,8 @@ class NodeView {
   std::vector<double> floats(std::string_view name, std::vector<double> fallback = {});
   // An attribute that holds an ONNX element type, as inside() has it.
   DType dtype(std::string_view name, DType fallback = DType::invalid);
+  // The same where the attribute says it in letters ("FLOAT"): before version 6.
+  DType dtype_by_name(std::string_view name);
   // What a value of an ONNX type is in the program being built: int64 is int32 in Core ML.
   DType inside(DType onnx) const { return b_.target().inside(onnx); }
 

@@ -37,6 +37,8 @@ Value* list_of(OpBuilder& b, const std::vector<Part>& parts) {
   return b.concat(pieces, 0);
 }
 
+Value* scalar_of(OpBuilder& b, Value* v) { return v->rank() == 0 ? v : b.reshape(v, Dims{}); }
+
 Value* size_along(OpBuilder& b, Value* x, int d) {
   Value* hints[] = {x};
   return b.squeeze(b.dims_value({x->dim(d)}, hints), {0});

@@ -23,6 +23,9 @@ Value* list_of(OpBuilder& b, const std::vector<Part>& parts);
 // list[from..to) of a rank-1 value.
 Value* sublist(OpBuilder& b, Value* list, int64_t from, int64_t to);
 
+// A one-element value as rank 0.
+Value* scalar_of(OpBuilder& b, Value* v);
+
 // The size of dim d of x as a number (rank 0), and the places along it: 0, 1, ... (rank 1). int32.
 Value* size_along(OpBuilder& b, Value* x, int d);
 Value* places_along(OpBuilder& b, Value* x, int d);

@@ -70,8 +70,11 @@ Status check_signature(std::string_view signature, const Node& node) {
   const std::vector<Formal> known = formals(signature.substr(std::min(semicolon + 1, signature.size())), node.version);
   for (const Attribute& a : node.attributes) {
     const auto same = [&](const Formal& f) { return f.name == a.name; };
-    // ONNX leaves names that begin so to whoever makes the file.
-    if (a.name.starts_with("__") || std::any_of(known.begin(), known.end(), same)) continue;
+    // ONNX leaves names that begin so to whoever makes the file. The other one allowed memory to be reused, before
+    // version 6: it has no bearing on results.
+    if (a.name.starts_with("__") || (a.name == "consumed_inputs" && node.version < 6) ||
+        std::any_of(known.begin(), known.end(), same))
+      continue;
     std::vector<std::string> names;
     for (const Formal& f : known) names.emplace_back(f.name);
     return fail(Code::invalid_attribute,

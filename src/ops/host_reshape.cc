@@ -7,17 +7,12 @@ namespace graft::ops {
 namespace {
 
 Status reshape_type(const Call& call, Types& out) {
-  const Operand &x = call.in("x"), &shape = call.in("shape");
+  const Operand& x = call.in("x");
   GRAFT_CHECK(check_index_list(call, "shape"));
   std::optional<Dims> sizes = call.dims("shape");
   if (!sizes) {
-    const Dim& length = shape.dims()[0];
-    if (!length.known() || length.value() > kMaxRank)
-      return fail(Code::dynamic_shape, "the rank of the result cannot be told: the length of shape is not known");
-    sizes.emplace();
-    for (int64_t i = 0; i < length.value(); ++i) sizes->push_back(call.fresh({0, INT64_MAX}));
-    out.push_back(Type::tensor(x.dtype(), std::move(*sizes)));
-    return {};
+    GRAFT_TRY(const int rank, entries(call, "shape"));
+    return infer_any_sizes(call, rank, out);
   }
   for (size_t i = 0; i < sizes->size(); ++i) {
     if (!((*sizes)[i] == Dim(0)) || call.flag("allowzero")) continue;

@@ -60,6 +60,23 @@ Shape broadcast_strides(const Shape& operand, const Shape& result) {
 
 double flops_of_x(const Call& call, const Type&, const ir::SizeOf& size) { return size(call.in("x").dims()); }
 
+Result<int> entries(const Call& call, std::string_view param) {
+  const Operand& list = call.in(param);
+  if (list.rank() == 1 && list.dims()[0].known() && list.dims()[0].value() <= kMaxRank)
+    return static_cast<int>(list.dims()[0].value());
+  return fail(Code::dynamic_shape, format("the rank of the result cannot be told: '{}' is {}, takes a list of a known "
+                                          "length of at most {}",
+                                          param, list.type->to_string(), kMaxRank));
+}
+
+Status infer_any_sizes(const Call& call, int rank, Types& out) {
+  if (rank < 0) return fail(Code::rank_mismatch, format("more axes than {} has dims", call.in("x").type->to_string()));
+  Dims dims;
+  for (int i = 0; i < rank; ++i) dims.push_back(call.fresh({0, INT64_MAX}));
+  out.push_back(Type::tensor(call.in("x").dtype(), std::move(dims)));
+  return {};
+}
+
 Status infer_like_x(const Call& call, Types& out) {
   out.push_back(*call.in("x").type);
   return {};

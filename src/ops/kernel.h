@@ -203,6 +203,14 @@ double flops_of_result(const Call&, const Type& result, const ir::SizeOf& size) 
 }
 double flops_of_x(const Call& call, const Type& result, const ir::SizeOf& size);  // one an element of x
 
+// Inference of parameters that only a run knows. Sizes that hang on one are fresh: a plan then stops for its value, and
+// goes on with it as a constant, so that kernels always know it.
+//
+// How many entries a list has, at most kMaxRank. Fails with dynamic_shape where not even that is known.
+Result<int> entries(const Call& call, std::string_view param);
+// The type of a result of `rank` dims, each of any size, with the dtype of x. Fails with rank_mismatch below rank 0.
+Status infer_any_sizes(const Call& call, int rank, Types& out);
+
 // Inference used by many rows.
 Status infer_like_x(const Call& call, Types& out);     // one result, type of x
 Status infer_broadcast(const Call& call, Types& out);  // x and y, dtype of x

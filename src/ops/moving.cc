@@ -234,7 +234,6 @@ Status check_index_list(const Call& call, std::string_view param) {
 }
 
 Result<Dims> dims_of(const Call& call, std::string_view param) {
-  const Operand& o = call.in(param);
   GRAFT_CHECK(check_index_list(call, param));
   if (std::optional<Dims> d = call.dims(param)) {
     for (const Dim& v : *d) {
@@ -243,12 +242,9 @@ Result<Dims> dims_of(const Call& call, std::string_view param) {
     }
     return std::move(*d);
   }
-  if (!o.dims()[0].known() || o.dims()[0].value() > kMaxRank) {
-    return fail(Code::dynamic_shape,
-                format("the rank of the result cannot be told: the length of '{}' is not known", param));
-  }
+  GRAFT_TRY(const int rank, entries(call, param));
   Dims d;
-  for (int64_t i = 0; i < o.dims()[0].value(); ++i) d.push_back(call.fresh({0, INT64_MAX}));
+  for (int i = 0; i < rank; ++i) d.push_back(call.fresh({0, INT64_MAX}));
   return d;
 }
 

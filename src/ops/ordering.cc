@@ -11,7 +11,8 @@ namespace {
 constexpr std::string_view kFamily = "tensor_operation";
 constexpr DTypes kNumbersAndBool = kNumbers | DTypes{DType::boolean};
 
-Status infer_like_x_with_axis(const Call& call, Types& out) {
+Status cumsum_type(const Call& call, Types& out) {
+  if (!call.known("axis")) return infer_any_sizes(call, call.in("x").rank(), out);
   GRAFT_CHECK(normal_axis(call.i("axis"), call.in("x").rank()));
   return infer_like_x(call, out);
 }
@@ -165,7 +166,7 @@ constexpr OpDef cumsum = {.name = "cumsum",
                           .doc = "running sum; exclusive leaves the element itself out, reverse runs from the end",
                           .variants = kCumsum,
                           .host = kNumbers,
-                          .infer = infer_like_x_with_axis,
+                          .infer = cumsum_type,
                           .reference = cumsum_reference,
                           .kind = ir::Kind::cumsum};
 

@@ -149,6 +149,10 @@ Dims reduced_dims(const Dims& x, const Ints& axes, bool keep_dims) {
 }
 
 Status reduce_type(const Call& call, Types& out) {
+  if (!call.known("axes")) {
+    GRAFT_TRY(const int count, entries(call, "axes"));
+    return infer_any_sizes(call, call.in("x").rank() - (call.flag("keep_dims") ? 0 : count), out);
+  }
   GRAFT_TRY(const Ints axes, reduced_axes(call));
   out.push_back(Type::tensor(call.in("x").dtype(), reduced_dims(call.in("x").dims(), axes, call.flag("keep_dims"))));
   return {};

@@ -133,7 +133,13 @@ Status split_type(const Call& call, Types& out) {
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   const Dim& n = x.dims()[static_cast<size_t>(axis)];
   Dims sizes;
-  if (const std::optional<Dims> given = call.dims("split_sizes")) {
+  const Operand& list = call.in("split_sizes");
+  if (const std::optional<Dims> given = call.dims("split_sizes"); !given && call.has("split_sizes")) {
+    if (list.rank() != 1 || !list.dims()[0].known() || list.dims()[0].value() > kMaxParts)
+      return fail(Code::dynamic_shape,
+                  format("split_sizes is {}: how many there are must be known", list.type->to_string()));
+    for (int64_t i = 0; i < list.dims()[0].value(); ++i) sizes.push_back(call.fresh({0, n.range().hi}));
+  } else if (given) {
     sizes = *given;
     if (call.has("num_splits") && call.i("num_splits") != static_cast<int64_t>(sizes.size()))
       return fail(Code::value_out_of_range, format("num_splits {} with {} sizes", call.i("num_splits"), sizes.size()));

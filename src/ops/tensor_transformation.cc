@@ -40,20 +40,15 @@ Result<Dims> reshaped(const Dims& x, const Dims& shape) {
 }
 
 Status reshape_type(const Call& call, Types& out) {
-  const Operand &x = call.in("x"), &shape = call.in("shape");
+  const Operand& x = call.in("x");
   GRAFT_CHECK(check_index_list(call, "shape"));
   if (const std::optional<Dims> want = call.dims("shape")) {
     GRAFT_TRY(Dims dims, reshaped(x.dims(), *want));
     out.push_back(Type::tensor(x.dtype(), std::move(dims)));
     return {};
   }
-  const Dim& length = shape.dims()[0];
-  if (!length.known() || length.value() > kMaxRank)
-    return fail(Code::dynamic_shape, "the rank of the result cannot be told: the length of shape is not known");
-  Dims dims;
-  for (int64_t i = 0; i < length.value(); ++i) dims.push_back(call.fresh({0, INT64_MAX}));
-  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
-  return {};
+  GRAFT_TRY(const int rank, entries(call, "shape"));
+  return infer_any_sizes(call, rank, out);
 }
 
 // Before iOS17 a zero copies the dim at the same index.
@@ -115,6 +110,10 @@ constexpr OpDef reshape_like = {.name = "reshape_like",
 
 Status expand_dims_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
+  if (!call.known("axes")) {
+    GRAFT_TRY(const int count, entries(call, "axes"));
+    return infer_any_sizes(call, x.rank() + count, out);
+  }
   const Ints axes = call.ints("axes");
   const int rank = x.rank() + axes.size();
   if (rank > kMaxRank) return fail(Code::limit_exceeded, format("the result would have rank {}", rank));
@@ -138,6 +137,10 @@ constexpr OpDef expand_dims = moves({.name = "expand_dims",
 Status squeeze_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
   const bool all = !call.has("axes");
+  if (!call.known("axes")) {
+    GRAFT_TRY(const int count, entries(call, "axes"));
+    return infer_any_sizes(call, x.rank() - count, out);
+  }
   GRAFT_TRY(const Ints axes, normal_axes(call.ints("axes"), x.rank()));
   Dims dims;
   for (int i = 0; i < x.rank(); ++i) {

@@ -103,12 +103,14 @@ Status Session::Impl::to_host(const LoadedSubgraph& one, Diag why) const {
   d.code = Code::claimed_late_refusal;
   d.message = format("partition {} failed on {} and runs on the host", one.partition, device->name());
   d.inner.push_back(std::move(why));
-  if (env->log) env->log(LogLevel::warning, render(d));
-  std::lock_guard lock(one.mutex);
-  if (!one.moved.load(std::memory_order_relaxed)) {
+  const std::string text = render(d);
+  {
+    std::lock_guard lock(one.mutex);
+    if (one.moved.load(std::memory_order_relaxed)) return {};  // another run failed first, and has told
     one.why = std::move(d);
     one.moved.store(true, std::memory_order_release);
   }
+  if (env->log) env->log(LogLevel::warning, text);
   return {};
 }
 

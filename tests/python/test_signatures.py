@@ -43,7 +43,7 @@ def test_signatures_are_those_of_onnx():
             where = f"{row['op']} {version}"
             assert marks(words(inputs, version)) == [MARKS[p.option] for p in schema.inputs], where
             assert marks(words(outputs, version)) == [MARKS[p.option] for p in schema.outputs], where
-            assert sorted(words(attributes, version)) == sorted(schema.attributes), where
+            assert sorted(words(attributes, version)) == sorted(set(schema.attributes) - {"consumed_inputs"}), where
             judged += 1
     assert judged > 1000
 

@@ -1,5 +1,7 @@
 // What a session does when its device fails: the failed partition moves to the host, no other, and nothing is lost.
+#include <cmath>
 #include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "onnx/reader.h"
@@ -40,7 +42,10 @@ class Device : public testing::Test {
     GRAFT_TRY(session::Options options, session::parse_options(more));
     options.coreml = device_;
     auto env = std::make_shared<Env>(1);
-    env->log = [this](LogLevel, std::string_view text) { logged_.push_back(std::string(text)); };
+    env->log = [this](LogLevel, std::string_view text) {
+      std::lock_guard lock(logging_);
+      logged_.push_back(std::string(text));
+    };
     const auto bytes = std::make_shared<std::string>(model);
     return Session::open_memory(test::bytes_of(*bytes), bytes, "", std::move(env), options);
   }
@@ -52,6 +57,7 @@ class Device : public testing::Test {
   }
 
   std::shared_ptr<TestDevice> device_ = std::make_shared<TestDevice>();
+  std::mutex logging_;
   std::vector<std::string> logged_;
 };
 
@@ -184,6 +190,7 @@ TEST_F(Device, TwoThreadsThatFailAtOnce) {
   for (std::thread& t : threads) t.join();
   EXPECT_EQ(right, 80);  // in fp32: all of it on the host
   EXPECT_EQ((*s)->moved().size(), 2U);
+  EXPECT_EQ(logged_.size(), 2U);  // however many runs saw it fail
 }
 
 TEST_F(Device, ValuesThatDoNotFitSendOneRunToTheHost) {

@@ -319,6 +319,9 @@ for shape in ((2, 3), (2, 3, 4), (2, 3, 4, 5), (1, 3, 2, 4, 2)):
     params = [data(3, lo=0.5, seed=s) for s in range(4)]
     case("BatchNormalization", [data(*shape), *map(Const, params)], (7, 9, 14, 15), {"epsilon": 1e-3})
     case("BatchNormalization", [data(*shape), *params], 15)
+    case("BatchNormalization", [data(*shape), *params], (14, 15), {"training_mode": 1, "momentum": 0.7}, outputs=3, coreml="any")
+    whole = [data(*shape[1:], seed=i) for i in range(3)] + [data(*shape[1:], lo=0.5)]
+    case("BatchNormalization", [data(*shape), *whole], 7, {"spatial": 0}, coreml="any")
 for axis, scale in ((-1, (5,)), (1, (4, 5)), (-2, (4, 5)), (0, (3, 4, 5))):
     case("LayerNormalization", [data(3, 4, 5), Const(data(*scale)), Const(data(*scale, seed=1))], 17, {"axis": axis})
     case("LayerNormalization", [data(3, 4, 5), data(*scale)], 17, {"axis": axis}, outputs=3)

@@ -127,13 +127,16 @@ def run(scratch, wanted, cases=CASES):
 
 
 def opened(case):
-    """The case with every dim open; and with its constants fed by the run: weights, all. In its newest version."""
+    """The case with every dim open; and with its constants fed by the run: weights, all, all with known dims. In its
+    newest version."""
     fed = {"open": case.inputs,
            "weights": [x.value if isinstance(x, Const) and x.value.dtype.kind == "f" else x for x in case.inputs],
            "fed": [x.value if isinstance(x, Const) else x for x in case.inputs]}
     for name, inputs in fed.items():
         if name == "open" or any(isinstance(x, Const) for x in case.inputs):
             yield name, dataclasses.replace(case, inputs=inputs, dynamic=True)
+    if any(isinstance(x, Const) for x in case.inputs):
+        yield "given", dataclasses.replace(case, inputs=fed["fed"], dynamic=False)
 
 
 def run_opened(scratch, ops, cases=CASES):
