@@ -235,7 +235,9 @@ const Graph* NodeView::body(std::string_view attribute) {
   return a->g.get();
 }
 
-Values NodeView::inline_body(const Graph& graph) { return lowerer_.lower_body(graph, {}); }
+Values NodeView::inline_body(const Graph& graph, std::span<Value* const> inputs) {
+  return lowerer_.lower_body(graph, inputs);
+}
 
 std::unique_ptr<ir::Block> NodeView::block_of(const Graph& graph, std::span<Value* const> block_inputs) {
   auto block = std::make_unique<ir::Block>();

@@ -77,7 +77,7 @@ class NodeView {
 
   // Bodies of If and Loop: emitted into the current block, or into a new block of their own.
   const Graph* body(std::string_view attribute);
-  Values inline_body(const Graph& body);
+  Values inline_body(const Graph& body, std::span<Value* const> inputs = {});
   std::unique_ptr<ir::Block> block_of(const Graph& body, std::span<Value* const> inputs = {});
 
   // A tensor from the model as a value, narrowed as in() does.

@@ -9,6 +9,7 @@ namespace graft::ops {
 const ir::OpDef& host_resize_row();
 const ir::OpDef& host_reshape_row();
 const ir::OpDef& host_unique_row();
+const ir::OpDef& host_linear_attention_row();
 const ir::OpDef& host_non_max_suppression_row();
 
 }  // namespace graft::ops

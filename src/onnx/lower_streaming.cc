@@ -1,0 +1,69 @@
+// Operators that take texts piece by piece: what the next piece needs of this one is one of the results.
+#include "base/format.h"
+#include "onnx/lower_families.h"
+#include "onnx/patterns.h"
+
+namespace graft::onnx {
+namespace {
+
+// A depthwise convolution that looks back only, over what is left of the past and the input; and what it leaves.
+Values causal_conv(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *weight = n.in(1), *bias = n.optional_in(2), *past = n.optional_in(3);
+  const std::string activation = n.s("activation", "none");
+  if (activation != "none" && activation != "silu" && activation != "swish")
+    return {n.refuse(Code::invalid_attribute, format("activation '{}', takes none, silu or swish", activation))};
+  if (x->rank() != 3 || weight->rank() != 3 || !x->dim(1).known() || !weight->dim(2).known() ||
+      weight->dim(2).value() < 1) {
+    return {n.refuse(Code::shape_mismatch, format("got {} and {}, takes [B, C, L] and [C, 1, k], C and k known",
+                                                  x->type.to_string(), weight->type.to_string()))};
+  }
+  const int64_t back = weight->dim(2).value() - 1;
+  if (past != nullptr && (past->rank() != 3 || ir::never_equal(past->dim(2), Dim(back))))
+    return {n.refuse(Code::shape_mismatch, format("past_state is {}, takes {} steps", past->type.to_string(), back))};
+  Value* whole = x;
+  if (past != nullptr && back > 0)
+    whole = b.concat({past, x}, 2);
+  else if (back > 0)
+    whole = b.emit("pad", {{"x", x}, {"pad", Ints{0, 0, 0, 0, back, 0}}, {"constant_val", b.like(x, 0)}});
+  Value* y = b.emit(
+      "conv", {{"x", whole}, {"weight", weight}, {"bias", bias}, {"groups", x->dim(1).value()}, {"pad_type", "valid"}});
+  if (activation != "none") y = b.unary("silu", y);
+  if (!n.wants(1)) return {y};
+  // The last `back` steps of the whole, which may be none.
+  const std::vector<int64_t> begin{0, 0, back == 0 ? INT32_MAX : -back}, end{0, 0, 0};
+  return {y, b.emit("slice_by_index", {{"x", whole},
+                                       {"begin", begin},
+                                       {"end", end},
+                                       {"begin_mask", std::vector<bool>{true, true, false}},
+                                       {"end_mask", std::vector<bool>{true, true, true}}})};
+}
+
+Values linear_attention(NodeView& n, OpBuilder& b) {
+  Value *q = n.in(0), *k = n.in(1), *v = n.in(2);
+  Value *past = n.optional_in(3), *decay = n.optional_in(4), *beta = n.optional_in(5);
+  return b.emit_all("host_linear_attention", {{"query", q},
+                                              {"key", k},
+                                              {"value", v},
+                                              {"past_state", past},
+                                              {"decay", decay},
+                                              {"beta", beta},
+                                              {"q_num_heads", n.required_i("q_num_heads")},
+                                              {"kv_num_heads", n.required_i("kv_num_heads")},
+                                              {"scale", n.f("scale", 0)},
+                                              {"update_rule", n.s("update_rule", "gated_delta")}});
+}
+
+constexpr Lowering kRows[] = {
+    {"", "CausalConvWithState", kSince<27>, "input weight bias? past_state? -> output present_state; activation",
+     causal_conv},
+    {"", "LinearAttention", kSince<27>,
+     "query key value past_state? decay? beta? -> output present_state; chunk_size kv_num_heads q_num_heads scale "
+     "update_rule",
+     linear_attention, "on the host only"},
+};
+
+}  // namespace
+
+LoweringRows streaming_lowerings() { return kRows; }
+
+}  // namespace graft::onnx
