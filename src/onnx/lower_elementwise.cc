@@ -90,9 +90,8 @@ Values where(NodeView& n, OpBuilder& b) {
 Values cast(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (!n.has_attr("to")) return {n.refuse(Code::invalid_attribute, "attribute 'to' is required")};
-  const DType to = n.dtype("to");
   // float to int64 inside Core ML would saturate at int32.
-  return {b.cast(x, to)};
+  return {cast_to(n, b, x, n.dtype("to"))};
 }
 
 Values identity(NodeView& n, OpBuilder&) { return {n.in(0)}; }

@@ -16,6 +16,8 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::instance_norm, prepare_instance_norm},
     {Kind::quantize, prepare_quantize},
     {Kind::dequantize, prepare_dequantize},
+    {Kind::integer_matmul, prepare_integer_matmul},
+    {Kind::integer_convolution, prepare_integer_conv},
     {Kind::resize, prepare_resize},
     {Kind::concat, prepare_concat},
     {Kind::concat, prepare_move},

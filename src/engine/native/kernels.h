@@ -24,5 +24,7 @@ Result<Prepared> prepare_cumsum(const Selection& s, int node);
 Result<Prepared> prepare_instance_norm(const Selection& s, int node);
 Result<Prepared> prepare_quantize(const Selection& s, int node);
 Result<Prepared> prepare_dequantize(const Selection& s, int node);
+Result<Prepared> prepare_integer_matmul(const Selection& s, int node);
+Result<Prepared> prepare_integer_conv(const Selection& s, int node);
 
 }  // namespace graft::engine

@@ -505,6 +505,75 @@ for dtype in (np.int8, np.uint8):
          21, {"axis": 0, "block_size": 2}, coreml="constant")
 case("DequantizeLinear", [Const(data(3, 4, dtype=I32, lo=-10**6, hi=10**6)), Const(data(3, lo=0.1))], 13, {"axis": 0}, coreml="constant")
 case("DequantizeLinear", [Const(data(3, 4, dtype=np.int16, lo=-10**4, hi=10**4)), Const(0.1, F32), Const(7, np.int16)], 21, coreml="constant")
+for dtype in (np.int8, np.uint16):  # blocks of a run, the last one cut short
+    case("DequantizeLinear", [data(2, 5, 3, dtype=dtype, lo=0, hi=90), data(2, 3, 3, lo=0.1), data(2, 3, 3, dtype=dtype, lo=0, hi=9)],
+         21, {"axis": 1, "block_size": 2}, coreml="refused")
+case("DequantizeLinear", [data(3, 4, dtype=I32, lo=-10**6, hi=10**6), data(3, lo=0.1)], 13, {"axis": 0}, coreml="any", half=False)
+case("DequantizeLinear", [data(0, 4, dtype=np.uint8), Const(0.1, F32)], 13, coreml="any")
+
+# Exact halves, both ends, and what is beyond.
+HALVES = np.array([0, 0.25, -0.25, 0.75, 1.25, 63.75, -64, -64.25, 127, 127.5, 1e9, -1e9, 3e38, np.inf, -np.inf], F32).reshape(3, 5)
+WIDE = {np.int8: 1, np.uint8: 1, np.int16: 300, np.uint16: 300}
+for dtype, wide in WIDE.items():
+    versions = (10, 13, 19, 21, 23, 25) if wide == 1 else (21, 25)
+    coreml = "ok" if dtype in (np.int8, np.uint8) else "any"
+    zero = data(dtype=dtype, lo=1, hi=9)
+    case("QuantizeLinear", [HALVES * F32(wide), Const(0.5, F32), Const(zero)], versions, coreml=coreml, half=False)
+    case("QuantizeLinear", [HALVES * F32(wide), Const([0.5], F32), Const([0], dtype)], versions[-1], coreml=coreml, half=False)
+    case("QuantizeLinear", [data(2, 3, 4, lo=-90 * wide, hi=90 * wide), Const(data(3, lo=0.3)), Const(data(3, dtype=dtype, lo=0, hi=9))],
+         versions[-2:], coreml=coreml, half=False)
+    case("QuantizeLinear", [data(2, 3, 4, lo=-90 * wide, hi=90 * wide), data(lo=0.3), data(dtype=dtype, lo=0, hi=9)], versions[-1], coreml="any", half=False)
+    case("QuantizeLinear", [data(2, 3, 4, lo=-9, hi=9), Const(data(4, lo=0.3)), Const(data(4, dtype=dtype, lo=0, hi=9))], versions[-1], {"axis": -1}, coreml=coreml, half=False)
+    case("QuantizeLinear", [data(2, 5, 3, lo=-9, hi=9), data(2, 3, 3, lo=0.1), data(2, 3, 3, dtype=dtype, lo=0, hi=9)],
+         21, {"axis": 1, "block_size": 2}, coreml="refused", half=False)
+    case("QuantizeLinear", [data(2, 40, dtype=F16, lo=-9, hi=9), Const(0.1, F16), Const(zero)], (19, 21)[wide > 1:], coreml="any", half=False)
+    case("QuantizeLinear", [data(1000, lo=-40, hi=40), Const(0.37, F32), Const(zero)], versions[-1], coreml="any", half=False)
+    case("QuantizeLinear", [data(0, 3), Const(0.5, F32), Const(zero)], versions[-1], coreml="refused", half=False)
+case("QuantizeLinear", [HALVES, Const(0.5, F32)], (10, 13), half=False)
+for output_dtype in (TensorProto.INT8, TensorProto.UINT16):
+    case("QuantizeLinear", [HALVES, Const(0.5, F32)], (21, 23), {"output_dtype": output_dtype}, coreml="any", half=False, types={"y0": output_dtype})
+QUANTIZED = {"y0": TensorProto.UINT8, "y1": TensorProto.FLOAT, "y2": TensorProto.UINT8}
+for x in (data(3, 40), data(3, 40, lo=1, hi=5), data(7, lo=-5, hi=-1), np.zeros((2, 3), F32), data(lo=1, hi=2), data(2, 3, 4, 5, lo=-0.01, hi=20)):
+    case("DynamicQuantizeLinear", [x], 11, outputs=3, types=QUANTIZED, half=False)
+case("DynamicQuantizeLinear", [data(3, 40)], 11, outputs=3, types=QUANTIZED, half=False, dynamic=True)
+
+BYTES = {np.uint8: (0, 255), np.int8: (-128, 127)}
+
+
+def codes(*shape, dtype=np.uint8, seed=0):
+    return data(*shape, dtype=dtype, lo=BYTES[dtype][0], hi=BYTES[dtype][1], seed=seed)
+
+
+SUMS = {"y0": TensorProto.INT32}
+for a, b in ((np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8), (np.int8, np.uint8)):
+    x, w = codes(5, 70, dtype=a), codes(70, 33, dtype=b)
+    xz, wz, each = codes(dtype=a, seed=1), codes(dtype=b, seed=2), codes(33, dtype=b, seed=3)
+    for inputs in ([x, w], [x, w, xz, wz], [x, Const(w), Const(xz), Const(wz)], [x, Const(w), xz, Const(each)], [x, w, None, wz], [x, Const(w), xz]):
+        case("MatMulInteger", inputs, 10, types=SUMS, half=False)
+    case("MatMulInteger", [codes(2, 3, 4, 9, dtype=a), codes(3, 9, 5, dtype=b), xz, wz], 10, types=SUMS, half=False)
+    case("MatMulInteger", [codes(1, 9, dtype=a), codes(9, 5, dtype=b), Const([7], a), Const([9], b)], 10, types=SUMS, half=False)
+    case("MatMulInteger", [codes(9, dtype=a), codes(9, 5, dtype=b), xz], 10, types=SUMS, half=False)
+    S = [Const(v, F32) for v in (0.02, 0.03, 0.9)]
+    case("QLinearMatMul", [x, S[0], Const(xz), Const(w), S[1], Const(wz), S[2], Const(codes(dtype=a, seed=4))], (10, 21), types={"y0": helper.np_dtype_to_tensor_dtype(np.dtype(a))}, half=False)
+    case("QLinearMatMul", [x, S[0], Const(xz), Const(w), Const(data(33, lo=0.01, hi=0.1)), Const(each), S[2], Const(codes(dtype=a, seed=4))], 10, half=False, coreml="any")
+    case("QLinearMatMul", [codes(2, 5, 9, dtype=a), data(lo=0.1), xz, codes(2, 9, 6, dtype=b), data(lo=0.1, seed=1), wz, data(lo=3, hi=9), codes(dtype=a, seed=4)], 10, half=False, coreml="any")
+for a, b in ((np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)):
+    x, w, xz = codes(2, 6, 9, 8, dtype=a), codes(8, 6, 3, 3, dtype=b), codes(dtype=a, seed=1)
+    wz = codes(dtype=b, seed=2)
+    S = [Const(v, F32) for v in (0.02, 0.03, 3.0)]
+    yz = Const(codes(dtype=a, seed=4))
+    for attrs in ({}, {"pads": [1, 1, 1, 1]}, {"pads": [0, 1, 2, 1], "strides": [2, 1]}, {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, {"dilations": [2, 2]}):
+        if a is np.uint8:
+            case("ConvInteger", [x, w, xz, wz], 10, attrs, types=SUMS, half=False, coreml="refused")
+            case("ConvInteger", [x, Const(w), Const(xz)], 10, attrs, types=SUMS, half=False, coreml="refused")
+        case("QLinearConv", [x, S[0], Const(xz), Const(w), S[1], Const(0, b), S[2], yz], 10, attrs, half=False, coreml="any")
+    bias = Const(data(8, dtype=I32, lo=-9000, hi=9000))
+    case("QLinearConv", [x, S[0], Const(xz), Const(w), S[1], Const(0, b), S[2], yz, bias], 10, {"pads": [1, 1, 1, 1]}, half=False, coreml="any")
+    case("QLinearConv", [x, S[0], Const(xz), Const(w), Const(data(8, lo=0.01, hi=0.1)), Const(np.zeros(8, b)), S[2], yz, bias], 10, {"pads": [1, 1, 1, 1]}, half=False, coreml="any")
+    case("QLinearConv", [x, S[0], Const(xz), Const(codes(6, 1, 3, 3, dtype=b)), S[1], Const(0, b), S[2], yz], 10, {"pads": [1, 1, 1, 1], "group": 6}, half=False, coreml="any")
+    case("QLinearConv", [codes(2, 6, 9, dtype=a), S[0], Const(xz), Const(codes(4, 3, 3, dtype=b)), S[1], Const(0, b), S[2], yz], 10, {"group": 2}, half=False, coreml="any")
+for group, w in ((6, codes(6, 1, 3, 3)), (2, codes(4, 3, 3, 3))):
+    case("ConvInteger", [codes(2, 6, 9, 8), Const(w), Const(codes(seed=1)), Const(codes(seed=2))], 10, {"group": group, "pads": [1, 1, 1, 1]}, types=SUMS, half=False, coreml="refused")
 
 
 def body(*nodes):
