@@ -7,7 +7,21 @@
 namespace graft::onnx {
 namespace {
 
-Value* zero_like(OpBuilder& b, const Value* codes) { return b.constant(ir::Constant::int_scalar(codes->dtype(), 0)); }
+// Input i, or 0 of the type of the codes.
+Value* zero_of(NodeView& n, OpBuilder& b, int i, const Value* codes) {
+  if (n.has(i)) return scalar_of(b, n.in(i));
+  return b.ok() ? b.constant(ir::Constant::int_scalar(codes->dtype(), 0)) : n.refused();
+}
+
+// Codes of sums times a factor (one, or one for each place along an axis), in fp32 everywhere.
+Value* of_sums(OpBuilder& b, Value* sums, Value* factor, Value* zero, int axis) {
+  if (!b.ok()) return b.function().poison();
+  return b.first_of([&] { return requantized(b, sums, factor, zero, axis); },
+                    [&] {
+                      Value* product = b.mul(b.cast(sums, DType::f32), along(b, factor, sums->rank(), axis));
+                      return codes_of(b, product, b.like(product, 1), zero, 0, zero->dtype());
+                    });
+}
 
 // f of the numbers that input 0 to 2 stand for, as codes with the scale and zero point that inputs 3 and 4 are.
 template <class F>
@@ -87,41 +101,28 @@ Values qlinear_global_average_pool(NodeView& n, OpBuilder& b) {
 // ONNX Runtime adds the zero point before it rounds, and takes each scale over the result's.
 Values qlinear_add(NodeView& n, OpBuilder& b) {
   const Coded x = coded(n, b, 0), y = coded(n, b, 3);
-  Value *scale = scalar_of(b, n.in(6)), *zero = n.has(7) ? scalar_of(b, n.in(7)) : zero_like(b, x.codes);
+  Value *scale = scalar_of(b, n.in(6)), *zero = zero_of(n, b, 7, x.codes);
   if (!b.ok()) return {n.refused()};
   const DType t = x.codes->dtype();
   const auto part = [&](const Coded& c) { return b.div(c.scale, scale); };
   const auto single = [&](Value* v) { return v == nullptr ? b.scalar(DType::f32, 0) : b.cast(v, DType::f32); };
-  const auto direct = [&] {
-    Value *of_x = part(x), *of_y = part(y);
-    Value* shift = b.add(b.mul(of_x, single(x.zero)), b.mul(of_y, single(y.zero)));
-    Value* sum = b.add(b.sub(single(zero), shift), b.mul(b.cast(x.codes, DType::f32), of_x));
-    sum = b.add(sum, b.mul(b.cast(y.codes, DType::f32), of_y));
-    return b.emit("host_quantize", {{"input", sum}, {"scale", b.scalar(DType::f32, 1)}, {"output_dtype", name(t)}});
-  };
-  return {b.first_of(direct, [&] {
-    Value* left = numbers_of(b, x);
-    return codes_of(b, b.add(left, numbers_of(b, y)), scale, zero, 0, t);
-  })};
+  Value *of_x = part(x), *of_y = part(y);
+  Value* shift = b.add(b.mul(of_x, single(x.zero)), b.mul(of_y, single(y.zero)));
+  Value* sum = b.add(b.sub(single(zero), shift), b.mul(b.cast(x.codes, DType::f32), of_x));
+  sum = b.add(sum, b.mul(b.cast(y.codes, DType::f32), of_y));
+  return {codes_of(b, sum, b.like(sum, 1), nullptr, 0, t)};
 }
 
 Values qlinear_mul(NodeView& n, OpBuilder& b) {
   const Coded x = coded(n, b, 0), y = coded(n, b, 3);
-  Value *scale = scalar_of(b, n.in(6)), *zero = n.has(7) ? scalar_of(b, n.in(7)) : zero_like(b, x.codes);
+  Value *scale = scalar_of(b, n.in(6)), *zero = zero_of(n, b, 7, x.codes);
   if (!b.ok()) return {n.refused()};
   const auto moved = [&](const Coded& c) {
     Value* v = b.cast(c.codes, DType::i32);
     return c.zero == nullptr ? v : b.sub(v, b.cast(c.zero, DType::i32));
   };
-  const auto of_codes = [&] {
-    Value* left = moved(x);
-    Value* product = b.mul(left, moved(y));
-    return requantized(b, product, b.div(b.mul(x.scale, y.scale), scale), zero, 0);
-  };
-  return {b.first_of(of_codes, [&] {
-    Value* left = numbers_of(b, x);
-    return codes_of(b, b.mul(left, numbers_of(b, y)), scale, zero, 0, zero->dtype());
-  })};
+  Value* left = moved(x);
+  return {of_sums(b, b.mul(left, moved(y)), b.div(b.mul(x.scale, y.scale), scale), zero, 0)};
 }
 
 Values qlinear_concat(NodeView& n, OpBuilder& b) {
@@ -142,9 +143,9 @@ Values qlinear_where(NodeView& n, OpBuilder& b) {
   Value* cond = n.in(0);
   const Coded x = coded(n, b, 1), y = coded(n, b, 4);
   Value *scale = scalar_of(b, n.in(7)), *zero = scalar_of(b, n.in(8));
-  const auto again = [&](const Coded& c) { return codes_of(b, numbers_of(b, c), scale, zero, 0, zero->dtype()); };
-  Value* left = again(x);
-  return {b.select(cond, left, again(y))};
+  Value* left = numbers_of(b, x);
+  Value* chosen = b.select(cond, left, numbers_of(b, y));
+  return {codes_of(b, chosen, scale, zero, 0, zero->dtype())};
 }
 
 // ---- products -----------------------------------------------------------------------------------------------------
@@ -181,12 +182,8 @@ Values qgemm(NodeView& n, OpBuilder& b) {
   Value* factor = b.mul(b.scale(x.scale, n.f("alpha", 1)), y.scale);
   if (!n.has(7)) return {b.mul(b.cast(sums, DType::f32), factor)};
   factor = b.div(factor, scalar_of(b, n.in(7)));
-  Value* zero = n.has(8) ? scalar_of(b, n.in(8)) : zero_like(b, x.codes);
-  return {b.first_of([&] { return requantized(b, sums, factor, zero, 1); },
-                     [&] {
-                       Value* product = b.mul(b.cast(sums, DType::f32), factor);
-                       return codes_of(b, product, b.like(product, 1), zero, 0, zero->dtype());
-                     })};
+  Value* zero = zero_of(n, b, 8, x.codes);
+  return {of_sums(b, sums, factor, zero, 1)};
 }
 
 // The weights' zero point may be one for each column.

@@ -129,7 +129,104 @@ Values matmul_nbits(NodeView& n, OpBuilder& b) {
   return {bias == nullptr ? y : b.add(y, bias)};
 }
 
+// ---- GatherBlockQuantized -----------------------------------------------------------------------------------------
+
+// Bytes as the codes that lie in them, lowest bits first, side by side in the last dim; int32.
+Value* unpacked(NodeView& n, OpBuilder& b, Value* bytes, int64_t width) {
+  Value* rest = b.cast(bytes, DType::i32);
+  if (width == 8) return rest;
+  const double base = static_cast<double>(int64_t{1} << width);
+  Values parts;
+  for (int64_t i = 8 / width; i > 0; --i) {
+    Value* above = i == 1 ? nullptr : b.binary("floor_div", rest, b.like(rest, base));
+    parts.push_back(b.expand_dims(above == nullptr ? rest : b.sub(rest, b.scale(above, base)), {rest->rank()}));
+    rest = above;
+  }
+  Value* apart = b.concat(parts, -1);
+  Dims dims = bytes->dims();
+  dims.back() = dims.back() * Dim(8 / width);
+  return shaped(n, b, apart, dims);
+}
+
+// Rows of a table of codes, unpacked and scaled block by block.
+Values gather_block_quantized(NodeView& n, OpBuilder& b) {
+  Value *table = n.in(0), *at = n.in(1), *scales = n.in(2), *zeros = n.optional_in(3);
+  needs_constants(n, {{0, "data"}, {2, "scales"}, {3, "zero_points"}});
+  if (!b.ok()) return {n.refused()};
+  constexpr DTypes kTables{DType::u8, DType::u4, DType::i4};
+  const DType t = table->dtype();
+  const int64_t block = n.i("block_size", 128), width = t == DType::u8 ? n.i("bits", 4) : 4;
+  const int rank = table->rank();
+  if (!kTables.has(t) || (width != 2 && width != 4 && width != 8))
+    return {n.refuse(Code::unsupported_attribute, format("data is {} with bits {}; {} with 2, 4 or 8 are supported",
+                                                         table->type.to_string(), width, kTables.to_string()))};
+  if (!is_block_size(block))
+    return {n.refuse(Code::invalid_attribute, format("block_size is {}, takes powers of two from 16 on", block))};
+  if (rank < 2 || n.axis("gather_axis", 0, rank) != 0 || n.axis("quantize_axis", 1, rank) != rank - 1)
+    return {n.refuse(Code::unsupported_attribute, "gather_axis 0 and quantize_axis of the last dim are supported")};
+  const int64_t per_byte = 8 / width;
+  Shape bytes = table->type.shape();
+  int64_t columns = bytes.back();
+  if (t == DType::u8) {
+    if (__builtin_mul_overflow(columns, per_byte, &columns))
+      return {n.refuse(Code::limit_exceeded, "data is too large")};
+  } else {
+    if (columns % 2 != 0)
+      return {n.refuse(Code::unsupported_attribute, "data has an odd number of columns; even ones are supported")};
+    bytes[rank - 1] = columns / 2;
+    table = b.constant(reinterpreted(table->constant, DType::u8, bytes));
+  }
+  if (columns % block != 0)
+    return {n.refuse(Code::unsupported_attribute,
+                     format("{} columns in blocks of {}; whole blocks are supported", columns, block))};
+  const int64_t blocks = columns / block;
+  Shape by_block = bytes;
+  by_block[rank - 1] = blocks;
+  if (!(scales->type.shape() == by_block))
+    return {n.refuse(Code::shape_mismatch,
+                     format("scales is {}, takes {}", scales->type.to_string(), to_string(by_block)))};
+  const int64_t rows = by_block.product(0, rank - 1);
+  const auto taken = [&](Value* of) {
+    Value* entries = with_indices(n, b, at, of, 0, [&](Value* i) { return b.gather(of, i, 0); });
+    return b.expand_dims(entries, {entries->rank()});
+  };
+  Value* codes = with_indices(n, b, at, table, 0, [&](Value* i) { return b.gather(table, i, 0); });
+  if (!b.ok()) return {n.refused()};
+  codes = unpacked(n, b, codes, width);
+  if (!b.ok()) return {n.refused()};
+  Dims apart = codes->dims();
+  apart.back() = Dim(blocks);
+  apart.emplace_back(block);
+  Value* y = shaped(n, b, codes, apart);
+  if (t == DType::i4) {  // 8 to 15 mean -8 to -1
+    Value* high = b.binary("greater", y, b.like(y, 7));
+    y = b.sub(y, b.scale(b.cast(high, DType::i32), 16));
+  }
+  if (zeros != nullptr) {
+    const DType z = t == DType::u8 ? code_type(width) : t;
+    if (zeros->constant->bytes() != static_cast<size_t>(rows) * byte_size(z, blocks))
+      return {n.refuse(Code::shape_mismatch, format("zero_points is {}, takes one for each of {} blocks a row",
+                                                    zeros->type.to_string(), blocks))};
+    const ir::ConstantPtr packed = unpadded(zeros->constant, z, rows, blocks);
+    Result<Tensor> wide = Tensor::allocate(DType::i32, by_block, b.bounds().memory);
+    if (!wide) return {b.refuse(wide.error())};
+    for (int64_t i = 0; i < rows * blocks; ++i)
+      wide->span<int32_t>()[static_cast<size_t>(i)] = static_cast<int32_t>(element_as_int(packed->view(), i));
+    y = b.sub(y, taken(b.constant(ir::Constant::of(*wide))));
+  } else if (t == DType::u8) {
+    y = b.sub(y, b.like(y, static_cast<double>(int64_t{1} << (width - 1))));
+  }
+  y = b.mul(b.cast(y, scales->dtype()), taken(scales));
+  Dims whole = apart;
+  whole.pop_back();
+  whole.back() = Dim(columns);
+  return {shaped(n, b, y, whole)};
+}
+
 constexpr Lowering kRows[] = {
+    {"com.microsoft", "GatherBlockQuantized", kSince<1>,
+     "data indices scales zero_points? -> output; bits block_size gather_axis quantize_axis", gather_block_quantized,
+     "constant data of 2, 4 and 8 bits, whole blocks along the last dim"},
     {"com.microsoft", "MatMulNBits", kSince<1>,
      "A B scales zero_points? g_idx? bias? -> Y; K N accuracy_level bits block_size weight_prepacked", matmul_nbits,
      "2, 4 and 8 bits, constant weights, without g_idx"},

@@ -255,7 +255,7 @@ tl::expected<WindowAttributes, Value*> read_pool(NodeView& n, Value* x) {
     return tl::unexpected(n.refuse(Code::dynamic_shape, "a dilated pool with auto_pad needs known spatial sizes"));
   }
   if (w->same()) return *w;
-  if (n.version() >= 10 && n.flag("ceil_mode")) round_up(*w, x);
+  if (n.flag("ceil_mode")) round_up(*w, x);
   for (int d = 0; d < w->spatial; ++d) {
     const Dim& in = x->dims()[static_cast<size_t>(d) + 2];
     if (!in.known() || in.value() + w->before[d] + w->after[d] + w->beyond[d] >= w->reach(d)) continue;

@@ -34,8 +34,14 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::cumsum, prepare_cumsum},
 };
 
+// Asked before all other providers: they would unpack what these read as it is stored.
+constexpr Candidate kStoredCandidates[] = {
+    {Kind::linear, prepare_nibble_linear},
+};
+
 }  // namespace
 
+std::span<const Candidate> stored_candidates() { return kStoredCandidates; }
 std::span<const Candidate> native_candidates() { return kNativeCandidates; }
 
 }  // namespace graft::engine

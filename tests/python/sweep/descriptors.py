@@ -518,8 +518,8 @@ for dtype, wide in WIDE.items():
     versions = (10, 13, 19, 21, 23, 25) if wide == 1 else (21, 25)
     coreml = "ok" if dtype in (np.int8, np.uint8) else "any"
     zero = data(dtype=dtype, lo=1, hi=9)
-    case("QuantizeLinear", [HALVES * F32(wide), Const(0.5, F32), Const(zero)], versions, coreml=coreml, half=False)
-    case("QuantizeLinear", [HALVES * F32(wide), Const([0.5], F32), Const([0], dtype)], versions[-1], coreml=coreml, half=False)
+    case("QuantizeLinear", [np.clip(HALVES, -1e30, 1e30) * F32(wide), Const(0.5, F32), Const(zero)], versions, coreml=coreml, half=False)
+    case("QuantizeLinear", [np.clip(HALVES, -1e30, 1e30) * F32(wide), Const([0.5], F32), Const([0], dtype)], versions[-1], coreml=coreml, half=False)
     case("QuantizeLinear", [data(2, 3, 4, lo=-90 * wide, hi=90 * wide), Const(data(3, lo=0.3)), Const(data(3, dtype=dtype, lo=0, hi=9))],
          versions[-2:], coreml=coreml, half=False)
     case("QuantizeLinear", [data(2, 3, 4, lo=-90 * wide, hi=90 * wide), data(lo=0.3), data(dtype=dtype, lo=0, hi=9)], versions[-1], coreml="any", half=False)
