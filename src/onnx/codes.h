@@ -30,6 +30,9 @@ Value* integer_product(OpBuilder& b, Value* x, Value* x_zero, Value* y, Value* y
 // Sums of products as codes again, clip(round(sums * factor) + zero): one factor, or one for each place along an axis.
 Value* requantized(OpBuilder& b, Value* sums, Value* factor, Value* zero, int axis);
 
+// The same in fp32 everywhere, where a target does not have that row.
+Value* of_sums(OpBuilder& b, Value* sums, Value* factor, Value* zero, int axis);
+
 Values quantize_linear(NodeView& n, OpBuilder& b);
 Values dequantize_linear(NodeView& n, OpBuilder& b);
 

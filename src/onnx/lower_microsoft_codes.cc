@@ -13,16 +13,6 @@ Value* zero_of(NodeView& n, OpBuilder& b, int i, const Value* codes) {
   return b.ok() ? b.constant(ir::Constant::int_scalar(codes->dtype(), 0)) : n.refused();
 }
 
-// Codes of sums times a factor (one, or one for each place along an axis), in fp32 everywhere.
-Value* of_sums(OpBuilder& b, Value* sums, Value* factor, Value* zero, int axis) {
-  if (!b.ok()) return b.function().poison();
-  return b.first_of([&] { return requantized(b, sums, factor, zero, axis); },
-                    [&] {
-                      Value* product = b.mul(b.cast(sums, DType::f32), along(b, factor, sums->rank(), axis));
-                      return codes_of(b, product, b.like(product, 1), zero, 0, zero->dtype());
-                    });
-}
-
 // f of the numbers that input 0 to 2 stand for, as codes with the scale and zero point that inputs 3 and 4 are.
 template <class F>
 Values through_numbers(NodeView& n, OpBuilder& b, F&& f) {

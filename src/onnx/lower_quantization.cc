@@ -212,6 +212,17 @@ Value* requantized(OpBuilder& b, Value* sums, Value* factor, Value* zero, int ax
                                     {"output_dtype", name(zero->dtype())}});
 }
 
+Value* of_sums(OpBuilder& b, Value* sums, Value* factor, Value* zero, int axis) {
+  if (!b.ok()) return b.function().poison();
+  return b.first_of([&] { return requantized(b, sums, factor, zero, axis); },
+                    [&] {
+                      const int rank = sums->rank();
+                      Value* product =
+                          b.mul(b.cast(sums, DType::f32), along(b, factor, rank, axis < 0 ? axis + rank : axis));
+                      return codes_of(b, product, b.like(product, 1), zero, 0, zero->dtype());
+                    });
+}
+
 namespace {
 
 Values dynamic_quantize_linear(NodeView& n, OpBuilder& b) {
@@ -241,6 +252,7 @@ Values qlinear_matmul(NodeView& n, OpBuilder& b) {
   Value* sums = integer_product(b, x.codes, x.zero, y.codes, y.zero);
   Value* rows = by_row(b, x.scale, x.codes);
   Value* factor = ratio(b, b.cast(rows, DType::f32), b.cast(y.scale, DType::f32), b.cast(scale, DType::f32));
+  if (!b.ok() || factor->rank() < 2) return {of_sums(b, sums, scalar_of(b, factor), zero, -1)};
   Value* product = b.mul(b.cast(sums, DType::f32), factor);
   return {codes_of(b, product, b.like(product, 1), zero, 0, zero->dtype())};
 }

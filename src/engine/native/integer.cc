@@ -47,13 +47,13 @@ struct Requantize {
     const float s = frame.in<float>(static_cast<size_t>(scale))[c];
     const void* z = zero < 0 ? nullptr : frame.in<void>(static_cast<size_t>(zero));
     const IntRange range = int_range(to);
-    code_kernels().requantize(sums, n, s, static_cast<float>(zero_at(z, to, c)), static_cast<float>(range.lo),
+    code_kernels().requantize(sums, n, s, static_cast<float>(zero_at(z, to, 0)), static_cast<float>(range.lo),
                               static_cast<float>(range.hi), y);
   }
 };
 
 // The step's operator, with what follows it if that is the row of Requantize along `axis` (or with one scale).
-Requantize take_over(const Selection& s, Prepared& made, int n, int axis, bool channels) {
+Requantize take_over(const Selection& s, Prepared& made, int n, int axis) {
   int result = s.node(n).results[0];
   Requantize r;
   made.nodes = {n};
@@ -64,9 +64,10 @@ Requantize take_over(const Selection& s, Prepared& made, int n, int axis, bool c
     const PlanValue &y = s.value(s.node(next).results[0]), &of = s.value(scale);
     const ir::Call call = s.call(next);
     const int64_t count = of.shape.product();
-    const bool fits = count == 1 || (channels && call.i("axis") == axis && y.shape[axis] == count);
+    const Result<int> along = ops::normal_axis(call.i("axis"), y.shape.size());
+    const bool fits = count == 1 || (along && *along == axis && y.shape[axis] == count);
     if (s.arg(next, "input") == result && fits && s.available(scale) && (zero < 0 || s.available(zero)) &&
-        (zero < 0 || s.value(zero).shape.product() == count) && of.dtype() == DType::f32) {
+        (zero < 0 || s.value(zero).shape.product() == 1) && of.dtype() == DType::f32) {
       r.by_channel = count != 1;
       r.to = y.dtype();
       r.scale = static_cast<int>(made.in.size());
@@ -230,23 +231,81 @@ class IntegerMatmulStep final : public Step {
 
 // ---- conv ---------------------------------------------------------------------------------------------------------
 
-// Where one tap of the kernel reads for the points of a panel: stretches of the input's plane, or padding.
-struct Stretch {
-  int32_t at, length;
-  int64_t from;  // -1: padding
+// The input of an image is laid out first so that every tap of the kernel reads the points of a panel as one stretch:
+// padded by the zero point, and parted by the strides (the places 0, s, 2s, ... of each dim, then those from 1 on,
+// ...). Points are counted in lines as long as those parts: what lies behind a line's end is computed and dropped.
+struct Layout3 {
+  static constexpr size_t kDims = ops::kMaxSpatial;
+  std::array<int64_t, kDims> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1};
+  std::array<int64_t, kDims> before{0, 0, 0}, part{1, 1, 1};  // sizes of a part
+
+  Layout3(const ops::Window& w, const Shape& x, const Shape& y) {
+    for (int d = 0; d < w.spatial; ++d) {
+      const size_t i = kDims - static_cast<size_t>(w.spatial - d);
+      in[i] = x[d + 2];
+      out[i] = y[d + 2];
+      kernel[i] = w.kernel[d];
+      stride[i] = w.stride[d];
+      dilation[i] = w.dilation[d];
+      before[i] = w.before(d, x[d + 2]);
+      part[i] = (out[i] - 1) + (kernel[i] - 1) * dilation[i] / stride[i] + 1;
+    }
+  }
+  int64_t part_size() const { return part[0] * part[1] * part[2]; }
+  int64_t channel() const { return part_size() * stride[0] * stride[1] * stride[2]; }
+  int64_t points() const { return ((out[0] - 1) * part[1] + out[1] - 1) * part[2] + out[2]; }
+  // Where a tap's first point lies in a channel.
+  int64_t offset(int64_t tap) const {
+    std::array<int64_t, kDims> at{};
+    for (size_t i = kDims; i-- > 0; tap /= kernel[i]) at[i] = tap % kernel[i] * dilation[i];
+    int64_t which = 0, place = 0;
+    for (size_t i = 0; i < kDims; ++i) {
+      which = which * stride[i] + at[i] % stride[i];
+      place = place * part[i] + at[i] / stride[i];
+    }
+    return which * part_size() + place;
+  }
+  // One channel; `mask` moves codes to the other sign.
+  void fill(const uint8_t* x, uint8_t zero, uint8_t mask, uint8_t* to) const {
+    std::memset(to, zero ^ mask, static_cast<size_t>(channel()));
+    for (int64_t z = 0; z < in[0]; ++z) {
+      for (int64_t y = 0; y < in[1]; ++y, x += in[2]) {
+        const std::array<int64_t, 2> at{z + before[0], y + before[1]};
+        if (at[0] / stride[0] >= part[0] || at[1] / stride[1] >= part[1]) continue;
+        const int64_t lines = at[0] % stride[0] * stride[1] + at[1] % stride[1];
+        const int64_t line = (at[0] / stride[0] * part[1] + at[1] / stride[1]) * part[2];
+        for (int64_t s = 0; s < stride[2]; ++s) {
+          uint8_t* row = to + (lines * stride[2] + s) * part_size() + line;
+          const int64_t first = std::max<int64_t>(0, (before[2] - s + stride[2] - 1) / stride[2]);
+          const int64_t end = std::min(part[2], (in[2] + before[2] - s + stride[2] - 1) / stride[2]);
+          const uint8_t* from = x + s - before[2];
+          if (stride[2] == 1) {
+            for (int64_t i = first; i < end; ++i) row[i] = static_cast<uint8_t>(from[i] ^ mask);
+          } else {
+            for (int64_t i = first; i < end; ++i) row[i] = static_cast<uint8_t>(from[i * stride[2]] ^ mask);
+          }
+        }
+      }
+    }
+  }
 };
 
 class IntegerConvStep final : public Step {
  public:
-  ops::Window window;
+  IntegerConvStep(const ops::Window& window, const Shape& from, const Shape& to)
+      : x(from), y(to), layout(window, from, to) {
+    provider = "native";
+  }
   Shape x, y;
+  Layout3 layout;
   int64_t groups = 1, taps = 1;
   bool x_signed = false, w_signed = false, with_sums = true;
   int x_zero = -1, w_zero = -1, bias = -1;
   bool zero_by_channel = false;
   const std::byte* fixed = nullptr;  // packed weights
+  std::vector<int64_t> offsets;      // of the elements of a weight, from the first channel of its group on
   int64_t chunks = 1;
-  size_t weights_at = 0, chunks_at = 0, chunk_bytes = 0;
+  size_t weights_at = 0, image_at = 0, chunks_at = 0, chunk_bytes = 0;
   Requantize after;
 
   int64_t ins() const { return x[1] / groups; }
@@ -274,15 +333,21 @@ class IntegerConvStep final : public Step {
       std::memset(rows + (g * (outs() + 1) + outs()) * stride(), 1, static_cast<size_t>(k()));
   }
 
-  // A panel, stretches of each tap and the numbers of them, rows to gather into, and sums.
-  void plan_chunks(int threads) {
+  // The image with room for what panels read behind its end; a panel and sums for each chunk of the work.
+  void plan(int threads) {
     const int64_t width = code_kernels().width;
-    const int64_t panels = (y.product(2, y.size()) + width - 1) / width, items = y[0] * groups * panels;
+    for (int64_t i = 0; i < stride(); ++i) {
+      const int64_t e = std::min(i, k() - 1);  // those behind the end meet weights of 0
+      offsets.push_back(e / taps * layout.channel() + layout.offset(e % taps));
+    }
+    image_at = scratch;
+    scratch += align_up(static_cast<size_t>(x[1] * layout.channel() + layout.part[2] + 2 * width));
+    const int64_t items = groups * panels();
     chunks = std::clamp<int64_t>(items, 1, 4 * threads);
+    chunks_at = scratch;
     chunk_bytes = align_up(static_cast<size_t>(stride() * width)) +
-                  align_up(static_cast<size_t>(taps * width) * sizeof(Stretch)) +
-                  align_up(static_cast<size_t>(taps) * sizeof(int64_t)) + align_up(static_cast<size_t>(5 * width)) +
-                  align_up(static_cast<size_t>((outs() + 1 + 8) * width) * sizeof(int32_t));
+                  align_up(static_cast<size_t>((outs() + 1 + code_kernels().rows) * width) * sizeof(int32_t));
+    scratch += static_cast<size_t>(chunks) * chunk_bytes;
   }
 
   Status run(const Frame& frame) const override {
@@ -291,69 +356,43 @@ class IntegerConvStep final : public Step {
       pack(frame.in<uint8_t>(1), frame.scratch + weights_at);
       weights = frame.scratch + weights_at;
     }
-    const int64_t width = code_kernels().width, plane = y.product(2, y.size());
-    const int64_t panels = (plane + width - 1) / width, items = y[0] * groups * panels;
-    frame.parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) {
-        std::byte* scratch = frame.scratch + chunks_at + static_cast<size_t>(c) * chunk_bytes;
-        for (int64_t i = items * c / chunks; i < items * (c + 1) / chunks && !frame.cancelled(); ++i)
-          panel_of(frame, weights, scratch, i / (groups * panels), i / panels % groups, i % panels * width);
-      }
-    });
+    auto* image = reinterpret_cast<uint8_t*>(frame.scratch + image_at);
+    const int64_t in_plane = x.product(2, x.size()), items = groups * panels(), width = code_kernels().width;
+    const auto zero = static_cast<uint8_t>(zero_of_x(frame));
+    for (int64_t n = 0; n < x[0] && !frame.cancelled(); ++n) {
+      const uint8_t* from = frame.in<uint8_t>(0) + n * x[1] * in_plane;
+      frame.parallel_for(x[1], std::max<int64_t>(1, 65536 / layout.channel()), [&](int64_t begin, int64_t end) {
+        for (int64_t c = begin; c < end; ++c)
+          layout.fill(from + c * in_plane, zero, x_signed ? kTop : 0, image + c * layout.channel());
+      });
+      frame.parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t c = begin; c < end; ++c) {
+          std::byte* room = frame.scratch + chunks_at + static_cast<size_t>(c) * chunk_bytes;
+          for (int64_t i = items * c / chunks; i < items * (c + 1) / chunks && !frame.cancelled(); ++i)
+            panel_of(frame, weights, image, room, n, i / panels(), i % panels() * width);
+        }
+      });
+    }
     return {};
   }
 
  private:
-  void panel_of(const Frame& frame, const std::byte* weights, std::byte* scratch, int64_t image, int64_t group,
-                int64_t first) const {
+  int64_t panels() const { return (layout.points() + code_kernels().width - 1) / code_kernels().width; }
+  int32_t zero_of_x(const Frame& frame) const {
+    return x_zero < 0 ? 0 : zero_at(frame.in<void>(static_cast<size_t>(x_zero)), x_signed ? DType::i8 : DType::u8, 0);
+  }
+
+  void panel_of(const Frame& frame, const std::byte* weights, const uint8_t* image, std::byte* room, int64_t n,
+                int64_t group, int64_t first) const {
     const CodeKernels& kernels = code_kernels();
-    const int64_t width = kernels.width, plane = y.product(2, y.size()), in_plane = x.product(2, x.size());
-    const int64_t n = std::min(width, plane - first), fours = fours_of(k());
-    auto* panel = reinterpret_cast<uint8_t*>(scratch);
-    scratch += align_up(static_cast<size_t>(stride() * width));
-    auto* stretches = reinterpret_cast<Stretch*>(scratch);
-    scratch += align_up(static_cast<size_t>(taps * width) * sizeof(Stretch));
-    auto* counts = reinterpret_cast<int64_t*>(scratch);
-    scratch += align_up(static_cast<size_t>(taps) * sizeof(int64_t));
-    auto* lines = reinterpret_cast<uint8_t*>(scratch);
-    scratch += align_up(static_cast<size_t>(5 * width));
-    auto* sums = reinterpret_cast<int32_t*>(scratch);
-    const DType xt = x_signed ? DType::i8 : DType::u8, wt = w_signed ? DType::i8 : DType::u8;
-    const int32_t zero = x_zero < 0 ? 0 : zero_at(frame.in<void>(static_cast<size_t>(x_zero)), xt, 0);
-    for (int64_t tap = 0; tap < taps; ++tap) counts[tap] = stretches_of(tap, first, n, stretches + tap * width);
-    const uint8_t* planes = frame.in<uint8_t>(0) + (image * x[1] + group * ins()) * in_plane;
-    std::memset(lines + 4 * width, 0, static_cast<size_t>(width));
-    int64_t ic = 0, tap = 0;
+    const int64_t width = kernels.width, fours = fours_of(k());
+    auto* panel = reinterpret_cast<uint8_t*>(room);
+    auto* sums = reinterpret_cast<int32_t*>(room + align_up(static_cast<size_t>(stride() * width)));
+    const uint8_t* from = image + group * ins() * layout.channel() + first;
     for (int64_t f = 0; f < fours; ++f) {
-      std::array<const uint8_t*, 4> from;
-      for (size_t j = 0; j < 4; ++j) {
-        from[j] = lines + 4 * width;
-        if (ic == ins()) continue;
-        const Stretch* s = stretches + tap * width;
-        const uint8_t* channel = planes + ic * in_plane;
-        if (counts[tap] == 1 && s->length == width && s->from >= 0) {
-          from[j] = channel + s->from;
-        } else {
-          uint8_t* line = lines + static_cast<int64_t>(j) * width;
-          for (int64_t i = 0; i < counts[tap]; ++i) {
-            if (s[i].from < 0)
-              std::memset(line + s[i].at, zero, static_cast<size_t>(s[i].length));
-            else if (s[i].length == 1)
-              line[s[i].at] = channel[s[i].from];
-            else
-              std::memcpy(line + s[i].at, channel + s[i].from, static_cast<size_t>(s[i].length));
-          }
-          from[j] = line;
-        }
-        if (++tap == taps) {
-          tap = 0;
-          ++ic;
-        }
-      }
-      kernels.interleave(from.data(), panel + f * 4 * width);
-    }
-    if (x_signed) {
-      for (int64_t i = 0; i < stride() * width; ++i) panel[i] ^= kTop;
+      const int64_t* at = offsets.data() + 4 * f;
+      const std::array<const uint8_t*, 4> lines{from + at[0], from + at[1], from + at[2], from + at[3]};
+      kernels.interleave(lines.data(), panel + f * 4 * width);
     }
     const auto* rows = reinterpret_cast<const uint8_t*>(weights) + group * (outs() + 1) * stride();
     const int64_t count = outs() + (with_sums ? 1 : 0);
@@ -361,76 +400,46 @@ class IntegerConvStep final : public Step {
       kernels.signed_rows(rows + r * stride(), stride(), panel, fours, std::min(kernels.rows, count - r),
                           sums + r * width);
     const int32_t* row_sums = weight_sums(const_cast<std::byte*>(weights));
-    const int32_t xz = zero + (x_signed ? 128 : 0);
     const int32_t* column_sums = sums + outs() * width;
+    const int32_t xz = zero_of_x(frame) + (x_signed ? 128 : 0);
+    const int64_t points = std::min(width, layout.points() - first), plane = y.product(2, y.size());
+    std::array<uint8_t, 32> made;
     for (int64_t o = 0; o < outs(); ++o) {
       const int64_t channel = group * outs() + o;
       int32_t* row = sums + o * width;
-      const int32_t wz =
-          (w_zero < 0 ? 0 : zero_at(frame.in<void>(static_cast<size_t>(w_zero)), wt, zero_by_channel ? channel : 0)) -
-          (w_signed ? 0 : 128);
-      const int32_t more = bias < 0 ? 0 : frame.in<int32_t>(static_cast<size_t>(bias))[channel];
-      for (int64_t c = 0; c < n; ++c) {
-        const int32_t v = moved(row[c], xz, row_sums[channel], wz, with_sums ? column_sums[c] : 0, k());
-        row[c] = static_cast<int32_t>(static_cast<uint32_t>(v) + static_cast<uint32_t>(more));
+      const int32_t wz = w_zero < 0 ? 0
+                                    : zero_at(frame.in<void>(static_cast<size_t>(w_zero)),
+                                              w_signed ? DType::i8 : DType::u8, zero_by_channel ? channel : 0);
+      const int32_t yz = wz - (w_signed ? 0 : 128);
+      const auto more = static_cast<uint32_t>(bias < 0 ? 0 : frame.in<int32_t>(static_cast<size_t>(bias))[channel]);
+      const auto fixed_part =
+          static_cast<int32_t>(static_cast<uint32_t>(moved(0, xz, row_sums[channel], yz, 0, k())) + more);
+      for (int64_t c = 0; c < points; ++c) {
+        const uint32_t sum = static_cast<uint32_t>(row[c]) + static_cast<uint32_t>(fixed_part);
+        row[c] = static_cast<int32_t>(
+            sum - (with_sums ? static_cast<uint32_t>(yz) * static_cast<uint32_t>(column_sums[c]) : 0));
       }
-      const int64_t to = (image * y[1] + channel) * plane + first;
-      if (after.scale < 0)
-        std::memcpy(frame.out<int32_t>(0) + to, row, static_cast<size_t>(n) * sizeof(int32_t));
-      else
-        after.apply(frame, row, n, channel, frame.out<uint8_t>(0) + to);
+      if (after.scale >= 0) after.apply(frame, row, points, channel, made.data());
+      each_line(first, points, [&](int64_t at, int64_t length, int64_t to) {
+        to += (n * y[1] + channel) * plane;
+        if (after.scale < 0)
+          std::memcpy(frame.out<int32_t>(0) + to, row + at, static_cast<size_t>(length) * sizeof(int32_t));
+        else
+          std::memcpy(frame.out<uint8_t>(0) + to, made.data() + at, static_cast<size_t>(length));
+      });
     }
   }
 
-  // Where a tap reads for the points first.. of the result's plane.
-  int64_t stretches_of(int64_t tap, int64_t first, int64_t n, Stretch* to) const {
-    const int d = window.spatial, last = d - 1;
-    std::array<int64_t, ops::kMaxSpatial> at{}, offset{};
-    int64_t rest = tap, point = first;
-    for (int i = last; i >= 0; --i) {
-      const auto e = static_cast<size_t>(i);
-      offset[e] = rest % window.kernel[i] * window.dilation[i] - window.before(i, x[i + 2]);
-      rest /= window.kernel[i];
-      at[e] = point % y[i + 2];
-      point /= y[i + 2];
+  // fn(first, count, place in the result's plane) for the stretches of points that are of the result.
+  template <class Fn>
+  void each_line(int64_t first, int64_t count, Fn&& fn) const {
+    const auto &p = layout.part, &o = layout.out;
+    for (int64_t at = 0; at < count;) {
+      const int64_t point = first + at, c = point % p[2], row = point / p[2] % p[1], z = point / (p[2] * p[1]);
+      const int64_t length = std::min(count - at, p[2] - c);
+      if (row < o[1] && c < o[2] && z < o[0]) fn(at, std::min(length, o[2] - c), (z * o[1] + row) * o[2] + c);
+      at += length;
     }
-    int64_t count = 0, done = 0;
-    while (done < n) {
-      // The line of the input that these points lie in; outside, all of them are padding.
-      int64_t line = 0;
-      for (int i = 0; i < last && line >= 0; ++i) {
-        const int64_t p = at[static_cast<size_t>(i)] * window.stride[i] + offset[static_cast<size_t>(i)];
-        line = p < 0 || p >= x[i + 2] ? -1 : line * x[i + 2] + p;
-      }
-      const auto e = static_cast<size_t>(last);
-      const int64_t in = x[last + 2], step = window.stride[last];
-      const int64_t here = std::min(n - done, y[last + 2] - at[e]);
-      int64_t i = 0;
-      while (i < here) {
-        const int64_t p = (at[e] + i) * step + offset[e];
-        int64_t length = 1, from = -1;
-        if (line < 0) {
-          length = here - i;
-        } else if (p < 0) {
-          length = std::min(here - i, (-p + step - 1) / step);
-        } else if (p >= in) {
-          length = here - i;
-        } else {
-          from = line * in + p;
-          if (step == 1) length = std::min(here - i, in - p);
-        }
-        if (count > 0 && step == 1 && from >= 0 && to[count - 1].from >= 0 &&
-            to[count - 1].from + to[count - 1].length == from)
-          to[count - 1].length += static_cast<int32_t>(length);
-        else
-          to[count++] = {static_cast<int32_t>(done + i), static_cast<int32_t>(length), from};
-        i += length;
-      }
-      done += here;
-      at[e] = 0;
-      for (int j = last - 1; j >= 0 && ++at[static_cast<size_t>(j)] == y[j + 2]; --j) at[static_cast<size_t>(j)] = 0;
-    }
-    return count;
   }
 };
 
@@ -485,7 +494,7 @@ Result<Prepared> prepare_integer_matmul(const Selection& s, int n) {
   step->x_zero = input(xz);
   step->y_zero = input(yz);
   step->zero_by_column = yz >= 0 && s.value(yz).shape.product() != 1;
-  step->after = take_over(s, made, n, out.shape.size() - 1, true);
+  step->after = take_over(s, made, n, out.shape.size() - 1);
   const auto take = [&](size_t bytes) {
     const size_t at = step->scratch;
     step->scratch += align_up(bytes);
@@ -505,13 +514,15 @@ Result<Prepared> prepare_integer_conv(const Selection& s, int n) {
   if (x.shape.product() == 0 || w.shape.product() == 0 || y.shape.product() == 0) return decline("no elements");
   const ir::Call call = s.call(n);
   const int spatial = x.shape.size() - 2;
-  auto step = std::make_unique<IntegerConvStep>();
-  GRAFT_TRY(step->window, ops::read_window(call, {w.shape.begin() + 2, static_cast<size_t>(spatial)}));
+  GRAFT_TRY(const ops::Window window, ops::read_window(call, {w.shape.begin() + 2, static_cast<size_t>(spatial)}));
+  auto step = std::make_unique<IntegerConvStep>(window, x.shape, y.shape);
   step->groups = call.i("groups");
   if (call.error()) return fail(*call.error());
-  step->provider = "native";
-  step->x = x.shape;
-  step->y = y.shape;
+  constexpr double kMost = double{1 << 30};
+  double room = static_cast<double>(x.shape[1]);
+  for (size_t d = 0; d < Layout3::kDims; ++d)
+    room *= static_cast<double>(step->layout.part[d]) * static_cast<double>(step->layout.stride[d]);
+  if (room > kMost) return decline("strides or padding that take too much room");
   step->taps = w.shape.product(2, w.shape.size());
   step->x_signed = x.dtype() == DType::i8;
   step->w_signed = w.dtype() == DType::i8;
@@ -545,10 +556,8 @@ Result<Prepared> prepare_integer_conv(const Selection& s, int n) {
   step->w_zero = input(wz);
   step->bias = input(bias);
   step->zero_by_channel = wz >= 0 && s.value(wz).shape.product() != 1;
-  step->after = take_over(s, made, n, 1, true);
-  step->plan_chunks(s.core().env->threads());
-  step->chunks_at = step->scratch;
-  step->scratch += static_cast<size_t>(step->chunks) * step->chunk_bytes;
+  step->after = take_over(s, made, n, 1);
+  step->plan(s.core().env->threads());
   made.step = std::move(step);
   return made;
 }
