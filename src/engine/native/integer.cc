@@ -101,23 +101,51 @@ struct Panels {
 
   // Panels [begin, end).
   void pack(const uint8_t* codes, bool flip, std::byte* to, int64_t begin, int64_t end) const {
-    const int64_t width = code_kernels().width;
-    const uint8_t mask = flip ? kTop : 0;
+    const CodeKernels& kernels = code_kernels();
+    const int64_t width = kernels.width, fours = fours_of(k);
     for (int64_t p = begin; p < end; ++p) {
       auto* panel = reinterpret_cast<uint8_t*>(to) + p * each();
-      int32_t* total = sums(to) + p * width;
       const int64_t first = p * width, columns = std::min(width, n - first);
-      std::memset(panel, 0, static_cast<size_t>(each()));
-      std::fill_n(total, width, 0);
-      for (int64_t i = 0; i < k; ++i) {
-        const uint8_t* row = codes + i * n + first;
-        uint8_t* out = panel + i / 4 * 4 * width + i % 4;
-        for (int64_t c = 0; c < columns; ++c) {
-          const auto v = static_cast<uint8_t>(row[c] ^ mask);
-          out[4 * c] = v;
-          total[c] += static_cast<int8_t>(v);
+      for (int64_t f = 0; f < fours; ++f) {
+        uint8_t* step = panel + f * 4 * width;
+        const uint8_t* row = codes + 4 * f * n + first;
+        if (columns == width && 4 * f + 4 <= k) {
+          const std::array<const uint8_t*, 4> from{row, row + n, row + 2 * n, row + 3 * n};
+          kernels.interleave(from.data(), step);
+          if (flip) turn(step, 4 * width);
+          continue;
+        }
+        std::memset(step, 0, static_cast<size_t>(4 * width));
+        for (int64_t j = 0; j < std::min<int64_t>(4, k - 4 * f); ++j) {
+          for (int64_t c = 0; c < columns; ++c)
+            step[4 * c + j] = static_cast<uint8_t>(row[j * n + c] ^ (flip ? kTop : 0));
         }
       }
+      add_columns(panel, fours, sums(to) + p * width);
+    }
+  }
+
+ private:
+  // Codes to those of the other sign; a multiple of 16.
+  static void turn(uint8_t* codes, int64_t count) {
+    for (int64_t i = 0; i < count; i += 16) {
+      for (int64_t j = i; j < i + 16; ++j) codes[j] ^= kTop;
+    }
+  }
+  // Products with ones.
+  static void add_columns(const uint8_t* panel, int64_t fours, int32_t* total) {
+    constexpr int64_t kOnes = 256;
+    static constexpr auto ones = [] {
+      std::array<uint8_t, 4 * kOnes> a{};
+      a.fill(1);
+      return a;
+    }();
+    const CodeKernels& kernels = code_kernels();
+    std::array<int32_t, 32> part;
+    std::fill_n(total, kernels.width, 0);
+    for (int64_t f = 0; f < fours; f += kOnes) {
+      kernels.unsigned_rows(ones.data(), 0, panel + f * 4 * kernels.width, std::min(kOnes, fours - f), 1, part.data());
+      for (int64_t c = 0; c < kernels.width; ++c) total[c] += part[static_cast<size_t>(c)];
     }
   }
 };
