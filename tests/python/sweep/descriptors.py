@@ -723,3 +723,37 @@ BOXES = np.array([[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, -0.1, 1, 0.9], [0, 10, 1,
 SCORES = np.array([[[0.9, 0.75, 0.6, 0.95, 0.5, 0.3]]], F32)
 case("NonMaxSuppression", [BOXES, SCORES, ints(3), Const([0.5], F32), Const([0.4], F32)], (10, 11), coreml="refused")
 case("NonMaxSuppression", [BOXES, SCORES, ints(2), Const([0.5], F32)], 11, {"center_point_box": 1}, coreml="refused")
+
+# ---- attention -----------------------------------------------------------------------------------------------------
+
+# B 2, N 4, S 3, L 5, H 8. Every row of a mask keeps a key.
+Q, K, V = data(2, 4, 3, 8), data(2, 4, 5, 8, seed=1), data(2, 4, 5, 6, seed=2)
+SHARED = [Q, data(2, 2, 5, 8, seed=1), data(2, 2, 5, 6, seed=2)]
+FLAT = [data(2, 3, 32), data(2, 5, 16, seed=1), data(2, 5, 12, seed=2)]
+SEEN = np.array([[1, 1, 0, 1, 1], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]], BOOL)
+for inputs in ([Q, K, V], SHARED, [Q, K, V, SEEN], [*SHARED, data(1, 4, 3, 5)], [Q, K, V, data(2, 1, 3, 5)]):
+    case("Attention", inputs, (23, 24))
+    case("Attention", inputs, 23, {"is_causal": 1})
+case("Attention", FLAT, (23, 24), {"q_num_heads": 4, "kv_num_heads": 2})
+case("Attention", [*FLAT, SEEN], 23, {"q_num_heads": 4, "kv_num_heads": 2, "scale": 0.3, "softcap": 2.0}, dynamic=True, coreml="any")
+case("Attention", [Q.astype(F16), K.astype(F16), V.astype(F16)], 23, {"is_causal": 1})
+case("Attention", [Q, K, V], 23, {"softmax_precision": TensorProto.FLOAT})
+PAST = [data(2, 4, 2, 8, seed=3), data(2, 4, 2, 6, seed=4)]
+case("Attention", [Q, K, V, None, *PAST], 23, outputs=3)
+case("Attention", [Q, K, V, None, *PAST], 23, {"is_causal": 1}, outputs=3)
+for mode in range(4):  # what 2 shows of keys that a bool mask hides is -inf in ONNX, the lowest number in ONNX Runtime
+    case("Attention", [Q, K, V, data(3, 5) if mode == 2 else SEEN], 23, {"qk_matmul_output_mode": mode, "softcap": 2.0}, outputs="y--y", half=False)
+case("Attention", [Q, K, V, None, None, None, np.array([5, 3])], 24, coreml="any")
+TABLE = [data(9, 4), data(9, 4, seed=1)]
+AT = data(2, 3, dtype=I64, lo=0, hi=8)
+for interleaved in (0, 1):
+    case("RotaryEmbedding", [Q, *TABLE, AT], 23, {"interleaved": interleaved})
+    case("RotaryEmbedding", [Q, data(2, 3, 4), data(2, 3, 4, seed=1)], 23, {"interleaved": interleaved})
+    case("RotaryEmbedding", [FLAT[0], data(9, 2), data(9, 2, seed=1), AT], 23, {"interleaved": interleaved, "num_heads": 4, "rotary_embedding_dim": 4})
+case("RotaryEmbedding", [Q.astype(F16), *(t.astype(F16) for t in TABLE), AT], 23)
+CACHE, NEW = data(2, 4, 7, 8), data(2, 4, 2, 8, seed=1)
+case("TensorScatter", [CACHE, NEW], 24)
+case("TensorScatter", [CACHE, NEW, np.array([1, 5])], 24)
+case("TensorScatter", [CACHE, NEW, np.array([6, 5])], 24, {"mode": "circular"})
+case("TensorScatter", [data(2, 7, 3), data(2, 1, 3), np.array([0, 6])], 24, {"axis": 1})
+case("TensorScatter", [CACHE.astype(F16), NEW.astype(F16), np.array([1, 5])], 24)
