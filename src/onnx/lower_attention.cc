@@ -84,9 +84,11 @@ Values attention(NodeView& n, OpBuilder& b) {
   }
   const Dim heads = q->dim(1), stored = k->dim(1), steps = q->dim(2);
   const bool shares_keys = heads != stored;
-  if (shares_keys && (!heads.known() || !stored.known() || stored.value() < 1 || heads.value() % stored.value() != 0)) {
-    return {n.refuse(Code::shape_mismatch, format("{} heads of Q on {} of K, takes a known multiple", heads.to_string(),
-                                                  stored.to_string()))};
+  if (shares_keys && (!heads.known() || !stored.known()))
+    return {n.refuse(Code::dynamic_shape, "the numbers of heads must be known, or the same")};
+  if (shares_keys && (stored.value() < 1 || heads.value() % stored.value() != 0)) {
+    return {n.refuse(Code::shape_mismatch,
+                     format("{} heads of Q on {} of K, takes a multiple", heads.value(), stored.value()))};
   }
   // The queries of the heads that share keys are rows of one product.
   const auto regrouped = [&](Value* x, const Dims& dims) {

@@ -320,7 +320,7 @@ class PrecisionPlanner {
   std::vector<Op*> ops_;
   std::unordered_map<const Value*, std::vector<const Op*>> users_;
   std::unordered_set<const Value*> counted_;  // numbers made from integers
-  std::unordered_set<const Value*> sums_;  // of integer products, as floats
+  std::unordered_set<const Value*> sums_;     // of integer products, as floats
   std::unordered_map<const ir::Constant*, ConstantFacts> facts_;
 };
 
