@@ -34,6 +34,28 @@ def constant(values):
     return ("constant", np.array(values))
 
 
+def u8(*shape):
+    return RNG.integers(0, 256, shape, dtype=np.uint8)
+
+
+def i8(*shape):
+    return RNG.integers(-128, 128, shape, dtype=np.int8)
+
+
+# Scales and zero points of codes, and of weights.
+Q = [("constant", np.float32(0.02)), ("constant", np.uint8(120))]
+S = [("constant", np.float32(0.01)), ("constant", np.int8(0))]
+
+
+def nibbles(n):
+    """Weights [n, n] of 4 bits in blocks of 32, their scales and zero points."""
+    return [constant(u8(n, n // 32, 16)), constant(f(n * n // 32) * np.float32(0.01)), constant(u8(n * n // 64))]
+
+
+def NBITS(n):
+    return {"K": n, "N": n, "bits": 4, "block_size": 32}
+
+
 # Name, operator, inputs, attributes, number of outputs.
 CASES = [
     ("embedding", "Gather", [f(30000, 384), i(30000, 1, 128)], {}, 1),
@@ -56,7 +78,23 @@ CASES = [
     ("instance_norm", "InstanceNormalization", [f(1, 64, 128, 128), f(64), f(64)], {}, 1),
     ("softmax_channels", "Softmax", [f(1, 21, 256, 256)], {"axis": 1}, 1),
     ("dequantize", "DequantizeLinear",
-     [RNG.integers(0, 255, (8, 56, 56, 8), dtype=np.uint8), ("constant", np.float32(0.02)), ("constant", np.uint8(128))], {}, 1),
+     [u8(8, 56, 56, 8), ("constant", np.float32(0.02)), ("constant", np.uint8(128))], {}, 1),
+    ("quantize", "QuantizeLinear", [f(8, 56, 56, 8), ("constant", np.float32(0.02)), ("constant", np.uint8(128))], {}, 1),
+    ("matmul_integer", "MatMulInteger", [u8(128, 768), constant(i8(768, 3072)), constant(np.uint8(120)), constant(np.int8(0))], {}, 1),
+    ("matmul_integer_u8", "MatMulInteger", [u8(128, 768), constant(u8(768, 768)), constant(np.uint8(120)), constant(np.uint8(130))], {}, 1),
+    ("matmul_integer_1", "MatMulInteger", [u8(1, 1024), constant(i8(1024, 1024)), constant(np.uint8(120)), constant(np.int8(0))], {}, 1),
+    ("matmul_integer_fed", "MatMulInteger", [u8(8, 128, 64), i8(8, 64, 128), constant(np.uint8(120)), constant(np.int8(0))], {}, 1),
+    ("qlinear_matmul", "QLinearMatMul", [u8(128, 768), *Q, constant(i8(768, 768)), *S, *Q], {}, 1),
+    ("conv_integer", "ConvInteger", [u8(1, 64, 56, 56), constant(u8(64, 64, 3, 3)), constant(np.uint8(120)), constant(np.uint8(128))],
+     {"pads": [1, 1, 1, 1]}, 1),
+    ("qlinear_conv", "QLinearConv", [u8(1, 64, 56, 56), *Q, constant(i8(64, 64, 3, 3)), *S, *Q], {"pads": [1, 1, 1, 1]}, 1),
+    ("qlinear_conv_1x1", "QLinearConv", [u8(1, 256, 28, 28), *Q, constant(i8(128, 256, 1, 1)), *S, *Q], {}, 1),
+    ("qlinear_conv_first", "QLinearConv", [u8(1, 3, 224, 224), *Q, constant(i8(32, 3, 7, 7)), *S, *Q], {"strides": [2, 2], "pads": [3, 3, 3, 3]}, 1),
+    ("qlinear_conv_7x7", "QLinearConv", [u8(1, 256, 7, 7), *Q, constant(i8(256, 256, 3, 3)), *S, *Q], {"pads": [1, 1, 1, 1]}, 1),
+    ("qlinear_conv_deep", "QLinearConv", [u8(1, 144, 56, 56), *Q, constant(i8(144, 1, 3, 3)), *S, *Q], {"pads": [1, 1, 1, 1], "group": 144}, 1),
+    *[(f"nbits_{n}{'_int8' if level else ''}", "com.microsoft.MatMulNBits", [f(1, 1, n), *nibbles(n)], {**NBITS(n), "accuracy_level": level}, 1)
+      for n in (1024, 2048) for level in (0, 4)],
+    ("nbits_prompt", "com.microsoft.MatMulNBits", [f(1, 64, 1024), *nibbles(1024)], NBITS(1024), 1),
 ]
 
 
@@ -71,9 +109,12 @@ def model(case, folder):
             feeds[names[-1]] = value
             graph_inputs.append(helper.make_tensor_value_info(names[-1], helper.np_dtype_to_tensor_dtype(value.dtype), value.shape))
     results = [helper.make_tensor_value_info(f"y{k}", TensorProto.UNDEFINED, None) for k in range(outputs)]
-    node = helper.make_node(op, names, [r.name for r in results], **attributes)
+    domain, _, op = op.rpartition(".")
+    node = helper.make_node(op, names, [r.name for r in results], domain=domain, **attributes)
+    if domain:  # which shape inference does not know
+        results[0].type.tensor_type.elem_type = TensorProto.FLOAT
     graph = helper.make_graph([node], name, graph_inputs, results, initializers)
-    made = onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9))
+    made = onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)], ir_version=9))
     path = os.path.join(folder, name + ".onnx")
     onnx.save(made, path)
     arguments = []

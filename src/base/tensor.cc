@@ -5,6 +5,7 @@
 
 #include "base/format.h"
 #include "base/half.h"
+#include "base/store_element.h"
 
 namespace graft {
 namespace {
@@ -54,8 +55,24 @@ uint32_t load_bits(const TensorView& t, int64_t i) {
   return v;
 }
 
+// Field widths, bias and largest value of 8-bit and 4-bit floats.
+struct SmallFloat {
+  int exp_bits, man_bits, bias;
+  double largest;
+};
+SmallFloat fields_of(DType t) {
+  switch (t) {
+    case DType::f8e4m3fn: return {4, 3, 7, 448};
+    case DType::f8e4m3fnuz: return {4, 3, 8, 240};
+    case DType::f8e5m2: return {5, 2, 15, 57344};
+    case DType::f8e5m2fnuz: return {5, 2, 16, 57344};
+    default: return {2, 1, 1, 6};  // f4e2m1
+  }
+}
+
 // 8-bit and 4-bit floats by their field widths; `fnuz` has no -0 and one NaN, `fn` has no infinities.
-double small_float(uint32_t v, int exp_bits, int man_bits, int bias, DType t) {
+double small_float(uint32_t v, DType t) {
+  const auto [exp_bits, man_bits, bias, largest] = fields_of(t);
   const uint32_t sign = v >> (exp_bits + man_bits) & 1u;
   const uint32_t e = v >> man_bits & ((1u << exp_bits) - 1), m = v & ((1u << man_bits) - 1);
   const bool fnuz = t == DType::f8e4m3fnuz || t == DType::f8e5m2fnuz;
@@ -66,6 +83,53 @@ double small_float(uint32_t v, int exp_bits, int man_bits, int bias, DType t) {
   const double frac = static_cast<double>(m) / static_cast<double>(1u << man_bits);
   const double mag = e == 0 ? std::ldexp(frac, 1 - bias) : std::ldexp(1.0 + frac, static_cast<int>(e) - bias);
   return sign ? -mag : mag;
+}
+
+uint32_t power_of_two_bits(double v) {
+  if (std::isnan(v)) return 255;
+  if (v <= 0x1p-127) return 0;
+  if (v > 0x1p127) return 254;
+  int e = std::ilogb(v);
+  if (std::ldexp(1.0, e) < v) ++e;
+  return static_cast<uint32_t>(e + 127);
+}
+
+uint32_t small_float_bits(double v, DType t, bool saturate) {
+  if (t == DType::f8e8m0) return power_of_two_bits(v);
+  const SmallFloat f = fields_of(t);
+  const bool fnuz = t == DType::f8e4m3fnuz || t == DType::f8e5m2fnuz;
+  const uint32_t sign_bit = 1u << (f.exp_bits + f.man_bits), sign = std::signbit(v) ? sign_bit : 0;
+  const uint32_t nan = t == DType::f4e2m1 ? sign_bit : fnuz ? sign_bit : sign_bit - 1;
+  if (std::isnan(v)) return nan;
+  double a = std::fabs(v);
+  if (a != 0 && std::isfinite(a)) {
+    const double step = std::ldexp(1.0, std::max(std::ilogb(a), 1 - f.bias) - f.man_bits);
+    a = std::nearbyint(a / step) * step;
+  }
+  if (a > f.largest) {
+    if (!saturate && t != DType::f4e2m1) return t == DType::f8e5m2 ? sign | 0x7cu : nan | (fnuz ? 0 : sign);
+    a = f.largest;
+  }
+  if (a == 0) return fnuz ? 0 : sign;
+  const int e = std::ilogb(a);
+  if (e < 1 - f.bias) return sign | static_cast<uint32_t>(std::ldexp(a, f.bias - 1 + f.man_bits));
+  const auto m = static_cast<uint32_t>(std::ldexp(a, f.man_bits - e)) - (1u << f.man_bits);
+  return sign | static_cast<uint32_t>(e + f.bias) << f.man_bits | m;
+}
+
+template <class T>
+void put(const MutableTensorView& t, int64_t i, T v) {
+  std::memcpy(static_cast<char*>(t.data) + static_cast<size_t>(i) * sizeof(T), &v, sizeof(T));
+}
+
+void put_bits(const MutableTensorView& t, int64_t i, uint32_t v) {
+  const int n = bits(t.dtype);
+  auto* p = static_cast<uint8_t*>(t.data);
+  for (int b = 0; b < n; ++b) {
+    const int64_t pos = i * n + b;
+    const auto bit = static_cast<uint8_t>(1u << (pos % 8));
+    p[pos / 8] = static_cast<uint8_t>((v >> b & 1u) != 0 ? p[pos / 8] | bit : p[pos / 8] & ~bit);
+  }
 }
 
 }  // namespace
@@ -143,11 +207,11 @@ double element_as_double(const TensorView& t, int64_t i) {
     case DType::f32: return load<float>(t, i);
     case DType::f64: return load<double>(t, i);
     case DType::u64: return static_cast<double>(load<uint64_t>(t, i));
-    case DType::f8e4m3fn: return small_float(load<uint8_t>(t, i), 4, 3, 7, t.dtype);
-    case DType::f8e4m3fnuz: return small_float(load<uint8_t>(t, i), 4, 3, 8, t.dtype);
-    case DType::f8e5m2: return small_float(load<uint8_t>(t, i), 5, 2, 15, t.dtype);
-    case DType::f8e5m2fnuz: return small_float(load<uint8_t>(t, i), 5, 2, 16, t.dtype);
-    case DType::f4e2m1: return small_float(load_bits(t, i), 2, 1, 1, t.dtype);
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz: return small_float(load<uint8_t>(t, i), t.dtype);
+    case DType::f4e2m1: return small_float(load_bits(t, i), t.dtype);
     case DType::f8e8m0: {
       const int e = load<uint8_t>(t, i);
       return e == 255 ? std::nan("") : std::ldexp(1.0, e - 127);
@@ -190,6 +254,38 @@ int64_t element_as_int(const TensorView& t, int64_t i) {
       if (d < -9223372036854775808.0) return INT64_MIN;
       return static_cast<int64_t>(d);
     }
+  }
+}
+
+void store_element(const MutableTensorView& t, int64_t i, double v, bool saturate) {
+  switch (t.dtype) {
+    case DType::boolean: return put<uint8_t>(t, i, v != 0 ? 1 : 0);
+    case DType::f16: return put(t, i, Half(v));
+    case DType::bf16: return put(t, i, BFloat16(v));
+    case DType::f32: return put(t, i, static_cast<float>(v));
+    case DType::f64: return put(t, i, v);
+    case DType::i8: return put(t, i, static_cast<int8_t>(v));
+    case DType::i16: return put(t, i, static_cast<int16_t>(v));
+    case DType::i32: return put(t, i, static_cast<int32_t>(v));
+    case DType::i64: return put(t, i, static_cast<int64_t>(v));
+    case DType::u8: return put(t, i, static_cast<uint8_t>(v));
+    case DType::u16: return put(t, i, static_cast<uint16_t>(v));
+    case DType::u32: return put(t, i, static_cast<uint32_t>(v));
+    case DType::u64: return put(t, i, static_cast<uint64_t>(v));
+    case DType::u1:
+    case DType::u2:
+    case DType::u3:
+    case DType::u4:
+    case DType::u6: return put_bits(t, i, static_cast<uint32_t>(v));
+    case DType::i2:
+    case DType::i4: return put_bits(t, i, static_cast<uint32_t>(static_cast<int32_t>(v)));
+    case DType::f4e2m1: return put_bits(t, i, small_float_bits(v, t.dtype, saturate));
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0: return put(t, i, static_cast<uint8_t>(small_float_bits(v, t.dtype, saturate)));
+    default: return;
   }
 }
 

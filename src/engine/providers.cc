@@ -8,6 +8,7 @@ namespace graft::engine {
 
 std::vector<Provider> providers() {
   return {
+      {stored_candidates(), [](const Options& o) { return !o.reference; }},
 #ifdef GRAFT_HAVE_ONEDNN
       {onednn_candidates(), [](const Options& o) { return !o.reference && o.onednn; }},
 #endif

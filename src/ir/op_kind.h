@@ -31,6 +31,8 @@ enum class Kind : uint8_t {
   transposed_convolution,
   matmul,
   linear,
+  integer_convolution,
+  integer_matmul,
   max_pool,
   average_pool,
   softmax,

@@ -86,16 +86,12 @@ Value* only_where(OpBuilder& b, Value* allowed, Value* scores) {
   return b.select(allowed, scores, b.like(scores, std::numeric_limits<float>::lowest()));
 }
 
-Value* rotated(NodeView& n, OpBuilder& b, Value* x, Value* places, Value* cos, Value* sin, bool interleaved) {
-  const Dim half = cos->dim(1), turned = half * Dim(2);
+Value* rotated_by(NodeView& n, OpBuilder& b, Value* x, Value* cos, Value* sin, bool interleaved) {
+  const Dim half = cos->dim(-1), turned = half * Dim(2);
   const int pair = interleaved ? 4 : 3;
   Dims apart{x->dim(0), x->dim(1), x->dim(2), Dim(2), half};
   if (interleaved) std::swap(apart[3], apart[4]);
-  const auto row = [&](Value* table) {
-    Value* r = with_indices(n, b, places, table, 0, [&](Value* at) { return b.gather(table, at, 0); });
-    return b.expand_dims(r, {1, pair});
-  };
-  Value *c = row(cos), *s = row(sin);
+  Value *c = b.expand_dims(cos, {pair}), *s = b.expand_dims(sin, {pair});
   Value* first = part(n, b, x, Dim(0), turned);
   const Dims whole = first->dims();
   const Values p = cut(n, b, shaped(n, b, first, apart), {1, 1}, pair);
@@ -106,6 +102,15 @@ Value* rotated(NodeView& n, OpBuilder& b, Value* x, Value* places, Value* cos, V
   Value* y = shaped(n, b, b.concat({left, right}, pair), whole);
   if (turned == x->dim(-1)) return y;
   return b.concat({y, part(n, b, x, turned, x->dim(-1) - turned)}, -1);
+}
+
+Value* rotated(NodeView& n, OpBuilder& b, Value* x, Value* places, Value* cos, Value* sin, bool interleaved) {
+  const auto row = [&](Value* table) {
+    Value* r = with_indices(n, b, places, table, 0, [&](Value* at) { return b.gather(table, at, 0); });
+    return b.expand_dims(r, {1});
+  };
+  Value *c = row(cos), *s = row(sin);
+  return rotated_by(n, b, x, c, s, interleaved);
 }
 
 }  // namespace graft::onnx

@@ -1,4 +1,4 @@
-// What ONNX Runtime's attention operators share. Letters of shapes: B batch, N heads, S queries, P keys of the past,
+// What the attention operators share. Letters of shapes: B batch, N heads, S queries, P keys of the past,
 // L new keys, T = P + L, H a head's size. Heads are [B, N, S, H]. Private to src/onnx.
 #pragma once
 
@@ -38,5 +38,12 @@ Value* only_where(OpBuilder& b, Value* allowed, Value* scores);
 // Turns pairs of the first 2 * R entries of heads x by angles whose cos and sin are rows of [M, R]; `places` [B, S] or
 // [1, S] names the rows. A pair is two neighbours, or entries that are R apart.
 Value* rotated(NodeView& n, OpBuilder& b, Value* x, Value* places, Value* cos, Value* sin, bool interleaved);
+// By the rows themselves, which broadcast to [B, N, S, R].
+Value* rotated_by(NodeView& n, OpBuilder& b, Value* x, Value* cos, Value* sin, bool interleaved);
+
+// ONNX Runtime's Attention of y, the product of input and weights [B, S, sizes of queries, keys and values]; no sizes:
+// three equal ones. mask, past and bias may be null.
+Values attention_of_products(NodeView& n, OpBuilder& b, Value* y, const std::vector<int64_t>& sizes, Value* mask,
+                             Value* past, Value* bias);
 
 }  // namespace graft::onnx

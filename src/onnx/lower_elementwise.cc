@@ -92,7 +92,7 @@ Values cast(NodeView& n, OpBuilder& b) {
   if (!n.has_attr("to")) return {n.refuse(Code::invalid_attribute, "attribute 'to' is required")};
   const DType to = n.version() < 6 ? n.dtype_by_name("to") : n.dtype("to");
   // float to int64 inside Core ML would saturate at int32.
-  return {b.cast(x, to)};
+  return {cast_to(n, b, x, to)};
 }
 
 Values identity(NodeView& n, OpBuilder&) { return {n.in(0)}; }

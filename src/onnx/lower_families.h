@@ -39,6 +39,12 @@ Values same_binary(NodeView& n, OpBuilder& b) {
 // Rows of ai.onnx that others are made of.
 Values conv(NodeView& n, OpBuilder& b);
 Values gemm(NodeView& n, OpBuilder& b);
+// x as `to`, of any types that there are.
+Value* cast_to(NodeView& n, OpBuilder& b, Value* x, DType to);
+// `op`, which is a convolution of x with the weights w, as the node's attributes say; `more` are its other arguments.
+Value* emit_conv(NodeView& n, OpBuilder& b, std::string_view op, Value* x, Value* w, ir::Args more);
+// AveragePool of x, as the node's attributes say.
+Value* average_pool_of(NodeView& n, OpBuilder& b, Value* x);
 // x normalised over the dims from `axis` on, times scale, plus bias (null: without).
 Value* layer_norm_of(OpBuilder& b, Value* x, int axis, Value* scale, Value* bias, double epsilon);
 // Mean and 1 / sqrt(variance + epsilon) over the same dims, which stay as 1: fp32, or fp64 where x is.

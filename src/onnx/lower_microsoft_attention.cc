@@ -67,31 +67,13 @@ Values attention(NodeView& n, OpBuilder& b) {
   Value* x = takes_rank(n, n.in(0), 3, "input");
   Value *w = takes_rank(n, n.in(1), 2, "weights"), *past = n.optional_in(4);
   without(n, {{6, "past_sequence_length"}}, {"do_rotary", "past_present_share_buffer"});
-  const int64_t heads = positive(n, "num_heads");
+  positive(n, "num_heads");
+  const std::vector<int64_t> sizes = n.ints("qkv_hidden_sizes");
+  if (!sizes.empty() && sizes.size() != 3)
+    return {n.refuse(Code::invalid_attribute, format("qkv_hidden_sizes has {} entries, takes 3", sizes.size()))};
   Value* y = b.matmul(x, w);
   if (n.has(2)) y = b.add(y, n.in(2));
-  Values qkv;
-  if (const std::vector<int64_t> sizes = n.ints("qkv_hidden_sizes"); !sizes.empty()) {
-    if (sizes.size() != 3)
-      return {n.refuse(Code::invalid_attribute, format("qkv_hidden_sizes has {} entries, takes 3", sizes.size()))};
-    for (Value* each : cut(n, b, y, Ints(sizes), 2)) qkv.push_back(to_heads(n, b, each, heads));
-  } else {
-    const Dim h = ir::floor_div(w->dim(1), Dim(3 * heads));
-    Value* all = shaped(n, b, y, Dims{x->dim(0), x->dim(1), Dim(3), Dim(heads), h});
-    for (Value* each : cut(n, b, all, {1, 1, 1}, 2)) qkv.push_back(b.transpose(b.squeeze(each, {2}), {0, 2, 1, 3}));
-  }
-  Value *k = qkv[1], *v = qkv[2];
-  Dim behind = 0;
-  if (past != nullptr) {
-    const Values both = cut(n, b, takes_rank(n, past, 5, "past"), {1, 1}, 0);
-    behind = past->dim(3);
-    k = b.concat({b.squeeze(both[0], {0}), k}, 2);
-    v = b.concat({b.squeeze(both[1], {0}), v}, 2);
-  }
-  Value* out = attention_of(n, b, qkv[0], k, v, n.optional_in(3), n.optional_in(5), behind).y;
-  if (!n.wants(1)) return {out};
-  Value* keys = b.expand_dims(k, {0});
-  return {out, b.concat({keys, b.expand_dims(v, {0})}, 0)};
+  return attention_of_products(n, b, y, sizes, n.optional_in(3), past, n.optional_in(5));
 }
 
 // ---- MultiHeadAttention -------------------------------------------------------------------------------------------
@@ -190,6 +172,31 @@ constexpr Lowering kRows[] = {
 };
 
 }  // namespace
+
+Values attention_of_products(NodeView& n, OpBuilder& b, Value* y, const std::vector<int64_t>& sizes, Value* mask,
+                             Value* past, Value* bias) {
+  const int64_t heads = positive(n, "num_heads");
+  Values qkv;
+  if (!sizes.empty()) {
+    for (Value* each : cut(n, b, y, Ints(sizes), 2)) qkv.push_back(to_heads(n, b, each, heads));
+  } else {
+    const Dim h = ir::floor_div(y->dim(2), Dim(3 * heads));
+    Value* all = shaped(n, b, y, Dims{y->dim(0), y->dim(1), Dim(3), Dim(heads), h});
+    for (Value* each : cut(n, b, all, {1, 1, 1}, 2)) qkv.push_back(b.transpose(b.squeeze(each, {2}), {0, 2, 1, 3}));
+  }
+  Value *k = qkv[1], *v = qkv[2];
+  Dim behind = 0;
+  if (past != nullptr) {
+    const Values both = cut(n, b, takes_rank(n, past, 5, "past"), {1, 1}, 0);
+    behind = past->dim(3);
+    k = b.concat({b.squeeze(both[0], {0}), k}, 2);
+    v = b.concat({b.squeeze(both[1], {0}), v}, 2);
+  }
+  Value* out = attention_of(n, b, qkv[0], k, v, mask, bias, behind).y;
+  if (!n.wants(1)) return {out};
+  Value* keys = b.expand_dims(k, {0});
+  return {out, b.concat({keys, b.expand_dims(v, {0})}, 0)};
+}
 
 LoweringRows microsoft_attention_lowerings() { return kRows; }
 

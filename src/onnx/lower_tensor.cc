@@ -147,7 +147,7 @@ Values space_to_depth(NodeView& n, OpBuilder& b) {
 
 Values cast_like(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *like = n.in(1);
-  return {b.cast(x, like->dtype())};
+  return {cast_to(n, b, x, like->dtype())};
 }
 
 constexpr Lowering kRows[] = {
@@ -166,6 +166,19 @@ constexpr Lowering kRows[] = {
 };
 
 }  // namespace
+
+Value* cast_to(NodeView& n, OpBuilder& b, Value* x, DType to) {
+  const auto is_small = [](DType t) { return (is_int(t) && bits(t) < 8) || (is_float(t) && bits(t) <= 8); };
+  if (!b.ok() || x->dtype() == to) return x;
+  if (is_small(x->dtype())) {  // fp32 holds all of them
+    x = b.emit("host_dequantize", {{"input", x}, {"scale", b.scalar(DType::f32, 1)}});
+    return cast_to(n, b, x, to);
+  }
+  if (!is_small(to)) return b.cast(x, to);
+  return b.emit(
+      "host_cast",
+      {{"x", x}, {"dtype", name(to)}, {"saturate", n.flag("saturate", true)}, {"round_mode", n.s("round_mode", "up")}});
+}
 
 LoweringRows tensor_lowerings() { return kRows; }
 

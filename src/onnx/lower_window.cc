@@ -255,7 +255,7 @@ tl::expected<WindowAttributes, Value*> read_pool(NodeView& n, Value* x) {
     return tl::unexpected(n.refuse(Code::dynamic_shape, "a dilated pool with auto_pad needs known spatial sizes"));
   }
   if (w->same()) return *w;
-  if (n.version() >= 10 && n.flag("ceil_mode")) round_up(*w, x);
+  if (n.flag("ceil_mode")) round_up(*w, x);
   for (int d = 0; d < w->spatial; ++d) {
     const Dim& in = x->dims()[static_cast<size_t>(d) + 2];
     if (!in.known() || in.value() + w->before[d] + w->after[d] + w->beyond[d] >= w->reach(d)) continue;
@@ -328,27 +328,7 @@ Value* dilated_average(NodeView& n, OpBuilder& b, Value* x, const WindowAttribut
   return b.div(sum, slide(n, b, ones, w, count_padding ? 1 : 0, 0, &OpBuilder::add));
 }
 
-Values average_pool(NodeView& n, OpBuilder& b) {
-  Value* x = n.in(0);
-  bool count_padding = n.flag("count_include_pad");
-  tl::expected<WindowAttributes, Value*> w = read_pool(n, x);
-  if (!w) return {w.error()};
-  if (w->dilated()) return {dilated_average(n, b, x, *w, count_padding)};
-  if (count_padding && w->beyond != Ints(w->spatial, 0)) {
-    // Of two kinds of padding the one that counts becomes input.
-    x = padded(b, x, pairs(w->before, w->after), 0);
-    w->before = w->after = Ints(w->spatial, 0);
-    count_padding = false;
-  }
-  w->take_beyond();
-  const Padding p = padding_of(*w, x);
-  return {b.emit("avg_pool", {{"x", x},
-                              {"kernel_sizes", w->kernel},
-                              {"strides", w->stride},
-                              {"pad_type", p.type},
-                              {"pad", p.pad},
-                              {"exclude_padding_from_average", !count_padding}})};
-}
+Values average_pool(NodeView& n, OpBuilder& b) { return {average_pool_of(n, b, n.in(0))}; }
 
 // The p-th root of the sum of |x|^p, which is taken of the powers by `sum`.
 template <class Sum>
@@ -416,26 +396,51 @@ constexpr Lowering kRows[] = {
 
 }  // namespace
 
-Values conv(NodeView& n, OpBuilder& b) {
-  Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
+Value* emit_conv(NodeView& n, OpBuilder& b, std::string_view op, Value* x, Value* w, ir::Args more) {
   if (w->rank() != x->rank()) {
-    return {n.refuse(Code::rank_mismatch,
-                     format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()))};
+    return n.refuse(Code::rank_mismatch,
+                    format("got an input of rank {} and a weight of rank {}, takes the same", x->rank(), w->rank()));
   }
   const Ints kernel = kernel_of(n, b, w);
   std::optional<WindowAttributes> window = read_window(n, x, kernel);
-  if (!window) return {n.refused()};
+  if (!window) return n.refused();
   const Padding p = padding_of(*window, x);
-  return {biased(b, bias, [&](Value* inside) {
-    return b.emit("conv", {{"x", x},
-                           {"weight", w},
-                           {"bias", inside},
-                           {"strides", window->stride},
-                           {"pad_type", p.type},
-                           {"pad", p.pad},
-                           {"dilations", window->dilation},
-                           {"groups", n.i("group", 1)}});
-  })};
+  std::vector<ir::Arg> args{{"x", x},
+                            {"weight", w},
+                            {"strides", window->stride},
+                            {"pad_type", p.type},
+                            {"pad", p.pad},
+                            {"dilations", window->dilation},
+                            {"groups", n.i("group", 1)}};
+  args.insert(args.end(), more.begin(), more.end());
+  const Values y = b.emit_all(op, args);
+  return y.size() == 1 ? y[0] : n.refused();
+}
+
+Values conv(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *w = n.in(1), *bias = n.optional_in(2);
+  return {biased(b, bias, [&](Value* inside) { return emit_conv(n, b, "conv", x, w, {{"bias", inside}}); })};
+}
+
+Value* average_pool_of(NodeView& n, OpBuilder& b, Value* x) {
+  bool count_padding = n.flag("count_include_pad");
+  tl::expected<WindowAttributes, Value*> w = read_pool(n, x);
+  if (!w) return w.error();
+  if (w->dilated()) return dilated_average(n, b, x, *w, count_padding);
+  if (count_padding && w->beyond != Ints(w->spatial, 0)) {
+    // Of two kinds of padding the one that counts becomes input.
+    x = padded(b, x, pairs(w->before, w->after), 0);
+    w->before = w->after = Ints(w->spatial, 0);
+    count_padding = false;
+  }
+  w->take_beyond();
+  const Padding p = padding_of(*w, x);
+  return b.emit("avg_pool", {{"x", x},
+                             {"kernel_sizes", w->kernel},
+                             {"strides", w->stride},
+                             {"pad_type", p.type},
+                             {"pad", p.pad},
+                             {"exclude_padding_from_average", !count_padding}});
 }
 
 LoweringRows window_lowerings() { return kRows; }

@@ -1,6 +1,7 @@
 // conv and conv_transpose, 1-D to 3-D. Both are one loop over windows: a result is the sum over taps (kernel positions)
 // and input channels of weight times the input element that the tap sees; the two differ in which element that is.
 #include "ops/blocks.h"
+#include "ops/host_rows.h"
 #include "ops/table.h"
 #include "ops/window.h"
 
@@ -55,17 +56,20 @@ Result<Window> conv_window(const Call& call) {
   return read_window(call, kernel);
 }
 
-Status conv_type(const Call& call, Types& out) {
+Status conv_dims(const Call& call, Dims& dims) {
   GRAFT_TRY(const Window window, conv_window(call));
   const Operand &x = call.in("x"), &w = call.in("weight");
   GRAFT_CHECK(check_operands(call, w.dims()[1] * Dim(call.i("groups")), w.dims()[0]));
-  Dims dims{x.dims()[0], w.dims()[0]};
-  if (kernel_known(call)) {
-    GRAFT_CHECK(append_window_dims(window, x.dims(), dims));
-  } else {
-    for (int d = 0; d < window.spatial; ++d) dims.push_back(call.fresh({0, INT64_MAX}));
-  }
-  out.push_back(Type::tensor(x.dtype(), std::move(dims)));
+  dims = {x.dims()[0], w.dims()[0]};
+  if (kernel_known(call)) return append_window_dims(window, x.dims(), dims);
+  for (int d = 0; d < window.spatial; ++d) dims.push_back(call.fresh({0, INT64_MAX}));
+  return {};
+}
+
+Status conv_type(const Call& call, Types& out) {
+  Dims dims;
+  GRAFT_CHECK(conv_dims(call, dims));
+  out.push_back(Type::tensor(call.in("x").dtype(), std::move(dims)));
   return {};
 }
 
@@ -160,10 +164,21 @@ struct Weights {
   int64_t group_step, in_step, out_step;  // per group, input channel, output channel; taps lie together
 };
 
-Status run(const Call& call, const MutableTensorView& y, const Geometry& g, const Weights& w, int64_t groups) {
+// What counts as zero, of elements and of weights (null: 0): one, or one for each output channel.
+struct Zeros {
+  double x = 0;
+  const TensorView* weights = nullptr;
+  double of_channel(int64_t c) const {
+    return weights == nullptr ? 0 : element_as_double(*weights, weights->count() == 1 ? 0 : c);
+  }
+};
+
+Status run(const Call& call, const MutableTensorView& y, const Geometry& g, const Weights& w, int64_t groups,
+           const Zeros& zeros = {}) {
   using T = Tile<double>;
-  const TensorView x = call.in("x").value, bias = call.in("bias").value;
+  const TensorView x = call.in("x").value;
   const bool has_bias = call.has("bias");
+  const TensorView bias = has_bias ? call.in("bias").value : TensorView();
   const int64_t ins = x.shape[1] / groups, outs = y.shape[1] / groups;
   const int64_t in_plane = x.shape.product(2, x.rank()), out_plane = y.shape.product(2, y.rank());
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
@@ -183,6 +198,15 @@ Status run(const Call& call, const MutableTensorView& y, const Geometry& g, cons
               gather(x, (n * x.shape[1] + group * ins + ic) * in_plane, index.data(), width, tile.row.data());
               load(w.t, group * w.group_step + ic * w.in_step + oc * w.out_step + tap, w.out_step, height,
                    tile.a.data());
+              if (zeros.x != 0) {
+                for (size_t i = 0; i < static_cast<size_t>(width); ++i) {
+                  if (index[i] >= 0) tile.row[i] -= zeros.x;
+                }
+              }
+              if (zeros.weights != nullptr) {
+                for (int r = 0; r < height; ++r)
+                  tile.a[static_cast<size_t>(r)] -= zeros.of_channel(group * outs + oc + r);
+              }
               tile.add_product(height);
             }
           }
@@ -202,13 +226,47 @@ Status run(const Call& call, const MutableTensorView& y, const Geometry& g, cons
   return {};
 }
 
-Status conv_reference(const Call& call, Outputs& out) {
+Status convolve(const Call& call, const MutableTensorView& y, const Zeros& zeros) {
   GRAFT_TRY(const Window window, conv_window(call));
   const TensorView w = call.in("weight").value;
   const int64_t groups = call.i("groups"), taps = w.shape.product(2, w.rank());
   const int64_t per_output = w.shape[1] * taps;
   const Weights weights{w, w.shape[0] / groups * per_output, taps, per_output};
-  return run(call, out[0], Geometry(window, call.in("x").value.shape, out[0].shape, false), weights, groups);
+  return run(call, y, Geometry(window, call.in("x").value.shape, y.shape, false), weights, groups, zeros);
+}
+
+Status conv_reference(const Call& call, Outputs& out) { return convolve(call, out[0], {}); }
+
+// ---- of codes -----------------------------------------------------------------------------------------------------
+
+Status integer_conv_type(const Call& call, Types& out) {
+  Dims dims;
+  GRAFT_CHECK(conv_dims(call, dims));
+  for (const std::string_view p : {"x_zero_point", "weight_zero_point"}) {
+    if (!call.has(p)) continue;
+    const Dims& d = call.in(p).dims();
+    const bool one = d.empty() || d == Dims{Dim(1)};
+    const bool each = p == "weight_zero_point" && d.size() == 1 && !ir::never_equal(d[0], dims[1]);
+    if (!one && !each)
+      return fail(Code::shape_mismatch, format("{} is {}, takes one number{}", p, call.in(p).type->to_string(),
+                                               p == "weight_zero_point" ? " or one for each output channel" : ""));
+  }
+  out.push_back(Type::tensor(DType::i32, std::move(dims)));
+  return {};
+}
+
+// Sums of products of codes are exact in double.
+Status integer_conv_reference(const Call& call, Outputs& out) {
+  Zeros zeros;
+  TensorView weights;
+  if (call.has("x_zero_point")) zeros.x = element_as_double(call.in("x_zero_point").value, 0);
+  if (call.has("weight_zero_point")) {
+    weights = call.in("weight_zero_point").value;
+    zeros.weights = &weights;
+    if (weights.count() != 1 && weights.count() != out[0].shape[1])
+      return fail(Code::shape_mismatch, format("{} zero points for {} channels", weights.count(), out[0].shape[1]));
+  }
+  return convolve(call, out[0], zeros);
 }
 
 Status conv_transpose_reference(const Call& call, Outputs& out) {
@@ -314,10 +372,27 @@ constexpr OpDef conv_transpose = {.name = "conv_transpose",
                                   .kind = ir::Kind::transposed_convolution,
                                   .flops = conv_transpose_flops};
 
+constexpr Variant kIntegerConv[] = {
+    {Opset::host,
+     "x:T; x_zero_point?:T=none; weight:U; weight_zero_point?:U=none; bias?:int32=none; strides?:const int32=[1]*S; "
+     "pad_type?:const string=\"valid\"; pad?:const int32=[0]*2S; dilations?:const int32=[1]*S; groups?:const int32=1",
+     "T={int8,uint8}; U={int8,uint8}"}};
+constexpr OpDef host_integer_conv = {.name = "host_integer_conv",
+                                     .family = "host",
+                                     .doc =
+                                         "ONNX ConvInteger: conv of x - x_zero_point with weight - weight_zero_point, "
+                                         "plus bias, in int32",
+                                     .variants = kIntegerConv,
+                                     .infer = integer_conv_type,
+                                     .reference = integer_conv_reference,
+                                     .kind = ir::Kind::integer_convolution,
+                                     .flops = conv_flops};
+
 constexpr const OpDef* kRows[] = {&conv, &conv_transpose};
 
 }  // namespace
 
 Rows conv_rows() { return kRows; }
+const OpDef& host_integer_conv_row() { return host_integer_conv; }
 
 }  // namespace graft::ops

@@ -11,5 +11,8 @@ const ir::OpDef& host_reshape_row();
 const ir::OpDef& host_unique_row();
 const ir::OpDef& host_linear_attention_row();
 const ir::OpDef& host_non_max_suppression_row();
+const ir::OpDef& host_cast_row();
+const ir::OpDef& host_integer_matmul_row();
+const ir::OpDef& host_integer_conv_row();
 
 }  // namespace graft::ops

@@ -1,5 +1,6 @@
 // Matrix products: matmul, linear, einsum. Sums are kept in double; integers wrap. Longer than most files: one family.
 #include "ops/blocks.h"
+#include "ops/host_rows.h"
 #include "ops/table.h"
 
 namespace graft::ops {
@@ -8,10 +9,19 @@ namespace {
 constexpr ir::Domain kDot{.lo = -1, .hi = 1, .tolerance_f32 = 2e-5, .tolerance_f16 = 5e-3};
 constexpr DTypes kHost = kNumbers;
 
+// What counts as zero in each row of the left matrix, or each column of the right one: from element `offset` on, or one
+// for all. Nothing: 0.
+struct ZeroPoints {
+  TensorView t;
+  int64_t offset = 0;
+  uint64_t at(int64_t i) const { return t.data == nullptr ? 0 : element_as_bits(t, t.count() == 1 ? 0 : offset + i); }
+};
+
 // A matrix inside a tensor: where it starts and how far apart its rows and columns are.
 struct Matrix {
   TensorView t;
   int64_t offset, row_step, col_step;
+  ZeroPoints zeros = {};
 };
 
 // y[m, n] = x[m, k] * w[k, n] (+ bias[n]), y dense from `to` on.
@@ -28,6 +38,12 @@ void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const Mu
       for (int64_t k = 0; k < inner && pace.go_on(T::kCols); ++k) {
         load(x.t, x.offset + m * x.row_step + k * x.col_step, x.row_step, height, tile.a.data());
         load(w.t, w.offset + k * w.row_step + n * w.col_step, w.col_step, width, tile.row.data());
+        if constexpr (std::is_same_v<W, uint64_t>) {
+          if (x.zeros.t.data != nullptr)
+            for (int r = 0; r < height; ++r) tile.a[static_cast<size_t>(r)] -= x.zeros.at(m + r);
+          if (w.zeros.t.data != nullptr)
+            for (int64_t c = 0; c < width; ++c) tile.row[static_cast<size_t>(c)] -= w.zeros.at(n + c);
+        }
         tile.add_product(height);
       }
       if (bias != nullptr) {  // as one more term: 1 * bias[n]
@@ -53,9 +69,8 @@ void multiply(const Matrix& x, const Matrix& w, const TensorView* bias, const Mu
 // ---- matmul -------------------------------------------------------------------------------------------------------
 
 // numpy's promotion: a vector is a row on the left, a column on the right, and that dim is dropped from the result.
-Status matmul_type(const Call& call, Types& out) {
+Result<Dims> product_dims(const Call& call, bool tx, bool ty) {
   Dims x = call.in("x").dims(), y = call.in("y").dims();
-  const bool tx = call.flag("transpose_x"), ty = call.flag("transpose_y");
   if (x.empty() || y.empty()) return fail(Code::rank_mismatch, "got a scalar, takes rank 1 or more");
   if ((tx && x.size() == 1) || (ty && y.size() == 1))
     return fail(Code::rank_mismatch, "got a transpose of a vector, takes one of rank 2 or more");
@@ -72,18 +87,28 @@ Status matmul_type(const Call& call, Types& out) {
   GRAFT_TRY(Dims dims, broadcast(Dims(x.begin(), x.end() - 2), Dims(y.begin(), y.end() - 2)));
   if (!x_vector) dims.push_back(x[x.size() - 2]);
   if (!y_vector) dims.push_back(y.back());
+  return dims;
+}
+
+Status matmul_type(const Call& call, Types& out) {
+  GRAFT_TRY(Dims dims, product_dims(call, call.flag("transpose_x"), call.flag("transpose_y")));
   // Where types differ one operand is a constant; the other's type is the result's.
   const Operand& typed = call.in("x").constant && !call.in("y").constant ? call.in("y") : call.in("x");
   out.push_back(Type::tensor(typed.dtype(), std::move(dims)));
   return {};
 }
 
-Status matmul_reference(const Call& call, Outputs& out) {
+// Zero points of the rows of one matrix of many, or of its columns; of all matrices where there are no more.
+ZeroPoints zeros_of(const TensorView& t, int64_t matrix, int64_t each) {
+  return {t, t.count() == each ? 0 : matrix * each};
+}
+
+Status product(const Call& call, const MutableTensorView& out, bool tx, bool ty, const TensorView& x_zeros,
+               const TensorView& y_zeros) {
   const TensorView xv = call.in("x").value, yv = call.in("y").value;
   Shape x = xv.shape, y = yv.shape;
   if (x.size() == 1) x = Shape{1, x[0]};
   if (y.size() == 1) y = Shape{y[0], 1};
-  const bool tx = call.flag("transpose_x"), ty = call.flag("transpose_y");
   const int64_t x_rows = x[x.size() - 2], x_cols = x.back(), y_rows = y[y.size() - 2], y_cols = y.back();
   const int64_t rows = tx ? x_cols : x_rows, inner = tx ? x_rows : x_cols, cols = ty ? y_rows : y_cols;
   x.resize(x.size() - 2);
@@ -91,11 +116,17 @@ Status matmul_reference(const Call& call, Outputs& out) {
   const Shape batch = broadcast_shapes(x, y);
   Walk<2> walk(batch, {x, y});
   for (int64_t b = 0, n = batch.product(); b < n; ++b, walk.next()) {
-    const Matrix left{xv, walk.offset(0) * x_rows * x_cols, tx ? 1 : x_cols, tx ? x_cols : 1};
-    const Matrix right{yv, walk.offset(1) * y_rows * y_cols, ty ? 1 : y_cols, ty ? y_cols : 1};
-    multiply(left, right, nullptr, out[0], b * rows * cols, rows, inner, cols, call.pace());
+    const Matrix left{xv, walk.offset(0) * x_rows * x_cols, tx ? 1 : x_cols, tx ? x_cols : 1,
+                      zeros_of(x_zeros, walk.offset(0), rows)};
+    const Matrix right{yv, walk.offset(1) * y_rows * y_cols, ty ? 1 : y_cols, ty ? y_cols : 1,
+                       zeros_of(y_zeros, walk.offset(1), cols)};
+    multiply(left, right, nullptr, out, b * rows * cols, rows, inner, cols, call.pace());
   }
   return {};
+}
+
+Status matmul_reference(const Call& call, Outputs& out) {
+  return product(call, out[0], call.flag("transpose_x"), call.flag("transpose_y"), {}, {});
 }
 
 // From iOS17 on the types may differ when exactly one operand is a constant.
@@ -129,6 +160,66 @@ constexpr OpDef matmul = {.name = "matmul",
                           .domain = kDot,
                           .kind = ir::Kind::matmul,
                           .flops = matmul_flops};
+
+// ---- integers -----------------------------------------------------------------------------------------------------
+
+// One zero point; one for each row of x [M] or [batch..., M, 1]; one for each column of y [N] or [batch..., 1, N].
+Status check_zeros(const Call& call, std::string_view param, const Dims& of, bool rows) {
+  if (!call.has(param)) return {};
+  const Dims& z = call.in(param).dims();
+  Dims want = of;
+  if (want.size() > 1) want[want.size() - (rows ? 1 : 2)] = Dim(1);
+  const Dim each = of.size() < 2 ? Dim(1) : of[of.size() - (rows ? 2 : 1)];
+  bool fits = z.empty() || z == Dims{Dim(1)} || (z.size() == 1 && !ir::never_equal(z[0], each));
+  if (!fits && z.size() == want.size()) {
+    fits = true;
+    for (size_t d = 0; d < z.size(); ++d) fits &= !ir::never_equal(z[d], want[d]);
+  }
+  if (fits) return {};
+  return fail(Code::shape_mismatch, format("{} is {}, takes one number, [{}] or {}", param,
+                                           call.in(param).type->to_string(), each.to_string(), ir::to_string(want)));
+}
+
+Status integer_matmul_type(const Call& call, Types& out) {
+  GRAFT_TRY(Dims dims, product_dims(call, false, false));
+  GRAFT_CHECK(check_zeros(call, "x_zero_point", call.in("x").dims(), true));
+  GRAFT_CHECK(check_zeros(call, "y_zero_point", call.in("y").dims(), false));
+  out.push_back(Type::tensor(DType::i32, std::move(dims)));
+  return {};
+}
+
+// Shapes that only a run knows are checked again: one, one for each row or column, or as many in each matrix.
+Status integer_matmul_reference(const Call& call, Outputs& out) {
+  const auto zeros = [&](std::string_view param, std::string_view of, int from_end) -> Result<TensorView> {
+    if (!call.has(param)) return TensorView{};
+    const TensorView z = call.in(param).value, t = call.in(of).value;
+    const int64_t each = t.rank() < 2 ? 1 : t.shape[t.rank() - from_end];
+    const int64_t matrices = t.rank() < 2 ? 1 : t.shape.product(0, t.rank() - 2);
+    if (z.count() == 1 || z.count() == each || z.count() == each * matrices) return z;
+    return fail(Code::shape_mismatch, format("{} is {}, {} is {}", param, to_string(z.shape), of, to_string(t.shape)));
+  };
+  GRAFT_TRY(const TensorView x, zeros("x_zero_point", "x", 2));
+  GRAFT_TRY(const TensorView y, zeros("y_zero_point", "y", 1));
+  return product(call, out[0], false, false, x, y);
+}
+
+double integer_matmul_flops(const Call& call, const Type& result, const ir::SizeOf& size) {
+  const Dims& x = call.in("x").dims();
+  return 2 * size(result.dims) * size({x[x.size() - 1]});
+}
+
+constexpr Variant kIntegerMatmul[] = {
+    {Opset::host, "x:T; x_zero_point?:T=none; y:U; y_zero_point?:U=none", "T={int8,uint8}; U={int8,uint8}"}};
+constexpr OpDef host_integer_matmul = {.name = "host_integer_matmul",
+                                       .family = "host",
+                                       .doc =
+                                           "ONNX MatMulInteger: matmul of x - x_zero_point (one, or one a row) and "
+                                           "y - y_zero_point (one, or one a column), in int32",
+                                       .variants = kIntegerMatmul,
+                                       .infer = integer_matmul_type,
+                                       .reference = integer_matmul_reference,
+                                       .kind = ir::Kind::integer_matmul,
+                                       .flops = integer_matmul_flops};
 
 // ---- linear -------------------------------------------------------------------------------------------------------
 
@@ -348,5 +439,6 @@ constexpr const OpDef* kRows[] = {&matmul, &linear, &einsum};
 }  // namespace
 
 Rows linear_rows() { return kRows; }
+const OpDef& host_integer_matmul_row() { return host_integer_matmul; }
 
 }  // namespace graft::ops

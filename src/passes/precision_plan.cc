@@ -154,6 +154,12 @@ class PrecisionPlanner {
       if (!is_int(x->dtype()) || x->range.inside(kCountable)) return;
       plan_.wide.insert(&op);
       counted_.insert(op.results[0]);
+      if (x->producer != nullptr && x->producer->kind() == Kind::matmul) sums_.insert(op.results[0]);
+      return;
+    }
+    // Sums of products of integers are large until a scale brings them back.
+    if (op.is(Scalar::mul) && (sums_.contains(op.arg("x")) || sums_.contains(op.arg("y")))) {
+      plan_.wide.insert(&op);
       return;
     }
     const bool product = op.row->def->family == "linear";
@@ -314,6 +320,7 @@ class PrecisionPlanner {
   std::vector<Op*> ops_;
   std::unordered_map<const Value*, std::vector<const Op*>> users_;
   std::unordered_set<const Value*> counted_;  // numbers made from integers
+  std::unordered_set<const Value*> sums_;     // of integer products, as floats
   std::unordered_map<const ir::Constant*, ConstantFacts> facts_;
 };
 

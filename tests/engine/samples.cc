@@ -204,6 +204,10 @@ Samples linear_samples() {
     list.push_back({{{"x", x}, constant("weight", {17, in})}, {}});
     list.push_back({{{"x", x}, constant("weight", {201, in}), constant("bias", {201})}, {}});
   }
+  for (const Shape& x : {Shape{1, 64}, Shape{2, 3, 96}}) {
+    list.push_back({{{"x", x}, {"weight", {17, x.back()}, Is::nibbles}}, {}});
+    list.push_back({{{"x", x}, {"weight", {17, x.back()}, Is::nibbles}, constant("bias", {17})}, {}});
+  }
   return list;
 }
 
@@ -362,6 +366,114 @@ Samples quantized(bool quantizes) {
         if (quantizes) s.operands.back().dtype = other;
         list.push_back(s);
       }
+    }
+  }
+  return list;
+}
+
+// Of `input` in the type that is tried: those that no candidate takes are declined.
+Samples host_quantized(DType dtype) {
+  Samples list;
+  const bool taken = dtype == DType::f32 || dtype == DType::f16;
+  for (const DType to : {DType::i8, DType::u8, DType::i16, DType::u16, DType::i4}) {
+    for (const bool by_channel : {false, true}) {
+      const Shape channels = by_channel ? Shape{3} : Shape{};
+      Sample s{{{"input", {2, 3, 70}}, constant("scale", channels, 0.01, 0.1)},
+               {{"axis", 1}, {"output_dtype", name(to)}}};
+      s.operands[1].dtype = is_float(dtype) ? dtype : DType::f32;
+      s.declined = !taken || to == DType::i4;
+      list.push_back(s);
+      if (to == DType::i4) continue;
+      s.operands.push_back(constant("zero_point", channels, 1, 9));
+      s.operands.back().dtype = to;
+      list.push_back(s);
+    }
+  }
+  Sample blocks{{{"input", {2, 5, 7}}, constant("scale", {2, 3, 7}, 0.01, 0.1)},
+                {{"axis", 1}, {"block_size", 2}, {"output_dtype", "int8"}}};
+  blocks.operands[1].dtype = is_float(dtype) ? dtype : DType::f32;
+  blocks.declined = true;
+  list.push_back(blocks);
+  return list;
+}
+Samples host_dequantized(DType dtype) {
+  Samples list;
+  for (const bool blocks : {false, true}) {
+    const Shape scales = blocks ? Shape{2, 3, 7} : Shape{5};
+    Sample s{{{"input", {2, 5, 7}}, constant("scale", scales, 0.01, 0.1), constant("zero_point", scales, 1, 9)},
+             {{"axis", 1}, {"block_size", blocks ? 2 : 0}}};
+    s.operands[1].dtype = DType::f32;
+    s.declined = blocks || (dtype != DType::i8 && dtype != DType::u8);
+    list.push_back(s);
+  }
+  return list;
+}
+Samples requantized() {
+  Samples list;
+  for (const DType to : {DType::i8, DType::u8}) {
+    for (const Shape& scales : {Shape{}, Shape{5}}) {
+      Sample s{{{"input", {3, 5, 70}, Is::run_time, 0, {}, -30000, 30000}, constant("scale", scales, 0.001, 0.01)},
+               {{"axis", 1}, {"output_dtype", name(to)}}};
+      s.operands[1].dtype = DType::f32;
+      list.push_back(s);
+      s.operands.push_back(constant("zero_point", {}, 1, 9));
+      s.operands.back().dtype = to;
+      list.push_back(s);
+    }
+  }
+  return list;
+}
+
+// ---- products of codes ----
+
+Operand codes(std::string_view param, Shape shape, DType t, bool is_constant) {
+  const bool is_signed = t == DType::i8;
+  return {param,
+          shape,
+          is_constant ? Is::constant : Is::run_time,
+          0,
+          {},
+          is_signed ? -128.0 : 0.0,
+          is_signed ? 127.0 : 255.0,
+          t};
+}
+Samples integer_matmul_samples(DType dtype) {
+  Samples list;
+  const auto add = [&](Shape x, Shape y, bool fixed, DType other, Shape zeros) {
+    Sample s{{codes("x", x, dtype, false), codes("y", y, other, fixed)}};
+    list.push_back(s);
+    s.operands.push_back(codes("x_zero_point", {}, dtype, true));
+    s.operands.push_back(codes("y_zero_point", zeros, other, true));
+    list.push_back(s);
+  };
+  for (const DType other : {DType::i8, DType::u8}) {
+    add({37, 131}, {131, 70}, true, other, {70});
+    add({1, 64}, {64, 33}, true, other, {});
+    add({2, 3, 5, 9}, {9, 4}, true, other, {});
+  }
+  add({9, 40}, {40, 35}, false, dtype, {});
+  add({3, 9, 40}, {3, 40, 35}, false, dtype, {});
+  list.push_back({{codes("x", {3, 4, 9}, dtype, false), codes("y", {1, 3, 9, 4}, dtype, false)}});
+  list.push_back({{codes("x", {4, 0}, dtype, false), codes("y", {0, 4}, dtype, false)}});
+  return list;
+}
+Samples integer_conv_samples(DType dtype) {
+  Samples list;
+  for (const DType other : {DType::i8, DType::u8}) {
+    for (Sample s : conv_samples()) {
+      for (Operand& o : s.operands) {
+        if (o.param == "x") o = codes("x", o.shape, dtype, false);
+        if (o.param == "weight") o = codes("weight", o.shape, other, true);
+        if (o.param == "bias") {
+          o = {"bias", o.shape, Is::constant, 0, {}, -9000, 9000};
+          o.dtype = DType::i32;
+        }
+      }
+      s.blocked = false;
+      list.push_back(s);
+      s.operands.push_back(codes("x_zero_point", {}, dtype, true));
+      s.operands.push_back(codes("weight_zero_point", {}, other, true));
+      list.push_back(s);
     }
   }
   return list;
@@ -582,6 +694,11 @@ const std::map<std::string_view, std::function<Samples(DType)>>& table() {
        }},
       {"quantize", [](DType) { return quantized(true); }},
       {"dequantize", [](DType) { return quantized(false); }},
+      {"host_quantize", host_quantized},
+      {"host_dequantize", host_dequantized},
+      {"host_requantize", [](DType) { return requantized(); }},
+      {"host_integer_matmul", integer_matmul_samples},
+      {"host_integer_conv", integer_conv_samples},
   };
   return all_of_them;
 }

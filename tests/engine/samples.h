@@ -10,7 +10,8 @@ namespace graft::engine_test {
 
 // One tensor argument; several of one parameter are a tuple's members.
 struct Operand {
-  enum class Is : uint8_t { run_time, constant, index, literal };
+  // nibbles: a constant matrix of 4 bits with a scale and an offset for each 32 of a row.
+  enum class Is : uint8_t { run_time, constant, index, literal, nibbles };
   std::string_view param;
   Shape shape;
   Is is = Is::run_time;

@@ -70,7 +70,19 @@ Made make(const ir::OpRow& row, const Sample& sample, DType dtype) {
     ir::Value* v = nullptr;
     const double lo = o.lo == 0 && o.hi == 0 ? lowest : o.lo, hi = o.lo == 0 && o.hi == 0 ? scale * domain.hi : o.hi;
     made.empty |= o.shape.product() == 0;
-    if (o.is == Operand::Is::literal) {
+    if (o.is == Operand::Is::nibbles) {
+      const Shape blocks{o.shape[0], o.shape[1] / 32};
+      const auto part = [&](DType t, const Shape& shape, double least, double most) {
+        return random_constant(net, t, shape, ++seed, least, most)->constant;
+      };
+      const ir::ConstantPtr bytes = part(DType::u8, {o.shape[0], o.shape[1] / 2}, 0, 255);
+      const ir::ConstantPtr zeros = part(DType::u8, {o.shape[0], (blocks[1] + 1) / 2 * 2}, 0, 255);
+      v = net.b->constant(ir::Constant::stored(
+          dtype, o.shape,
+          ir::form::Blockwise{ir::Constant::borrow({DType::u4, o.shape, bytes->view().data}, bytes),
+                              part(dtype, blocks, 0.01, 0.02),
+                              ir::Constant::borrow({DType::u4, blocks, zeros->view().data}, zeros), nullptr}));
+    } else if (o.is == Operand::Is::literal) {
       v = net.b->constant(ir::Constant::reshape(ir::Constant::ints(DType::i32, o.elements), o.shape));
     } else if (o.is == Operand::Is::constant) {
       v = random_constant(net, o.dtype == DType::invalid ? dtype : o.dtype, o.shape, ++seed, lo, hi);

@@ -16,6 +16,8 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::instance_norm, prepare_instance_norm},
     {Kind::quantize, prepare_quantize},
     {Kind::dequantize, prepare_dequantize},
+    {Kind::integer_matmul, prepare_integer_matmul},
+    {Kind::integer_convolution, prepare_integer_conv},
     {Kind::resize, prepare_resize},
     {Kind::concat, prepare_concat},
     {Kind::concat, prepare_move},
@@ -32,8 +34,14 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::cumsum, prepare_cumsum},
 };
 
+// Asked before all other providers: they would unpack what these read as it is stored.
+constexpr Candidate kStoredCandidates[] = {
+    {Kind::linear, prepare_nibble_linear},
+};
+
 }  // namespace
 
+std::span<const Candidate> stored_candidates() { return kStoredCandidates; }
 std::span<const Candidate> native_candidates() { return kNativeCandidates; }
 
 }  // namespace graft::engine

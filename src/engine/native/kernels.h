@@ -5,6 +5,7 @@
 
 namespace graft::engine {
 
+std::span<const Candidate> stored_candidates();  // for weights in compressed forms
 std::span<const Candidate> native_candidates();
 
 Result<Prepared> prepare_fused(const Selection& s, int node);
@@ -24,5 +25,8 @@ Result<Prepared> prepare_cumsum(const Selection& s, int node);
 Result<Prepared> prepare_instance_norm(const Selection& s, int node);
 Result<Prepared> prepare_quantize(const Selection& s, int node);
 Result<Prepared> prepare_dequantize(const Selection& s, int node);
+Result<Prepared> prepare_integer_matmul(const Selection& s, int node);
+Result<Prepared> prepare_integer_conv(const Selection& s, int node);
+Result<Prepared> prepare_nibble_linear(const Selection& s, int node);
 
 }  // namespace graft::engine

@@ -1,17 +1,18 @@
 // quantize and dequantize, in the reference kernels' arithmetic: runs of elements with one scale at a time.
 #include "base/format.h"
 #include "base/half.h"
+#include "engine/native/code_kernels.h"
 #include "engine/native/kernels.h"
 #include "ops/blocks.h"
 
 namespace graft::engine {
 namespace {
 
-class QuantizeStep final : public Step {
+class DequantizeStep final : public Step {
  public:
   // Run r of `inner` elements has scale r % channels.
-  QuantizeStep(bool quantizes, DType in, DType out, DType scales, int64_t runs, int64_t inner, int64_t channels)
-      : quantizes_(quantizes), in_(in), out_(out), scales_(scales), runs_(runs), inner_(inner), channels_(channels) {
+  DequantizeStep(DType in, DType out, DType scales, int64_t runs, int64_t inner, int64_t channels)
+      : in_(in), out_(out), scales_(scales), runs_(runs), inner_(inner), channels_(channels) {
     provider = "native";
   }
   bool with_zero = false;  // the third operand
@@ -19,24 +20,17 @@ class QuantizeStep final : public Step {
   Status run(const Frame& frame) const override {
     const int64_t pieces = (inner_ + ops::kBlock - 1) / ops::kBlock;
     const int64_t grain = std::max<int64_t>(1, 16384 / std::min(inner_, ops::kBlock));
-    const DType zeros = quantizes_ ? out_ : in_;
     frame.parallel_for(runs_ * pieces, grain, [&](int64_t begin, int64_t end) {
-      double v[ops::kBlock];
       for (int64_t i = begin; i < end; ++i) {
         const int64_t run = i / pieces, first = i % pieces * ops::kBlock, at = run * inner_ + first;
         const int64_t n = std::min(ops::kBlock, inner_ - first), c = run % channels_;
         double scale = 0, zero = 0;
         ops::load({scales_, Shape{}, frame.in(1)}, c, 1, 1, &scale);
-        if (with_zero) ops::load({zeros, Shape{}, frame.in(2)}, c, 1, 1, &zero);
-        if (!quantizes_ && in_ == DType::i8) {
+        if (with_zero) ops::load({in_, Shape{}, frame.in(2)}, c, 1, 1, &zero);
+        if (in_ == DType::i8)
           dequantize<int8_t>(frame, at, n, static_cast<float>(scale), static_cast<float>(zero));
-        } else if (!quantizes_) {
+        else
           dequantize<uint8_t>(frame, at, n, static_cast<float>(scale), static_cast<float>(zero));
-        } else {
-          ops::load({in_, Shape{}, frame.in(0)}, at, 1, n, v);
-          quantize(v, n, scale, zero);
-          ops::store({out_, Shape{}, frame.out(0)}, at, 1, n, v);
-        }
       }
     });
     return {};
@@ -58,43 +52,80 @@ class QuantizeStep final : public Step {
     if (out_ != DType::f32) f32_to_f16(made, frame.out<uint16_t>(0) + at, n);
   }
 
-  void quantize(double* v, int64_t n, double scale, double zero) const {
-    // Added and taken away, it leaves a number of a smaller magnitude rounded, halves to even.
-    constexpr double kRound = 6755399441055744.0, kFar = 1 << 20;
-    const double lo = out_ == DType::i8 ? -128 : 0, hi = out_ == DType::i8 ? 127 : 255;
-    for (int64_t k = 0; k < n; ++k) {
-      const double q = v[k] / scale;
-      const double near = q > kFar ? kFar : q < -kFar ? -kFar : q;  // NaN stays
-      const double whole = near + kRound - kRound + zero;
-      const double within = whole > hi ? hi : whole < lo ? lo : whole;
-      v[k] = within == within ? within : 0;
-    }
-  }
-
-  bool quantizes_;
   DType in_, out_, scales_;
   int64_t runs_, inner_, channels_;
 };
 
-Result<Prepared> prepare(const Selection& s, int n, bool quantizes) {
-  const int xi = s.arg(n, "input"), scale = s.arg(n, "scale"), zero = s.arg(n, "zero_point");
-  const PlanValue &x = s.value(xi), &y = s.value(s.node(n).results[0]);
-  if (x.shape.product() == 0) return decline("no elements");
-  const int64_t channels = s.value(scale).shape.product();
-  int64_t inner = x.shape.product();
-  if (channels != 1) {
-    const ir::Call call = s.call(n);
-    GRAFT_TRY(const int axis, ops::normal_axis(call.i("axis"), x.shape.size()));
-    if (call.error()) return fail(*call.error());
-    if (x.shape[axis] != channels) return decline("scales that do not fit the axis");
-    inner = x.shape.product(axis + 1, x.shape.size());
+// Numbers, or sums of products of codes, to codes.
+class QuantizeStep final : public Step {
+ public:
+  QuantizeStep(DType in, DType out, DType scales, int64_t runs, int64_t inner, int64_t channels)
+      : in_(in), out_(out), scales_(scales), runs_(runs), inner_(inner), channels_(channels) {
+    provider = "native";
   }
-  if (zero >= 0 && s.value(zero).shape.product() != channels) return decline("zero points that do not fit the scales");
-  auto step = std::make_unique<QuantizeStep>(quantizes, x.dtype(), y.dtype(), s.value(scale).dtype(),
-                                             x.shape.product() / inner, inner, channels);
-  step->with_zero = zero >= 0;
+  int64_t zeros = 0;  // of the third operand
+
+  Status run(const Frame& frame) const override {
+    const int64_t pieces = (inner_ + kPiece - 1) / kPiece;
+    const int64_t grain = std::max<int64_t>(1, 16384 / std::min(inner_, kPiece));
+    const IntRange range = int_range(out_);
+    const float lo = static_cast<float>(range.lo), hi = static_cast<float>(range.hi);
+    const CodeKernels& k = code_kernels();
+    frame.parallel_for(runs_ * pieces, grain, [&](int64_t begin, int64_t end) {
+      float wide[kPiece];
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t run = i / pieces, first = i % pieces * kPiece, at = run * inner_ + first;
+        const int64_t n = std::min(kPiece, inner_ - first), c = run % channels_;
+        double number = 0, zero_point = 0;
+        ops::load({scales_, Shape{}, frame.in(1)}, c, 1, 1, &number);
+        if (zeros > 0) ops::load({out_, Shape{}, frame.in(2)}, zeros == 1 ? 0 : c, 1, 1, &zero_point);
+        const float scale = static_cast<float>(number), zero = static_cast<float>(zero_point);
+        if (in_ == DType::i32) {
+          k.requantize(frame.in<int32_t>(0) + at, n, scale, zero, lo, hi, frame.out<uint8_t>(0) + at);
+          continue;
+        }
+        const float* x = frame.in<float>(0) + at;
+        if (in_ == DType::f16) {
+          f16_to_f32(frame.in<uint16_t>(0) + at, wide, n);
+          x = wide;
+        }
+        if (item_size(out_) == 1)
+          k.quantize(x, n, scale, zero, lo, hi, frame.out<uint8_t>(0) + at);
+        else
+          k.quantize_wide(x, n, scale, zero, lo, hi, frame.out<uint16_t>(0) + at);
+      }
+    });
+    return {};
+  }
+
+ private:
+  static constexpr int64_t kPiece = 1024;
+  DType in_, out_, scales_;
+  int64_t runs_, inner_, channels_;
+};
+
+// Runs of elements with one scale; declines scales for blocks.
+struct Runs {
+  int64_t channels = 1, inner = 1;
+};
+Result<Runs> runs_of(const Selection& s, int n) {
+  const PlanValue &x = s.value(s.arg(n, "input")), &scale = s.value(s.arg(n, "scale"));
+  if (x.shape.product() == 0) return decline("no elements");
+  const ir::Call call = s.call(n);
+  if (s.node(n).op->row->param_index("block_size") >= 0 && call.i("block_size") != 0) return decline("blocks");
+  Runs r{scale.shape.product(), x.shape.product()};
+  if (r.channels == 1) return r;
+  GRAFT_TRY(const int axis, ops::normal_axis(call.i("axis"), x.shape.size()));
+  if (call.error()) return fail(*call.error());
+  if (x.shape[axis] != r.channels) return decline("scales that do not fit the axis");
+  r.inner = x.shape.product(axis + 1, x.shape.size());
+  return r;
+}
+
+Prepared made_of(const Selection& s, int n, std::unique_ptr<Step> step) {
+  const int zero = s.arg(n, "zero_point");
   Prepared made;
-  made.in = {{xi}, {scale}};
+  made.in = {{s.arg(n, "input")}, {s.arg(n, "scale")}};
   if (zero >= 0) made.in.push_back({zero});
   made.out = {{s.node(n).results[0]}};
   made.nodes = {n};
@@ -104,7 +135,37 @@ Result<Prepared> prepare(const Selection& s, int n, bool quantizes) {
 
 }  // namespace
 
-Result<Prepared> prepare_quantize(const Selection& s, int n) { return prepare(s, n, true); }
-Result<Prepared> prepare_dequantize(const Selection& s, int n) { return prepare(s, n, false); }
+Result<Prepared> prepare_quantize(const Selection& s, int n) {
+  const int zero = s.arg(n, "zero_point");
+  const PlanValue &x = s.value(s.arg(n, "input")), &y = s.value(s.node(n).results[0]);
+  const PlanValue& scale = s.value(s.arg(n, "scale"));
+  GRAFT_TRY(const Runs r, runs_of(s, n));
+  const bool sums = x.dtype() == DType::i32;
+  if (sums && s.node(n).op->row->param_index("block_size") >= 0) return decline("integers to divide");
+  if (!sums && !DTypes{DType::f16, DType::f32}.has(x.dtype())) return decline(format("of {}", name(x.dtype())));
+  if (!DTypes{DType::i8, DType::u8, DType::i16, DType::u16}.has(y.dtype()))
+    return decline(format("to {}", name(y.dtype())));
+  const int64_t zeros = zero < 0 ? 0 : s.value(zero).shape.product();
+  if (zeros > 1 && zeros != r.channels) return decline("zero points that do not fit the scales");
+  auto step = std::make_unique<QuantizeStep>(x.dtype(), y.dtype(), scale.dtype(), x.shape.product() / r.inner, r.inner,
+                                             r.channels);
+  step->zeros = zeros;
+  return made_of(s, n, std::move(step));
+}
+
+Result<Prepared> prepare_dequantize(const Selection& s, int n) {
+  const int zero = s.arg(n, "zero_point");
+  const PlanValue &x = s.value(s.arg(n, "input")), &y = s.value(s.node(n).results[0]);
+  const PlanValue& scale = s.value(s.arg(n, "scale"));
+  GRAFT_TRY(const Runs r, runs_of(s, n));
+  if (!DTypes{DType::i8, DType::u8}.has(x.dtype())) return decline(format("of {}", name(x.dtype())));
+  if (!DTypes{DType::f16, DType::f32}.has(y.dtype())) return decline(format("to {}", name(y.dtype())));
+  if (zero >= 0 && s.value(zero).shape.product() != r.channels)
+    return decline("zero points that do not fit the scales");
+  auto step = std::make_unique<DequantizeStep>(x.dtype(), y.dtype(), scale.dtype(), x.shape.product() / r.inner,
+                                               r.inner, r.channels);
+  step->with_zero = zero >= 0;
+  return made_of(s, n, std::move(step));
+}
 
 }  // namespace graft::engine

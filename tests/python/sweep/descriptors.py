@@ -508,6 +508,75 @@ for dtype in (np.int8, np.uint8):
          21, {"axis": 0, "block_size": 2}, coreml="constant")
 case("DequantizeLinear", [Const(data(3, 4, dtype=I32, lo=-10**6, hi=10**6)), Const(data(3, lo=0.1))], 13, {"axis": 0}, coreml="constant")
 case("DequantizeLinear", [Const(data(3, 4, dtype=np.int16, lo=-10**4, hi=10**4)), Const(0.1, F32), Const(7, np.int16)], 21, coreml="constant")
+for dtype in (np.int8, np.uint16):  # blocks of a run, the last one cut short
+    case("DequantizeLinear", [data(2, 5, 3, dtype=dtype, lo=0, hi=90), data(2, 3, 3, lo=0.1), data(2, 3, 3, dtype=dtype, lo=0, hi=9)],
+         21, {"axis": 1, "block_size": 2}, coreml="refused")
+case("DequantizeLinear", [data(3, 4, dtype=I32, lo=-10**6, hi=10**6), data(3, lo=0.1)], 13, {"axis": 0}, coreml="any", half=False)
+case("DequantizeLinear", [data(0, 4, dtype=np.uint8), Const(0.1, F32)], 13, coreml="any")
+
+# Exact halves, both ends, and what is beyond.
+HALVES = np.array([0, 0.25, -0.25, 0.75, 1.25, 63.75, -64, -64.25, 127, 127.5, 1e9, -1e9, 3e38, np.inf, -np.inf], F32).reshape(3, 5)
+WIDE = {np.int8: 1, np.uint8: 1, np.int16: 300, np.uint16: 300}
+for dtype, wide in WIDE.items():
+    versions = (10, 13, 19, 21, 23, 25) if wide == 1 else (21, 25)
+    coreml = "ok" if dtype in (np.int8, np.uint8) else "any"
+    zero = data(dtype=dtype, lo=1, hi=9)
+    case("QuantizeLinear", [np.clip(HALVES, -1e30, 1e30) * F32(wide), Const(0.5, F32), Const(zero)], versions, coreml=coreml, half=False)
+    case("QuantizeLinear", [np.clip(HALVES, -1e30, 1e30) * F32(wide), Const([0.5], F32), Const([0], dtype)], versions[-1], coreml=coreml, half=False)
+    case("QuantizeLinear", [data(2, 3, 4, lo=-90 * wide, hi=90 * wide), Const(data(3, lo=0.3)), Const(data(3, dtype=dtype, lo=0, hi=9))],
+         versions[-2:], coreml=coreml, half=False)
+    case("QuantizeLinear", [data(2, 3, 4, lo=-90 * wide, hi=90 * wide), data(lo=0.3), data(dtype=dtype, lo=0, hi=9)], versions[-1], coreml="any", half=False)
+    case("QuantizeLinear", [data(2, 3, 4, lo=-9, hi=9), Const(data(4, lo=0.3)), Const(data(4, dtype=dtype, lo=0, hi=9))], versions[-1], {"axis": -1}, coreml=coreml, half=False)
+    case("QuantizeLinear", [data(2, 5, 3, lo=-9, hi=9), data(2, 3, 3, lo=0.1), data(2, 3, 3, dtype=dtype, lo=0, hi=9)],
+         21, {"axis": 1, "block_size": 2}, coreml="refused", half=False)
+    case("QuantizeLinear", [data(2, 40, dtype=F16, lo=-9, hi=9), Const(0.1, F16), Const(zero)], (19, 21)[wide > 1:], coreml="any", half=False)
+    case("QuantizeLinear", [data(1000, lo=-40, hi=40), Const(0.37, F32), Const(zero)], versions[-1], coreml="any", half=False)
+    case("QuantizeLinear", [data(0, 3), Const(0.5, F32), Const(zero)], versions[-1], coreml="refused", half=False)
+case("QuantizeLinear", [HALVES, Const(0.5, F32)], (10, 13), half=False)
+for output_dtype in (TensorProto.INT8, TensorProto.UINT16):
+    case("QuantizeLinear", [HALVES, Const(0.5, F32)], (21, 23), {"output_dtype": output_dtype}, coreml="any", half=False, types={"y0": output_dtype})
+QUANTIZED = {"y0": TensorProto.UINT8, "y1": TensorProto.FLOAT, "y2": TensorProto.UINT8}
+for x in (data(3, 40), data(3, 40, lo=1, hi=5), data(7, lo=-5, hi=-1), np.zeros((2, 3), F32), data(lo=1, hi=2), data(2, 3, 4, 5, lo=-0.01, hi=20)):
+    case("DynamicQuantizeLinear", [x], 11, outputs=3, types=QUANTIZED, half=False)
+case("DynamicQuantizeLinear", [data(3, 40)], 11, outputs=3, types=QUANTIZED, half=False, dynamic=True)
+
+BYTES = {np.uint8: (0, 255), np.int8: (-128, 127)}
+
+
+def codes(*shape, dtype=np.uint8, seed=0):
+    return data(*shape, dtype=dtype, lo=BYTES[dtype][0], hi=BYTES[dtype][1], seed=seed)
+
+
+SUMS = {"y0": TensorProto.INT32}
+for a, b in ((np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8), (np.int8, np.uint8)):
+    x, w = codes(5, 70, dtype=a), codes(70, 33, dtype=b)
+    xz, wz, each = codes(dtype=a, seed=1), codes(dtype=b, seed=2), codes(33, dtype=b, seed=3)
+    for inputs in ([x, w], [x, w, xz, wz], [x, Const(w), Const(xz), Const(wz)], [x, Const(w), xz, Const(each)], [x, w, None, wz], [x, Const(w), xz]):
+        case("MatMulInteger", inputs, 10, types=SUMS, half=False)
+    case("MatMulInteger", [codes(2, 3, 4, 9, dtype=a), codes(3, 9, 5, dtype=b), xz, wz], 10, types=SUMS, half=False)
+    case("MatMulInteger", [codes(1, 9, dtype=a), codes(9, 5, dtype=b), Const([7], a), Const([9], b)], 10, types=SUMS, half=False)
+    case("MatMulInteger", [codes(9, dtype=a), codes(9, 5, dtype=b), xz], 10, types=SUMS, half=False)
+    S = [Const(v, F32) for v in (0.02, 0.03, 0.9)]
+    case("QLinearMatMul", [x, S[0], Const(xz), Const(w), S[1], Const(wz), S[2], Const(codes(dtype=a, seed=4))], (10, 21), types={"y0": helper.np_dtype_to_tensor_dtype(np.dtype(a))}, half=False)
+    case("QLinearMatMul", [x, S[0], Const(xz), Const(w), Const(data(33, lo=0.01, hi=0.1)), Const(each), S[2], Const(codes(dtype=a, seed=4))], 10, half=False, coreml="any")
+    case("QLinearMatMul", [codes(2, 5, 9, dtype=a), data(lo=0.1), xz, codes(2, 9, 6, dtype=b), data(lo=0.1, seed=1), wz, data(lo=3, hi=9), codes(dtype=a, seed=4)], 10, half=False, coreml="any")
+for a, b in ((np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)):
+    x, w, xz = codes(2, 6, 9, 8, dtype=a), codes(8, 6, 3, 3, dtype=b), codes(dtype=a, seed=1)
+    wz = codes(dtype=b, seed=2)
+    S = [Const(v, F32) for v in (0.02, 0.03, 3.0)]
+    yz = Const(codes(dtype=a, seed=4))
+    for attrs in ({}, {"pads": [1, 1, 1, 1]}, {"pads": [0, 1, 2, 1], "strides": [2, 1]}, {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, {"dilations": [2, 2]}):
+        if a is np.uint8:
+            case("ConvInteger", [x, w, xz, wz], 10, attrs, types=SUMS, half=False, coreml="refused")
+            case("ConvInteger", [x, Const(w), Const(xz)], 10, attrs, types=SUMS, half=False, coreml="refused")
+        case("QLinearConv", [x, S[0], Const(xz), Const(w), S[1], Const(0, b), S[2], yz], 10, attrs, half=False, coreml="any")
+    bias = Const(data(8, dtype=I32, lo=-9000, hi=9000))
+    case("QLinearConv", [x, S[0], Const(xz), Const(w), S[1], Const(0, b), S[2], yz, bias], 10, {"pads": [1, 1, 1, 1]}, half=False, coreml="any")
+    case("QLinearConv", [x, S[0], Const(xz), Const(w), Const(data(8, lo=0.01, hi=0.1)), Const(np.zeros(8, b)), S[2], yz, bias], 10, {"pads": [1, 1, 1, 1]}, half=False, coreml="any")
+    case("QLinearConv", [x, S[0], Const(xz), Const(codes(6, 1, 3, 3, dtype=b)), S[1], Const(0, b), S[2], yz], 10, {"pads": [1, 1, 1, 1], "group": 6}, half=False, coreml="any")
+    case("QLinearConv", [codes(2, 6, 9, dtype=a), S[0], Const(xz), Const(codes(4, 3, 3, dtype=b)), S[1], Const(0, b), S[2], yz], 10, {"group": 2}, half=False, coreml="any")
+for group, w in ((6, codes(6, 1, 3, 3)), (2, codes(4, 3, 3, 3))):
+    case("ConvInteger", [codes(2, 6, 9, 8), Const(w), Const(codes(seed=1)), Const(codes(seed=2))], 10, {"group": group, "pads": [1, 1, 1, 1]}, types=SUMS, half=False, coreml="refused")
 
 
 def body(*nodes):
@@ -657,3 +726,37 @@ BOXES = np.array([[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, -0.1, 1, 0.9], [0, 10, 1,
 SCORES = np.array([[[0.9, 0.75, 0.6, 0.95, 0.5, 0.3]]], F32)
 case("NonMaxSuppression", [BOXES, SCORES, ints(3), Const([0.5], F32), Const([0.4], F32)], (10, 11), coreml="refused")
 case("NonMaxSuppression", [BOXES, SCORES, ints(2), Const([0.5], F32)], 11, {"center_point_box": 1}, coreml="refused")
+
+# ---- attention -----------------------------------------------------------------------------------------------------
+
+# B 2, N 4, S 3, L 5, H 8. Every row of a mask keeps a key.
+Q, K, V = data(2, 4, 3, 8), data(2, 4, 5, 8, seed=1), data(2, 4, 5, 6, seed=2)
+SHARED = [Q, data(2, 2, 5, 8, seed=1), data(2, 2, 5, 6, seed=2)]
+FLAT = [data(2, 3, 32), data(2, 5, 16, seed=1), data(2, 5, 12, seed=2)]
+SEEN = np.array([[1, 1, 0, 1, 1], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]], BOOL)
+for inputs in ([Q, K, V], SHARED, [Q, K, V, SEEN], [*SHARED, data(1, 4, 3, 5)], [Q, K, V, data(2, 1, 3, 5)]):
+    case("Attention", inputs, (23, 24))
+    case("Attention", inputs, 23, {"is_causal": 1})
+case("Attention", FLAT, (23, 24), {"q_num_heads": 4, "kv_num_heads": 2})
+case("Attention", [*FLAT, SEEN], 23, {"q_num_heads": 4, "kv_num_heads": 2, "scale": 0.3, "softcap": 2.0}, dynamic=True, coreml="any")
+case("Attention", [Q.astype(F16), K.astype(F16), V.astype(F16)], 23, {"is_causal": 1})
+case("Attention", [Q, K, V], 23, {"softmax_precision": TensorProto.FLOAT})
+PAST = [data(2, 4, 2, 8, seed=3), data(2, 4, 2, 6, seed=4)]
+case("Attention", [Q, K, V, None, *PAST], 23, outputs=3)
+case("Attention", [Q, K, V, None, *PAST], 23, {"is_causal": 1}, outputs=3)
+for mode in range(4):  # what 2 shows of keys that a bool mask hides is -inf in ONNX, the lowest number in ONNX Runtime
+    case("Attention", [Q, K, V, data(3, 5) if mode == 2 else SEEN], 23, {"qk_matmul_output_mode": mode, "softcap": 2.0}, outputs="y--y", half=False)
+case("Attention", [Q, K, V, None, None, None, np.array([5, 3])], 24, coreml="any")
+TABLE = [data(9, 4), data(9, 4, seed=1)]
+AT = data(2, 3, dtype=I64, lo=0, hi=8)
+for interleaved in (0, 1):
+    case("RotaryEmbedding", [Q, *TABLE, AT], 23, {"interleaved": interleaved})
+    case("RotaryEmbedding", [Q, data(2, 3, 4), data(2, 3, 4, seed=1)], 23, {"interleaved": interleaved})
+    case("RotaryEmbedding", [FLAT[0], data(9, 2), data(9, 2, seed=1), AT], 23, {"interleaved": interleaved, "num_heads": 4, "rotary_embedding_dim": 4})
+case("RotaryEmbedding", [Q.astype(F16), *(t.astype(F16) for t in TABLE), AT], 23)
+CACHE, NEW = data(2, 4, 7, 8), data(2, 4, 2, 8, seed=1)
+case("TensorScatter", [CACHE, NEW], 24)
+case("TensorScatter", [CACHE, NEW, np.array([1, 5])], 24)
+case("TensorScatter", [CACHE, NEW, np.array([6, 5])], 24, {"mode": "circular"})
+case("TensorScatter", [data(2, 7, 3), data(2, 1, 3), np.array([0, 6])], 24, {"axis": 1})
+case("TensorScatter", [CACHE.astype(F16), NEW.astype(F16), np.array([1, 5])], 24)

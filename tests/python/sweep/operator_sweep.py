@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sweep import driver
 from sweep.descriptors import CASES, Const
-from sweep.microsoft import CASES as MICROSOFT
+from sweep.microsoft_codes import CASES as MICROSOFT
 
 
 def build(case, opset):

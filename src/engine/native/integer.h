@@ -1,0 +1,111 @@
+// What the products of codes share: zero points, packed weights, and what makes codes of the sums again where that
+// follows. The kernels take one unsigned and one signed side; codes of the other sign are moved by 128, and their zero
+// points with them.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <map>
+
+#include "engine/native/code_kernels.h"
+#include "engine/native/kernels.h"
+#include "ops/kernel.h"
+
+namespace graft::engine {
+
+inline constexpr uint8_t kTop = 0x80;
+
+inline int64_t fours_of(int64_t k) { return (k + 3) / 4; }
+
+// The sum of a row of bytes, as what they are on their side.
+inline int32_t sum_of(const uint8_t* row, int64_t n, bool is_signed) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += is_signed ? static_cast<int8_t>(row[i]) : row[i];
+  return sum;
+}
+
+inline int32_t zero_at(const void* zeros, DType t, int64_t i) {
+  if (zeros == nullptr) return 0;
+  return t == DType::i8 ? static_cast<const int8_t*>(zeros)[i] : static_cast<const uint8_t*>(zeros)[i];
+}
+
+// sum - x zero * sum of y - y zero * sum of x + k * both zeros, modulo 2^32.
+inline int32_t moved(int32_t sum, int32_t xz, int32_t y_sum, int32_t yz, int32_t x_sum, int64_t k) {
+  const auto u = [](int64_t v) { return static_cast<uint32_t>(v); };
+  return static_cast<int32_t>(u(sum) - u(xz) * u(y_sum) - u(yz) * u(x_sum) + u(k) * u(xz) * u(yz));
+}
+
+// What makes codes of the sums of row or column c: clip(round(sum * scale) + zero).
+struct Requantize {
+  int scale = -1, zero = -1;  // inputs of the step, -1: the sums are the result; no zero
+  bool by_channel = false;
+  DType to = DType::u8;
+
+  void apply(const Frame& frame, const int32_t* sums, int64_t n, int64_t channel, uint8_t* y) const {
+    const int64_t c = by_channel ? channel : 0;
+    const float s = frame.in<float>(static_cast<size_t>(scale))[c];
+    const void* z = zero < 0 ? nullptr : frame.in<void>(static_cast<size_t>(zero));
+    const IntRange range = int_range(to);
+    code_kernels().requantize(sums, n, s, static_cast<float>(zero_at(z, to, 0)), static_cast<float>(range.lo),
+                              static_cast<float>(range.hi), y);
+  }
+};
+
+// The step's operator, with what follows it if that is the row of Requantize along `axis` (or with one scale).
+inline Requantize take_over(const Selection& s, Prepared& made, int n, int axis) {
+  int result = s.node(n).results[0];
+  Requantize r;
+  made.nodes = {n};
+  const int next = s.fusing() ? s.sole_consumer(result) : -1;
+  if (next >= 0 && s.node(next).op->kind() == ir::Kind::quantize &&
+      s.node(next).op->row->param_index("block_size") < 0) {
+    const int scale = s.arg(next, "scale"), zero = s.arg(next, "zero_point");
+    const PlanValue &y = s.value(s.node(next).results[0]), &of = s.value(scale);
+    const ir::Call call = s.call(next);
+    const int64_t count = of.shape.product();
+    const Result<int> along = ops::normal_axis(call.i("axis"), y.shape.size());
+    const bool fits = count == 1 || (along && *along == axis && y.shape[axis] == count);
+    if (s.arg(next, "input") == result && fits && s.available(scale) && (zero < 0 || s.available(zero)) &&
+        (zero < 0 || s.value(zero).shape.product() == 1) && of.dtype() == DType::f32) {
+      r.by_channel = count != 1;
+      r.to = y.dtype();
+      r.scale = static_cast<int>(made.in.size());
+      made.in.push_back({scale});
+      if (zero >= 0) {
+        r.zero = static_cast<int>(made.in.size());
+        made.in.push_back({zero});
+      }
+      result = s.node(next).results[0];
+      made.nodes.push_back(next);
+    }
+  }
+  made.out = {{result}};
+  return r;
+}
+
+// Packed weights by constant, and by groups of a convolution (0: a matrix).
+struct CodesState final : ProviderState {
+  std::map<std::pair<const ir::Constant*, int64_t>, std::pair<ir::ConstantPtr, std::byte*>> packed;
+};
+
+// Packed once for all plans, by pack(codes, to).
+template <class Pack>
+Result<const std::byte*> packed(const Selection& s, const ir::ConstantPtr& c, int64_t groups, size_t bytes,
+                                Pack&& pack) {
+  std::unique_ptr<ProviderState>& slot = s.core().states["codes"];
+  if (slot == nullptr) slot = std::make_unique<CodesState>();
+  auto& entries = static_cast<CodesState&>(*slot).packed;
+  if (const auto at = entries.find({c.get(), groups}); at != entries.end()) return at->second.second;
+  GRAFT_TRY(const TensorView view, c->aligned_view({s.cancel(), s.core().memory}));
+  GRAFT_TRY(std::byte * to, s.core().weights.take(bytes, s.core().memory));
+  pack(view.as<uint8_t>(), to);
+  entries[{c.get(), groups}] = {c, to};
+  return to;
+}
+
+// As many as `count`, or one, or none.
+inline bool one_or(const Selection& s, int value, int64_t count) {
+  return value < 0 || s.value(value).shape.product() == 1 || s.value(value).shape.product() == count;
+}
+
+}  // namespace graft::engine
