@@ -113,6 +113,7 @@ class Verifier {
 
   Status result_types(const Op& op, const Call& call) const {
     Types types;
+    if (op.deferred != nullptr) return {};
     if (!op.blocks.empty()) {  // the last block's outputs: a branch, or the loop's body
       for (const Value* v : op.blocks.back()->outputs) types.push_back(v->type);
     } else if (Status s = infer(call, types); !s) {
