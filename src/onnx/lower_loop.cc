@@ -122,7 +122,7 @@ Value* empty_list(OpBuilder& b, const Type& element, Value* length) {
   for (const Dim& d : element.dims)
     sizes.push_back(
         b.constant(d.known() ? ir::Constant::int_scalar(DType::i32, d.value()) : ir::Constant::text(d.to_string())));
-  if (length == nullptr) length = b.scalar(DType::i32, 0);
+  length = length == nullptr ? b.scalar(DType::i32, 0) : b.cast(length, DType::i32);
   if (!element.is_tensor()) return b.emit("host_sequence", {{"values", Values{}}, {"dtype", name(element.dtype)}});
   Value* list = b.emit(
       "make_list",
