@@ -230,7 +230,6 @@ Looped run_turns(NodeView& n, OpBuilder& b, Turns t) {
 
 // The first `count` elements of a list along a new first dim, the last one first where `reversed`.
 Value* stacked(OpBuilder& b, Value* list, Value* count, bool reversed = false) {
-  if (!b.ok()) return b.function().poison();
   Value* one = b.like(count, 1);
   Value* places = b.emit("range_1d", {{"start", b.like(count, 0)}, {"end", count}, {"step", one}});
   if (reversed) places = b.sub(b.sub(count, one), places);
