@@ -239,13 +239,12 @@ Value* stacked(OpBuilder& b, Value* list, Value* count, bool reversed = false) {
 // ---- Loop ---------------------------------------------------------------------------------------------------------
 
 Values loop(NodeView& n, OpBuilder& b) {
-  const Graph* body = n.body("body");
-  if (body == nullptr) return {n.refused()};
   Turns t;
   t.trips = n.has(0) ? n.in_saturated(0) : nullptr;
   t.go = n.optional_in(1);
   t.variables = n.all(2);
-  if (!b.ok()) return {n.refused()};
+  const Graph* body = n.body("body");
+  if (body == nullptr || !b.ok()) return {n.refused()};
   const size_t vars = t.variables.size();
   if (body->inputs.size() != vars + 2 || body->outputs.size() < vars + 1 ||
       body->outputs.size() - 1 != static_cast<size_t>(n.outputs())) {
@@ -418,13 +417,12 @@ Values scan_batches(NodeView& n, OpBuilder& b, const Graph& body, const Values& 
 }
 
 Values scan(NodeView& n, OpBuilder& b) {
-  const Graph* body = n.body("body");
-  if (body == nullptr) return {n.refused()};
   const bool batched = n.version() < 9;
-  const int first = batched ? 1 : 0;
+  if (batched) n.optional_in(0);
+  Values in = n.all(batched ? 1 : 0);
+  const Graph* body = n.body("body");
   const int64_t scans = n.required_i("num_scan_inputs");
-  Values in = n.all(first);
-  if (!b.ok()) return {n.refused()};
+  if (body == nullptr || !b.ok()) return {n.refused()};
   if (scans < 1 || static_cast<size_t>(scans) > in.size() || body->inputs.size() != in.size() ||
       body->outputs.size() != static_cast<size_t>(n.outputs()) ||
       body->outputs.size() < in.size() - static_cast<size_t>(scans)) {
@@ -463,8 +461,8 @@ Values scan(NodeView& n, OpBuilder& b) {
 // ---- SequenceMap --------------------------------------------------------------------------------------------------
 
 Values sequence_map(NodeView& n, OpBuilder& b) {
-  const Graph* body = n.body("body");
   const Values in = n.all();
+  const Graph* body = n.body("body");
   if (body == nullptr || !b.ok()) return {n.refused()};
   if (body->inputs.size() != in.size() || body->outputs.size() != static_cast<size_t>(n.outputs())) {
     return {n.refuse(Code::invalid_model, format("the body has {} inputs and {} outputs, the node {} and {}",

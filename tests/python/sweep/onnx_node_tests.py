@@ -37,8 +37,19 @@ def with_constants(model, inputs):
     return made, kept
 
 
+def encoded(value, kind):
+    """Sequences are lists, and so are optionals: of one value or none."""
+    if kind.HasField("optional_type"):
+        return [] if value is None else [encoded(value, kind.optional_type.elem_type)]
+    return [np.asarray(v) for v in value] if isinstance(value, list) and kind.HasField("sequence_type") else value
+
+
+def arrays(value):
+    return [a for v in value for a in arrays(v)] if isinstance(value, list) else [value]
+
+
 def cases(pattern=""):
-    """Test cases whose inputs and outputs are tensors of numpy's own dtypes."""
+    """Test cases whose inputs and outputs are tensors of numpy's own dtypes, or lists of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from onnx.backend.test.case.node import collect_testcases
@@ -47,9 +58,11 @@ def cases(pattern=""):
     for case in every:
         if not re.search(pattern, case.name):
             continue
-        inputs, expected = case.data_sets[0]
+        graph = case.model.graph
+        inputs, expected = ([encoded(v, info.type) for v, info in zip(values, side)]
+                            for values, side in zip(case.data_sets[0], (graph.input, graph.output)))
         plain = all(isinstance(v, np.ndarray) and v.dtype.isbuiltin == 1 and v.dtype.kind in "fiub"
-                    for v in [*inputs, *expected])
+                    for v in arrays([*inputs, *expected]))
         if plain:
             yield case, inputs, expected
 
@@ -62,7 +75,7 @@ def run(scratch, pattern="", part=0, parts=1):
         if turn % parts != part:
             continue
         folder = pathlib.Path(scratch) / case.name
-        half = fits_fp16([*inputs, *expected])
+        half = fits_fp16(arrays([*inputs, *expected]))
         driver.write_case(folder, case.model, inputs)
         todo[str(folder)] = (case, expected, driver.columns(turn // parts, half))
         model, kept = with_constants(case.model, inputs)
