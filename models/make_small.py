@@ -368,6 +368,50 @@ def if_branches():
 
 
 @small
+def loops():
+    """`Loop` whose trip count is fed, with a variable, a scan output and a sequence that grows; `Scan` over its result,
+    backwards.
+    """
+    floats = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, None))
+    turn = helper.make_graph(
+        [
+            node("Add", ["v", "x"], ["v_next"]),
+            node("Mul", ["v_next", "v_next"], ["square"]),
+            node("SequenceInsert", ["s", "v"], ["s_next"]),
+            node("Identity", ["go"], ["go_next"]),
+        ],
+        "turn",
+        [info("i", INT64, []), info("go", BOOL, []), info("v", FLOAT, [3]), helper.make_value_info("s", floats)],
+        [info("go_next", BOOL, []), info("v_next", FLOAT, [3]), helper.make_value_info("s_next", floats),
+         info("square", FLOAT, [3])],
+    )
+    step = helper.make_graph(
+        [node("Add", ["sum", "row"], ["sum_next"]), node("Identity", ["sum_next"], ["partial"])],
+        "step",
+        [info("sum", FLOAT, [3]), info("row", FLOAT, [3])],
+        [info("sum_next", FLOAT, [3]), info("partial", FLOAT, [3])],
+    )
+    nodes = [
+        node("SequenceEmpty", [], ["none"]),
+        node("Loop", ["trips", "", "x", "none"], ["last", "all", "squares"], body=turn),
+        node("ConcatFromSequence", ["all"], ["before"], axis=0, new_axis=1),
+        node("Scan", ["x", "squares"], ["sum_all", "sums"], body=step, num_scan_inputs=1, scan_input_directions=[1]),
+    ]
+    m = model(
+        "loops",
+        nodes,
+        [info("x", FLOAT, [3]), info("trips", INT64, [])],
+        [info("last", FLOAT, [3]), info("before", FLOAT, [None, 3]), info("sums", FLOAT, [None, 3])],
+        [],
+    )
+    x = np.array([1, 2, -1], np.float32)
+    v = np.stack([x * k for k in range(1, 5)])
+    squares = v[1:] ** 2
+    sums = x + np.cumsum(squares[::-1], axis=0, dtype=np.float32)
+    return Made(m, {"x": x, "trips": np.array(3)}, {"last": v[3], "before": v[:3], "sums": sums})
+
+
+@small
 def external_data():
     """Weights in `weights.bin` beside the model: one at offset 0, one after a gap, one without a stated length (to the
     end of the file), one inline.

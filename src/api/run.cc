@@ -109,6 +109,9 @@ Status Run::take_output(graft_output* element, size_t position) {
   const auto index_of = [&](const char* name) { return session_.output_index(name); };
   GRAFT_TRY(const size_t at, place_of(session_.outputs(), index_of, out.name, position, "output"));
   const ir::Port& port = session_.outputs()[at];
+  if (port.type.is_list())
+    return fail(Code::not_available_yet, format("output '{}' is {}: only tensors leave through this interface, so far",
+                                                port.name, port.type.to_string()));
   if (wanted_[at] != nullptr) return invalid(format("output '{}' is given twice", port.name));
   wanted_[at] = element;
   if (out.data == nullptr) return {};

@@ -10,6 +10,7 @@ constexpr std::array kInfo = {
 #define GRAFT_DTYPE(id, name, onnx, mil, bits, kind) DTypeInfo{DType::id, name, onnx, mil, bits, DTypeKind::kind},
 #include "base/dtype.def"
 #undef GRAFT_DTYPE
+    DTypeInfo{DType::list, "list", 0, 0, 0, DTypeKind::list},
 };
 
 template <class Match>
@@ -44,7 +45,7 @@ DType dtype_from_mil(int code) {
   return code == 0 ? DType::invalid : find([&](const DTypeInfo& i) { return i.mil_code == code; });
 }
 DType dtype_from_name(std::string_view mil_name) {
-  return find([&](const DTypeInfo& i) { return i.name == mil_name; });
+  return find([&](const DTypeInfo& i) { return i.name == mil_name && i.kind != DTypeKind::list; });
 }
 
 IntRange int_range(DType t) {

@@ -16,10 +16,11 @@ enum class DType : uint8_t {
 #define GRAFT_DTYPE(id, name, onnx, mil, bits, kind) id,
 #include "base/dtype.def"
 #undef GRAFT_DTYPE
+  list,  // no element type of any file: how values that are lists of tensors travel, as one element (base/list.h)
   count_,
 };
 
-enum class DTypeKind : uint8_t { none, boolean, floating, signed_int, unsigned_int, complex, string };
+enum class DTypeKind : uint8_t { none, boolean, floating, signed_int, unsigned_int, complex, string, list };
 
 struct DTypeInfo {
   DType dtype;

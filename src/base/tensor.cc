@@ -5,6 +5,7 @@
 
 #include "base/format.h"
 #include "base/half.h"
+#include "base/list.h"
 #include "base/store_element.h"
 
 namespace graft {
@@ -12,14 +13,16 @@ namespace {
 
 constexpr size_t kAlign = 64;
 
-// Frees a block, or an array of strings, and what was counted for it.
+// Frees a block, or an array of objects, and what was counted for it.
 struct BlockFree {
-  bool strings;
+  DType dtype;
   size_t align;
   MemoryShare share;
   void operator()(void* p) const {
-    if (strings)
+    if (dtype == DType::string)
       delete[] static_cast<std::string*>(p);
+    else if (dtype == DType::list)
+      delete[] static_cast<List*>(p);
     else
       ::operator delete (p, std::align_val_t{align});
   }
@@ -27,13 +30,20 @@ struct BlockFree {
 
 // Null where there is no memory.
 std::shared_ptr<void> block(DType dtype, int64_t count, MemoryShare share) {
-  const bool strings = dtype == DType::string;
   const auto least_one = static_cast<size_t>(std::max<int64_t>(count, 1));
-  void* p = strings
-                ? static_cast<void*>(new (std::nothrow) std::string[least_one])
-                : ::operator new (std::max<size_t>(byte_size(dtype, count), 1), std::align_val_t{kAlign}, std::nothrow);
+  void* p = nullptr;
+  if (dtype == DType::string)
+    p = new (std::nothrow) std::string[least_one];
+  else if (dtype == DType::list)
+    p = new (std::nothrow) List[least_one];
+  else
+    p = ::operator new (std::max<size_t>(byte_size(dtype, count), 1), std::align_val_t{kAlign}, std::nothrow);
   if (p == nullptr) return nullptr;
-  return {p, BlockFree{strings, kAlign, std::move(share)}};
+  return {p, BlockFree{dtype, kAlign, std::move(share)}};
+}
+
+size_t object_size(DType dtype) {
+  return dtype == DType::string ? sizeof(std::string) : dtype == DType::list ? sizeof(List) : item_size(dtype);
 }
 
 template <class T>
@@ -143,11 +153,11 @@ Result<Tensor> Tensor::allocate(DType dtype, const Shape& shape, const std::shar
   // A terabyte is beyond any machine this runs on; the allocator refuses the rest.
   constexpr int64_t kMost = int64_t{1} << 40;
   const int64_t n = checked_count(shape);
-  const size_t item = dtype == DType::string ? sizeof(std::string) : item_size(dtype);
+  const size_t item = object_size(dtype);
   if (n < 0 || n > kMost / static_cast<int64_t>(std::max<size_t>(1, item))) {
     return fail(Code::out_of_memory, format("a tensor {} is too large", describe(dtype, shape)));
   }
-  const size_t bytes = dtype == DType::string ? static_cast<size_t>(n) * item : byte_size(dtype, n);
+  const size_t bytes = holds_objects(dtype) ? static_cast<size_t>(n) * item : byte_size(dtype, n);
   Result<MemoryShare> share = MemoryShare::take(limit, bytes);
   if (!share) {
     Diag d = std::move(share).error();
@@ -166,7 +176,7 @@ Tensor Tensor::adopt(DType dtype, const Shape& shape, void* data, size_t align, 
   Tensor t;
   t.dtype_ = dtype;
   t.shape_ = shape;
-  t.data_ = std::shared_ptr<void>(data, BlockFree{false, align, std::move(share)});
+  t.data_ = std::shared_ptr<void>(data, BlockFree{dtype, align, std::move(share)});
   return t;
 }
 
@@ -174,23 +184,24 @@ void Tensor::hand_over() {
   if (auto* free = std::get_deleter<BlockFree>(data_)) free->share = MemoryShare();
 }
 
-void Tensor::fill_from(const TensorView& view) {
-  if (view.dtype == DType::string) {
-    std::copy_n(view.as<std::string>(), view.count(), static_cast<std::string*>(data_.get()));
-  } else if (view.bytes() != 0) {
-    std::memcpy(data_.get(), view.data, view.bytes());
-  }
+void copy_values(DType dtype, const void* from, void* to, int64_t count) {
+  if (dtype == DType::string)
+    std::copy_n(static_cast<const std::string*>(from), count, static_cast<std::string*>(to));
+  else if (dtype == DType::list)
+    std::copy_n(static_cast<const List*>(from), count, static_cast<List*>(to));
+  else if (const size_t bytes = byte_size(dtype, count); bytes != 0)
+    std::memcpy(to, from, bytes);
 }
 
 Tensor Tensor::copy_of(const TensorView& view) {
   Tensor t(view.dtype, view.shape);
-  t.fill_from(view);
+  copy_values(view.dtype, view.data, t.data_.get(), view.count());
   return t;
 }
 
 Result<Tensor> Tensor::copy_of(const TensorView& view, const std::shared_ptr<MemoryLimit>& limit) {
   GRAFT_TRY(Tensor t, allocate(view.dtype, view.shape, limit));
-  t.fill_from(view);
+  copy_values(view.dtype, view.data, t.data_.get(), view.count());
   return t;
 }
 
@@ -244,6 +255,7 @@ int64_t element_as_int(const TensorView& t, int64_t i) {
     }
     case DType::invalid:
     case DType::string:
+    case DType::list:
     case DType::c64:
     case DType::c128:
     case DType::count_: return 0;

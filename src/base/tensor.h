@@ -13,8 +13,13 @@
 
 namespace graft {
 
+// Elements that are C++ objects and not just bytes: std::string, List.
+constexpr bool holds_objects(DType t) { return t == DType::string || t == DType::list; }
+// Copies elements of any type; both sides aligned to it. Sub-byte types from the start of a byte.
+void copy_values(DType dtype, const void* from, void* to, int64_t count);
+
 // Borrowed, read-only. Nothing is promised about alignment unless the maker says so; Tensor's memory is 64-byte
-// aligned. String tensors point to an array of std::string.
+// aligned. String tensors point to an array of std::string, a list to one List.
 struct TensorView {
   DType dtype = DType::invalid;
   Shape shape;
@@ -33,7 +38,7 @@ struct TensorView {
   }
   // To the elements' own size, for typed access.
   bool aligned() const {
-    return dtype == DType::string || item_size(dtype) == 0 || reinterpret_cast<uintptr_t>(data) % item_size(dtype) == 0;
+    return holds_objects(dtype) || item_size(dtype) == 0 || reinterpret_cast<uintptr_t>(data) % item_size(dtype) == 0;
   }
 };
 
@@ -93,8 +98,6 @@ class Tensor {
   Tensor reshaped(const Shape& shape) const;
 
  private:
-  void fill_from(const TensorView& view);
-
   DType dtype_ = DType::invalid;
   Shape shape_;
   std::shared_ptr<void> data_;

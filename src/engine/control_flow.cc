@@ -1,6 +1,4 @@
 // cond and while_loop: nested blocks are plans of their own, fed with the outer values that they use.
-#include <cstring>
-
 #include "base/format.h"
 #include "engine/step.h"
 
@@ -9,7 +7,10 @@ namespace {
 
 using Outer = std::function<PlanInput(const ir::Value*)>;
 
-ir::Type unsized(DType dtype) { return ir::Type::tensor(dtype, ir::Dims{ir::Dim::symbol("?")}); }
+// A result as far as it is known without the run: lists have no sizes.
+ir::Type unsized(const ir::Value& result) {
+  return result.type.is_list() ? result.type : ir::Type::unranked(result.dtype());
+}
 
 // A nested block: what it is asked with, and where each feed is among the step's inputs.
 struct Nested {
@@ -124,14 +125,93 @@ Result<ControlFlow> make_cond(const Core& core, const ir::Op& op, const PlanInpu
       const auto type_of = [k](const Plan& p) -> const ir::Type& {
         return p.values[static_cast<size_t>(p.results[k].value)].type;
       };
-      if (type_of(plan).dtype != type_of(*first).dtype)
+      if (type_of(plan).stored() != type_of(*first).stored())
         return fail(Code::dtype_mismatch, "the two branches return different element types");
-      sized &= type_of(plan) == type_of(*first);
+      sized &= type_of(plan).is_list() || type_of(plan) == type_of(*first);
     }
   }
   for (size_t k = 0; k < op.results.size(); ++k) {
-    made.types.push_back(sized ? first->values[static_cast<size_t>(first->results[k].value)].type
-                               : unsized(op.results[k]->dtype()));
+    const ir::Value& result = *op.results[k];
+    made.types.push_back(sized && !result.type.is_list()
+                             ? first->values[static_cast<size_t>(first->results[k].value)].type
+                             : unsized(result));
+  }
+  made.step = std::move(step);
+  return made;
+}
+
+// ---- operators that were put off ----
+
+class DeferredStep final : public Step {
+ public:
+  DeferredStep() { provider = "native"; }
+  std::unique_ptr<StepState> make_state(const Plan&) const override {
+    auto feeds = std::make_unique<Feeds>();
+    feeds->list.reserve(fed.size());
+    return feeds;
+  }
+  Status run(const Frame& frame) const override {
+    auto& feeds = static_cast<Feeds&>(*frame.state).list;
+    feeds.clear();
+    for (size_t i : fed) feeds.push_back(frame.in(i));
+    FrameSink sink(frame);
+    return plan->run(feeds, sink, frame.options);
+  }
+
+  std::vector<size_t> fed;  // step inputs that the plan does not know
+  std::shared_ptr<const Plan> plan;
+};
+
+// By the ranks alone, so that one function serves all sizes; where that does not do, for these sizes.
+Result<const ir::Function*> built_for(const Core& core, const ir::Op& op, std::span<const PlanInput> arguments,
+                                      const Bounds& bounds) {
+  constexpr size_t kMost = 4096;
+  Result<const ir::Function*> made = fail(Code::internal, "nothing was built");
+  for (const bool sizes : {false, true}) {
+    std::vector<int64_t> key{sizes ? 1 : 0};
+    ir::Types types;
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      const PlanInput& e = arguments[i];
+      key.push_back(static_cast<int64_t>(e.dtype));
+      key.push_back(e.shape.size());
+      if (sizes) key.insert(key.end(), e.shape.begin(), e.shape.end());
+      types.push_back(e.type());
+      for (size_t d = 0; !sizes && d < types.back().dims.size(); ++d)
+        types.back().dims[d] = ir::Dim::symbol(format("{}_{}", i, d), {0, INT32_MAX});
+    }
+    const auto at = core.deferred.find({&op, key});
+    if (at != core.deferred.end()) return at->second.get();
+    if (core.deferred.size() >= kMost)
+      return fail(Code::limit_exceeded, format("{} forms of operators on tensors of unknown rank", kMost));
+    Result<std::unique_ptr<ir::Function>> function = op.deferred->build(types, bounds);
+    if (function) return (core.deferred[{&op, std::move(key)}] = std::move(*function)).get();
+    made = fail(std::move(function).error());
+    if (out_of_bounds(made.error().code)) break;
+  }
+  return made;
+}
+
+Result<ControlFlow> make_deferred(const Core& core, const ir::Op& op, std::span<const PlanInput> arguments, Mode mode,
+                                  const CancelToken* cancel) {
+  GRAFT_TRY(const ir::Function* function, built_for(core, op, arguments, {cancel, core.memory}));
+  auto step = std::make_unique<DeferredStep>();
+  PlanRequest request;
+  request.block = &function->body;
+  request.mode = mode;
+  request.cancel = cancel;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    PlanInput e = arguments[i];
+    if (e.known == nullptr) step->fed.push_back(i);
+    e.value = function->inputs[i];
+    request.inputs.push_back(std::move(e));
+  }
+  GRAFT_TRY(step->plan, make_plan(core, request));
+  ControlFlow made;
+  for (size_t k = 0; k < op.results.size(); ++k) {
+    const ir::Value& result = *op.results[k];
+    made.types.push_back(step->plan->stops || result.type.is_list()
+                             ? unsized(result)
+                             : step->plan->values[static_cast<size_t>(step->plan->results[k].value)].type);
   }
   made.step = std::move(step);
   return made;
@@ -148,9 +228,19 @@ struct LoopState final : StepState {
   // What a variable's value lies in; null while it is the loop's input.
   Grown* holding(size_t i) {
     for (auto& set : sets) {
-      if (now[i] != nullptr && set[i].memory.data() == now[i]) return &set[i];
+      if (now[i] != nullptr && set[i].data() == now[i]) return &set[i];
     }
     return nullptr;
+  }
+};
+
+// What lists hold ends with the run.
+struct DropLists {
+  LoopState& state;
+  ~DropLists() {
+    for (auto& set : state.sets) {
+      for (Grown& g : set) g.list = List();
+    }
   }
 };
 
@@ -194,6 +284,7 @@ class WhileStep final : public Step {
 
   Status run(const Frame& frame) const override {
     auto& state = static_cast<LoopState&>(*frame.state);
+    const DropLists after{state};
     for (size_t i = 0; i < count_; ++i) {
       state.now[i] = frame.in(i);
       state.shapes[i] = frame.plan.values[static_cast<size_t>(frame.step.in[i])].shape;
@@ -206,19 +297,18 @@ class WhileStep final : public Step {
       LoopSink sink(state.sets[turn], core_.memory);
       GRAFT_CHECK(run_block(frame, state, body_, body_plans_, sink));
       for (size_t i = 0; i < count_; ++i) {
-        const Grown& g = state.sets[turn][i];
-        state.now[i] = g.memory.data();
+        Grown& g = state.sets[turn][i];
+        state.now[i] = g.data();
         state.shapes[i] = g.shape;
       }
     }
     FrameSink sink(frame);
     for (size_t i = 0; i < count_; ++i) {
       const DType dtype = dtypes_[i];
-      if (Grown* last = state.holding(i); last != nullptr && sink.adopt(i, last->memory, dtype, state.shapes[i]))
-        continue;
+      Grown* last = dtype == DType::list ? nullptr : state.holding(i);
+      if (last != nullptr && sink.adopt(i, last->memory, dtype, state.shapes[i])) continue;
       GRAFT_TRY(void* to, sink.memory(i, dtype, state.shapes[i]));
-      if (const size_t bytes = byte_size(dtype, state.shapes[i].product()); bytes != 0)
-        std::memcpy(to, state.now[i], bytes);
+      copy_values(dtype, state.now[i], to, state.shapes[i].product());
     }
     return {};
   }
@@ -254,7 +344,10 @@ class WhileStep final : public Step {
     }
     step->cond_plans_.insert(key, std::move(cond));
     step->body_plans_.insert(std::move(key), std::move(body));
-    for (const PlanInput& e : vars) made.types.push_back(sized ? ir::Type::tensor(e.dtype, e.shape) : unsized(e.dtype));
+    for (size_t i = 0; i < vars.size(); ++i) {
+      const ir::Value& result = *op.results[i];
+      made.types.push_back(sized && !result.type.is_list() ? vars[i].type() : unsized(result));
+    }
     made.step = std::move(step);
     return made;
   }
@@ -302,6 +395,7 @@ class WhileStep final : public Step {
 
 Result<ControlFlow> control_flow(const Core& core, const ir::Op& op, std::span<const PlanInput> arguments,
                                  const Outer& outer, Mode mode, const CancelToken* cancel) {
+  if (op.deferred != nullptr) return make_deferred(core, op, arguments, mode, cancel);
   if (op.kind() == ir::Kind::loop) return WhileStep::make(core, op, arguments, outer, mode, cancel);
   if (arguments.empty()) return fail(Code::invalid_model, "cond has no predicate");
   return make_cond(core, op, arguments[0], outer, mode, cancel);

@@ -47,6 +47,8 @@ class Core {
   mutable std::unordered_map<const ir::Op*, std::vector<ir::ConstantPtr>> folded;
   mutable Slab weights;  // packed ones
   mutable std::unordered_map<const ir::Block*, LastReads> last_reads;
+  // Operators that were put off, as they were built for dtypes and ranks (or sizes); never dropped: plans point inside.
+  mutable std::map<std::pair<const ir::Op*, std::vector<int64_t>>, std::unique_ptr<ir::Function>> deferred;
   mutable std::map<std::string_view, std::unique_ptr<ProviderState>> states;  // by provider
   std::shared_ptr<PlanList> plans = std::make_shared<PlanList>();
 };
@@ -57,6 +59,8 @@ struct PlanInput {
   DType dtype = DType::invalid;
   Shape shape;
   ir::ConstantPtr known;  // its elements, where the plan may rely on them: then it is not fed
+
+  ir::Type type() const { return dtype == DType::list ? value->type : ir::Type::tensor(dtype, shape); }
 };
 struct PlanRequest {
   const ir::Block* block = nullptr;

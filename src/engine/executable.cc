@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/format.h"
+#include "base/list.h"
 #include "engine/step.h"
 
 namespace graft::engine {
@@ -11,6 +12,7 @@ namespace graft::engine {
 struct Executable::Impl {
   Core core;
   std::vector<Port> inputs, outputs;
+  std::vector<size_t> list_inputs;
   std::unordered_map<std::string_view, size_t> symbols;  // of the inputs' dims: numbered
   PlanCache plans[3];                                    // by mode
 
@@ -26,7 +28,7 @@ Status check_runnable(const ir::Function& function) {
   std::optional<Diag> bad;
   ir::visit_ops(function.body, [&](ir::Op& op) {
     const ir::OpDef& def = *op.row->def;
-    if (bad || ir::has_blocks(def.kind)) return;
+    if (bad || ir::has_blocks(def.kind) || op.deferred != nullptr) return;
     if (def.reference != nullptr && def.infer != nullptr) return;
     const bool state = def.effects == ir::Effects::reads_state || def.effects == ir::Effects::writes_state;
     Diag d;
@@ -38,6 +40,29 @@ Status check_runnable(const ir::Function& function) {
 }
 
 constexpr size_t kFewSymbols = 32;
+
+// Every element against the type of what the list holds; a dim is checked where it is a number.
+Status check_list(const ir::Type& type, const List& list) {
+  const ir::Type& element = *type.element;
+  if (type.kind == ir::Type::Kind::optional && list.size() > 1)
+    return fail(Code::invalid_argument, format("got {} values, takes one or none", list.size()));
+  for (const Tensor& t : list.tensors()) {
+    bool fits = t.valid() && t.dtype() == element.stored();
+    if (fits && element.is_list()) GRAFT_CHECK(check_list(element, *t.view().as<List>()));
+    if (fits && element.is_tensor()) {
+      fits = t.shape().size() == element.rank();
+      for (int d = 0; fits && d < element.rank(); ++d) {
+        const ir::Dim& dim = element.dims[static_cast<size_t>(d)];
+        fits = !dim.known() || dim.value() == t.shape()[d];
+      }
+    }
+    if (!fits)
+      return fail(Code::invalid_argument,
+                  format("an element is {}, takes {}", t.valid() ? describe(t.dtype(), t.shape()) : "missing",
+                         element.to_string()));
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -59,9 +84,10 @@ Result<std::shared_ptr<const Executable>> Executable::load(std::shared_ptr<const
   const ir::Function& f = *impl->core.function;
   GRAFT_CHECK(check_runnable(f));
   for (const ir::Value* v : f.inputs) {
-    if (!v->type.is_tensor())
-      return fail(Code::not_available_yet,
-                  format("input '{}' is {}: the engine takes tensors only, so far", v->name, v->type.to_string()));
+    if (!v->type.is_tensor() && !v->type.is_list())
+      return fail(Code::not_available_yet, format("input '{}' is {}: the engine takes tensors and lists only, so far",
+                                                  v->name, v->type.to_string()));
+    if (v->type.is_list()) impl->list_inputs.push_back(impl->inputs.size());
     impl->inputs.push_back({v->name, v->type});
   }
   for (size_t i = 0; i < f.body.outputs.size(); ++i) {
@@ -121,7 +147,13 @@ Status Executable::Impl::check_input(size_t i, const TensorView& view, std::span
     d.message = std::move(why);
     return fail(std::move(d).at_tensor(port.name));
   };
-  if (view.dtype != port.type.dtype) return wrong(format("got {}, takes {}", name(view.dtype), name(port.type.dtype)));
+  if (view.dtype != port.type.stored())
+    return wrong(format("got {}, takes {}", name(view.dtype), name(port.type.stored())));
+  if (port.type.is_list()) {
+    if (view.data == nullptr) return wrong("no data");
+    if (Status s = check_list(port.type, *view.as<List>()); !s) return wrong(s.error().message);
+    return {};
+  }
   GRAFT_CHECK(check_shape(i, view.shape, bound));
   if (view.count() == 0) return {};
   if (view.data == nullptr) return wrong("no data");
@@ -153,7 +185,7 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
   std::vector<int64_t> key;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Shape& shape = shape_of(i);
-    request.inputs.push_back({core.function->inputs[i], inputs[i].type.dtype, shape, nullptr});
+    request.inputs.push_back({core.function->inputs[i], inputs[i].type.stored(), shape, nullptr});
     key.insert(key.end(), shape.begin(), shape.end());
   }
   GRAFT_TRY(found, make_plan(core, request));
@@ -209,7 +241,7 @@ class CallerSink final : public Sink {
     if (slot.memory.dtype != dtype || !(slot.memory.shape == shape))
       return wrong(format("the result is {}, the memory given is for {}", describe(dtype, shape),
                           describe(slot.memory.dtype, slot.memory.shape)));
-    const size_t size = std::max<size_t>(dtype == DType::string ? alignof(std::string) : item_size(dtype), 1);
+    const size_t size = std::max<size_t>(holds_objects(dtype) ? alignof(std::string) : item_size(dtype), 1);
     if (reinterpret_cast<uintptr_t>(slot.memory.data) % size != 0)
       return wrong(format("the memory given is not aligned to {} byte elements", size));
     return slot.memory.data;
@@ -256,8 +288,21 @@ Status Executable::run(std::span<const TensorView> inputs, std::span<OutputSlot>
   }
   // The witness keeps IEEE arithmetic; fast kernels would be slowed down many times by denormals.
   const FlushDenormals flush(!impl.core.options.reference);
+  // What this run appends to is its own.
+  std::vector<List> lists;
+  lists.reserve(impl.list_inputs.size());
+  for (size_t i : impl.list_inputs) {
+    lists.push_back(*inputs[i].as<List>());
+    lists.back().seal();
+    feeds[i] = &lists.back();
+  }
   CallerSink sink(outputs, impl.outputs, impl.core.memory);
-  return plan->run(feeds, sink, options);
+  GRAFT_CHECK(plan->run(feeds, sink, options));
+  for (OutputSlot& o : outputs) {
+    const MutableTensorView made = o.owned.valid() ? o.owned.mutable_view() : o.memory;
+    if (made.dtype == DType::list) made.as<List>()->seal();
+  }
+  return {};
 }
 
 Status Executable::prepare(std::span<const Shape> shapes, const CancelToken* cancel) const {

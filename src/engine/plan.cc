@@ -52,16 +52,21 @@ std::vector<std::shared_ptr<const Plan>> PlanCache::take_all() const {
 }
 
 Result<void*> Grown::take(DType of, const Shape& sizes, const std::shared_ptr<MemoryLimit>& limit) {
-  GRAFT_CHECK(memory.ensure(std::max<size_t>(byte_size(of, sizes.product()), 1), limit));
+  if (of != DType::list) GRAFT_CHECK(memory.ensure(std::max<size_t>(byte_size(of, sizes.product()), 1), limit));
   dtype = of;
   shape = sizes;
-  return static_cast<void*>(memory.data());
+  return data();
 }
 
 void Grown::adopt(Buffer& other, DType of, const Shape& sizes) {
   std::swap(memory, other);
   dtype = of;
   shape = sizes;
+}
+
+void Context::drop_lists() {
+  for (List& l : lists) l = List();
+  for (Grown& g : grown) g.list = List();
 }
 
 bool Frame::sized_by_run(size_t i) const { return grown(i) != nullptr; }
@@ -172,6 +177,7 @@ Result<std::unique_ptr<Context>> Plan::take_context() const {
 
 void Plan::give_back(std::unique_ptr<Context> context) const {
   constexpr size_t kMostIdle = 64;
+  context->drop_lists();
   std::lock_guard lock(pool_mutex_);
   if (pool_.size() < kMostIdle) pool_.push_back(std::move(context));
 }
@@ -198,6 +204,8 @@ Result<std::unique_ptr<Context>> Plan::make_context() const {
   }
   for (const auto& [v, data] : constants) c->pointers[static_cast<size_t>(v)] = const_cast<void*>(data);
   c->grown.resize(stop.shapes.size());
+  c->lists.resize(lists.size());
+  for (size_t k = 0; k < lists.size(); ++k) c->pointers[static_cast<size_t>(lists[k])] = &c->lists[k];
   c->next_feeds.reserve(passed.size());
   c->key.reserve(16 * (stop.values.size() + stop.shapes.size()) + 1);
   c->result_memory.resize(results.size());
@@ -218,7 +226,7 @@ Diag at_step(Diag d, const Step& step) {
 void Plan::show(const Step& step, const Context& c, const RunOptions& options) const {
   for (int out : step.out) {
     const PlanValue& v = values[static_cast<size_t>(out)];
-    if (step.ops.empty() || v.value == nullptr || !v.layout.plain()) continue;
+    if (step.ops.empty() || v.value == nullptr || !v.layout.plain() || v.type.is_list()) continue;
     const auto at = std::find(stop.shapes.begin(), stop.shapes.end(), out);
     const Shape& shape =
         at == stop.shapes.end() ? v.shape : c.grown[static_cast<size_t>(at - stop.shapes.begin())].shape;
@@ -296,17 +304,13 @@ Status Plan::give_results(Context& first, Context& c, Sink& sink) const {
     const PlanValue& v = values[static_cast<size_t>(results[i].value)];
     const void* from = c.pointers[static_cast<size_t>(results[i].value)];
     if (c.result_memory[i] == nullptr) {
-      Buffer* own = v.dtype() == DType::string || v.bytes() < kCopied ? nullptr : grown_at(first, from);
+      Buffer* own = holds_objects(v.dtype()) || v.bytes() < kCopied ? nullptr : grown_at(first, from);
       if (own != nullptr && own->size() / 2 <= v.bytes() && sink.adopt(i, *own, v.dtype(), v.shape)) continue;
       Result<void*> memory = sink.memory(i, v.dtype(), v.shape);
       if (!memory) return fail(at_value(std::move(memory).error(), v));
       c.result_memory[i] = *memory;
     }
-    if (v.dtype() == DType::string)
-      std::copy_n(static_cast<const std::string*>(from), v.shape.product(),
-                  static_cast<std::string*>(c.result_memory[i]));
-    else if (v.bytes() != 0)
-      std::memcpy(c.result_memory[i], from, v.bytes());
+    copy_values(v.dtype(), from, c.result_memory[i], v.layout.count(v.shape));
   }
   return {};
 }

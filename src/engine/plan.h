@@ -46,8 +46,8 @@ struct PlanValue {
   bool ready = false;                          // its memory is filled by the steps emitted so far
   std::vector<std::pair<Layout, int>> copies;  // the same elements in other layouts
 
-  DType dtype() const { return type.dtype; }
-  size_t bytes() const { return byte_size(type.dtype, layout.count(shape)); }
+  DType dtype() const { return type.stored(); }
+  size_t bytes() const { return byte_size(dtype(), layout.count(shape)); }
 };
 
 // What a step sees while it runs.
@@ -130,6 +130,7 @@ class Plan {
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<PlanResult> results;  // of a plan that does not stop
   std::vector<size_t> offsets;      // in the arena, by value; SIZE_MAX: not there
+  std::vector<int> lists;           // values that are lists of the context
   // Where the constants that steps and results read lie, by value; aligned for their element type.
   std::vector<std::pair<int, const void*>> constants;
   size_t arena_bytes = 0;

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/list.h"
 #include "engine/memory.h"
 #include "ir/type.h"
 
@@ -21,8 +22,11 @@ class StepState {
 // A result that the run sized.
 struct Grown {
   Buffer memory;
+  List list;  // the value, of dtype list
   DType dtype = DType::invalid;
   Shape shape;
+
+  void* data() { return dtype == DType::list ? static_cast<void*>(&list) : memory.data(); }
 
   // Memory for a value of that type.
   Result<void*> take(DType of, const Shape& sizes, const std::shared_ptr<MemoryLimit>& limit);
@@ -35,12 +39,16 @@ struct Context {
   std::vector<void*> pointers;  // by plan value
   std::vector<std::unique_ptr<StepState>> states;
   std::vector<Grown> grown;  // by stop.shapes
+  std::vector<List> lists;   // by Plan::lists
   std::vector<const void*> next_feeds;
   std::vector<int64_t> key;
   std::vector<void*> result_memory;
   // For the time of a run that went on: with which plan, and that one's context.
   std::shared_ptr<const Plan> next_plan;
   std::unique_ptr<Context> next;
+
+  // Lists hold tensors, which are not kept for the next run.
+  void drop_lists();
 };
 
 // At most `capacity` plans, the least recently used one dropped. Lookups take a short lock.

@@ -114,7 +114,7 @@ class Planner {
 
   Result<std::shared_ptr<const Plan>> make() {
     for (const PlanInput& e : request_.inputs) {
-      const int i = add_value(e.value, ir::Type::tensor(e.dtype, e.shape));
+      const int i = add_value(e.value, e.type());
       if (e.known != nullptr) {
         set_constant(i, e.known);
       } else {
@@ -181,7 +181,7 @@ class Planner {
 
   Status add_op(const ir::Op& op, size_t position) {
     const ir::OpDef& def = *op.row->def;
-    if (ir::has_blocks(def.kind)) return add_control_flow(op, position);
+    if (ir::has_blocks(def.kind) || op.deferred != nullptr) return add_control_flow(op, position);
     if (def.reference == nullptr || def.infer == nullptr) {
       return fail(def.effects == ir::Effects::reads_state || def.effects == ir::Effects::writes_state
                       ? Code::not_available_yet
@@ -193,7 +193,7 @@ class Planner {
     ir::Types types;
     Status inferred = ir::infer(call, types);
     const bool sized =
-        inferred && std::all_of(types.begin(), types.end(), [](const ir::Type& t) { return t.is_static(); });
+        inferred && std::all_of(types.begin(), types.end(), [](const ir::Type& t) { return t.is_sized(); });
     if (!sized) {
       const std::vector<int> asked = def.kernel_sized ? std::vector<int>{} : undecided(n);
       if (!asked.empty()) {
@@ -206,7 +206,7 @@ class Planner {
       GRAFT_CHECK(inferred);
     }
     for (const ir::Type& t : types) {
-      if (!t.is_tensor())
+      if (!t.is_tensor() && !t.is_list() && t.kind != ir::Type::Kind::unranked)
         return fail(Code::not_available_yet, format("the engine does not hold values of type {} yet", t.to_string()));
       if (t.is_static() && checked_count(t.shape()) < 0)
         return fail(Code::out_of_memory, format("a result {} is too large", t.to_string()));
@@ -228,6 +228,7 @@ class Planner {
   // What is inferred from a run's sizes fits what was inferred without them: what was taken to be 1 is 1.
   static Status as_built(const ir::Op& op, const ir::Types& types) {
     for (size_t k = 0; k < op.results.size(); ++k) {
+      if (!op.results[k]->type.is_tensor()) continue;  // nothing was known
       const ir::Dims &built = op.results[k]->type.dims, &now = types[k].dims;
       bool fits = built.size() == now.size();
       for (size_t d = 0; fits && d < now.size(); ++d) fits = !built[d].known() || !now[d].known() || built[d] == now[d];
@@ -262,9 +263,6 @@ class Planner {
   void stop_after(int n, size_t position) {
     plan_->stops = true;
     plan_->stop.next_op = position + 1;
-    for (int r : node(n).results) {
-      if (!values()[r].type.is_static()) plan_->stop.shapes.push_back(r);
-    }
     // One rule for all results of such a step: its kernel allocates them.
     plan_->stop.shapes = node(n).results;
   }
@@ -275,6 +273,7 @@ class Planner {
     for (const auto& arg : node(n).args) {
       for (int i : arg) {
         const PlanValue& v = values()[i];
+        if (v.type.is_list()) continue;
         const bool integral = is_int(v.dtype()) || v.dtype() == DType::boolean || is_float(v.dtype());
         if (v.where == PlanValue::Where::constant || !integral || item_size(v.dtype()) == 0) continue;
         if (is_float(v.dtype()) && v.shape.size() != 0) continue;  // range_1d takes float scalars
@@ -290,7 +289,8 @@ class Planner {
   Result<bool> fold(int n, const ir::Call& call, const ir::Types& types) {
     const ir::Op& op = *node(n).op;
     const ir::OpDef& def = *op.row->def;
-    if (def.effects != ir::Effects::none) return false;
+    const auto any_list = [](const ir::Type& t) { return t.is_list(); };
+    if (def.effects != ir::Effects::none || std::any_of(types.begin(), types.end(), any_list)) return false;
     bool known = true, constant = true;
     for (const auto& arg : node(n).args) {
       for (int i : arg) {
@@ -369,7 +369,7 @@ class Planner {
     bool sized = true;
     for (size_t k = 0; k < op.results.size(); ++k) {
       add_result(n, op.results[k], made.types[k]);
-      sized &= made.types[k].is_static();
+      sized &= made.types[k].is_sized();
     }
     prepared_[n] = std::move(made.step);
     if (!sized) stop_after(n, position);
@@ -592,7 +592,7 @@ class Planner {
       life[v].first = end;
       life[v].last = -1;
       if (p.values[v].kept) kept[root] = true;
-      if (p.values[v].where != PlanValue::Where::computed) outside[v] = true;
+      if (p.values[v].where != PlanValue::Where::computed || p.values[v].type.is_list()) outside[v] = true;
     }
     for (int r : p.stop.shapes) outside[static_cast<size_t>(r)] = true;
     for (int s = 0; s < end; ++s) {
@@ -615,6 +615,14 @@ class Planner {
       r.direct = true;
     }
     for (int s = 0; s < end; ++s) life.push_back({p.steps[static_cast<size_t>(s)]->scratch, s, s, 0});
+    for (size_t v = 0; v < count; ++v) {
+      const PlanValue& value = p.values[v];
+      const bool grows =
+          std::find(p.stop.shapes.begin(), p.stop.shapes.end(), static_cast<int>(v)) != p.stop.shapes.end();
+      if (value.type.is_list() && value.where == PlanValue::Where::computed && value.root == static_cast<int>(v) &&
+          !grows)
+        p.lists.push_back(static_cast<int>(v));
+    }
     p.arena_bytes = place(life);
     p.offsets.assign(count, SIZE_MAX);
     for (size_t v = 0; v < count; ++v) {

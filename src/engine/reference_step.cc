@@ -18,7 +18,7 @@ class StepOutputs final : public ir::Outputs {
     frame_ = &frame;
     for (size_t i = 0; i < views_.size(); ++i) {
       const PlanValue& v = frame.plan.values[static_cast<size_t>(frame.step.out[i])];
-      if (!v.type.is_static()) {
+      if (!v.type.is_sized()) {
         views_[i] = {};
       } else if (frame.sized_by_run(i)) {
         GRAFT_TRY(void* data, frame.allocate(i, v.dtype(), v.shape));
@@ -32,7 +32,7 @@ class StepOutputs final : public ir::Outputs {
   Status allocate(int i, DType dtype, const Shape& shape) override {
     MutableTensorView& view = views_[static_cast<size_t>(i)];
     const PlanValue& v = frame_->plan.values[static_cast<size_t>(frame_->step.out[static_cast<size_t>(i)])];
-    if (v.type.is_static()) {  // planned: the kernel may ask all the same
+    if (v.type.is_sized()) {  // planned: the kernel may ask all the same
       if (v.dtype() == dtype && v.shape == shape) return {};
       return fail(Code::internal, format("a kernel makes {} where {} was inferred", describe(dtype, shape),
                                          describe(v.dtype(), v.shape)));
@@ -41,6 +41,7 @@ class StepOutputs final : public ir::Outputs {
     view = {dtype, shape, data};
     return {};
   }
+  std::shared_ptr<MemoryLimit> limit() const override { return frame_->plan.core->memory; }
 
  private:
   const Frame* frame_ = nullptr;

@@ -80,7 +80,7 @@ tl::unexpected<Diag> decline(std::string why);
 // The steps that need no provider.
 std::unique_ptr<Step> reference_step(const Selection& s, int node);
 std::unique_ptr<Step> reorder_step(DType dtype, const Shape& shape, Layout from, Layout to);
-// cond and while_loop. `sized`: results that only the run can size. core.planning is held.
+// cond, while_loop and operators that were put off. `sized`: results that only the run can size. core.planning is held.
 struct ControlFlow {
   std::unique_ptr<Step> step;
   std::vector<ir::Type> types;  // of the results; not static: the run sizes them

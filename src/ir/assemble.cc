@@ -34,18 +34,12 @@ Status accept_declared(Value& v, const Type& declared) {
 Result<Types> joined_types(Function& function, const Values& yes, const Values& no) {
   Types types;
   for (size_t i = 0; i < yes.size(); ++i) {
-    Type type = yes[i]->type;
-    const Type& other = no[i]->type;
-    if (!alike(type, other)) {
-      return fail(type.dtype != other.dtype ? Code::dtype_mismatch : Code::rank_mismatch,
+    Type type =
+        joined(yes[i]->type, no[i]->type, [&](IntRange range) { return Dim::symbol(function.fresh_symbol(), range); });
+    if (type.kind == Type::Kind::none)
+      return fail(Code::dtype_mismatch,
                   format("output {} is {} in one branch and {} in the other, takes the same in both", i,
-                         type.to_string(), other.to_string()));
-    }
-    for (size_t d = 0; d < type.dims.size(); ++d) {
-      if (type.dims[d] == other.dims[d]) continue;
-      const IntRange a = type.dims[d].range(), c = other.dims[d].range();
-      type.dims[d] = Dim::symbol(function.fresh_symbol(), {std::min(a.lo, c.lo), std::max(a.hi, c.hi)});
-    }
+                         yes[i]->type.to_string(), no[i]->type.to_string()));
     types.push_back(std::move(type));
   }
   return types;
@@ -59,6 +53,11 @@ Result<Values> assemble_cond(Builder& b, const Values& pred, std::vector<std::un
     return invalid("both branches must return the same values and take none");
   Result<Types> types = joined_types(b.function(), yes, no);
   if (!types) return invalid(std::move(types).error().message);
+  for (size_t i = 0; i < types->size(); ++i) {
+    if ((*types)[i].kind == Type::Kind::unranked)
+      return invalid(format("output {} is {} in one branch and {} in the other, takes the same in both", i,
+                            yes[i]->type.to_string(), no[i]->type.to_string()));
+  }
   return emitted(b, b.emit_blocks("cond", {{"pred", pred[0]}}, std::move(blocks), std::move(*types)));
 }
 

@@ -11,8 +11,8 @@ namespace graft::ir {
 // any symbol.
 Status accept_declared(Value& value, const Type& declared);
 
-// The types of what one of two branches gives, whichever it is. A dim on which they differ becomes a fresh symbol of
-// `function`. Fails with dtype_mismatch or rank_mismatch where no type holds for both.
+// The types of what one of two branches gives, whichever it is: joined(). Fails with dtype_mismatch where no type holds
+// for both.
 Result<Types> joined_types(Function& function, const Values& yes, const Values& no);
 
 // Appends cond or while_loop. A dim on which the branches or the loop's turns may differ becomes a fresh symbol.

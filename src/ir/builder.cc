@@ -262,6 +262,7 @@ Status Builder::legal(std::span<const std::unique_ptr<Block>> blocks, const Type
     for (size_t i = 0; i < results.size() && block->outputs.size() == results.size(); ++i) {
       const Type& got = block->outputs[i]->type;
       if (got == results[i] || got.dtype != results[i].dtype || got.rank() != results[i].rank()) continue;
+      if (got.is_list() && results[i].is_list() && *got.element == *results[i].element) continue;
       return fail(Code::dynamic_shape,
                   format("output {} is {} from one branch and may differ from another, Core ML takes one type for both",
                          i, got.to_string()));

@@ -171,7 +171,7 @@ Result<HeapOutputs> HeapOutputs::for_types(const Types& types, std::shared_ptr<M
   out.views_.resize(types.size());
   out.tensors_.resize(types.size());
   for (size_t i = 0; i < types.size(); ++i) {
-    if (types[i].is_static()) GRAFT_CHECK(out.allocate(static_cast<int>(i), types[i].dtype, types[i].shape()));
+    if (types[i].is_sized()) GRAFT_CHECK(out.allocate(static_cast<int>(i), types[i].stored(), types[i].shape()));
   }
   return out;
 }
@@ -197,6 +197,10 @@ Status check_dtype(const Call& call, const Signature& sig, const Param& p, const
   if (p.kind == Param::Kind::state) {
     if (o.type->kind == Type::Kind::state) return {};
     return bad_argument(Code::dtype_mismatch, call, p.name, format("got {}, takes a state", o.type->to_string()));
+  }
+  if (p.kind == Param::Kind::list) {
+    if (o.type->kind == Type::Kind::list) return {};
+    return bad_argument(Code::dtype_mismatch, call, p.name, format("got {}, takes a list", o.type->to_string()));
   }
   DTypes allowed = p.dtypes;
   const bool open = !p.letter.empty();
@@ -247,7 +251,7 @@ Status check_arguments(const Call& call, const Signature& sig, bool host) {
       if (p->constant && !(host ? true : o.constant)) {
         return bad_argument(Code::needs_constant, call, p->name, "must be a constant");
       }
-      if (p->kind == Param::Kind::tensor || p->kind == Param::Kind::state)
+      if (p->kind == Param::Kind::tensor || p->kind == Param::Kind::state || p->kind == Param::Kind::list)
         GRAFT_CHECK(check_dtype(call, sig, *p, o, host, bound));
     }
   }

@@ -114,6 +114,8 @@ class Outputs {
   MutableTensorView& operator[](int i) { return views_[static_cast<size_t>(i)]; }
   // For results whose shape depends on data: called once before writing. out_of_memory when it does not fit.
   virtual Status allocate(int i, DType dtype, const Shape& shape) = 0;
+  // What the tensors that a list holds are counted against; null: no limit.
+  virtual std::shared_ptr<MemoryLimit> limit() const = 0;
 
  protected:
   std::vector<MutableTensorView> views_;
@@ -122,9 +124,10 @@ class Outputs {
 // Outputs on the heap: folding, tests, and reference runs.
 class HeapOutputs final : public Outputs {
  public:
-  // Static types are allocated at once.
+  // Static types and lists are allocated at once.
   static Result<HeapOutputs> for_types(const Types& types, std::shared_ptr<MemoryLimit> limit = nullptr);
   Status allocate(int i, DType dtype, const Shape& shape) override;
+  std::shared_ptr<MemoryLimit> limit() const override { return limit_; }
   Tensor take(int i) { return std::move(tensors_[static_cast<size_t>(i)]); }
 
  private:

@@ -144,6 +144,7 @@ void clone_block(const Block& from, Block& to, Function& fn, std::unordered_map<
     c->row = op->row;
     c->origin = op->origin;
     c->name = op->name;
+    c->deferred = op->deferred;
     for (const auto& arg : op->args) {
       auto& list = c->args.emplace_back();
       for (const Value* v : arg) list.push_back(copy_value(v));

@@ -42,13 +42,22 @@ struct Value {
   const Dims& dims() const { return type.dims; }
 };
 
+// How an operator is built that cannot be before the run, which knows the ranks of its arguments. For the host only.
+class Deferred {
+ public:
+  virtual ~Deferred() = default;
+  // A function of values of these types that gives the operator's results. Called by one thread at a time.
+  virtual Result<std::unique_ptr<Function>> build(std::span<const Type> arguments, const Bounds& bounds) const = 0;
+};
+
 struct Op {
   const OpRow* row = nullptr;
   std::vector<std::vector<Value*>> args;  // by row->params(); empty: left out
   std::vector<Value*> results;
   std::vector<std::unique_ptr<Block>> blocks;
   Provenance origin;
-  std::string name;  // operator name in files; empty: writers use the first result's
+  std::string name;                          // operator name in files; empty: writers use the first result's
+  std::shared_ptr<const Deferred> deferred;  // null: the row says all
 
   std::string_view type() const { return row->def->name; }
   Kind kind() const { return row->def->kind; }

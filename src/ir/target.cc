@@ -179,6 +179,10 @@ DType Target::port(DType t) const {
 Status Target::accepts(const Type& type) const {
   if (host()) return {};
   if (type.kind == Type::Kind::state || type.kind == Type::Kind::list) return accepts(*type.element);
+  if (type.kind == Type::Kind::unranked)
+    return fail(Code::dynamic_shape, "only a run knows the rank, Core ML's tensors have one");
+  if (type.kind == Type::Kind::optional)
+    return fail(Code::host_only, "Core ML has no optional values; they run on the host");
   if (!type.is_tensor()) return {};
   if (!kValues.has(type.dtype))
     return fail(Code::unsupported_dtype,

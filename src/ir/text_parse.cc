@@ -277,7 +277,8 @@ class Parser {
       GRAFT_TRY(Type first, type());
       Type made;
       if (kind == "state" || kind == "optional") {
-        made = kind == "state" ? Type::state(std::move(first)) : Type::optional(std::move(first));
+        made = kind == "state" ? Type::state(std::move(first))
+                               : Type::optional(std::move(first), Dim::symbol("?", {0, 1}));
       } else {
         GRAFT_CHECK(lex_.expect(","));
         if (kind == "list") {

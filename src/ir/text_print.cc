@@ -138,6 +138,7 @@ class Printer {
           s += format("{}{}", i == 0 ? "" : ", ", dim_text(t.dims[i], declare));
         return s + "]>";
       }
+      case Type::Kind::unranked: return t.to_string();
       case Type::Kind::list: return format("list<{}, {}>", type_text(*t.element), dim_text(t.length, false));
       case Type::Kind::state: return format("state<{}>", type_text(*t.element, declare));
       case Type::Kind::dictionary: return format("dict<{}, {}>", type_text(*t.key), type_text(*t.element));

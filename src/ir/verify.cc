@@ -104,6 +104,7 @@ class Verifier {
   }
 
   static bool fits(const Type& have, const Type& inferred) {
+    if (have.kind == Type::Kind::unranked) return !inferred.is_list() && have.dtype == inferred.dtype;
     if (have.kind != inferred.kind || have.dtype != inferred.dtype || have.rank() != inferred.rank()) return false;
     for (size_t d = 0; d < have.dims.size(); ++d) {
       if (never_equal(have.dims[d], inferred.dims[d])) return false;
@@ -113,6 +114,7 @@ class Verifier {
 
   Status result_types(const Op& op, const Call& call) const {
     Types types;
+    if (op.deferred != nullptr) return {};
     if (!op.blocks.empty()) {  // the last block's outputs: a branch, or the loop's body
       for (const Value* v : op.blocks.back()->outputs) types.push_back(v->type);
     } else if (Status s = infer(call, types); !s) {

@@ -12,6 +12,30 @@ namespace {
 // A size beyond this exists in no tensor that runs here; it lets shapes be proven to fit int32.
 constexpr IntRange kAnySize{0, INT32_MAX};
 
+// What a list holds, as the file states it. Elements differ in the sizes that it leaves open.
+std::optional<ir::Type> list_type(const ValueType& type, const std::string& name) {
+  switch (type.kind) {
+    case ValueType::Kind::tensor: {
+      if (type.dtype == DType::invalid) return std::nullopt;
+      if (!type.has_shape || type.dims.size() > static_cast<size_t>(kMaxRank)) return ir::Type::unranked(type.dtype);
+      Dims dims;
+      for (const DimInfo& d : type.dims)
+        dims.push_back(d.known() ? Dim(d.value) : Dim::symbol(format("?{}_d{}", name, dims.size()), kAnySize));
+      return ir::Type::tensor(type.dtype, std::move(dims));
+    }
+    case ValueType::Kind::sequence:
+    case ValueType::Kind::optional: {
+      const bool sequence = type.kind == ValueType::Kind::sequence;
+      if (type.element == nullptr || (sequence && type.element->kind != ValueType::Kind::tensor)) return std::nullopt;
+      std::optional<ir::Type> element = list_type(*type.element, name);
+      if (!element || element->kind == ir::Type::Kind::optional) return std::nullopt;
+      return sequence ? ir::Type::list(std::move(*element), ir::unknown_length())
+                      : ir::Type::optional(std::move(*element), ir::unknown_length());
+    }
+    default: return std::nullopt;
+  }
+}
+
 // Dims of a graph input: the file's, narrowed by --shapes. A named dim that one input fixes is fixed for all.
 class InputTypes {
  public:
@@ -30,8 +54,14 @@ class InputTypes {
   }
 
   Result<ir::Type> type_of(const ValueInfo& v) const {
+    if (v.type.kind == ValueType::Kind::sequence || v.type.kind == ValueType::Kind::optional) {
+      const std::optional<ir::Type> type = list_type(v.type, v.name);
+      return type
+                 ? Result<ir::Type>(*type)
+                 : problem(v, Code::unsupported_format, "sequences and optionals hold tensors, or optionals sequences");
+    }
     if (v.type.kind != ValueType::Kind::tensor)
-      return problem(v, Code::unsupported_format, "only tensors can be graph inputs so far");
+      return problem(v, Code::unsupported_format, "only tensors, sequences and optionals can be graph inputs so far");
     if (v.type.dtype == DType::invalid) return problem(v, Code::invalid_model, "has no element type");
     const auto given = options_.shapes.find(v.name);
     if (!v.type.has_shape && given == options_.shapes.end()) {
@@ -121,6 +151,7 @@ class HostLowering {
       const Initializer* init = graph.find_initializer(name);
       return init == nullptr ? nullptr : init->value;
     };
+    lowerer.model = host_.model;
     lowerer.on_node = [&](const Node& n, const Values& out, const Diag* failure) { record(n, out, failure); };
     GRAFT_CHECK(add_inputs(graph, fn, lowerer));
     for (const ValueInfo& v : graph.value_info) declared_[v.name] = &v;
@@ -301,6 +332,9 @@ class BoundaryValues {
  private:
   Value* placeholder(const std::string& name, const Value& fact) {
     ir::Type type = fact.type;
+    if (type.is_list())
+      return b_.refuse(Code::host_only,
+                       format("'{}' is {}, inputs of Core ML programs are tensors", name, type.to_string()));
     type.dtype = b_.target().inside(type.dtype);
     if (Status s = b_.target().accepts(type); !s && s.error().code != Code::unsupported_dtype)
       return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
@@ -338,7 +372,11 @@ Status check_outputs(const ir::Target& target, const Node& node, const Values& o
   for (size_t i = 0; i < node.outputs.size() && i < out.size(); ++i) {
     if (node.outputs[i].empty() || out[i]->is_constant()) continue;
     Diag d;
-    if (Status s = target.accepts(out[i]->type); !s) {
+    if (out[i]->type.is_list()) {
+      d.code = Code::host_only;
+      d.tensor = node.outputs[i];
+      d.message = format("it is {}, outputs of Core ML programs are tensors", out[i]->type.to_string());
+    } else if (Status s = target.accepts(out[i]->type); !s) {
       d = std::move(std::move(s).error()).at_tensor(node.outputs[i]);
     } else if (target.port(out[i]->dtype()) == DType::invalid) {
       d.code = Code::unsupported_dtype;

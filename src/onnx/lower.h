@@ -97,6 +97,7 @@ struct Lowering {
   // refusal the values are poison, so the code reads straight.
   Values (*lower)(NodeView& n, OpBuilder& b);
   std::string_view note = {};  // for docs/ops.md: what is not handled, if anything
+  bool any_rank = false;       // takes tensors whose rank only a run knows; others are put off until then
 };
 using LoweringRows = std::span<const Lowering>;
 

@@ -50,7 +50,12 @@ Values if_(NodeView& n, OpBuilder& b) {
 }
 
 constexpr Lowering kRows[] = {
-    {"", "If", kSince<1, 11, 13, 16, 19, 21, 23>, "cond -> outputs+; else_branch then_branch", if_},
+    {.domain = "",
+     .op_type = "If",
+     .versions = kSince<1, 11, 13, 16, 19, 21, 23, 24, 25>,
+     .signature = "cond -> outputs+; else_branch then_branch",
+     .lower = if_,
+     .any_rank = true},
 };
 
 }  // namespace

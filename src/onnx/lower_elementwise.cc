@@ -131,7 +131,12 @@ constexpr Lowering kRows[] = {
     {"", "Not", kSince<1>, "X -> Y", same_unary<"logical_not">},
     {"", "Where", kSince<9, 16>, "condition X Y -> output", where},
     {"", "Cast", kSince<1, 6, 9, 13, 19, 21, 23>, "input -> output; round_mode@24 saturate@19 to", cast},
-    {"", "Identity", kSince<1, 13, 14, 16, 19, 21, 23>, "input -> output", identity},
+    {.domain = "",
+     .op_type = "Identity",
+     .versions = kSince<1, 13, 14, 16, 19, 21, 23, 24, 25>,
+     .signature = "input -> output",
+     .lower = identity,
+     .any_rank = true},
     {"", "Dropout", kSince<1, 6, 7, 10, 12, 13, 22>,
      "data ratio?@12 training_mode?@12 -> output mask?; is_test<7 ratio<12 seed@12", dropout},
 };

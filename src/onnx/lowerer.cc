@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/format.h"
+#include "onnx/deferred.h"
 #include "onnx/node_view.h"
 #include "onnx/signature.h"
 
@@ -124,8 +125,12 @@ Status Lowerer::run_row(const Node& node, Values& out) {
                        node.version, row->versions.front()));
   }
   GRAFT_CHECK(check_signature(row->signature, node));
-  NodeView view(*this, node, b_);
-  out = row->lower(view, b_);
+  if (b_.target().host() && !row->any_rank && reads_unranked(*this, node)) {
+    out = defer(*this, node);
+  } else {
+    NodeView view(*this, node, b_);
+    out = row->lower(view, b_);
+  }
   if (b_.failure()) return fail(*b_.failure());
   GRAFT_CHECK(check_ranges(node));
   size_t wanted = 0;

@@ -26,6 +26,7 @@ class Lowerer {
   // The ONNX dtype of a name, where it differs from its value's; invalid where it is the same or not known.
   DType onnx_dtype(const std::string& name) const { return outer_dtype ? outer_dtype(name) : DType::invalid; }
 
+  int depth() const { return depth_; }  // of bodies
   // The rank of a value that no node has made yet, as the file states it or the host program found it.
   std::optional<int> stated_rank(const std::string& name) const;
 
@@ -41,6 +42,8 @@ class Lowerer {
   std::function<ir::ConstantPtr(const std::string&)> outer_constant;
   std::function<DType(const std::string&)> outer_dtype;
   std::function<std::optional<int>(const std::string&)> outer_rank;
+  std::shared_ptr<const Model> model;  // of the host program
+  int deferrals = 0;                   // how many deferred nodes this one is inside of
   // The host facts, for the range check of outputs that are narrowed; null while they are being made.
   const std::vector<NodeFacts>* facts = nullptr;
 

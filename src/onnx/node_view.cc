@@ -226,6 +226,8 @@ std::optional<int> NodeView::stated_rank(int i) const {
   return lowerer_.stated_rank(node_.outputs[static_cast<size_t>(i)]);
 }
 
+int NodeView::nested() const { return lowerer_.depth(); }
+
 const Graph* NodeView::body(std::string_view attribute) {
   const Attribute* a = typed(attribute, Attribute::Type::graph);
   if (a == nullptr || a->g == nullptr) {
@@ -235,16 +237,20 @@ const Graph* NodeView::body(std::string_view attribute) {
   return a->g.get();
 }
 
-Values NodeView::inline_body(const Graph& graph, std::span<Value* const> inputs) {
-  return lowerer_.lower_body(graph, inputs);
+Values NodeView::inline_body(const Graph& graph, std::span<Value* const> body_inputs) {
+  return lowerer_.lower_body(graph, body_inputs);
 }
 
-std::unique_ptr<ir::Block> NodeView::block_of(const Graph& graph, std::span<Value* const> block_inputs) {
+std::unique_ptr<ir::Block> NodeView::block_of(const Graph& graph) {
+  return block_of({}, [&] { return inline_body(graph); });
+}
+
+std::unique_ptr<ir::Block> NodeView::block_of(Values block_inputs, const std::function<Values()>& emit) {
   auto block = std::make_unique<ir::Block>();
   block->function = &b_.function();
-  block->inputs.assign(block_inputs.begin(), block_inputs.end());
+  block->inputs = std::move(block_inputs);
   ir::Builder::BlockScope scope(b_, *block);
-  block->outputs = lowerer_.lower_body(graph, block_inputs);
+  block->outputs = emit();
   // A block returns results of its own: what is defined around it, or returned already, goes through an identity.
   std::unordered_set<const ir::Op*> own;
   for (const auto& op : block->ops) own.insert(op.get());

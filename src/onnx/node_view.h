@@ -2,6 +2,7 @@
 // is missing or of the wrong kind refuses the node and gives something harmless.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,10 +76,14 @@ class NodeView {
   // As the file states it, for results whose rank nothing else tells. A run has to check it.
   std::optional<int> stated_rank(int i) const;
 
+  // How many bodies the node lies in.
+  int nested() const;
   // Bodies of If and Loop: emitted into the current block, or into a new block of their own.
   const Graph* body(std::string_view attribute);
   Values inline_body(const Graph& body, std::span<Value* const> inputs = {});
-  std::unique_ptr<ir::Block> block_of(const Graph& body, std::span<Value* const> inputs = {});
+  std::unique_ptr<ir::Block> block_of(const Graph& body);
+  // The same of whatever `emit` emits into it and returns.
+  std::unique_ptr<ir::Block> block_of(Values inputs, const std::function<Values()>& emit);
 
   // A tensor from the model as a value, narrowed as in() does.
   Value* constant(ir::ConstantPtr c, bool saturate = false);

@@ -31,8 +31,8 @@ std::vector<Formal> formals(std::string_view part, int version) {
     if (since != word.npos && version < number(word.substr(since + 1))) continue;
     if (until != word.npos && version >= number(word.substr(until + 1))) continue;
     Formal f{word.substr(0, std::min(since, until))};
-    f.optional = f.name.ends_with('?');
-    f.variadic = f.name.ends_with('+');
+    f.optional = f.name.ends_with('?') || f.name.ends_with('*');
+    f.variadic = f.name.ends_with('+') || f.name.ends_with('*');
     if (f.optional || f.variadic) f.name.remove_suffix(1);
     list.push_back(f);
   }

@@ -2,8 +2,8 @@
 //
 //   "data axes?@13 -> squeezed; axes<13"
 //
-// Inputs, "->", outputs, then attributes behind a ';'. `?` may be left out, `+` one or more, the last only. `@13` from
-// version 13 on, `<13` before it. Checked once, before a lowering sees the node.
+// Inputs, "->", outputs, then attributes behind a ';'. `?` may be left out, `+` one or more and `*` any number, the
+// last only. `@13` from version 13 on, `<13` before it. Checked once, before a lowering sees the node.
 #pragma once
 
 #include "onnx/graph.h"

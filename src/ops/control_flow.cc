@@ -1,4 +1,4 @@
-// MIL's control_flow family: const, cond, while_loop, select. Lists are not here: no lowering makes them.
+// MIL's control_flow family, but its lists: const, cond, while_loop, select.
 #include <algorithm>
 
 #include "ops/moving.h"

@@ -6,6 +6,7 @@
 
 namespace graft::ops {
 
+const ir::OpDef& host_agreed_row();
 const ir::OpDef& host_resize_row();
 const ir::OpDef& host_reshape_row();
 const ir::OpDef& host_unique_row();

@@ -169,8 +169,8 @@ Status copy_reference(const Call& call, Outputs& out) {
     return fail(Code::shape_mismatch, format("{} cannot turn {} into {}", call.row().name(), describe(x.dtype, x.shape),
                                              describe(out[0].dtype, out[0].shape)));
   }
-  if (item_size(x.dtype) == 0) {
-    if (x.bytes() != 0) std::memcpy(out[0].data, x.data, x.bytes());  // packed below a byte: order is all that counts
+  if (item_size(x.dtype) == 0) {  // packed below a byte, or a list: order is all that counts
+    copy_values(x.dtype, x.data, out[0].data, x.count());
   } else {
     Pace pace = call.pace();
     copy_elements(x.dtype, x.data, 0, out[0].data, 0, x.count(), pace);

@@ -19,7 +19,7 @@ class Expressions {
     for (auto& arg : op.args) {
       for (Value*& v : arg) v = canonical(v);
     }
-    if (!op.blocks.empty() || op.row->def->effects != ir::Effects::none) return std::nullopt;
+    if (!op.blocks.empty() || op.deferred != nullptr || op.row->def->effects != ir::Effects::none) return std::nullopt;
     std::vector<Entry>& candidates = seen_[{op.row, op.args}];
     std::erase_if(candidates, [&](const Entry& e) { return !rewriter_->visible(e.block); });  // its block is done
     for (const Entry& e : candidates) {

@@ -101,7 +101,7 @@ Wired Session::Impl::wire(std::shared_ptr<const backend::Model> model, const par
       const auto at = onnx_types.find(p.name);
       const ir::Type& type = at == onnx_types.end() ? p.type : *at->second;
       to.push_back(slot(p.name, type));
-      dtypes.push_back(type.dtype);
+      dtypes.push_back(type.stored());
     }
   };
   connect(model->inputs(), subgraph.inputs, wired.inputs, wired.onnx_in);
@@ -116,11 +116,11 @@ void Session::Impl::add_whole(std::shared_ptr<const backend::Model> model, bool 
   wired.coreml = coreml;
   for (const ir::Port& p : inputs) {
     wired.inputs.push_back(slot(p.name, p.type));
-    wired.onnx_in.push_back(p.type.dtype);
+    wired.onnx_in.push_back(p.type.stored());
   }
   for (const ir::Port& p : outputs) {
     wired.outputs.push_back(slot(p.name, p.type));
-    wired.onnx_out.push_back(p.type.dtype);
+    wired.onnx_out.push_back(p.type.stored());
   }
 }
 
@@ -168,7 +168,7 @@ Result<std::shared_ptr<const Wired>> Session::Impl::load_twin(const LoadedSubgra
   const auto connect = [&](std::span<const ir::Port> ports, std::vector<int>& to, std::vector<DType>& dtypes) {
     for (const ir::Port& p : ports) {
       to.push_back(slot_of.at(p.name));
-      dtypes.push_back(p.type.dtype);
+      dtypes.push_back(p.type.stored());
     }
   };
   connect(twin->model->inputs(), twin->inputs, twin->onnx_in);

@@ -147,7 +147,7 @@ Result<bool> Session::Impl::feed(const Wired& wired, RunState& s, std::span<back
     if (wired.coreml && host != nullptr && s.in[i].count() == 0) return false;
     // Core ML's inputs have a rank: a scalar goes in as one element.
     if (slots[from].type.rank() == 0 && in_ports[i].type.rank() == 1 && s.in[i].shape.empty()) s.in[i].shape = Shape{1};
-    const DType want = in_ports[i].type.dtype;
+    const DType want = in_ports[i].type.stored();
     if (s.in[i].dtype == want || s.in[i].dtype != wired.onnx_in[i]) continue;
     GRAFT_TRY(s.narrowed[i], reuse(std::move(s.narrowed[i]), want, s.in[i].shape, memory));
     if (!convert(s.in[i], s.narrowed[i].mutable_view(), run_options.cancel)) return false;
@@ -157,7 +157,7 @@ Result<bool> Session::Impl::feed(const Wired& wired, RunState& s, std::span<back
   s.out.resize(out_ports.size());
   for (size_t i = 0; i < out_ports.size(); ++i) {
     const int port = slots[static_cast<size_t>(wired.outputs[i])].output;
-    if (port >= 0 && out_ports[i].type.dtype == wired.onnx_out[i])
+    if (port >= 0 && out_ports[i].type.stored() == wired.onnx_out[i])
       s.out[i].memory = out[static_cast<size_t>(port)].memory;
   }
   return true;
@@ -204,7 +204,7 @@ Status Session::Impl::hand_over(RunState& s, std::span<backend::OutputSlot> out)
                     format("output '{}' is {}, the memory given is for {}", slots[i].name, describe(v.dtype, v.shape),
                            describe(o.memory.dtype, o.memory.shape)));
       }
-      std::memcpy(o.memory.data, v.data, v.bytes());
+      copy_values(v.dtype, v.data, o.memory.data, v.count());
     }
   }
   return {};

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "python"))
-from sweep import operator_sweep  # noqa: E402
+from sweep import control_flow, operator_sweep  # noqa: E402
 
 logging.disable(logging.ERROR)  # coremltools tells what it lacks outside macOS, and how far it is
 os.environ["TQDM_DISABLE"] = "1"
@@ -41,6 +41,8 @@ def swept(every):
         warnings.simplefilter("ignore")
         for case, opset in found.values():
             yield f"{case.name}_op{opset}", operator_sweep.build(case, opset)[0]
+    for name, model, _ in control_flow.CASES:
+        yield name, model
 
 
 def tensor(name, shape, dtype=TensorProto.FLOAT):

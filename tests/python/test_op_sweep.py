@@ -12,7 +12,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from built import GRAFT, RUN_MODELS  # noqa: E402
-from sweep import driver, onnx_node_tests, operator_sweep  # noqa: E402
+from sweep import control_flow, driver, onnx_node_tests, operator_sweep  # noqa: E402
 from sweep.descriptors import CASES  # noqa: E402
 
 pytestmark = pytest.mark.skipif(RUN_MODELS is None, reason="run_models is not built")
@@ -55,7 +55,13 @@ def test_open_dims_and_fed_constants_are_right_or_no_fault_of_the_model(tmp_path
 def test_every_row_has_descriptors():
     rows = json.loads(subprocess.run([GRAFT, "ops", "--json"], capture_output=True, text=True, check=True).stdout)
     table = {row["op"] for row in rows["onnx"] if not row["domain"]}
-    assert table - {case.op for case in CASES} == set()
+    assert table - {case.op for case in CASES} - control_flow.operators() == set()
+
+
+def test_control_flow_and_sequences_agree_with_onnxruntime(tmp_path):
+    rows = control_flow.run(tmp_path)
+    assert not wrong(rows), wrong(rows)
+    assert all(found["host"] == "pass" for _, found in rows), rows
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -11,22 +11,25 @@ from onnx import TensorProto, defs, helper  # noqa: E402
 
 from built import GRAFT  # noqa: E402
 
-MARKS = {defs.OpSchema.FormalParameterOption.Single: "", defs.OpSchema.FormalParameterOption.Optional: "?",
-         defs.OpSchema.FormalParameterOption.Variadic: "+"}
+MARKS = {defs.OpSchema.FormalParameterOption.Single: "", defs.OpSchema.FormalParameterOption.Optional: "?"}
+
+
+def mark(parameter):
+    return MARKS.get(parameter.option, "*" if parameter.min_arity == 0 else "+")
 
 
 def words(part, version):
     """The words of a part of a signature that this version has, with their marks."""
     found = []
     for word in part.split():
-        name, since, until = re.fullmatch(r"(\w+[?+]?)(?:@(\d+))?(?:<(\d+))?", word).groups()
+        name, since, until = re.fullmatch(r"(\w+[?+*]?)(?:@(\d+))?(?:<(\d+))?", word).groups()
         if (since is None or version >= int(since)) and (until is None or version < int(until)):
             found.append(name)
     return found
 
 
 def marks(names):
-    return [name[-1] if name[-1] in "?+" else "" for name in names]
+    return [name[-1] if name[-1] in "?+*" else "" for name in names]
 
 
 def test_signatures_are_those_of_onnx():
@@ -41,8 +44,8 @@ def test_signatures_are_those_of_onnx():
             except defs.SchemaError:
                 continue  # not ONNX's
             where = f"{row['op']} {version}"
-            assert marks(words(inputs, version)) == [MARKS[p.option] for p in schema.inputs], where
-            assert marks(words(outputs, version)) == [MARKS[p.option] for p in schema.outputs], where
+            assert marks(words(inputs, version)) == [mark(p) for p in schema.inputs], where
+            assert marks(words(outputs, version)) == [mark(p) for p in schema.outputs], where
             assert sorted(words(attributes, version)) == sorted(set(schema.attributes) - {"consumed_inputs"}), where
             judged += 1
     assert judged > 1000

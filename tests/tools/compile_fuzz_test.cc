@@ -160,6 +160,7 @@ TEST_P(CompileFuzz, EndsInAnErrorOrAResult) {
 
 INSTANTIATE_TEST_SUITE_P(SmallModels, CompileFuzz,
                          testing::Values(Case{"conv_relu_pool.onnx", "", {}}, Case{"if_branches.onnx", "", {}},
+                                         Case{"loops.onnx", "", {}},
                                          Case{"dynamic_heads.onnx", "x", {{2, 2, {}}, {5, 5, {}}, {8, 8, {}}}}),
                          [](const auto& info) {
                            const std::string file = info.param.file;

@@ -83,22 +83,18 @@ Result<ir::Type> decode_tensor_type(std::string_view message, const UnknownDim& 
 Result<ir::Type> decode_type(std::string_view message, const UnknownDim& unknown, int depth);
 
 Result<ir::Type> decode_list_type(std::string_view message, const UnknownDim& unknown, int depth) {
+  // The length that a file states is the one a list begins with: it may grow.
   ir::Type element;
-  ir::Dim length;
   for (Fields f(message); f.next();) {
     switch (f.tag<proto::ListType>()) {
       case proto::ListType::type: {
         GRAFT_TRY(element, decode_type(f.bytes(), unknown, depth));
         break;
       }
-      case proto::ListType::length: {
-        GRAFT_TRY(length, decode_dim(f.bytes(), unknown, 0));
-        break;
-      }
       default: f.skip();
     }
   }
-  return ir::Type::list(std::move(element), std::move(length));
+  return ir::Type::list(std::move(element), ir::unknown_length());
 }
 
 Result<ir::Type> decode_dictionary_type(std::string_view message, const UnknownDim& unknown, int depth) {

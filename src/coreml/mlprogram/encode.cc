@@ -85,6 +85,7 @@ void encode_type(pbf_builder<proto::ValueType> out, const ir::Type& type) {
       return encode_type({dictionary, proto::DictionaryType::valueType}, *type.element);
     }
     case ir::Type::Kind::none:
+    case ir::Type::Kind::unranked:
     case ir::Type::Kind::optional: return;
   }
 }

@@ -27,7 +27,24 @@ def write_case(folder, model, inputs):
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     for i, x in enumerate(inputs):
-        np.save(folder / f"in.{i}.npy", np.require(np.asarray(x), requirements="C"))
+        write_value(folder, f"in.{i}", x)
+
+
+def write_value(folder, name, x):
+    """An array, or a list of such values."""
+    if isinstance(x, list):
+        (folder / f"{name}.list").write_text(str(len(x)))
+        for k, element in enumerate(x):
+            write_value(folder, f"{name}.{k}", element)
+    else:
+        np.save(folder / f"{name}.npy", np.require(np.asarray(x), requirements="C"))
+
+
+def read_value(folder, name):
+    listed = pathlib.Path(folder) / f"{name}.list"
+    if not listed.exists():
+        return np.load(pathlib.Path(folder) / f"{name}.npy")
+    return [read_value(folder, f"{name}.{k}") for k in range(int(listed.read_text()))]
 
 
 def columns(turn, half):
@@ -75,10 +92,18 @@ def verdict(folder, answer, column, want, tolerance):
     if want is None:
         return "unjudged"
     for i, w in enumerate(want):
-        why = difference(np.load(pathlib.Path(folder) / f"{column}.{i}.npy"), w, *tolerance(column, w))
+        why = compared(read_value(folder, f"{column}.{i}"), w, lambda one: tolerance(column, one))
         if why:
             return f"wrong: {part.get('target', '')} output {i}: {why}"
     return "pass"
+
+
+def compared(got, want, tolerance):
+    if not isinstance(want, list) and not isinstance(got, list):
+        return difference(got, want, *tolerance(want))
+    if not isinstance(want, list) or not isinstance(got, list) or len(got) != len(want):
+        return f"{len(got) if isinstance(got, list) else 'no list'}, expected {len(want) if isinstance(want, list) else 'none'}"
+    return next((f"element {k}: {why}" for k, (g, w) in enumerate(zip(got, want)) if (why := compared(g, w, tolerance))), None)
 
 
 def difference(got, want, rtol, atol):

@@ -51,7 +51,12 @@ def in_plain_types(model, inputs, expected):
     import ml_dtypes
     from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-    if not all(isinstance(v, np.ndarray) and (is_plain(v) or v.dtype.name in vars(ml_dtypes)) for v in [*inputs, *expected]):
+    every = arrays([*inputs, *expected])
+    if not all(isinstance(v, np.ndarray) and (is_plain(v) or v.dtype.name in vars(ml_dtypes)) for v in every):
+        return None
+    if all(map(is_plain, every)):
+        return model, inputs, expected
+    if any(isinstance(v, list) for v in [*inputs, *expected]):
         return None
     made = ModelProto()
     made.CopyFrom(model)
@@ -74,8 +79,19 @@ def in_plain_types(model, inputs, expected):
     return made, kept, wanted
 
 
+def encoded(value, kind):
+    """Sequences are lists, and so are optionals: of one value or none."""
+    if kind.HasField("optional_type"):
+        return [] if value is None else [encoded(value, kind.optional_type.elem_type)]
+    return [np.asarray(v) for v in value] if isinstance(value, list) and kind.HasField("sequence_type") else value
+
+
+def arrays(value):
+    return [a for v in value for a in arrays(v)] if isinstance(value, list) else [value]
+
+
 def cases(pattern=""):
-    """(case, model, inputs, outputs) of the test cases that are all tensors of numbers and bools."""
+    """(case, model, inputs, outputs) of the test cases whose values are numbers and bools, or lists of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from onnx.backend.test.case.node import collect_testcases
@@ -84,7 +100,9 @@ def cases(pattern=""):
     for case in every:
         if not re.search(pattern, case.name):
             continue
-        inputs, expected = case.data_sets[0]
+        graph = case.model.graph
+        inputs, expected = ([encoded(v, info.type) for v, info in zip(values, side)]
+                            for values, side in zip(case.data_sets[0], (graph.input, graph.output)))
         plain = in_plain_types(case.model, inputs, expected)
         if plain is not None:
             yield case, *plain
@@ -98,7 +116,7 @@ def run(scratch, pattern="", part=0, parts=1):
         if turn % parts != part:
             continue
         folder = pathlib.Path(scratch) / case.name
-        half = fits_fp16([*inputs, *expected]) and not any(n.op_type in CODES for n in case.model.graph.node)
+        half = fits_fp16(arrays([*inputs, *expected])) and not any(n.op_type in CODES for n in case.model.graph.node)
         driver.write_case(folder, plain, inputs)
         todo[str(folder)] = (case, expected, driver.columns(turn // parts, half))
         model, kept = with_constants(plain, inputs)

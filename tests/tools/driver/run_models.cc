@@ -8,6 +8,8 @@
 //                        <precision>.<i>.npy. The column host comes first.
 //   inspect:TARGET       only the refusals
 //
+// A value that is a list of tensors is <name>.list with the number of elements, and <name>.<k>.npy.
+//
 // A line of JSON a case tells what became of each: "ok", "refused" (every reason), "constant" (nothing is left to
 // compute, so no package is made), or "failed" (an error of a session, of writing or of reading, or a value that is not
 // what was inferred for it).
@@ -20,6 +22,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/format.h"
+#include "base/list.h"
 #include "cli/files/failure.h"
 #include "cli/files/npy.h"
 #include "onnx/missing.h"
@@ -86,6 +89,23 @@ Result<Tensor> read_npy(const std::string& path) {
   }
 }
 
+// PATH.npy; or a list: PATH.list, which holds the number of elements, PATH.0.npy and so on, elements that are lists
+// too.
+Result<Tensor> read_value(const std::string& path) {
+  std::ifstream listed(path + ".list");
+  if (!listed) return read_npy(path + ".npy");
+  int64_t count = 0;
+  listed >> count;
+  std::vector<Tensor> tensors;
+  for (int64_t k = 0; k < count; ++k) {
+    GRAFT_TRY(Tensor t, read_value(format("{}.{}", path, k)));
+    tensors.push_back(std::move(t));
+  }
+  Tensor list(DType::list, Shape{});
+  GRAFT_TRY(*list.mutable_view().as<List>(), List::of(std::move(tensors), nullptr));
+  return list;
+}
+
 Status write_npy(const std::string& path, const TensorView& t) {
   if (t.dtype == DType::bf16) {  // NumPy has no such type
     Tensor wide(DType::f32, t.shape);
@@ -100,6 +120,14 @@ Status write_npy(const std::string& path, const TensorView& t) {
   file << *header;
   file.write(static_cast<const char*>(t.data), static_cast<std::streamsize>(t.bytes()));
   return file ? Status{} : fail_in(Code::io_error, path, "cannot write");
+}
+
+Status write_value(const std::string& path, const TensorView& t) {
+  if (t.dtype != DType::list) return write_npy(path + ".npy", t);
+  const List& list = *t.as<List>();
+  std::ofstream(path + ".list") << list.size();
+  for (int64_t k = 0; k < list.size(); ++k) GRAFT_CHECK(write_value(format("{}.{}", path, k), list[k].view()));
+  return {};
 }
 
 struct Named {
@@ -136,7 +164,7 @@ Status save(const std::string& prefix, const session::Session& s, const std::vec
   for (size_t i = 0; i < names.size(); ++i) {
     const int at = s.output_index(names[i]);
     if (at < 0) return fail(Code::internal, format("output '{}' is missing", names[i]));
-    GRAFT_CHECK(write_npy(format("{}.{}.npy", prefix, i), out[static_cast<size_t>(at)].view()));
+    GRAFT_CHECK(write_value(format("{}.{}", prefix, i), out[static_cast<size_t>(at)].view()));
   }
   return {};
 }
@@ -189,7 +217,7 @@ class Case {
     }
     const SessionPtr& s = *opened;
     for (size_t i = 0; i < s->inputs().size(); ++i) {
-      GRAFT_TRY(Tensor t, read_npy(format("{}/in.{}.npy", folder_, i)));
+      GRAFT_TRY(Tensor t, read_value(format("{}/in.{}", folder_, i)));
       inputs_.push_back({s->inputs()[i].name, std::move(t)});
     }
     for (const ir::Port& p : s->outputs()) outputs_.push_back(p.name);
