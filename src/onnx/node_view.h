@@ -51,6 +51,7 @@ class NodeView {
   std::string s(std::string_view name, std::string_view fallback);
   std::vector<int64_t> ints(std::string_view name, std::vector<int64_t> fallback = {});
   std::vector<double> floats(std::string_view name, std::vector<double> fallback = {});
+  std::vector<std::string> strings(std::string_view name, std::vector<std::string> fallback = {});
   // An attribute that holds an ONNX element type, as inside() has it.
   DType dtype(std::string_view name, DType fallback = DType::invalid);
   // What a value of an ONNX type is in the program being built: int64 is int32 in Core ML.

@@ -4,7 +4,7 @@ namespace graft::ops {
 
 Rows host_rows() {
   static const ir::OpDef* const kRows[] = {&host_resize_row(), &host_reshape_row(), &host_unique_row(),
-                                           &host_non_max_suppression_row()};
+                                           &host_non_max_suppression_row(), &host_recurrent_row()};
   return kRows;
 }
 

@@ -10,5 +10,6 @@ const ir::OpDef& host_resize_row();
 const ir::OpDef& host_reshape_row();
 const ir::OpDef& host_unique_row();
 const ir::OpDef& host_non_max_suppression_row();
+const ir::OpDef& host_recurrent_row();
 
 }  // namespace graft::ops
