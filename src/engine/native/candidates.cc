@@ -30,6 +30,7 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::arg_max, prepare_arg},
     {Kind::arg_min, prepare_arg},
     {Kind::cumsum, prepare_cumsum},
+    {Kind::recurrent, prepare_recurrent},
 };
 
 }  // namespace

@@ -24,5 +24,6 @@ Result<Prepared> prepare_cumsum(const Selection& s, int node);
 Result<Prepared> prepare_instance_norm(const Selection& s, int node);
 Result<Prepared> prepare_quantize(const Selection& s, int node);
 Result<Prepared> prepare_dequantize(const Selection& s, int node);
+Result<Prepared> prepare_recurrent(const Selection& s, int node);
 
 }  // namespace graft::engine
