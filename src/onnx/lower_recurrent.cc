@@ -111,19 +111,24 @@ Values on_host(OpBuilder& b, const Layer& l) {
 
 bool known(const Value* v) { return v == nullptr || v->is_constant(); }
 
-// Whether MIL's operator has a word for all of it.
-bool in_mil(const Layer& l) {
-  if (!known(l.w) || !known(l.r) || !known(l.bias) || !known(l.peephole)) return false;
-  if (l.lengths != nullptr || l.clip || l.reset_after || l.coupled || l.quantized) return false;
+// What MIL's operator has no word for; empty where it can say all of it.
+std::string_view beyond_mil(const Layer& l) {
+  if (l.quantized) return "values rounded to 8 bits in every step";
+  if (!known(l.w) || !known(l.r) || !known(l.bias) || !known(l.peephole)) return "weights that are not constant";
+  if (l.lengths != nullptr) return "sequence_lens";
+  if (l.clip) return "clip";
+  if (l.reset_after) return "linear_before_reset";
+  if (l.coupled) return "input_forget";
   const size_t each = l.cell.activations.size();
   for (size_t i = 0; i < l.activations.size(); ++i) {
     const Activation &a = l.activations[i], &first = l.activations[i % each];
     const auto* plain = std::find_if(std::begin(kActivations), std::end(kActivations),
                                      [&](const Activation& k) { return k.row == a.row; });
-    if (a.mil.empty() || a.alpha != plain->alpha || a.beta != plain->beta) return false;
-    if (a.row != first.row && l.cell.name == kLstm.name) return false;  // one lstm has both directions
+    if (a.mil.empty() || a.alpha != plain->alpha || a.beta != plain->beta) return "such an activation";
+    // One lstm has both directions.
+    if (a.row != first.row && l.cell.name == kLstm.name) return "other activations for each direction";
   }
-  return true;
+  return {};
 }
 
 // Direction d of constants [D, parts * H, ...], the parts in this order.
@@ -202,6 +207,7 @@ Values one_in_mil(OpBuilder& b, const Layer& l, const std::string& direction, in
 }
 
 Values by_mil(OpBuilder& b, const Layer& l) {
+  if (!b.ok()) return {};
   if (l.directions == 1 || l.cell.name == kLstm.name) return one_in_mil(b, l, l.direction, 0, l.directions, l.h, l.c);
   const auto state = [&](int64_t d) { return l.h == nullptr ? nullptr : b.gather(l.h, b.ints(std::array{d}), 0); };
   const Values there = one_in_mil(b, l, "forward", 0, 1, state(0), nullptr);
@@ -225,7 +231,12 @@ Values layer(NodeView& n, OpBuilder& b, Layer& l, bool batch_first) {
       return {n.refuse(Code::shape_mismatch, format("hidden_size {}, but R is {}", hidden, l.r->type.to_string()))};
   }
   if (!b.ok()) return {n.refused()};
-  Values out = in_mil(l) ? b.first_of([&] { return on_host(b, l); }, [&] { return by_mil(b, l); }) : on_host(b, l);
+  const auto in_mil = [&]() -> Values {
+    if (const std::string_view what = beyond_mil(l); !what.empty())
+      n.refuse(Code::host_only, format("MIL's {} has no {}; it runs on the host", l.cell.name, what));
+    return by_mil(b, l);
+  };
+  Values out = b.first_of([&] { return on_host(b, l); }, in_mil);
   if (!b.ok()) return {n.refused(), n.refused(), n.refused()};
   if (batch_first) {
     out[0] = b.transpose(out[0], {2, 0, 1, 3});

@@ -117,9 +117,8 @@ constexpr OpDef host_recurrent = {
     .name = "host_recurrent",
     .family = "host",
     .doc =
-        "a recurrent layer with a form that MIL's lack, ONNX's LSTM, GRU or RNN over x [steps, batch, inputs]: all "
-        "steps, "
-        "the last h, of an lstm the last c. activations: names of rows, with two numbers each",
+        "a recurrent layer of ONNX: LSTM, GRU or RNN over x [steps, batch, inputs]. Results: all steps, the last h, of "
+        "an lstm the last c. activations: names of rows, with two numbers each",
     .variants = kVariants,
     .infer = host_recurrent_type,
     .reference = recurrent_reference,
