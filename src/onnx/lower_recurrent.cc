@@ -124,7 +124,7 @@ std::string_view beyond_mil(const Layer& l) {
     const Activation &a = l.activations[i], &first = l.activations[i % each];
     const auto* plain = std::find_if(std::begin(kActivations), std::end(kActivations),
                                      [&](const Activation& k) { return k.row == a.row; });
-    if (a.mil.empty() || a.alpha != plain->alpha || a.beta != plain->beta) return "such an activation";
+    if (a.mil.empty() || a.alpha != plain->alpha || a.beta != plain->beta) return "activation of this kind";
     // One lstm has both directions.
     if (a.row != first.row && l.cell.name == kLstm.name) return "other activations for each direction";
   }
