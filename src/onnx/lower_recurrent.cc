@@ -245,19 +245,18 @@ Values layer(NodeView& n, OpBuilder& b, Layer& l, bool batch_first) {
   return out;
 }
 
-Layer attributes(NodeView& n, const Cell& cell) {
-  Layer l(cell);
+// After the inputs: what is wrong with those is told first.
+void read_attributes(NodeView& n, Layer& l) {
   l.direction = n.s("direction", "forward");
   if (l.direction != "forward" && l.direction != "reverse" && l.direction != "bidirectional")
     n.refuse(Code::invalid_attribute, format("direction '{}', takes forward, reverse or bidirectional", l.direction));
   l.directions = l.direction == "bidirectional" ? 2 : 1;
-  l.activations = activations_of(n, cell, static_cast<size_t>(l.directions));
+  l.activations = activations_of(n, l.cell, static_cast<size_t>(l.directions));
   if (n.has_attr("clip") && n.f("clip", 0) > 0) l.clip = n.f("clip", 0);  // none at 0, as elsewhere
-  return l;
 }
 
 Values recurrent(NodeView& n, OpBuilder& b, const Cell& cell) {
-  Layer l = attributes(n, cell);
+  Layer l(cell);
   l.x = n.in(0);
   l.w = n.in(1);
   l.r = n.in(2);
@@ -267,8 +266,9 @@ Values recurrent(NodeView& n, OpBuilder& b, const Cell& cell) {
   if (cell.name == kLstm.name) {
     l.c = n.optional_in(6);
     l.peephole = n.optional_in(7);
-    l.coupled = n.flag("input_forget");
   }
+  read_attributes(n, l);
+  if (cell.name == kLstm.name) l.coupled = n.flag("input_forget");
   if (cell.name == kGru.name) l.reset_after = n.flag("linear_before_reset");
   return layer(n, b, l, n.flag("layout"));
 }
@@ -292,7 +292,7 @@ Value* weights(NodeView& n, OpBuilder& b, Value* q, Value* scale, Value* zero) {
 
 // As ONNX Runtime computes it: x and each step's h are rounded to 8 bits too.
 Values dynamic_quantize_lstm(NodeView& n, OpBuilder& b) {
-  Layer l = attributes(n, kLstm);
+  Layer l(kLstm);
   l.x = n.in(0);
   Value *w = n.in(1), *r = n.in(2);
   l.bias = n.optional_in(3);
@@ -301,6 +301,7 @@ Values dynamic_quantize_lstm(NodeView& n, OpBuilder& b) {
   l.c = n.optional_in(6);
   l.peephole = n.optional_in(7);
   Value *w_scale = n.in(8), *w_zero = n.in(9), *r_scale = n.in(10), *r_zero = n.in(11);
+  read_attributes(n, l);
   if (!b.ok()) return {n.refused()};
   l.w = weights(n, b, w, w_scale, w_zero);
   l.r = weights(n, b, r, r_scale, r_zero);

@@ -1,4 +1,5 @@
 // What a session does when its device fails: the failed partition moves to the host, no other, and nothing is lost.
+#include <cmath>
 #include <filesystem>
 #include <thread>
 
