@@ -26,6 +26,7 @@ namespace graft::ir {
 
 class Call;
 class Outputs;
+struct Recurrence;
 using Types = std::vector<Type>;
 
 // Effects order operators: elimination, scheduling and partitioning treat them as ordered.
@@ -85,6 +86,7 @@ struct OpDef {
   Pointwise pointwise = {};                              // of Kind::pointwise
   Status (*moves)(const Call&, Moves&) = nullptr;        // of rows that move elements; an error: not by copies alone
   Status (*indexing)(const Call&, Indexing&) = nullptr;  // of Kind::gather (x) and Kind::scatter (data)
+  Status (*recurrence)(const Call&, Recurrence&) = nullptr;  // of Kind::recurrent
   bool kernel_sized = false;  // only the kernel can tell the size of its result, whatever is known
   // Floating-point operations that give the first result (a multiply-add counts two); null: none, data is moved.
   double (*flops)(const Call&, const Type& result, const SizeOf&) = nullptr;

@@ -46,6 +46,7 @@ enum class Kind : uint8_t {
   cumsum,
   quantize,
   dequantize,
+  recurrent,  // OpDef::recurrence
   constant,
   cond,  // these two run their blocks
   loop,

@@ -6,8 +6,8 @@
 
 namespace graft::onnx {
 
-bool is_one(const Value* v);               // a scalar, or a list of one
-Value* scalar_of(OpBuilder& b, Value* v);  // of rank 0 if it is one; may be null
+bool is_one(const Value* v);                   // a scalar, or a list of one
+Value* one_as_scalar(OpBuilder& b, Value* v);  // of rank 0 if it is one; may be null
 // One entry, or one for each place along an axis, as what broadcasts to a tensor of `rank` dims.
 Value* along(OpBuilder& b, Value* entries, int rank, int axis);
 // As entries along the rows of x, which lists are.

@@ -9,7 +9,7 @@ namespace {
 
 // Input i, or 0 of the type of the codes.
 Value* zero_of(NodeView& n, OpBuilder& b, int i, const Value* codes) {
-  if (n.has(i)) return scalar_of(b, n.in(i));
+  if (n.has(i)) return one_as_scalar(b, n.in(i));
   return b.ok() ? b.constant(ir::Constant::int_scalar(codes->dtype(), 0)) : n.refused();
 }
 
@@ -17,8 +17,8 @@ Value* zero_of(NodeView& n, OpBuilder& b, int i, const Value* codes) {
 template <class F>
 Values through_numbers(NodeView& n, OpBuilder& b, F&& f) {
   Coded x = coded(n, b, 0);
-  Value* scale = scalar_of(b, n.in(3));
-  Value* zero = n.has(4) ? scalar_of(b, n.in(4)) : nullptr;
+  Value* scale = one_as_scalar(b, n.in(3));
+  Value* zero = n.has(4) ? one_as_scalar(b, n.in(4)) : nullptr;
   Value* y = f(numbers_of(b, x));
   return {codes_of(b, y, scale, zero, 0, x.codes->dtype())};
 }
@@ -63,7 +63,7 @@ Values qlinear_average_pool(NodeView& n, OpBuilder& b) {
 // The sum of the codes is exact; Core ML gets the mean of the numbers.
 Values qlinear_global_average_pool(NodeView& n, OpBuilder& b) {
   Coded x = coded(n, b, 0);
-  Value *scale = scalar_of(b, n.in(3)), *zero = scalar_of(b, n.in(4));
+  Value *scale = one_as_scalar(b, n.in(3)), *zero = one_as_scalar(b, n.in(4));
   const int rank = x.codes->rank();
   if (!b.ok()) return {n.refused()};
   if (rank < 3)
@@ -91,7 +91,7 @@ Values qlinear_global_average_pool(NodeView& n, OpBuilder& b) {
 // ONNX Runtime adds the zero point before it rounds, and takes each scale over the result's.
 Values qlinear_add(NodeView& n, OpBuilder& b) {
   const Coded x = coded(n, b, 0), y = coded(n, b, 3);
-  Value *scale = scalar_of(b, n.in(6)), *zero = zero_of(n, b, 7, x.codes);
+  Value *scale = one_as_scalar(b, n.in(6)), *zero = zero_of(n, b, 7, x.codes);
   if (!b.ok()) return {n.refused()};
   const DType t = x.codes->dtype();
   const auto part = [&](const Coded& c) { return b.div(c.scale, scale); };
@@ -105,7 +105,7 @@ Values qlinear_add(NodeView& n, OpBuilder& b) {
 
 Values qlinear_mul(NodeView& n, OpBuilder& b) {
   const Coded x = coded(n, b, 0), y = coded(n, b, 3);
-  Value *scale = scalar_of(b, n.in(6)), *zero = zero_of(n, b, 7, x.codes);
+  Value *scale = one_as_scalar(b, n.in(6)), *zero = zero_of(n, b, 7, x.codes);
   if (!b.ok()) return {n.refused()};
   const auto moved = [&](const Coded& c) {
     Value* v = b.cast(c.codes, DType::i32);
@@ -116,7 +116,7 @@ Values qlinear_mul(NodeView& n, OpBuilder& b) {
 }
 
 Values qlinear_concat(NodeView& n, OpBuilder& b) {
-  Value *scale = scalar_of(b, n.in(0)), *zero = scalar_of(b, n.in(1));
+  Value *scale = one_as_scalar(b, n.in(0)), *zero = one_as_scalar(b, n.in(1));
   if (n.inputs() < 5 || n.inputs() % 3 != 2)
     return {n.refuse(Code::invalid_model, format("{} inputs, takes 2 and three for each tensor", n.inputs()))};
   Values parts;
@@ -132,7 +132,7 @@ Values qlinear_concat(NodeView& n, OpBuilder& b) {
 Values qlinear_where(NodeView& n, OpBuilder& b) {
   Value* cond = n.in(0);
   const Coded x = coded(n, b, 1), y = coded(n, b, 4);
-  Value *scale = scalar_of(b, n.in(7)), *zero = scalar_of(b, n.in(8));
+  Value *scale = one_as_scalar(b, n.in(7)), *zero = one_as_scalar(b, n.in(8));
   Value* left = numbers_of(b, x);
   Value* chosen = b.select(cond, left, numbers_of(b, y));
   return {codes_of(b, chosen, scale, zero, 0, zero->dtype())};
@@ -147,13 +147,14 @@ Value* scaled_sums(OpBuilder& b, Value* sums, Value* x_scale, Value* y_scale, Va
 }
 
 Values matmul_integer_to_float(NodeView& n, OpBuilder& b) {
-  Value *x = n.in(0), *y = n.in(1), *x_scale = scalar_of(b, n.in(2)), *y_scale = scalar_of(b, n.in(3));
-  Value *x_zero = scalar_of(b, n.optional_in(4)), *y_zero = scalar_of(b, n.optional_in(5)), *bias = n.optional_in(6);
+  Value *x = n.in(0), *y = n.in(1), *x_scale = one_as_scalar(b, n.in(2)), *y_scale = one_as_scalar(b, n.in(3));
+  Value *x_zero = one_as_scalar(b, n.optional_in(4)), *y_zero = one_as_scalar(b, n.optional_in(5)),
+        *bias = n.optional_in(6);
   return {scaled_sums(b, integer_product(b, x, x_zero, y, y_zero), x_scale, y_scale, bias)};
 }
 
 Values dynamic_quantize_matmul(NodeView& n, OpBuilder& b) {
-  Value *y = n.in(1), *y_scale = scalar_of(b, n.in(2)), *y_zero = scalar_of(b, n.optional_in(3)),
+  Value *y = n.in(1), *y_scale = one_as_scalar(b, n.in(2)), *y_zero = one_as_scalar(b, n.optional_in(3)),
         *bias = n.optional_in(4);
   const Coded x = dynamic_codes(b, n.in(0));
   return {scaled_sums(b, integer_product(b, x.codes, x.zero, y, y_zero), x.scale, y_scale, bias)};
@@ -171,7 +172,7 @@ Values qgemm(NodeView& n, OpBuilder& b) {
   if (n.has(6)) sums = b.add(sums, n.in(6));
   Value* factor = b.mul(b.scale(x.scale, n.f("alpha", 1)), y.scale);
   if (!n.has(7)) return {b.mul(b.cast(sums, DType::f32), factor)};
-  factor = b.div(factor, scalar_of(b, n.in(7)));
+  factor = b.div(factor, one_as_scalar(b, n.in(7)));
   Value* zero = zero_of(n, b, 8, x.codes);
   return {of_sums(b, sums, factor, zero, 1)};
 }
@@ -179,8 +180,8 @@ Values qgemm(NodeView& n, OpBuilder& b) {
 // The weights' zero point may be one for each column.
 Values qattention(NodeView& n, OpBuilder& b) {
   Value *x = takes_rank(n, n.in(0), 3, "input"), *w = takes_rank(n, n.in(1), 2, "weight"), *bias = n.in(2);
-  Value *x_scale = scalar_of(b, n.in(3)), *w_scale = scalar_of(b, n.in(4));
-  Value *x_zero = scalar_of(b, n.optional_in(6)), *w_zero = scalar_of(b, n.optional_in(7));
+  Value *x_scale = one_as_scalar(b, n.in(3)), *w_scale = one_as_scalar(b, n.in(4));
+  Value *x_zero = one_as_scalar(b, n.optional_in(6)), *w_zero = one_as_scalar(b, n.optional_in(7));
   without(n, {}, {"do_rotary", "past_present_share_buffer"});
   Value* y = scaled_sums(b, integer_product(b, x, x_zero, w, w_zero), x_scale, w_scale, bias);
   return attention_of_products(n, b, y, {}, n.optional_in(5), n.optional_in(8), nullptr);

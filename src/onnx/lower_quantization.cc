@@ -17,15 +17,15 @@ Value* along(OpBuilder& b, Value* entries, int rank, int axis) {
 }
 
 bool is_one(const Value* v) { return v->rank() == 0 || (v->rank() == 1 && v->dim(0) == Dim(1)); }
-Value* scalar_of(OpBuilder& b, Value* v) { return v != nullptr && is_one(v) ? b.reshape(v, Dims{}) : v; }
+Value* one_as_scalar(OpBuilder& b, Value* v) { return v != nullptr && is_one(v) ? b.reshape(v, Dims{}) : v; }
 Value* by_row(OpBuilder& b, Value* v, const Value* x) {
   return v != nullptr && v->rank() == 1 && !is_one(v) && x->rank() > 1 ? b.expand_dims(v, {1}) : v;
 }
 
 Coded coded(NodeView& n, OpBuilder& b, int i) {
   Value *codes = n.in(i), *scale = n.in(i + 1), *zero = n.optional_in(i + 2);
-  scale = scalar_of(b, scale);
-  return {codes, scale, scalar_of(b, zero)};
+  scale = one_as_scalar(b, scale);
+  return {codes, scale, one_as_scalar(b, zero)};
 }
 
 namespace {
@@ -79,8 +79,8 @@ Values dequantize_linear(NodeView& n, OpBuilder& b) {
   constexpr DTypes kStored{DType::i4, DType::u4, DType::i8, DType::u8};
   constexpr DTypes kIntegers{DType::i8, DType::u8, DType::i16, DType::u16, DType::i32};
   if (one) {
-    scale = scalar_of(b, scale);
-    zero = scalar_of(b, zero);
+    scale = one_as_scalar(b, scale);
+    zero = one_as_scalar(b, zero);
   }
   const bool in_parts = block != 0 || bits(x->dtype()) < 8;
   Value* y = nullptr;
@@ -148,8 +148,8 @@ Values quantize_linear(NodeView& n, OpBuilder& b) {
   if (zero != nullptr) to = zero->dtype();
   if (!b.ok()) return {n.refused()};
   if (one) {
-    scale = scalar_of(b, scale);
-    zero = scalar_of(b, zero);
+    scale = one_as_scalar(b, scale);
+    zero = one_as_scalar(b, zero);
   }
   if (const DType precision = n.i("precision", 0) != 0 ? n.dtype("precision") : DType::f32; precision != DType::f32) {
     if (block != 0)
@@ -232,27 +232,27 @@ Values dynamic_quantize_linear(NodeView& n, OpBuilder& b) {
 
 Values matmul_integer(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.in(1), *x_zero = n.optional_in(2), *y_zero = n.optional_in(3);
-  return {integer_product(b, x, scalar_of(b, x_zero), y, scalar_of(b, y_zero))};
+  return {integer_product(b, x, one_as_scalar(b, x_zero), y, one_as_scalar(b, y_zero))};
 }
 
 Values conv_integer(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *w = n.in(1), *x_zero = n.optional_in(2), *w_zero = n.optional_in(3);
   return {emit_conv(n, b, "host_integer_conv", x, w,
-                    {{"x_zero_point", scalar_of(b, x_zero)}, {"weight_zero_point", scalar_of(b, w_zero)}})};
+                    {{"x_zero_point", one_as_scalar(b, x_zero)}, {"weight_zero_point", one_as_scalar(b, w_zero)}})};
 }
 
 Value* ratio(OpBuilder& b, Value* x, Value* y, Value* result) { return b.div(b.mul(x, y), result); }
 
 Values qlinear_matmul(NodeView& n, OpBuilder& b) {
   const Coded x = coded(n, b, 0), y = coded(n, b, 3);
-  Value *scale = scalar_of(b, n.in(6)), *zero = scalar_of(b, n.in(7));
+  Value *scale = one_as_scalar(b, n.in(6)), *zero = one_as_scalar(b, n.in(7));
   if (!b.ok()) return {n.refused()};
   if (!is_one(scale))
     return {n.refuse(Code::unsupported_attribute, format("y_scale is {}, takes one number", scale->type.to_string()))};
   Value* sums = integer_product(b, x.codes, x.zero, y.codes, y.zero);
   Value* rows = by_row(b, x.scale, x.codes);
   Value* factor = ratio(b, b.cast(rows, DType::f32), b.cast(y.scale, DType::f32), b.cast(scale, DType::f32));
-  if (!b.ok() || factor->rank() < 2) return {of_sums(b, sums, scalar_of(b, factor), zero, -1)};
+  if (!b.ok() || factor->rank() < 2) return {of_sums(b, sums, one_as_scalar(b, factor), zero, -1)};
   Value* product = b.mul(b.cast(sums, DType::f32), factor);
   return {codes_of(b, product, b.like(product, 1), zero, 0, zero->dtype())};
 }
@@ -260,7 +260,7 @@ Values qlinear_matmul(NodeView& n, OpBuilder& b) {
 // Of codes with a bias in the products' own scale; Core ML gets the convolution of the numbers that they stand for.
 Values qlinear_conv(NodeView& n, OpBuilder& b) {
   const Coded x = coded(n, b, 0), w = coded(n, b, 3);
-  Value *scale = scalar_of(b, n.in(6)), *zero = scalar_of(b, n.in(7)), *bias = n.optional_in(8);
+  Value *scale = one_as_scalar(b, n.in(6)), *zero = one_as_scalar(b, n.in(7)), *bias = n.optional_in(8);
   const auto of_codes = [&] {
     Value* sums = emit_conv(n, b, "host_integer_conv", x.codes, w.codes,
                             {{"x_zero_point", x.zero}, {"weight_zero_point", w.zero}, {"bias", bias}});

@@ -201,6 +201,11 @@ std::vector<double> NodeView::floats(std::string_view attribute, std::vector<dou
   return a == nullptr ? std::move(fallback) : std::vector<double>(a->floats.begin(), a->floats.end());
 }
 
+std::vector<std::string> NodeView::strings(std::string_view attribute, std::vector<std::string> fallback) {
+  const Attribute* a = typed(attribute, Attribute::Type::strings);
+  return a == nullptr ? std::move(fallback) : a->strings;
+}
+
 DType NodeView::dtype(std::string_view attribute, DType fallback) {
   if (!has_attr(attribute)) return inside(fallback);
   const DType t = dtype_from_onnx(static_cast<int>(std::clamp<int64_t>(i(attribute, 0), 0, 1000)));

@@ -63,6 +63,7 @@ class NodeView {
   std::string s(std::string_view name, std::string_view fallback);
   std::vector<int64_t> ints(std::string_view name, std::vector<int64_t> fallback = {});
   std::vector<double> floats(std::string_view name, std::vector<double> fallback = {});
+  std::vector<std::string> strings(std::string_view name, std::vector<std::string> fallback = {});
   // An attribute that holds an ONNX element type, as inside() has it.
   DType dtype(std::string_view name, DType fallback = DType::invalid);
   // The same where the attribute says it in letters ("FLOAT"): before version 6.

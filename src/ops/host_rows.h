@@ -15,5 +15,6 @@ const ir::OpDef& host_non_max_suppression_row();
 const ir::OpDef& host_cast_row();
 const ir::OpDef& host_integer_matmul_row();
 const ir::OpDef& host_integer_conv_row();
+const ir::OpDef& host_recurrent_row();
 
 }  // namespace graft::ops

@@ -17,6 +17,16 @@ Result<int> normal_axis(int64_t axis, int rank) {
   return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
 
+Status check_shape(const Call& call, std::string_view param, const Dims& want) {
+  if (!call.has(param)) return {};
+  const Dims& got = call.in(param).dims();
+  bool ok = got.size() == want.size();
+  for (size_t i = 0; ok && i < want.size(); ++i) ok = !ir::never_equal(got[i], want[i]);
+  if (ok) return {};
+  return fail(Code::shape_mismatch,
+              format("got {} of shape {}, takes {}", param, ir::to_string(got), ir::to_string(want)));
+}
+
 Result<Dims> broadcast(const Dims& a, const Dims& b) {
   const Dims& big = a.size() >= b.size() ? a : b;
   const Dims& small = a.size() >= b.size() ? b : a;

@@ -183,6 +183,8 @@ inline tl::unexpected<Diag> no_kernel(const Call& call, DType t) {
 Status check_holds(DType t, int64_t largest);
 // Python's axis rule: -rank..rank-1. Fails with value_out_of_range.
 Result<int> normal_axis(int64_t axis, int rank);
+// A parameter, if given, has this shape.
+Status check_shape(const Call& call, std::string_view param, const Dims& want);
 // A dim cut out of a shape: `outer` rows before, `inner` after it.
 struct AxisView {
   int64_t outer, n, inner;

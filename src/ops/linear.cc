@@ -1,4 +1,5 @@
 // Matrix products: matmul, linear, einsum. Sums are kept in double; integers wrap. Longer than most files: one family.
+#include "ops/attention.h"
 #include "ops/blocks.h"
 #include "ops/host_rows.h"
 #include "ops/table.h"
@@ -434,11 +435,12 @@ constexpr OpDef einsum = {.name = "einsum",
                           .reference = einsum_reference,
                           .domain = kDot};
 
-constexpr const OpDef* kRows[] = {&matmul, &linear, &einsum};
-
 }  // namespace
 
-Rows linear_rows() { return kRows; }
+Rows linear_rows() {
+  static const OpDef* const kRows[] = {&matmul, &linear, &einsum, &scaled_dot_product_attention_row()};
+  return kRows;
+}
 const OpDef& host_integer_matmul_row() { return host_integer_matmul; }
 
 }  // namespace graft::ops

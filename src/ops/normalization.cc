@@ -38,17 +38,6 @@ Status rank_limits(const Call& call) {
               format("{} of a rank-{} tensor, Core ML takes rank {} to {}", call.row().name(), rank, least, most));
 }
 
-// A parameter, if given, has this shape.
-Status check_shape(const Call& call, std::string_view param, const Dims& want) {
-  if (!call.has(param)) return {};
-  const Dims& got = call.in(param).dims();
-  bool ok = got.size() == want.size();
-  for (size_t i = 0; ok && i < want.size(); ++i) ok = !ir::never_equal(got[i], want[i]);
-  if (ok) return {};
-  return fail(Code::shape_mismatch,
-              format("got {} of shape {}, takes {}", param, ir::to_string(got), ir::to_string(want)));
-}
-
 // Elements k.. of an optional vector of parameters, or `fallback` where it was left out.
 void load_or(const Call& call, std::string_view param, double fallback, int64_t k, int64_t n, double* dst) {
   if (call.has(param))

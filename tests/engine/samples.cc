@@ -18,6 +18,77 @@ Operand literal(std::string_view param, Shape shape, List elements) {
   return {param, shape, Is::literal, 0, std::move(elements)};
 }
 
+// x [steps, batch, inputs]: around what the kernel does at once, in every direction and activation.
+Samples recurrent_samples(std::string_view cell) {
+  const bool lstm = cell == "lstm";
+  const int64_t gates = lstm ? 4 : cell == "gru" ? 3 : 1;
+  Samples list;
+  for (const auto& [x, hidden] : {std::pair{Shape{5, 1, 7}, 3},
+                                  {Shape{4, 7, 33}, 20},
+                                  {Shape{1, 2, 1}, 1},
+                                  {Shape{40, 13, 5}, 70},
+                                  {Shape{0, 2, 3}, 4},
+                                  {Shape{3, 0, 2}, 4}}) {
+    for (const char* direction : {"forward", "reverse", "bidirectional"}) {
+      if (!lstm && direction == std::string_view("bidirectional")) continue;
+      const bool two = direction == std::string_view("bidirectional");
+      const Shape state{x[1], two ? 2 * hidden : hidden}, rows{gates * hidden};
+      const double w = 0.3;
+      Sample s{{{"x", x}, {"initial_h", state}}, {{"direction", direction}, {"output_sequence", hidden != 3}}};
+      if (lstm) s.operands.push_back({"initial_c", state});
+      for (const auto& [ih, hh, bias, peephole] :
+           {std::array{"weight_ih", "weight_hh", "bias", "peephole"},
+            std::array{"weight_ih_back", "weight_hh_back", "bias_back", "peephole_back"}}) {
+        s.operands.push_back(constant(ih, {rows[0], x[2]}, -w, w));
+        s.operands.push_back(constant(hh, {rows[0], hidden}, -w, w));
+        if (hidden != 20) s.operands.push_back(constant(bias, rows, -w, w));
+        if (lstm && hidden == 70) s.operands.push_back(constant(peephole, {3 * hidden}, -w, w));
+        if (!two) break;
+      }
+      list.push_back(s);
+      if (hidden != 20) continue;
+      for (const char* f : {"relu", "hard_sigmoid", "linear", "sigmoid"}) {
+        list.push_back(s);
+        list.back().args.push_back({"activation", f});
+      }
+    }
+  }
+  return list;
+}
+
+Samples host_recurrent_samples() {
+  Samples list;
+  const std::tuple<const char*, const char*, int64_t> cells[] = {
+      {"lstm", "sigmoid,tanh,softsign", 4}, {"gru", "sigmoid,tanh", 3}, {"rnn", "elu", 1}};
+  for (const auto& [cell, names, gates] : cells) {
+    for (const bool fixed : {true, false}) {
+      for (const int64_t steps : {6, 1, 0}) {
+        const int64_t hidden = 19, batch = 5, inputs = 6;
+        const auto weights = [&, fixed = fixed](std::string_view param, Shape shape) {
+          return fixed ? constant(param, shape, -0.3, 0.3) : Operand{param, shape};
+        };
+        const auto count = static_cast<int64_t>(std::count(names, names + std::string_view(names).size(), ',')) + 1;
+        Operand numbers = constant("numbers", {2 * count}, 1, 1);
+        numbers.dtype = DType::f32;
+        Sample s{{{"x", {steps, batch, inputs}},
+                  weights("w", {1, gates * hidden, inputs}),
+                  weights("r", {1, gates * hidden, hidden}),
+                  weights("b", {1, 2 * gates * hidden}),
+                  {"initial_h", {1, batch, hidden}},
+                  numbers},
+                 {{"cell", cell}, {"activations", names}, {"direction", fixed ? "reverse" : "forward"}}};
+        list.push_back(s);
+        s.args.push_back({"clip", 0.4});
+        s.args.push_back({"linear_before_reset", true});
+        s.args.push_back({"input_forget", true});
+        if (steps == 6) s.operands.push_back(literal("sequence_lens", {5}, {6, 0, 2, 1, 5}));
+        list.push_back(s);
+      }
+    }
+  }
+  return list;
+}
+
 // One sample of x for each set of arguments.
 Samples on_x(const Shape& x, std::vector<std::vector<ir::Arg>> arguments) {
   Samples list;
@@ -692,6 +763,10 @@ const std::map<std::string_view, std::function<Samples(DType)>>& table() {
          }
          return list;
        }},
+      {"lstm", [](DType) { return recurrent_samples("lstm"); }},
+      {"gru", [](DType) { return recurrent_samples("gru"); }},
+      {"rnn", [](DType) { return recurrent_samples("rnn"); }},
+      {"host_recurrent", [](DType) { return host_recurrent_samples(); }},
       {"quantize", [](DType) { return quantized(true); }},
       {"dequantize", [](DType) { return quantized(false); }},
       {"host_quantize", host_quantized},

@@ -32,6 +32,7 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::arg_max, prepare_arg},
     {Kind::arg_min, prepare_arg},
     {Kind::cumsum, prepare_cumsum},
+    {Kind::recurrent, prepare_recurrent},
 };
 
 // Asked before all other providers: they would unpack what these read as it is stored.

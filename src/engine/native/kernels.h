@@ -28,5 +28,6 @@ Result<Prepared> prepare_dequantize(const Selection& s, int node);
 Result<Prepared> prepare_integer_matmul(const Selection& s, int node);
 Result<Prepared> prepare_integer_conv(const Selection& s, int node);
 Result<Prepared> prepare_nibble_linear(const Selection& s, int node);
+Result<Prepared> prepare_recurrent(const Selection& s, int node);
 
 }  // namespace graft::engine

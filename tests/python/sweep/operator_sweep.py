@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sweep import driver
 from sweep.descriptors import CASES, Const
+import sweep.recurrent  # noqa: F401  more cases for both lists
 from sweep.microsoft_codes import CASES as MICROSOFT
 
 
