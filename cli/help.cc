@@ -2,15 +2,12 @@
 
 #include <algorithm>
 
+#include "report/text.h"
+
 namespace cli {
 namespace {
 
-constexpr size_t kPage = 100;
-
-size_t width(std::string_view s) {
-  return static_cast<size_t>(
-      std::count_if(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0u) != 0x80u; }));
-}
+constexpr size_t kColumns = 100;
 
 struct Row {
   std::string left;
@@ -28,7 +25,7 @@ std::string columns(const std::vector<Row>& rows) {
     bool first = true;
     while (!words.empty()) {
       const size_t end = std::min(words.find(' '), words.size());
-      if (!first && width(line) + 1 + width(words.substr(0, end)) > kPage) {
+      if (!first && width(line) + 1 + width(words.substr(0, end)) > kColumns) {
         out += line + "\n";
         line = std::string(column, ' ');
         first = true;

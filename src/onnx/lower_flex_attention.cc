@@ -9,7 +9,7 @@ namespace graft::onnx {
 namespace {
 
 // What the body makes of a value, which keeps its dtype; the value itself without a body.
-Value* modified(NodeView& n, std::string_view body, Value* x) {
+Value* modified(NodeView& n, OpBuilder& b, std::string_view body, Value* x) {
   if (!n.has_attr(body)) return x;
   const Graph* graph = n.body(body);
   if (graph == nullptr) return n.refused();
@@ -17,7 +17,7 @@ Value* modified(NodeView& n, std::string_view body, Value* x) {
     return n.refuse(Code::invalid_model, format("'{}' has {} inputs and {} outputs, takes one of each", body,
                                                 graph->inputs.size(), graph->outputs.size()));
   const Values out = n.inline_body(*graph, std::array{x});
-  if (out[0]->poison) return out[0];
+  if (!b.ok()) return n.refused();
   if (out[0]->dtype() != x->dtype() || out[0]->rank() != x->rank())
     return n.refuse(Code::invalid_model,
                     format("'{}' makes {} of {}", body, out[0]->type.to_string(), x->type.to_string()));
@@ -52,8 +52,8 @@ Values flex_attention(NodeView& n, OpBuilder& b) {
   k = repeated(b, k, heads / groups);
   v = repeated(b, v, heads / groups);
   Value* scores = b.scale(b.cast(b.matmul(q, k, true), inside), scale);
-  scores = modified(n, "score_mod", scores);
-  Value* shares = modified(n, "prob_mod", b.emit("softmax", {{"x", scores}, {"axis", -1}}));
+  scores = modified(n, b, "score_mod", scores);
+  Value* shares = modified(n, b, "prob_mod", b.emit("softmax", {{"x", scores}, {"axis", -1}}));
   return {b.matmul(b.cast(shares, own), v)};
 }
 
