@@ -102,7 +102,7 @@ std::optional<IntList> read_bounds(NodeView& n, std::string_view attribute, int 
 std::optional<int64_t> sliced_axes(NodeView& n) {
   for (int i = 1; i < n.inputs() && n.version() >= 10; ++i) {
     if (!n.has(i)) continue;
-    const Value* list = n.in(i);
+    const Value* list = n.in_saturated(i);
     if (list->rank() == 1 && list->dim(0).known()) return list->dim(0).value();
   }
   return std::nullopt;

@@ -102,6 +102,7 @@ TEST(Text, PrintsWhatItSays) {
 TEST(Text, EveryElementTypeComesBack) {
   for (int t = 1; t < static_cast<int>(DType::count_); ++t) {
     const DType dtype = static_cast<DType>(t);
+    if (dtype == DType::list) continue;  // no file holds one
     Function* f = nullptr;
     auto p = program_with(f);
     Builder b(*f, table(), {});
