@@ -42,7 +42,16 @@ def named(report_side, files):
     return {by_file.get(file_name(k)[:-4], k): v for k, v in files.items()}
 
 
-def wrong(got, want, half):
+def limits(half, report):
+    """What may be lost: a share of the range, and where single elements stand out the least SNR in dB. ONNX Runtime's
+    quantized LSTM rounds its state to 8 bits in every step, as coarsely as the largest of a batch wants, and its own
+    results at one thread and at two are 8e-3 of the range apart, because threads share the batch."""
+    if half:
+        return 2e-2, 35
+    return (1e-2, 45) if "DynamicQuantizeLSTM" in json.dumps(report["operators"]) else (1e-3, 60)
+
+
+def wrong(got, want, limit, least_db):
     """Why the outputs differ, or None."""
     for name, w in want.items():
         g = got.get(file_name(name)[:-4])
@@ -56,7 +65,7 @@ def wrong(got, want, half):
                 return f"{name}: {share:.1%} of the elements differ"
             continue
         e = range_error(g, w)
-        if e > (2e-2 if half else 1e-3) and not snr_db(g, w) >= (35 if half else 60):
+        if e > limit and not snr_db(g, w) >= least_db:
             return f"{name}: {e:.1e} of the range, {snr_db(g, w):.1f} dB"
     return None
 
@@ -73,7 +82,7 @@ def judge(folder, scratch):
     half_model = any(v.dtype == np.float16 for ins, outs in cases(folder) for v in [*ins.values(), *outs.values()]) or "fp16" in row["model"]
     for inputs, want in cases(folder):
         try:
-            why = wrong(run(model, named(report["inputs"], inputs), "--device", "cpu"), want, half_model)
+            why = wrong(run(model, named(report["inputs"], inputs), "--device", "cpu"), want, *limits(half_model, report))
         except Failed as e:
             why = str(e).splitlines()[0]
         if why:
@@ -90,7 +99,7 @@ def judge(folder, scratch):
         row[key] = "yes"
         for inputs, want in cases(folder):
             try:
-                why = wrong(run(package, named(report["inputs"], inputs)), want, half_model or precision == "float16")
+                why = wrong(run(package, named(report["inputs"], inputs)), want, *limits(half_model or precision == "float16", report))
             except Failed as e:
                 why = str(e).splitlines()[0]
             if why:

@@ -179,6 +179,16 @@ Value* slice_anywhere(OpBuilder& b, Value* x, const IntList& starts, const IntLi
 Values slice(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const std::optional<int64_t> length = sliced_axes(n);
+  if (!length && n.version() >= 10) {
+    // Not even how many axes are sliced is known.
+    Value *start = n.in(1), *end = n.in(2), *at = n.has(3) ? n.in(3) : places_along(b, start, 0);
+    for (const Value* list : {start, end, at}) {
+      if (b.ok() && list->rank() != 1)
+        return {n.refuse(Code::rank_mismatch, format("got a list {}", list->type.to_string()))};
+    }
+    return {slice_anywhere(b, x, {{}, start}, {{}, end}, {{}, at},
+                           n.has(4) ? std::optional(IntList{{}, n.in(4)}) : std::nullopt)};
+  }
   const std::optional<IntList> starts = read_bounds(n, "starts", 1, length), ends = read_bounds(n, "ends", 2, length);
   if (!starts || !ends || !b.ok()) return {n.refused()};
   std::optional<IntList> axes, steps;

@@ -439,7 +439,16 @@ def test_run_takes_npy_in_any_order_of_memory(tmp_path):
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
 
 
-@pytest.mark.parametrize("bad", [np.zeros((1, 1, 32, 31), np.float32), np.zeros((1, 1, 32, 32)), np.zeros(3, "U4")])
+def test_run_converts_what_fits(tmp_path):
+    for dtype in (np.float32, np.float64, np.int8):
+        np.save(tmp_path / "x.npy", np.ones((1, 1, 32, 32), dtype))
+        graft("run", DIGITS, "--input", f"image={tmp_path}/x.npy", "--output", tmp_path / dtype.__name__)
+    results = [np.load(tmp_path / name / "probabilities.npy") for name in ("float32", "float64", "int8")]
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+    assert "converted from int8" in graft("run", DIGITS, "--input", f"image={tmp_path}/x.npy").stdout
+
+
+@pytest.mark.parametrize("bad", [np.zeros((1, 1, 32, 31), np.float32), np.full((1, 1, 32, 32), 1e300), np.zeros(3, "U4")])
 def test_run_says_what_does_not_fit(tmp_path, bad):
     np.save(tmp_path / "x.npy", bad)
     p = graft("run", DIGITS, "--input", f"image={tmp_path}/x.npy", code=FAILED)

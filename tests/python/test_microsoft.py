@@ -2,6 +2,7 @@
 constants known and open, on the host and as packages."""
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -53,14 +54,17 @@ def test_operators_agree_with_onnxruntime(tmp_path):
     assert not [name for _, name, _, why in found if why], "onnxruntime must be the judge"
     for op in OPS:
         for column in driver.COLUMNS:
-            judged = [verdicts for case, _, verdicts, _ in found if case.op == op and column in verdicts]
+            judged = [verdicts for case, _, verdicts, _ in found
+                      if case.op == op and column in verdicts and (column == "host" or case.coreml == "ok")]
             assert not judged or any(verdicts[column] == "pass" for verdicts in judged), f"{op}: {column}"
 
 
 @needs_driver
 def test_open_dims_and_fed_constants_are_right_or_no_fault_of_the_model(tmp_path):
     found = list(operator_sweep.run_opened(tmp_path, OPS, [case for case in CASES if case is not ENDS_AND_STARTS]))
-    assert sum(v == "pass" for _, v, _ in found) > 0.9 * len(found)
+    # Weights of a few bits are constants: fed by the run they are refused.
+    others = [(name, v) for name, v, _ in found if not re.match("microsoft_(MatMulNBits|GatherBlockQuantized)_", name)]
+    assert sum(v == "pass" for _, v in others) > 0.9 * len(others)
     bad = [f"{name}: {v}" for name, v, faults in found if v.startswith("wrong") or (v.startswith("refused") and faults != {"none"})]
     assert not bad, "\n".join(bad)
 

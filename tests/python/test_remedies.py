@@ -127,7 +127,7 @@ def test_fixed_shapes(tmp_path, names):
     assert len(found) == len(names) and all(f.startswith("--shapes ") for f in found)
 
 
-@pytest.mark.parametrize("op, shape", [("TopK", [1]), ("Pad", [4]), ("CumSum", [])])
+@pytest.mark.parametrize("op, shape", [("TopK", [1])])
 def test_a_constant_input(tmp_path, op, shape):
     nodes = [helper.make_node(op, ["x", "k"], ["y", "i"][: 2 if op == "TopK" else 1], name="n")]
     model = onnx.load(save(tmp_path / "m.onnx", nodes, {"x": [3, 4], "k": shape}, {"y": None}))

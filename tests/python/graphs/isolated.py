@@ -2,6 +2,7 @@
 
     python -m graphs.isolated     answers pickled cases on stdin with pickled verdicts on stdout
 """
+import contextlib
 import os
 import pathlib
 import pickle
@@ -32,7 +33,9 @@ class Isolated:
         if self.child is not None:
             self.child.kill()
             self.child.wait()
-            self.child.stdin.close(), self.child.stdout.close()
+            with contextlib.suppress(BrokenPipeError):  # of what it did not read
+                self.child.stdin.close()
+            self.child.stdout.close()
             self.child = None
 
     def judge(self, made):

@@ -760,3 +760,16 @@ case("TensorScatter", [CACHE, NEW, np.array([1, 5])], 24)
 case("TensorScatter", [CACHE, NEW, np.array([6, 5])], 24, {"mode": "circular"})
 case("TensorScatter", [data(2, 7, 3), data(2, 1, 3), np.array([0, 6])], 24, {"axis": 1})
 case("TensorScatter", [CACHE.astype(F16), NEW.astype(F16), np.array([1, 5])], 24)
+
+# ---- texts piece by piece ----
+for past in (None, data(2, 4, 2, seed=1)):
+    for activation in ("none", "silu"):
+        case("CausalConvWithState", [data(2, 4, 6), Const(data(4, 1, 3)), Const(data(4)), past], 27, {"activation": activation}, outputs=2, coreml="any")
+case("CausalConvWithState", [data(2, 4, 1), Const(data(4, 1, 3)), None, data(2, 4, 2)], 27, outputs=2, coreml="any")
+case("CausalConvWithState", [data(2, 4, 6), Const(data(4, 1, 1))], 27, outputs=2, coreml="any")
+HEADS = {"q_num_heads": 4, "kv_num_heads": 2}
+for rule, more in (("linear", []), ("gated", [None, data(2, 3, 6, lo=-1, hi=0)]), ("gated", [None, data(2, 3, 2, lo=-1, hi=0)]),
+                   ("delta", [data(2, 2, 3, 5), None, data(2, 3, 2, lo=0, hi=1)]),
+                   ("gated_delta", [None, data(2, 3, 6, lo=-1, hi=0), data(2, 3, 1, lo=0, hi=1)])):
+    case("LinearAttention", [data(2, 3, 12, lo=-1, hi=1), data(2, 3, 6, lo=-1, hi=1), data(2, 3, 10), *more], 27,
+         {**HEADS, "update_rule": rule}, outputs=2, coreml="refused")
