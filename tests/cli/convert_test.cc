@@ -12,13 +12,13 @@ namespace {
 template <class T>
 Array array(graft_dtype dtype, const std::vector<T>& v) {
   Array a = Array::make(dtype, {static_cast<int64_t>(v.size())}, v.size() * sizeof(T));
-  std::memcpy(a.data.get(), v.data(), a.bytes);
+  if (!v.empty()) std::memcpy(a.data.get(), v.data(), a.bytes);
   return a;
 }
 template <class T>
 std::vector<T> elements(const Array& a) {
   std::vector<T> v(a.bytes / sizeof(T));
-  std::memcpy(v.data(), a.data.get(), a.bytes);
+  if (!v.empty()) std::memcpy(v.data(), a.data.get(), a.bytes);
   return v;
 }
 // The one number v of `from` as `to`, in bits; nothing where it does not fit.
