@@ -23,8 +23,9 @@ def exists(op, opset):
 
 @functools.lru_cache(maxsize=None)
 def cases_of(op, opset):
-    """The cases that mean at this opset what they mean at theirs."""
-    return [c for c in CASES if c.op == op and any(since(op, o) == since(op, opset) for o in c.opsets)]
+    """The cases that mean at this opset what they mean at theirs. Not of training: onnxruntime writes new statistics over
+    the old ones, which other nodes of a graph may read."""
+    return [c for c in CASES if c.op == op and not c.attrs.get("training_mode") and any(since(op, o) == since(op, opset) for o in c.opsets)]
 
 
 def attributes(g, op):
