@@ -1,5 +1,6 @@
 """Random valid models: `generate(seed, index)` makes the same one every time."""
 import dataclasses
+import functools
 
 import numpy as np
 import onnx
@@ -14,17 +15,17 @@ from graphs.sweep_cases import exists, sweep_case
 from sweep.descriptors import CASES, F32
 from sweep.operator_sweep import MICROSOFT  # and with it every case of CASES
 
-
 LEFT_TO_THE_SWEEP = {
     "QuantizeLinear": "codes jump, and what random graphs divide by a scale lies at edges",
     "LpPool": "onnxruntime has results for windows that are larger than what they slide over",
 }
 
 
+@functools.lru_cache(maxsize=None)
 def operators():
     """All that can be chosen: what has a descriptor here or a case in the sweep."""
-    known = {c.op for c in CASES if any(exists(c.op, o) for o in range(OPSETS[0], OPSETS[1] + 1))}
-    return sorted(set(OPERATORS) | known - set(LEFT_TO_THE_SWEEP))
+    known = {op for op in {c.op for c in CASES} if any(exists(op, o) for o in range(OPSETS[0], OPSETS[1] + 1))}
+    return tuple(sorted(set(OPERATORS) | known - set(LEFT_TO_THE_SWEEP)))
 
 
 # Rows of the lowering table that no random graph has, each with the reason.
