@@ -12,11 +12,14 @@ Values causal_conv(NodeView& n, OpBuilder& b) {
   const std::string activation = n.s("activation", "none");
   if (activation != "none" && activation != "silu" && activation != "swish")
     return {n.refuse(Code::invalid_attribute, format("activation '{}', takes none, silu or swish", activation))};
-  if (x->rank() != 3 || weight->rank() != 3 || !x->dim(1).known() || !weight->dim(2).known() ||
-      weight->dim(2).value() < 1) {
-    return {n.refuse(Code::shape_mismatch, format("got {} and {}, takes [B, C, L] and [C, 1, k], C and k known",
-                                                  x->type.to_string(), weight->type.to_string()))};
+  if (x->rank() != 3 || weight->rank() != 3 || weight->dim(2) == Dim(0)) {
+    return {n.refuse(Code::shape_mismatch, format("got {} and {}, takes [B, C, L] and [C, 1, k]", x->type.to_string(),
+                                                  weight->type.to_string()))};
   }
+  const Dim& channels = x->dim(1).known() ? x->dim(1) : weight->dim(0);
+  if (!channels.known() || !weight->dim(2).known())
+    return {n.refuse(Code::dynamic_shape, format("got {} and {}, takes [B, C, L] and [C, 1, k] with C and k known",
+                                                 x->type.to_string(), weight->type.to_string()))};
   const int64_t back = weight->dim(2).value() - 1;
   if (past != nullptr && (past->rank() != 3 || ir::never_equal(past->dim(2), Dim(back))))
     return {n.refuse(Code::shape_mismatch, format("past_state is {}, takes {} steps", past->type.to_string(), back))};
@@ -26,7 +29,7 @@ Values causal_conv(NodeView& n, OpBuilder& b) {
   else if (back > 0)
     whole = b.emit("pad", {{"x", x}, {"pad", Ints{0, 0, 0, 0, back, 0}}, {"constant_val", b.like(x, 0)}});
   Value* y = b.emit(
-      "conv", {{"x", whole}, {"weight", weight}, {"bias", bias}, {"groups", x->dim(1).value()}, {"pad_type", "valid"}});
+      "conv", {{"x", whole}, {"weight", weight}, {"bias", bias}, {"groups", channels.value()}, {"pad_type", "valid"}});
   if (activation != "none") y = b.unary("silu", y);
   if (!n.wants(1)) return {y};
   // The last `back` steps of the whole, which may be none.
