@@ -1,5 +1,6 @@
 #include "files/convert.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -76,16 +77,7 @@ bool becomes(V v, T& to) {
     return becomes(d, to) && becomes(d, back) && back == v;
   } else if constexpr (std::is_same_v<T, Half>) {
     const auto d = static_cast<double>(v);
-    const double a = std::abs(d);
-    uint32_t bits = 0x7e00;
-    if (std::isinf(d)) {
-      bits = 0x7c00;
-    } else if (!std::isnan(d)) {
-      const int exponent = a == 0 ? -14 : std::max(std::ilogb(a), -14);
-      if (exponent > 15) return false;
-      bits = static_cast<uint32_t>(((exponent + 14) << 10) + static_cast<int>(std::ldexp(a, 10 - exponent)));
-    }
-    to.bits = static_cast<uint16_t>(bits | (std::signbit(d) ? 0x8000 : 0));
+    to.bits = half_bits(d);
     return std::isnan(d) || to.number() == d;
   } else if constexpr (std::is_same_v<T, BFloat>) {
     float single = 0;
@@ -121,6 +113,16 @@ bool convert(const std::byte* from, std::byte* to, size_t count) {
 }
 
 }  // namespace
+
+uint16_t half_bits(double v) {
+  const auto sign = static_cast<uint16_t>(std::signbit(v) ? 0x8000 : 0);
+  const double a = std::abs(v);
+  if (std::isnan(a)) return 0x7e00;
+  if (a >= 65520) return static_cast<uint16_t>(sign | 0x7c00);
+  const int exponent = a == 0 ? -14 : std::max(std::ilogb(a), -14);
+  const auto units = static_cast<int>(std::nearbyint(std::ldexp(a, 10 - exponent)));  // 1024 up, or subnormal
+  return static_cast<uint16_t>(sign | (((exponent + 14) << 10) + units));
+}
 
 std::optional<Array> converted(const Array& array, graft_dtype to) {
   std::optional<Array> made;

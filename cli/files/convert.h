@@ -11,4 +11,7 @@ namespace cli {
 // out as it is (NaN as NaN), or there is nothing. Numbers and bools of whole bytes; bf16 may be asked for.
 std::optional<Array> converted(const Array& array, graft_dtype to);
 
+// The nearest fp16, ties to even.
+uint16_t half_bits(double v);
+
 }  // namespace cli

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "files/convert.h"
 #include "files/failure.h"
 #include "files/file.h"
 
@@ -83,17 +84,6 @@ std::vector<Tap> taps(int from, int to) {
     list.push_back({a, std::min(a + 1, static_cast<size_t>(from) - 1), x - static_cast<double>(a)});
   }
   return list;
-}
-
-// The nearest fp16, ties to even.
-uint16_t half_bits(double v) {
-  const auto sign = static_cast<uint16_t>(std::signbit(v) ? 0x8000 : 0);
-  const double a = std::abs(v);
-  if (std::isnan(a)) return 0x7e00;
-  if (a >= 65520) return static_cast<uint16_t>(sign | 0x7c00);
-  const int exponent = a == 0 ? -14 : std::max(std::ilogb(a), -14);
-  const auto units = static_cast<int>(std::nearbyint(std::ldexp(a, 10 - exponent)));  // 1024 up, or subnormal
-  return static_cast<uint16_t>(sign | (((exponent + 14) << 10) + units));
 }
 
 struct Storage {
