@@ -93,6 +93,15 @@ Type joined(const Type& a, const Type& b, const std::function<Dim(IntRange)>& fr
   return type;
 }
 
+Type with_new_sizes(Type type, const std::function<Dim(IntRange)>& fresh) {
+  for (Dim& d : type.dims) {
+    bool found = false;
+    d.visit_symbols([&](std::string_view symbol, IntRange) { found |= symbol.starts_with('?'); });
+    if (found) d = fresh(d.range());
+  }
+  return type;
+}
+
 bool operator==(const Type& a, const Type& b) {
   return a.kind == b.kind && a.dtype == b.dtype && a.dims == b.dims && a.length == b.length &&
          same(a.element, b.element) && same(a.key, b.key);

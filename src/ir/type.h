@@ -62,5 +62,8 @@ inline Dim unknown_length() { return Dim::symbol("?"); }
 // The type of a value that is of one of two types: dims that differ are `fresh`, ranks that differ make it unranked,
 // and nothing is asked of what is in an empty list. Kind none where there is no such type.
 Type joined(const Type& a, const Type& b, const std::function<Dim(IntRange)>& fresh);
+// A tensor's type for another value like it: each dim that hangs on what a run found (a symbol of the builder's own,
+// "?...") is `fresh`, of the same range.
+Type with_new_sizes(Type type, const std::function<Dim(IntRange)>& fresh);
 
 }  // namespace graft::ir

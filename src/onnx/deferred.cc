@@ -11,7 +11,6 @@ namespace {
 using ir::Type;
 using ir::Types;
 
-constexpr IntRange kAnySize{0, INT32_MAX};
 constexpr int kMaxDeferrals = 2;  // of nodes in bodies of deferred nodes
 
 bool unranked(const Type& type) { return type.kind == Type::Kind::unranked; }

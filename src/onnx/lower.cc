@@ -9,9 +9,6 @@
 namespace graft::onnx {
 namespace {
 
-// A size beyond this exists in no tensor that runs here; it lets shapes be proven to fit int32.
-constexpr IntRange kAnySize{0, INT32_MAX};
-
 // What a list holds, as the file states it. Elements differ in the sizes that it leaves open.
 std::optional<ir::Type> list_type(const ValueType& type, const std::string& name) {
   switch (type.kind) {

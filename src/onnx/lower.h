@@ -87,6 +87,9 @@ using ir::Value;
 using ir::Values;
 using ops::OpBuilder;
 
+// A size beyond this exists in no tensor that runs here; it lets shapes be proven to fit int32.
+constexpr IntRange kAnySize{0, INT32_MAX};
+
 // A row: which operator, and the operator-set versions in which its definition changed, of those that are handled. A
 // node of version v uses the newest definition not newer than v; below the first one it is refused.
 struct Lowering {

@@ -4,6 +4,7 @@
 #include "base/format.h"
 #include "ir/assemble.h"
 #include "onnx/lower_families.h"
+#include "onnx/patterns.h"
 
 namespace graft::onnx {
 namespace {
@@ -19,7 +20,7 @@ Values if_(NodeView& n, OpBuilder& b) {
   }
   if (condition->is_constant() && condition->constant->count() == 1)
     return n.inline_body(element_as_int(condition->constant->view(), 0) != 0 ? *yes : *no);
-  if (condition->rank() != 0) condition = b.reshape(condition, Dims{});
+  condition = scalar_of(b, condition);
   std::vector<std::unique_ptr<ir::Block>> blocks;
   // Both bodies are looked at, so that all refusals are told.
   std::vector<Diag> refusals;

@@ -101,9 +101,7 @@ std::optional<IntList> read_bounds(NodeView& n, std::string_view attribute, int 
 // How many axes are sliced, if one of the inputs tells.
 std::optional<int64_t> sliced_axes(NodeView& n) {
   for (int i = 1; i < n.inputs() && n.version() >= 10; ++i) {
-    if (!n.has(i)) continue;
-    const Value* list = n.in_saturated(i);
-    if (list->rank() == 1 && list->dim(0).known()) return list->dim(0).value();
+    if (const std::optional<int64_t> length = n.length(i)) return length;
   }
   return std::nullopt;
 }

@@ -5,14 +5,13 @@
 
 #include "base/format.h"
 #include "onnx/lower_families.h"
+#include "onnx/patterns.h"
 
 namespace graft::onnx {
 namespace {
 
 using ir::Type;
 using ir::Types;
-
-constexpr IntRange kAnySize{0, INT32_MAX};
 
 // What one turn gives.
 struct Turn {
@@ -105,16 +104,9 @@ class VariableTypes {
 };
 
 // What one turn's element tells of all: a size that a turn found is its own.
-Type element_type(OpBuilder& b, Type type) {
-  for (Dim& d : type.dims) {
-    bool own = false;
-    d.visit_symbols([&](std::string_view name, IntRange) { own |= name.starts_with('?'); });
-    if (own) d = Dim::symbol(b.function().fresh_symbol(), kAnySize);
-  }
-  return type;
+Type element_type(OpBuilder& b, const Type& type) {
+  return ir::with_new_sizes(type, [&](IntRange) { return Dim::symbol(b.function().fresh_symbol(), kAnySize); });
 }
-
-Value* scalar(OpBuilder& b, Value* v) { return v->rank() == 0 ? v : b.reshape(v, Dims{}); }
 
 // A list of `like`'s type without elements, or with as many as `length` says.
 Value* empty_list(OpBuilder& b, const Type& element, Value* length) {
@@ -140,8 +132,8 @@ Looped run_turns(NodeView& n, OpBuilder& b, Turns t) {
   if (n.nested() > 3) types.open_all();  // a body is lowered until its types hold, and so is each body in it
   // A condition that never changes is no variable: that is found out first.
   bool asks = t.go != nullptr && !t.go->is_constant();
-  if (t.go != nullptr) t.go = scalar(b, t.go);
-  if (t.trips != nullptr) t.trips = scalar(b, t.trips);
+  if (t.go != nullptr) t.go = scalar_of(b, t.go);
+  if (t.trips != nullptr) t.trips = scalar_of(b, t.trips);
   IntRange counts{0, INT64_MAX - 1};
   if (t.trips != nullptr) counts.hi = std::max<int64_t>(t.trips->range.hi - 1, 0);
   const auto count_input = [&] {
@@ -172,7 +164,7 @@ Looped run_turns(NodeView& n, OpBuilder& b, Turns t) {
       if (!asks && !steady) stable = false, asks = true;
       if (!stable || !b.ok()) return {};
       Values next{b.add(inputs[0], b.like(inputs[0], 1))};
-      if (asks) next.push_back(scalar(b, turn.go));
+      if (asks) next.push_back(scalar_of(b, turn.go));
       next.insert(next.end(), turn.variables.begin(), turn.variables.end());
       for (Value* e : turn.elements) {
         elements.push_back(element_type(b, e->type));
@@ -306,7 +298,7 @@ Value* common_size(NodeView& n, OpBuilder& b, const Values& values, const std::v
       continue;
     }
     Value* one = b.emit("slice_by_index", {{"x", b.shape(values[k])}, {"begin", Ints{axis}}, {"end", Ints{axis + 1}}});
-    sizes.push_back(b.cast(scalar(b, one), counter));
+    sizes.push_back(b.cast(scalar_of(b, one), counter));
   }
   return agreed ? sizes[0] : b.emit("host_agreed", {{"values", sizes}});
 }

@@ -14,30 +14,21 @@ struct Reduction {
   bool keeps_one;
 };
 
-// How many dims the result lacks, if the file states its rank.
-std::optional<int64_t> dropped(NodeView& n, const Value* x) {
-  const std::optional<int> rank = n.stated_rank(0);
-  return rank ? std::optional<int64_t>(x->rank() - *rank) : std::nullopt;
-}
-
 Value* reduced(NodeView& n, OpBuilder& b, const Reduction& r, Value* x) {
   const bool keep = n.flag("keepdims", true);
-  if (n.version() >= r.axes_input_since) {
-    const std::optional<NodeView::IntList> given = n.int_list(1, "axes", keep ? std::nullopt : dropped(n, x));
-    if (!b.ok()) return n.refused();
-    if (given && given->list != nullptr) return b.emit(r.op, {{"x", x}, {"axes", given->list}, {"keep_dims", keep}});
-  }
-  std::optional<Ints> axes = n.axes("axes", 1, r.axes_input_since, x->rank());
-  if (!axes || axes->empty()) {
+  const auto given = n.axes(r.axes_input_since, x->rank(), keep ? std::nullopt : n.stated_loss(x->rank()));
+  if (!b.ok()) return n.refused();
+  if (given && given->list != nullptr) return b.emit(r.op, {{"x", x}, {"axes", given->list}, {"keep_dims", keep}});
+  Ints axes = given ? given->known : Ints();
+  if (axes.empty()) {
     if (n.version() >= r.axes_input_since && n.flag("noop_with_empty_axes")) {
       // Nothing is summed, but each element is still squared or the like: a reduction over a dim of one.
       if (r.keeps_one) return x;
       return b.reduce(r.op, b.expand_dims(x, {x->rank()}), {x->rank()}, false);
     }
-    axes.emplace();
-    for (int d = 0; d < x->rank(); ++d) axes->push_back(d);
+    for (int d = 0; d < x->rank(); ++d) axes.push_back(d);
   }
-  return b.reduce(r.op, x, *axes, keep);
+  return b.reduce(r.op, x, axes, keep);
 }
 
 template <const Reduction& r>

@@ -101,47 +101,42 @@ Values flatten(NodeView& n, OpBuilder& b) {
 
 Values squeeze(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
-  if (n.version() >= 13) {
-    const std::optional<int> rank = n.stated_rank(0);
-    const std::optional<NodeView::IntList> given =
-        n.int_list(1, "axes", rank ? std::optional<int64_t>(x->rank() - *rank) : std::nullopt);
-    if (!b.ok()) return {n.refused()};
-    if (given && given->list != nullptr) return {b.emit("squeeze", {{"x", x}, {"axes", given->list}})};
-  }
-  std::optional<Ints> axes = n.axes("axes", 1, 13, x->rank());
-  if (!axes) {
-    axes.emplace();
+  const auto given = n.axes(13, x->rank(), n.stated_loss(x->rank()));
+  if (!b.ok()) return {n.refused()};
+  if (given && given->list != nullptr) return {b.emit("squeeze", {{"x", x}, {"axes", given->list}})};
+  Ints axes = given ? given->known : Ints();
+  if (!given) {
     for (int d = 0; d < x->rank(); ++d) {
       const Dim& size = x->dims()[static_cast<size_t>(d)];
-      if (size == Dim(1)) axes->push_back(d);
+      if (size == Dim(1)) axes.push_back(d);
       if (size != Dim(1) && !ir::never_equal(size, Dim(1))) {
         return {n.refuse(Code::dynamic_shape,
                          format("without axes the rank of the result hangs on whether '{}' is 1", size.to_string()))};
       }
     }
   }
-  for (int64_t a : *axes) {
+  for (int64_t a : axes) {
     const Dim& size = x->dims()[static_cast<size_t>(a)];
     if (ir::never_equal(size, Dim(1)))
       return {n.refuse(Code::shape_mismatch, format("axis {} of {} is not 1", a, x->type.to_string()))};
   }
-  return {b.squeeze(x, *axes)};
+  return {b.squeeze(x, axes)};
 }
 
 Values unsqueeze(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
-  const std::optional<int> to = n.stated_rank(0);
-  const std::optional<int64_t> added = to ? std::optional<int64_t>(*to - x->rank()) : std::nullopt;
+  const std::optional<int64_t> loss = n.stated_loss(x->rank());
   const std::optional<NodeView::IntList> given =
-      n.version() >= 13 ? n.int_list(1, "axes", added) : std::optional(NodeView::IntList{n.ints("axes")});
+      n.version() < 13 ? NodeView::IntList{n.ints("axes")}
+                       : n.int_list(1, "axes", loss ? std::optional(-*loss) : std::nullopt);
   if (!given) return {n.refuse(Code::invalid_model, "axes are missing")};
   if (given->list != nullptr) return {b.emit("expand_dims", {{"x", x}, {"axes", given->list}})};
-  const std::vector<int64_t>* const list = &given->numbers;
-  if (list->size() + x->dims().size() > static_cast<size_t>(kMaxRank))
-    return {n.refuse(Code::limit_exceeded, format("the result would have rank {}", list->size() + x->dims().size()))};
-  const int rank = x->rank() + static_cast<int>(list->size());
+  const std::vector<int64_t>& list = given->numbers;
+  if (list.size() + x->dims().size() > static_cast<size_t>(kMaxRank))
+    return {n.refuse(Code::limit_exceeded, format("the result would have rank {}", list.size() + x->dims().size()))};
+  const int rank = x->rank() + static_cast<int>(list.size());
   Ints axes;
-  for (int64_t a : *list) {
+  for (int64_t a : list) {
     const int axis = normal_axis(n, a, rank);
     if (std::find(axes.begin(), axes.end(), axis) != axes.end())
       return {n.refuse(Code::value_out_of_range, format("axis {} is given twice", a))};

@@ -27,8 +27,8 @@ Values cumsum(NodeView& n, OpBuilder& b) {
   if (axis->is_constant()) {
     const std::optional<int64_t> number = n.const_int(1, "axis");
     axis = number ? b.constant(ir::Constant::int_scalar(DType::i32, normal_axis(n, *number, x->rank()))) : n.refused();
-  } else if (axis->rank() != 0) {
-    axis = b.reshape(axis, Dims{});
+  } else {
+    axis = scalar_of(b, axis);
   }
   return {
       b.emit("cumsum", {{"x", x}, {"axis", axis}, {"exclusive", n.flag("exclusive")}, {"reverse", n.flag("reverse")}})};

@@ -86,12 +86,15 @@ std::optional<std::vector<int64_t>> NodeView::const_ints(int i, std::string_view
 
 std::optional<NodeView::IntList> NodeView::int_list(int i, std::string_view what, std::optional<int64_t> length) {
   if (!has(i)) return std::nullopt;
-  Value* v = in_saturated(i);
+  const auto known = [&] {
+    IntList list{const_ints(i, what).value_or(std::vector<int64_t>())};
+    return b_.ok() ? std::optional(std::move(list)) : std::nullopt;
+  };
+  if (lowerer_.constant_of(node_.inputs[static_cast<size_t>(i)]) != nullptr) return known();
+  Value* v = in(i);
   if (!b_.ok()) return std::nullopt;
-  if (v->is_constant() || ir::product(v->dims()) == Dim(0) || (v->content && ir::all_known(*v->content))) {
-    IntList known{const_ints(i, what).value_or(std::vector<int64_t>())};
-    return b_.ok() ? std::optional(std::move(known)) : std::nullopt;
-  }
+  if (v->is_constant() || ir::product(v->dims()) == Dim(0) || (v->content && ir::all_known(*v->content)))
+    return known();
   if (!is_int(v->dtype())) {
     refuse(Code::dtype_mismatch, format("{} is {}, takes integers", what, v->type.to_string()));
     return std::nullopt;
@@ -102,6 +105,14 @@ std::optional<NodeView::IntList> NodeView::int_list(int i, std::string_view what
     return std::nullopt;
   }
   return IntList{{}, v};
+}
+
+std::optional<int64_t> NodeView::length(int i) {
+  if (!has(i)) return std::nullopt;
+  if (const ir::ConstantPtr c = lowerer_.constant_of(node_.inputs[static_cast<size_t>(i)]))
+    return c->shape().size() == 1 ? std::optional(c->shape()[0]) : std::nullopt;
+  const Value* v = in(i);
+  return v->rank() == 1 && v->dim(0).known() ? std::optional(v->dim(0).value()) : std::nullopt;
 }
 
 std::optional<int64_t> NodeView::const_int(int i, std::string_view what) {
@@ -127,26 +138,28 @@ std::optional<Dims> NodeView::dims(int i) {
   return x->content;
 }
 
-std::optional<Ints> NodeView::axes(std::string_view attribute, int i, int input_since, int rank) {
-  std::optional<std::vector<int64_t>> list;
+std::optional<NodeView::Axes> NodeView::axes(int input_since, int rank, std::optional<int64_t> length) {
+  std::optional<IntList> given;
   if (version() >= input_since) {
-    list = const_ints(i, "axes");
-  } else if (has_attr(attribute)) {
-    list = ints(attribute);
+    given = int_list(1, "axes", length);
+  } else if (has_attr("axes")) {
+    given = IntList{ints("axes")};
   }
-  if (!list) return std::nullopt;
-  std::sort(list->begin(), list->end());
+  if (!given) return std::nullopt;
+  if (given->list != nullptr) return Axes{{}, given->list};
+  std::vector<int64_t>& list = given->numbers;
+  std::sort(list.begin(), list.end());
   Ints out;
-  for (int64_t a : *list) {
-    if (a < -rank || a >= rank || list->size() > static_cast<size_t>(Ints::capacity)) {
+  for (int64_t a : list) {
+    if (a < -rank || a >= rank || list.size() > static_cast<size_t>(Ints::capacity)) {
       refuse(Code::value_out_of_range, format("axis {} is outside -{}..{}", a, rank, rank - 1));
-      return Ints{};
+      return Axes{};
     }
     out.push_back(a < 0 ? a + rank : a);
   }
   std::sort(out.begin(), out.end());
   out.resize(static_cast<int>(std::unique(out.begin(), out.end()) - out.begin()));
-  return out;
+  return Axes{out};
 }
 
 int NodeView::axis(std::string_view attribute, int64_t fallback, int rank, bool allow_rank) {
@@ -229,6 +242,11 @@ DType NodeView::dtype_by_name(std::string_view attribute) {
 
 std::optional<int> NodeView::stated_rank(int i) const {
   return lowerer_.stated_rank(node_.outputs[static_cast<size_t>(i)]);
+}
+
+std::optional<int64_t> NodeView::stated_loss(int rank) const {
+  const std::optional<int> stated = stated_rank(0);
+  return stated ? std::optional<int64_t>(rank - *stated) : std::nullopt;
 }
 
 int NodeView::nested() const { return lowerer_.depth(); }

@@ -45,11 +45,17 @@ class NodeView {
     size_t size() const { return list == nullptr ? numbers.size() : static_cast<size_t>(list->dim(0).value()); }
   };
   std::optional<IntList> int_list(int i, std::string_view what, std::optional<int64_t> length = {});
+  std::optional<int64_t> length(int i);  // how many entries an input that is a list has, if that is known
   // The content of a small integer input as dims, if it is known at least symbolically.
   std::optional<Dims> dims(int i);
-  // Axes from the attribute (node versions before `input_since`) or from input i (from it on): normalised to 0..rank-1,
-  // sorted, without duplicates; nullopt when neither is given.
-  std::optional<Ints> axes(std::string_view attribute, int i, int input_since, int rank);
+  // Axes from the attribute 'axes' (node versions before `input_since`) or from input 1 (from it on): normalised to
+  // 0..rank-1, sorted, without duplicates; or a list that only a run knows, see int_list. nullopt when neither is
+  // given.
+  struct Axes {
+    Ints known;
+    Value* list = nullptr;  // null: the known ones count
+  };
+  std::optional<Axes> axes(int input_since, int rank, std::optional<int64_t> length = {});
   // An axis attribute, normalised; with allow_rank, `rank` itself is legal too.
   int axis(std::string_view attribute, int64_t fallback, int rank, bool allow_rank = false);
 
@@ -76,6 +82,8 @@ class NodeView {
   bool wants(int i) const { return i < outputs() && !node_.outputs[static_cast<size_t>(i)].empty(); }
   // As the file states it, for results whose rank nothing else tells. A run has to check it.
   std::optional<int> stated_rank(int i) const;
+  // How many dims fewer than `rank` output 0 has, if the file states its rank.
+  std::optional<int64_t> stated_loss(int rank) const;
 
   // How many bodies the node lies in.
   int nested() const;

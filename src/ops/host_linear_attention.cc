@@ -22,16 +22,6 @@ Result<Rule> rule_of(const Call& call) {
   return rule;
 }
 
-// Checks what can be told: a dim is wrong when it can never be `want`.
-Status check_dims(const Call& call, std::string_view param, const Dims& want) {
-  if (!call.has(param)) return {};
-  const Dims& got = call.in(param).dims();
-  bool fits = got.size() == want.size();
-  for (size_t d = 0; fits && d < got.size(); ++d) fits = !ir::never_equal(got[d], want[d]);
-  if (fits) return {};
-  return fail(Code::shape_mismatch, format("{} is {}, takes {}", param, ir::to_string(got), ir::to_string(want)));
-}
-
 // The size of one of `heads` parts of a dim.
 Result<Dim> part_of(const Dim& d, int64_t heads, std::string_view what) {
   if (d.known() && d.value() % heads != 0)
@@ -52,13 +42,13 @@ Status linear_attention_type(const Call& call, Types& out) {
   GRAFT_TRY(const Dim size, part_of(k.dims()[2], groups, "the key"));
   GRAFT_TRY(const Dim width, part_of(v.dims()[2], groups, "the value"));
   const Dim &batch = q.dims()[0], &steps = q.dims()[1];
-  GRAFT_CHECK(check_dims(call, "query", {batch, steps, size * Dim(heads)}));
-  GRAFT_CHECK(check_dims(call, "key", {batch, steps, k.dims()[2]}));
-  GRAFT_CHECK(check_dims(call, "value", {batch, steps, v.dims()[2]}));
-  GRAFT_CHECK(check_dims(call, "past_state", {batch, Dim(groups), size, width}));
+  GRAFT_CHECK(check_shape(call, "query", {batch, steps, size * Dim(heads)}));
+  GRAFT_CHECK(check_shape(call, "key", {batch, steps, k.dims()[2]}));
+  GRAFT_CHECK(check_shape(call, "value", {batch, steps, v.dims()[2]}));
+  GRAFT_CHECK(check_shape(call, "past_state", {batch, Dim(groups), size, width}));
   const auto per_head = [&](std::string_view param, const Dim& other) {
     const bool one = call.has(param) && call.in(param).rank() == 3 && call.in(param).dims()[2] == other;
-    return check_dims(call, param, {batch, steps, one ? other : Dim(groups)});
+    return check_shape(call, param, {batch, steps, one ? other : Dim(groups)});
   };
   GRAFT_CHECK(per_head("decay", size * Dim(groups)));
   GRAFT_CHECK(per_head("beta", Dim(1)));

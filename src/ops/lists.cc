@@ -6,6 +6,26 @@
 
 namespace graft::ops {
 
+Status give_copies(const Call& call, Outputs& out, std::string_view param) {
+  std::vector<Tensor> tensors;
+  for (const Operand& o : call.all(param)) {
+    GRAFT_TRY(Tensor t, Tensor::copy_of(o.value, out.limit()));
+    tensors.push_back(std::move(t));
+  }
+  return give(out, List::of(std::move(tensors), out.limit()));
+}
+
+Result<DType> dtype_of_elements(const Call& call) {
+  const DType dtype = dtype_from_name(call.str("dtype"));
+  if (dtype == DType::invalid) return fail(Code::invalid_attribute, format("dtype '{}' is none", call.str("dtype")));
+  return dtype;
+}
+
+Status check_place(const Call& call, std::string_view param) {
+  GRAFT_CHECK(check_integers(call, param));
+  return check_scalar(call, param);
+}
+
 Result<int64_t> place_of(const Call& call, std::string_view param, int64_t n, bool from_end) {
   const int64_t given = element_as_int(call.in(param).value, 0);
   const int64_t place = from_end && given < 0 ? given + n : given;
@@ -56,7 +76,6 @@ constexpr std::string_view kFamily = "control_flow";
 
 // A list that may grow has a length that no type tells.
 bool fixed(const Operand& ls) { return ls.type->length.known(); }
-const Type& element_of(const Call& call) { return *call.in("ls").type->element; }
 
 constexpr OpDef row(OpDef def) {
   def.host = kMovable;
@@ -66,8 +85,7 @@ constexpr OpDef row(OpDef def) {
 // ---- make_list ----------------------------------------------------------------------------------------------------
 
 Status make_list_type(const Call& call, Types& out) {
-  const DType dtype = dtype_from_name(call.str("dtype"));
-  if (dtype == DType::invalid) return fail(Code::invalid_attribute, format("dtype '{}' is none", call.str("dtype")));
+  GRAFT_TRY(const DType dtype, dtype_of_elements(call));
   Dims dims;
   for (const Operand& o : call.all("elem_shape")) {
     if (!o.type->is_tensor() || !(o.dtype() == DType::string || is_int(o.dtype())))
@@ -116,31 +134,28 @@ constexpr OpDef list_read = row({.name = "list_read",
                                  .doc = "the element at index",
                                  .variants = kListRead,
                                  .infer = [](const Call& call, Types& out) -> Status {
-                                   GRAFT_CHECK(check_integers(call, "index"));
-                                   GRAFT_CHECK(check_scalar(call, "index"));
-                                   out.push_back(element_of(call));
+                                   GRAFT_CHECK(check_place(call, "index"));
+                                   out.push_back(element_of(call, "ls"));
                                    return {};
                                  },
                                  .reference = [](const Call& call, Outputs& out) -> Status {
                                    const List& list = list_in(call, "ls");
                                    GRAFT_TRY(const int64_t at, place_of(call, "index", list.size(), false));
-                                   return copy_element(call, out, list, element_of(call), at);
+                                   return copy_element(call, out, list, element_of(call, "ls"), at);
                                  },
                                  .kernel_sized = true});
 
 Status list_write_type(const Call& call, Types& out) {
-  GRAFT_CHECK(check_integers(call, "index"));
-  GRAFT_CHECK(check_scalar(call, "index"));
-  GRAFT_CHECK(check_element(element_of(call), *call.in("value").type));
+  GRAFT_CHECK(check_place(call, "index"));
+  GRAFT_CHECK(check_element(element_of(call, "ls"), *call.in("value").type));
   out.push_back(*call.in("ls").type);
   return {};
 }
-// The list with the places written that `at` names, in turn; a list that may grow has them all.
+// The list with value(k) at the place that the k-th index names, in turn; a list that may grow has them all.
 template <class At>
-Status write_places(const Call& call, Outputs& out, int64_t count, At&& value) {
+Status write_places(const Call& call, Outputs& out, const TensorView& indices, At&& value) {
   const List& list = list_in(call, "ls");
-  const TensorView indices = call.in(count < 0 ? "index" : "indices").value;
-  const int64_t n = std::max<int64_t>(count, count < 0 ? 1 : 0);
+  const int64_t n = indices.count();
   int64_t length = list.size();
   for (int64_t k = 0; k < n; ++k) {
     const int64_t at = element_as_int(indices, k);
@@ -162,8 +177,8 @@ Status write_places(const Call& call, Outputs& out, int64_t count, At&& value) {
 }
 Status list_write_reference(const Call& call, Outputs& out) {
   const TensorView value = call.in("value").value;
-  GRAFT_CHECK(check_element(element_of(call), value.dtype, value.shape));
-  return write_places(call, out, -1, [&](int64_t) { return Tensor::copy_of(value, out.limit()); });
+  GRAFT_CHECK(check_element(element_of(call, "ls"), value.dtype, value.shape));
+  return write_places(call, out, call.in("index").value, [&](int64_t) { return Tensor::copy_of(value, out.limit()); });
 }
 constexpr Variant kListWrite[] = {{Opset::ios15, "ls:list; index:int32; value:T", "T={fp16,fp32,bool,int32}"}};
 constexpr OpDef list_write = row({.name = "list_write",
@@ -183,7 +198,7 @@ Status check_places(const Call& call) {
 
 Status list_gather_type(const Call& call, Types& out) {
   GRAFT_CHECK(check_places(call));
-  const Type& element = element_of(call);
+  const Type& element = element_of(call, "ls");
   if (!element.is_tensor()) {
     out.push_back(Type::unranked(element.dtype));
     return {};
@@ -195,7 +210,7 @@ Status list_gather_type(const Call& call, Types& out) {
 }
 Status list_gather_reference(const Call& call, Outputs& out) {
   const List& list = list_in(call, "ls");
-  const Type& element = element_of(call);
+  const Type& element = element_of(call, "ls");
   const TensorView indices = call.in("indices").value;
   // The first element that is there tells the shape; without one, sizes that nothing tells are 0.
   std::optional<Shape> one;
@@ -252,21 +267,22 @@ Status list_scatter_type(const Call& call, Types& out) {
   if (ir::never_equal(value.dims()[0], call.in("indices").dims()[0]))
     return fail(Code::shape_mismatch, format("{} indices for {} elements", call.in("indices").dims()[0].to_string(),
                                              value.dims()[0].to_string()));
-  GRAFT_CHECK(
-      check_element(element_of(call), Type::tensor(value.dtype(), Dims(value.dims().begin() + 1, value.dims().end()))));
+  GRAFT_CHECK(check_element(element_of(call, "ls"),
+                            Type::tensor(value.dtype(), Dims(value.dims().begin() + 1, value.dims().end()))));
   out.push_back(*call.in("ls").type);
   return {};
 }
 Status list_scatter_reference(const Call& call, Outputs& out) {
   const TensorView value = call.in("value").value;
-  const int64_t n = call.in("indices").value.count();
+  const TensorView indices = call.in("indices").value;
+  const int64_t n = indices.count();
   if (value.rank() == 0 || value.shape[0] != n)
     return fail(Code::shape_mismatch, format("{} indices for {}", n, describe(value.dtype, value.shape)));
   Shape one;
   for (int d = 1; d < value.rank(); ++d) one.push_back(value.shape[d]);
-  GRAFT_CHECK(check_element(element_of(call), value.dtype, one));
+  GRAFT_CHECK(check_element(element_of(call, "ls"), value.dtype, one));
   Pace pace = call.pace();
-  return write_places(call, out, n, [&](int64_t k) -> Result<Tensor> {
+  return write_places(call, out, indices, [&](int64_t k) -> Result<Tensor> {
     GRAFT_TRY(Tensor t, Tensor::allocate(value.dtype, one, out.limit()));
     copy_elements(value.dtype, value.data, k * one.product(), t.mutable_view().data, 0, one.product(), pace);
     return t;

@@ -13,6 +13,14 @@ inline Status give(Outputs& out, Result<List> list) {
   return {};
 }
 
+inline const Type& element_of(const Call& call, std::string_view param) { return *call.in(param).type->element; }
+// The list of copies of a parameter's values: all members of a tuple.
+Status give_copies(const Call& call, Outputs& out, std::string_view param);
+
+// The parameter 'dtype', which names what elements are made of.
+Result<DType> dtype_of_elements(const Call& call);
+// An index is one integer.
+Status check_place(const Call& call, std::string_view param);
 // The place that an index names among n, -1 counting from the end where `from_end` says so.
 Result<int64_t> place_of(const Call& call, std::string_view param, int64_t n, bool from_end);
 

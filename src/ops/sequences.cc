@@ -11,26 +11,14 @@ constexpr OpDef row(OpDef def) {
   return def;
 }
 
-Status check_place(const Call& call, std::string_view param) {
-  GRAFT_CHECK(check_integers(call, param));
-  return check_scalar(call, param);
-}
-const Type& element_of(const Call& call, std::string_view param) { return *call.in(param).type->element; }
-
 Result<Type> of_dtype(const Call& call) {
-  const DType dtype = dtype_from_name(call.str("dtype"));
-  if (dtype == DType::invalid) return fail(Code::invalid_attribute, format("dtype '{}' is none", call.str("dtype")));
+  GRAFT_TRY(const DType dtype, dtype_of_elements(call));
   return Type::unranked(dtype);
 }
 
 // The type of one element: a size that differs from element to element is a new one for each that is read.
-Type opened(const Call& call, Type element) {
-  for (Dim& d : element.dims) {
-    bool own = false;
-    d.visit_symbols([&](std::string_view symbol, IntRange) { own |= symbol.starts_with('?'); });
-    if (own) d = call.fresh(d.range());
-  }
-  return element;
+Type opened(const Call& call, const Type& element) {
+  return ir::with_new_sizes(element, [&](IntRange range) { return call.fresh(range); });
 }
 
 // ---- made of tensors ----------------------------------------------------------------------------------------------
@@ -55,19 +43,13 @@ Status sequence_type(const Call& call, Types& out) {
   return {};
 }
 constexpr Variant kSequence[] = {{Opset::host, "values:tuple; dtype?:const string=\"fp32\"", ""}};
-constexpr OpDef sequence = row({.name = "host_sequence",
-                                .family = "host",
-                                .doc = "ONNX SequenceConstruct and SequenceEmpty: a list of these tensors",
-                                .variants = kSequence,
-                                .infer = sequence_type,
-                                .reference = [](const Call& call, Outputs& out) -> Status {
-                                  std::vector<Tensor> tensors;
-                                  for (const Operand& o : call.all("values")) {
-                                    GRAFT_TRY(Tensor t, Tensor::copy_of(o.value, out.limit()));
-                                    tensors.push_back(std::move(t));
-                                  }
-                                  return give(out, List::of(std::move(tensors), out.limit()));
-                                }});
+constexpr OpDef sequence =
+    row({.name = "host_sequence",
+         .family = "host",
+         .doc = "ONNX SequenceConstruct and SequenceEmpty: a list of these tensors",
+         .variants = kSequence,
+         .infer = sequence_type,
+         .reference = [](const Call& call, Outputs& out) -> Status { return give_copies(call, out, "values"); }});
 
 Status split_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
@@ -311,19 +293,13 @@ Status optional_type(const Call& call, Types& out) {
   return {};
 }
 constexpr Variant kOptional[] = {{Opset::host, "x?:any; dtype?:const string=\"fp32\"; sequence?:const bool=false", ""}};
-constexpr OpDef optional = row({.name = "host_optional",
-                                .family = "host",
-                                .doc = "ONNX Optional: an optional that holds x, or nothing of that type",
-                                .variants = kOptional,
-                                .infer = optional_type,
-                                .reference = [](const Call& call, Outputs& out) -> Status {
-                                  std::vector<Tensor> tensors;
-                                  if (call.has("x")) {
-                                    GRAFT_TRY(Tensor t, Tensor::copy_of(call.in("x").value, out.limit()));
-                                    tensors.push_back(std::move(t));
-                                  }
-                                  return give(out, List::of(std::move(tensors), out.limit()));
-                                }});
+constexpr OpDef optional =
+    row({.name = "host_optional",
+         .family = "host",
+         .doc = "ONNX Optional: an optional that holds x, or nothing of that type",
+         .variants = kOptional,
+         .infer = optional_type,
+         .reference = [](const Call& call, Outputs& out) -> Status { return give_copies(call, out, "x"); }});
 
 Status check_optional(const Call& call) {
   if (call.in("x").type->kind == Type::Kind::optional) return {};
