@@ -44,7 +44,15 @@ def node_cases():
 
         for case in collect_testcases(None):
             for i, (inputs, outputs) in enumerate(case.data_sets):
-                yield case.name + (f"#{i}" if i else ""), case.model, inputs, outputs, case.rtol, case.atol
+                ports = [[array(x) for x in xs] for xs in (inputs, outputs)]
+                yield case.name + (f"#{i}" if i else ""), case.model, *ports, case.rtol, case.atol
+
+
+def array(x):
+    """Some cases hold their values as TensorProto."""
+    from onnx import TensorProto, numpy_helper
+
+    return numpy_helper.to_array(x) if isinstance(x, TensorProto) else x
 
 
 def read(path, type_proto):

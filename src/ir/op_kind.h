@@ -39,6 +39,7 @@ enum class Kind : uint8_t {
   layer_norm,
   instance_norm,
   resize,
+  resample,
   argsort,
   topk,
   arg_max,

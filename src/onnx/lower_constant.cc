@@ -73,16 +73,6 @@ Values tile(NodeView& n, OpBuilder& b) {
   return {b.emit("tile", {{"x", x}, {"reps", of_length(b, reps, x->rank())}})};
 }
 
-// end - start by step, all run-time values where need be.
-Values range(NodeView& n, OpBuilder& b) {
-  Value *start = n.in(0), *limit = n.in(1), *step = n.in(2);
-  const auto scalar = [&](Value* v) {
-    if (v->rank() == 0) return v;
-    return b.reshape(v, Dims{});
-  };
-  return {b.emit("range_1d", {{"end", scalar(limit)}, {"start", scalar(start)}, {"step", scalar(step)}})};
-}
-
 constexpr Lowering kRows[] = {
     {"", "Constant", kSince<1, 9, 11, 12, 13, 19, 21, 23>,
      "-> output; sparse_value@11 value value_float@12 value_floats@12 value_int@12 value_ints@12 value_string@12 "
@@ -95,6 +85,16 @@ constexpr Lowering kRows[] = {
 };
 
 }  // namespace
+
+// end - start by step, all run-time values where need be.
+Values range(NodeView& n, OpBuilder& b) {
+  Value *start = n.in(0), *limit = n.in(1), *step = n.has(2) ? n.in(2) : b.like(start, 1);
+  const auto scalar = [&](Value* v) {
+    if (v->rank() == 0) return v;
+    return b.reshape(v, Dims{});
+  };
+  return {b.emit("range_1d", {{"end", scalar(limit)}, {"start", scalar(start)}, {"step", scalar(step)}})};
+}
 
 LoweringRows constant_lowerings() { return kRows; }
 

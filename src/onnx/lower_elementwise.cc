@@ -97,20 +97,6 @@ Values cast(NodeView& n, OpBuilder& b) {
 
 Values identity(NodeView& n, OpBuilder&) { return {n.in(0)}; }
 
-// Inference only: the ratio plays no part, the mask (if wanted) is all true.
-Values dropout(NodeView& n, OpBuilder& b) {
-  Value* x = n.in(0);
-  if (n.version() >= 12 && n.has(2)) {
-    const std::optional<int64_t> training = n.const_int(2, "training_mode");
-    if (training && *training != 0)
-      return {n.refuse(Code::unsupported_attribute, "training_mode is true; only inference is supported")};
-  }
-  if (!n.wants(1)) return {x};
-  Value* mask = n.version() < 10 ? b.emit("fill_like", {{"ref_tensor", x}, {"value", b.like(x, 1)}})
-                                 : b.emit("fill_like", {{"ref_tensor", x}, {"value", true}});
-  return {x, mask};
-}
-
 constexpr Lowering kRows[] = {
     {"", "Add", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"add">},
     {"", "Sub", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"sub">},
@@ -137,8 +123,6 @@ constexpr Lowering kRows[] = {
      .signature = "input -> output",
      .lower = identity,
      .any_rank = true},
-    {"", "Dropout", kSince<1, 6, 7, 10, 12, 13, 22>,
-     "data ratio?@12 training_mode?@12 -> output mask?; is_test<7 ratio<12 seed@12", dropout},
 };
 
 }  // namespace

@@ -39,6 +39,12 @@ Values same_binary(NodeView& n, OpBuilder& b) {
 // Rows of ai.onnx that others are made of.
 Values conv(NodeView& n, OpBuilder& b);
 Values gemm(NodeView& n, OpBuilder& b);
+Values pad(NodeView& n, OpBuilder& b);
+Values range(NodeView& n, OpBuilder& b);
+Values trilu(NodeView& n, OpBuilder& b);
+Values gather_nd(NodeView& n, OpBuilder& b);
+Value* max_pool_of(NodeView& n, OpBuilder& b, Value* x);  // without indices
+Value* log_softmax_at(OpBuilder& b, Value* x, int axis);
 // x as `to`, of any types that there are.
 Value* cast_to(NodeView& n, OpBuilder& b, Value* x, DType to);
 // `op`, which is a convolution of x with the weights w, as the node's attributes say; `more` are its other arguments.

@@ -288,6 +288,18 @@ Values gather_elements(NodeView& n, OpBuilder& b) {
                        [&](Value* at) { return b.first_of([&] { return direct(x, at); }, [&] { return cut(at); }); })};
 }
 
+constexpr Lowering kRows[] = {
+    {"", "Concat", kSince<1, 4, 11, 13>, "inputs+ -> concat_result; axis", concat},
+    {"", "Split", kSince<2, 11, 13, 18>, "input split?@13 -> outputs+; axis num_outputs@18 split<13", split},
+    {"", "Slice", kSince<1, 10, 11, 13>,
+     "data starts@10 ends@10 axes?@10 steps?@10 -> output; axes<10 ends<10 starts<10", slice},
+    {"", "Gather", kSince<1, 11, 13>, "data indices -> output; axis", gather},
+    {"", "GatherElements", kSince<11, 13>, "data indices -> output; axis", gather_elements},
+    {"", "GatherND", kSince<11, 12, 13>, "data indices -> output; batch_dims@12", gather_nd},
+};
+
+}  // namespace
+
 Values gather_nd(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *indices = n.in(1);
   const int64_t batch_dims = n.version() >= 12 ? n.i("batch_dims", 0) : 0;
@@ -304,18 +316,6 @@ Values gather_nd(NodeView& n, OpBuilder& b) {
     });
   })};
 }
-
-constexpr Lowering kRows[] = {
-    {"", "Concat", kSince<1, 4, 11, 13>, "inputs+ -> concat_result; axis", concat},
-    {"", "Split", kSince<2, 11, 13, 18>, "input split?@13 -> outputs+; axis num_outputs@18 split<13", split},
-    {"", "Slice", kSince<1, 10, 11, 13>,
-     "data starts@10 ends@10 axes?@10 steps?@10 -> output; axes<10 ends<10 starts<10", slice},
-    {"", "Gather", kSince<1, 11, 13>, "data indices -> output; axis", gather},
-    {"", "GatherElements", kSince<11, 13>, "data indices -> output; axis", gather_elements},
-    {"", "GatherND", kSince<11, 12, 13>, "data indices -> output; batch_dims@12", gather_nd},
-};
-
-}  // namespace
 
 LoweringRows joining_lowerings() { return kRows; }
 

@@ -22,6 +22,7 @@ Value* scaled(NodeView& n, OpBuilder& b, Value* x, double factor, std::string_vi
 constexpr Lowering kRows[] = {
     {"", "MatMul", kSince<1, 9, 13>, "A B -> Y", matmul},
     {"", "Gemm", kSince<1, 6, 7, 9, 11, 13>, "A B C<11 C?@11 -> Y; alpha beta broadcast<7 transA transB", gemm},
+    {"", "Det", kSince<11, 22>, "X -> Y", same_unary<"host_det">, "on the host only"},
 };
 
 }  // namespace

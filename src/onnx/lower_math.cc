@@ -153,6 +153,12 @@ Values swish(NodeView& n, OpBuilder& b) {
   return {b.mul(x, b.unary("sigmoid", b.scale(x, n.f("alpha", 1))))};
 }
 
+// A gate, and what it lets through.
+Values swiglu(NodeView& n, OpBuilder& b) {
+  Value* gate = swish(n, b)[0];
+  return {b.mul(gate, n.in(1))};
+}
+
 constexpr Lowering kRows[] = {
     {"", "Abs", kSince<1, 6, 13>, "X -> Y", same_unary<"abs">},
     {"", "Acos", kSince<7, 22>, "input -> output", same_unary<"acos">},
@@ -203,6 +209,7 @@ constexpr Lowering kRows[] = {
     {"", "Mish", kSince<18, 22>, "X -> Y", mish},
     {"", "Shrink", kSince<9>, "input -> output; bias lambd", shrink},
     {"", "Swish", kSince<24>, "X -> Y; alpha", swish},
+    {"", "SwiGLU", kSince<28>, "A B -> Y; alpha", swiglu},
     {"", "Gelu", kSince<20>, "X -> Y; approximate", gelu},
 };
 

@@ -194,11 +194,6 @@ Values local_response_norm(NodeView& n, OpBuilder& b) {
 
 // ---- softmax ------------------------------------------------------------------------------------------------------
 
-// Moved to a maximum of 0 first: the sum's logarithm would else be rounded as coarsely as x is large.
-Value* log_softmax_at(OpBuilder& b, Value* x, int axis) {
-  Value* moved = b.sub(x, b.reduce("reduce_max", x, {axis}, true));
-  return b.sub(moved, b.reduce("reduce_log_sum_exp", moved, {axis}, true));
-}
 Value* softmax_at(OpBuilder& b, Value* x, int axis) { return b.emit("softmax", {{"x", x}, {"axis", axis}}); }
 // One at the first of the largest, zeros elsewhere.
 Value* hardmax_at(OpBuilder& b, Value* x, int axis) {
@@ -280,6 +275,11 @@ std::array<Value*, 2> rms_norm_of(OpBuilder& b, Value* x, int axis, Value* scale
   return {b.mul(b.cast(y, scale->dtype()), scale), factor};
 }
 
+// Moved to a maximum of 0 first: the sum's logarithm would else be rounded as coarsely as x is large.
+Value* log_softmax_at(OpBuilder& b, Value* x, int axis) {
+  Value* moved = b.sub(x, b.reduce("reduce_max", x, {axis}, true));
+  return b.sub(moved, b.reduce("reduce_log_sum_exp", moved, {axis}, true));
+}
 LoweringRows normalization_lowerings() { return kRows; }
 
 }  // namespace graft::onnx

@@ -148,35 +148,6 @@ Value* pad_anywhere(OpBuilder& b, Value* x, Value* pads, const std::optional<Int
                 {{"x", x}, {"pad", ends}, {"mode", mode == "edge" ? "replicate" : mode}, {"constant_val", fill}});
 }
 
-Values pad(NodeView& n, OpBuilder& b) {
-  Value* x = n.in(0);
-  const std::string mode = n.s("mode", "constant");
-  std::optional<IntList> axes;
-  if (n.version() >= 18) axes = n.int_list(3, "axes");
-  const size_t count = axes ? axes->size() : x->dims().size();
-  const std::optional<IntList> list =
-      n.version() < 11 ? IntList{n.ints("pads")} : n.int_list(1, "pads", 2 * static_cast<int64_t>(count));
-  if (!b.ok()) return {n.refused()};
-  if (!list || list->size() != 2 * count)
-    return {n.refuse(Code::shape_mismatch, format("{} pads for {} axes", list ? list->size() : 0, count))};
-  if (mode != "constant" && mode != "reflect" && mode != "edge" && mode != "wrap")
-    return {n.refuse(Code::invalid_attribute, format("mode '{}', takes constant, reflect, edge or wrap", mode))};
-  Value* fill = nullptr;
-  if (mode == "constant")
-    fill = n.version() < 11 ? b.like(x, n.f("value", 0)) : n.has(2) ? scalar_of(b, n.in(2)) : b.like(x, 0);
-  if (list->list != nullptr || (axes && axes->list != nullptr)) {
-    Value* pads = list->list != nullptr ? list->list : b.ints(list->numbers, n.inside(DType::i64));
-    return {pad_anywhere(b, x, pads, axes, mode, fill)};
-  }
-  Pads p = known_pads(n, x, list->numbers, axes);
-  if (!b.ok()) return {n.refused()};
-  x = cropped(b, x, p);
-  if (none(p.before) && none(p.after)) return {x};
-  if (mode == "wrap") return {padded_by_joining(n, b, x, p, nullptr)};
-  if (mode == "constant") return {padded_with(n, b, x, p, fill)};
-  return {b.emit("pad", {{"x", x}, {"pad", pairs(p)}, {"mode", mode == "edge" ? "replicate" : "reflect"}})};
-}
-
 // One dim brought to a size that only a run knows: gathered from the places in the middle, zeros where there are none.
 Value* centred(OpBuilder& b, Value* x, int d, Value* to) {
   Value* from = b.cast(size_along(b, x, d), to->dtype());
@@ -241,6 +212,34 @@ constexpr Lowering kRows[] = {
 };
 
 }  // namespace
+
+Values pad(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  const std::string mode = n.s("mode", "constant");
+  std::optional<IntList> axes;
+  if (n.version() >= 18) axes = n.int_list(3, "axes");
+  const size_t count = axes ? axes->size() : x->dims().size();
+  const std::optional<IntList> list =
+      n.has_attr("pads") ? IntList{n.ints("pads")} : n.int_list(1, "pads", 2 * static_cast<int64_t>(count));
+  if (!b.ok()) return {n.refused()};
+  if (!list || list->size() != 2 * count)
+    return {n.refuse(Code::shape_mismatch, format("{} pads for {} axes", list ? list->size() : 0, count))};
+  if (mode != "constant" && mode != "reflect" && mode != "edge" && mode != "wrap")
+    return {n.refuse(Code::invalid_attribute, format("mode '{}', takes constant, reflect, edge or wrap", mode))};
+  Value* fill = nullptr;
+  if (mode == "constant") fill = n.has(2) ? scalar_of(b, n.in(2)) : b.like(x, n.f("value", 0));
+  if (list->list != nullptr || (axes && axes->list != nullptr)) {
+    Value* pads = list->list != nullptr ? list->list : b.ints(list->numbers, n.inside(DType::i64));
+    return {pad_anywhere(b, x, pads, axes, mode, fill)};
+  }
+  Pads p = known_pads(n, x, list->numbers, axes);
+  if (!b.ok()) return {n.refused()};
+  x = cropped(b, x, p);
+  if (none(p.before) && none(p.after)) return {x};
+  if (mode == "wrap") return {padded_by_joining(n, b, x, p, nullptr)};
+  if (mode == "constant") return {padded_with(n, b, x, p, fill)};
+  return {b.emit("pad", {{"x", x}, {"pad", pairs(p)}, {"mode", mode == "edge" ? "replicate" : "reflect"}})};
+}
 
 LoweringRows padding_lowerings() { return kRows; }
 

@@ -21,7 +21,8 @@ Values topk(NodeView& n, OpBuilder& b) {
   return {values, b.cast(indices, n.inside(DType::i64))};
 }
 
-Values cumsum(NodeView& n, OpBuilder& b) {
+template <OpName op>
+Values running(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   Value* axis = n.in(1);
   if (axis->is_constant()) {
@@ -31,7 +32,7 @@ Values cumsum(NodeView& n, OpBuilder& b) {
     axis = scalar_of(b, axis);
   }
   return {
-      b.emit("cumsum", {{"x", x}, {"axis", axis}, {"exclusive", n.flag("exclusive")}, {"reverse", n.flag("reverse")}})};
+      b.emit(op.text, {{"x", x}, {"axis", axis}, {"exclusive", n.flag("exclusive")}, {"reverse", n.flag("reverse")}})};
 }
 
 // ---- by index -----------------------------------------------------------------------------------------------------
@@ -109,6 +110,48 @@ Value* trilu_at(OpBuilder& b, Value* x, Value* k, bool upper) {
   return b.select(outside, b.like(x, 0), x);
 }
 
+Values depth_to_space(NodeView& n, OpBuilder& b) {
+  const std::string mode = n.version() < 11 ? "DCR" : n.s("mode", "DCR");
+  const int64_t block = n.required_i("blocksize");
+  if (mode == "DCR") return {b.emit("depth_to_space", {{"x", n.in(0)}, {"block_size", block}})};
+  if (mode == "CRD") return {b.emit("pixel_shuffle", {{"x", n.in(0)}, {"upscale_factor", block}})};
+  return {n.refuse(Code::invalid_attribute, format("mode '{}', takes DCR or CRD", mode))};
+}
+Values space_to_depth(NodeView& n, OpBuilder& b) {
+  if (n.s("mode", "DCR") != "DCR")
+    return {n.refuse(Code::unsupported_attribute, format("mode '{}', takes DCR", n.s("mode", "DCR")))};
+  return {b.emit("space_to_depth", {{"x", n.in(0)}, {"block_size", n.required_i("blocksize")}})};
+}
+
+Values bit_cast(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  return {b.emit("host_bit_cast", {{"x", x}, {"dtype", name(n.dtype("to"))}})};
+}
+
+Values cast_like(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *like = n.in(1);
+  return {b.cast(x, like->dtype())};
+}
+
+constexpr Lowering kRows[] = {
+    {"", "TopK", kSince<1, 10, 11>, "X K@10 -> Values Indices; axis k<10 largest@11 sorted@11", topk},
+    {"", "CumSum", kSince<11, 14>, "x axis -> y; exclusive reverse", running<"cumsum">},
+    {"", "CumProd", kSince<26>, "x axis -> y; exclusive reverse", running<"host_cum_prod">, "on the host only"},
+    {"", "OneHot", kSince<9, 11>, "indices depth values -> output; axis", one_hot},
+    {"", "Scatter", kSince<9>, "data indices updates -> output; axis", scatter_elements},
+    {"", "ScatterElements", kSince<11, 13, 16, 18>, "data indices updates -> output; axis reduction@16",
+     scatter_elements},
+    {"", "ScatterND", kSince<11, 13, 16, 18>, "data indices updates -> output; reduction@16", scatter_nd},
+    {"", "NonZero", kSince<9, 13>, "X -> Y", non_zero},
+    {"", "Trilu", kSince<14>, "input k? -> output; upper", trilu},
+    {"", "DepthToSpace", kSince<1, 11, 13>, "input -> output; blocksize mode@11", depth_to_space},
+    {"", "SpaceToDepth", kSince<1, 13>, "input -> output; blocksize mode@28", space_to_depth},
+    {"", "BitCast", kSince<26>, "input -> output; to", bit_cast, "on the host only"},
+    {"", "CastLike", kSince<15, 19, 21, 23>, "input target_type -> output; round_mode@24 saturate@19", cast_like},
+};
+
+}  // namespace
+
 // Diagonals from the k-th on (upper) or up to it. MIL's band always holds the main one: a triangle beside it is what
 // the opposite band leaves.
 Values trilu(NodeView& n, OpBuilder& b) {
@@ -131,41 +174,6 @@ Values trilu(NodeView& n, OpBuilder& b) {
   Value* rest = upper ? band(ones, -1, k - 1) : band(ones, -k - 1, -1);
   return {b.select(rest, b.like(x, 0), x)};
 }
-
-Values depth_to_space(NodeView& n, OpBuilder& b) {
-  const std::string mode = n.version() < 11 ? "DCR" : n.s("mode", "DCR");
-  const int64_t block = n.required_i("blocksize");
-  if (mode == "DCR") return {b.emit("depth_to_space", {{"x", n.in(0)}, {"block_size", block}})};
-  if (mode == "CRD") return {b.emit("pixel_shuffle", {{"x", n.in(0)}, {"upscale_factor", block}})};
-  return {n.refuse(Code::invalid_attribute, format("mode '{}', takes DCR or CRD", mode))};
-}
-Values space_to_depth(NodeView& n, OpBuilder& b) {
-  if (n.s("mode", "DCR") != "DCR")
-    return {n.refuse(Code::unsupported_attribute, format("mode '{}', takes DCR", n.s("mode", "DCR")))};
-  return {b.emit("space_to_depth", {{"x", n.in(0)}, {"block_size", n.required_i("blocksize")}})};
-}
-
-Values cast_like(NodeView& n, OpBuilder& b) {
-  Value *x = n.in(0), *like = n.in(1);
-  return {cast_to(n, b, x, like->dtype())};
-}
-
-constexpr Lowering kRows[] = {
-    {"", "TopK", kSince<1, 10, 11>, "X K@10 -> Values Indices; axis k<10 largest@11 sorted@11", topk},
-    {"", "CumSum", kSince<11, 14>, "x axis -> y; exclusive reverse", cumsum},
-    {"", "OneHot", kSince<9, 11>, "indices depth values -> output; axis", one_hot},
-    {"", "Scatter", kSince<9>, "data indices updates -> output; axis", scatter_elements},
-    {"", "ScatterElements", kSince<11, 13, 16, 18>, "data indices updates -> output; axis reduction@16",
-     scatter_elements},
-    {"", "ScatterND", kSince<11, 13, 16, 18>, "data indices updates -> output; reduction@16", scatter_nd},
-    {"", "NonZero", kSince<9, 13>, "X -> Y", non_zero},
-    {"", "Trilu", kSince<14>, "input k? -> output; upper", trilu},
-    {"", "DepthToSpace", kSince<1, 11, 13>, "input -> output; blocksize mode@11", depth_to_space},
-    {"", "SpaceToDepth", kSince<1, 13>, "input -> output; blocksize mode@28", space_to_depth},
-    {"", "CastLike", kSince<15, 19, 21, 23>, "input target_type -> output; round_mode@24 saturate@19", cast_like},
-};
-
-}  // namespace
 
 Value* cast_to(NodeView& n, OpBuilder& b, Value* x, DType to) {
   const auto is_small = [](DType t) { return (is_int(t) && bits(t) < 8) || (is_float(t) && bits(t) <= 8); };

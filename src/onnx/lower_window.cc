@@ -4,145 +4,13 @@
 
 #include "base/format.h"
 #include "onnx/lower_families.h"
+#include "onnx/patterns.h"
+#include "onnx/windows.h"
 
 namespace graft::onnx {
 namespace {
 
-constexpr int64_t kMaxEntry = INT32_MAX;
-
-constexpr int64_t kOpen = -1;  // a kernel's size that only a run tells
-
-// kernel, strides, dilations and pads of a node; one entry a spatial dim.
-struct WindowAttributes {
-  int spatial = 0;
-  Ints kernel, stride, dilation, before, after;
-  Ints beyond;  // of a pool: behind the padding, counts for nothing
-  std::string auto_pad;
-  bool same() const { return auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER"; }
-  bool open() const { return std::find(kernel.begin(), kernel.end(), kOpen) != kernel.end(); }
-  int64_t reach(int d) const { return (kernel[d] - 1) * dilation[d] + 1; }
-  bool dilated() const {
-    return std::any_of(dilation.begin(), dilation.end(), [](int64_t v) { return v != 1; });
-  }
-  // As padding like the other, which a maximum never sees and an average may leave out.
-  void take_beyond() {
-    for (int d = 0; d < spatial; ++d) after[d] += beyond[d];
-  }
-};
-
-// As MIL wants them: start and end of each dim.
-Ints pairs(const Ints& before, const Ints& after) {
-  Ints p;
-  for (int d = 0; d < before.size(); ++d) {
-    p.push_back(before[d]);
-    p.push_back(after[d]);
-  }
-  return p;
-}
-
-// An integer list attribute with `count` entries of at least `least`; the fallback repeated where it is absent.
-Ints sizes(NodeView& n, std::string_view attribute, int count, int64_t least, int64_t fallback) {
-  const std::vector<int64_t> v = n.ints(attribute, std::vector<int64_t>(static_cast<size_t>(count), fallback));
-  if (v.size() != static_cast<size_t>(count)) {
-    n.refuse(Code::invalid_attribute, format("attribute '{}' has {} entries, takes {}", attribute, v.size(), count));
-    return Ints(count, std::max<int64_t>(least, fallback));
-  }
-  for (int64_t e : v) {
-    if (e >= least && e <= kMaxEntry) continue;
-    n.refuse(Code::invalid_attribute,
-             format("attribute '{}' has an entry {}, takes {}..{}", attribute, e, least, kMaxEntry));
-    return Ints(count, std::max<int64_t>(least, fallback));
-  }
-  return Ints(v);
-}
-
-// nullopt after a refusal.
-std::optional<WindowAttributes> read_window(NodeView& n, const Value* x, const Ints& kernel) {
-  WindowAttributes w;
-  w.spatial = x->rank() - 2;
-  if (w.spatial < 1 || w.spatial > 3) {
-    n.refuse(Code::unsupported_rank, format("got an input of rank {}, windows are taken on rank 3 to 5", x->rank()));
-    return std::nullopt;
-  }
-  w.auto_pad = n.s("auto_pad", "NOTSET");
-  if (!w.same() && w.auto_pad != "NOTSET" && w.auto_pad != "VALID") {
-    n.refuse(Code::invalid_attribute,
-             format("auto_pad '{}', takes NOTSET, VALID, SAME_UPPER or SAME_LOWER", w.auto_pad));
-  }
-  w.kernel = kernel;
-  w.stride = sizes(n, "strides", w.spatial, 1, 1);
-  w.dilation = sizes(n, "dilations", w.spatial, 1, 1);
-  const Ints pads = w.auto_pad == "NOTSET" ? sizes(n, "pads", 2 * w.spatial, 0, 0) : Ints(2 * w.spatial, 0);
-  for (int d = 0; d < w.spatial; ++d) {
-    w.before.push_back(pads[d]);
-    w.after.push_back(pads[w.spatial + d]);
-    w.beyond.push_back(0);
-  }
-  if (w.kernel.size() != w.spatial) {
-    n.refuse(Code::invalid_attribute, format("the kernel has {} dims, the input {}", w.kernel.size(), w.spatial));
-    return std::nullopt;
-  }
-  return w;
-}
-
-// Padding of SAME_* as numbers, where the sizes are known or do not matter (stride 1). False: it depends on the run.
-bool resolve_same(WindowAttributes& w, const Value* x) {
-  if (!w.same()) return true;
-  if (w.open()) return false;
-  for (int d = 0; d < w.spatial; ++d) {
-    const Dim& in = x->dims()[static_cast<size_t>(d) + 2];
-    if (!in.known() && w.stride[d] != 1) return false;
-    int64_t total = w.reach(d) - 1;
-    if (in.known()) {
-      const int64_t out = (in.value() + w.stride[d] - 1) / w.stride[d];
-      total = std::max<int64_t>(0, (out - 1) * w.stride[d] + w.reach(d) - in.value());
-    }
-    const int64_t half = total / 2;
-    w.before[d] = w.auto_pad == "SAME_UPPER" ? half : total - half;
-    w.after[d] = total - w.before[d];
-  }
-  return true;
-}
-
-struct Padding {
-  std::string type;
-  Ints pad;
-};
-Padding padding_of(WindowAttributes& w, const Value* x) {
-  if (!resolve_same(w, x)) return {w.auto_pad == "SAME_UPPER" ? "same" : "same_lower", Ints(2 * w.spatial, 0)};
-  const Ints p = pairs(w.before, w.after);
-  const bool none = std::all_of(p.begin(), p.end(), [](int64_t v) { return v == 0; });
-  return {none ? "valid" : "custom", p};
-}
-
 // ---- convolutions -------------------------------------------------------------------------------------------------
-
-// The kernel's sizes are the weight's; kernel_shape may repeat them. Where the weight's are not known it tells them,
-// and a run checks it.
-Ints kernel_of(NodeView& n, OpBuilder& b, Value*& w) {
-  Dims dims = w->dims();
-  if (n.has_attr("kernel_shape")) {
-    const std::vector<int64_t> given = n.ints("kernel_shape");
-    bool same = given.size() + 2 == dims.size();
-    for (size_t d = 0; same && d < given.size(); ++d) {
-      same = given[d] > 0 && !ir::never_equal(dims[d + 2], Dim(given[d]));
-      dims[d + 2] = Dim(given[d]);
-    }
-    if (!same)
-      n.refuse(Code::invalid_attribute, format("kernel_shape differs from the weight {}", w->type.to_string()));
-    if (b.ok()) w = b.reshape(w, dims);
-  }
-  Ints kernel;
-  for (size_t d = 2; d < dims.size(); ++d) kernel.push_back(dims[d].known() ? dims[d].value() : kOpen);
-  return kernel;
-}
-
-// bias[c] added to y[n, c, ...].
-Value* add_bias(OpBuilder& b, Value* y, Value* bias) {
-  Ints axes{0};
-  for (int d = 2; d < y->rank(); ++d) axes.push_back(d);
-  return b.add(y, b.expand_dims(bias, axes));
-}
 
 // f with the bias as its parameter; where the target does not take it there, without one and the bias added.
 template <class F>
@@ -301,21 +169,65 @@ Value* slide(NodeView& n, OpBuilder& b, Value* x, const WindowAttributes& w, dou
   return y;
 }
 
-Values max_pool(NodeView& n, OpBuilder& b) {
-  Value* x = n.in(0);
-  if (n.wants(1)) {
-    return {n.refuse(Code::unsupported_attribute,
-                     "the second output (Indices) is asked for; only the pooled values can be given")};
-  }
+// The values and their places.
+Values max_pool_with_indices(NodeView& n, OpBuilder& b, Value* x) {
   tl::expected<WindowAttributes, Value*> w = read_pool(n, x);
   if (!w) return {w.error()};
-  const double lowest = is_float(x->dtype()) ? -INFINITY : static_cast<double>(int_range(x->dtype()).lo);
-  if (w->dilated()) return {slide(n, b, x, *w, lowest, lowest, &OpBuilder::maximum)};
   w->take_beyond();
   const Padding p = padding_of(*w, x);
-  return {
-      b.emit("max_pool",
-             {{"x", x}, {"kernel_sizes", w->kernel}, {"strides", w->stride}, {"pad_type", p.type}, {"pad", p.pad}})};
+  return b.emit_all("host_max_pool_indices", {{"x", x},
+                                              {"kernel_sizes", w->kernel},
+                                              {"strides", w->stride},
+                                              {"pad_type", p.type},
+                                              {"pad", p.pad},
+                                              {"dilations", w->dilation},
+                                              {"columns_first", n.i("storage_order", 0) == 1}});
+}
+
+Values max_pool(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  return n.wants(1) ? max_pool_with_indices(n, b, x) : Values{max_pool_of(n, b, x)};
+}
+
+// Zeros, of which those at the places given (in the whole tensor) become the values.
+Values max_unpool(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *places = n.in(1), *shape = n.optional_in(2);
+  const std::optional<WindowAttributes> w = read_window(n, x, kernel_shape(n, x));
+  if (!w) return {n.refused()};
+  if (places->rank() != x->rank())
+    return {n.refuse(Code::shape_mismatch,
+                     format("got {} and the places {}", x->type.to_string(), places->type.to_string()))};
+  Dims dims{x->dim(0), x->dim(1)};
+  for (int d = 0; d < w->spatial; ++d)
+    dims.push_back((x->dim(d + 2) - Dim(1)) * Dim(w->stride[d]) + Dim(w->kernel[d] - w->before[d] - w->after[d]));
+  if (const std::optional<Dims> asked = shape == nullptr ? std::nullopt : n.dims(2)) dims = *asked;
+  if (static_cast<int>(dims.size()) != x->rank())
+    return {
+        n.refuse(Code::shape_mismatch, format("output_shape has {} sizes for {}", dims.size(), x->type.to_string()))};
+  const bool open = shape != nullptr && !n.dims(2);
+  Value* hints[] = {x};
+  Value* count = open ? b.reduce("reduce_prod", shape, {0}, true) : b.dims_value({ir::product(dims)}, hints);
+  Value* zeros = b.emit("fill", {{"shape", count}, {"value", b.like(x, 0)}});
+  Value* at = b.reshape(places, Dims{ir::product(places->dims())});
+  Value* values = b.reshape(x, Dims{ir::product(x->dims())});
+  Value* y =
+      b.emit("scatter", {{"data", zeros}, {"indices", at}, {"updates", values}, {"axis", 0}, {"mode", "update"}});
+  return {open ? b.reshape(y, of_length(b, shape, x->rank())) : b.reshape(y, dims, hints)};
+}
+
+Values col2im(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *image = n.in(1), *block = n.in(2);
+  const Dim rank = image->rank() == 1 ? image->dim(0) : Dim(0);
+  if (!rank.known() || rank.value() < 1 || rank.value() > kMaxRank - 2)
+    return {n.refuse(Code::unsupported_rank,
+                     format("got an image_shape {}, takes 1 to {} sizes", image->type.to_string(), kMaxRank - 2))};
+  const auto count = static_cast<int>(rank.value());
+  return {b.emit("host_col2im", {{"x", x},
+                                 {"image_shape", image},
+                                 {"block_shape", block},
+                                 {"strides", sizes(n, "strides", count, 1, 1)},
+                                 {"dilations", sizes(n, "dilations", count, 1, 1)},
+                                 {"pads", sizes(n, "pads", 2 * count, 0, 0)}})};
 }
 
 // Sum of each window divided by the number of elements that count, which is the same sum over ones.
@@ -384,7 +296,10 @@ constexpr Lowering kRows[] = {
      "X W B? -> Y; auto_pad dilations group kernel_shape output_padding output_shape pads strides", conv_transpose},
     {"", "MaxPool", kSince<1, 8, 10, 11, 12, 22>,
      "X -> Y Indices?@8; auto_pad ceil_mode@10 dilations@10 kernel_shape pads storage_order@8 strides", max_pool,
-     "without the output Indices"},
+     "Indices on the host only"},
+    {"", "MaxUnpool", kSince<9, 11, 22>, "X I output_shape? -> output; kernel_shape pads strides", max_unpool},
+    {"", "Col2Im", kSince<18>, "input image_shape block_shape -> output; dilations pads strides", col2im,
+     "on the host only"},
     {"", "AveragePool", kSince<1, 7, 10, 11, 19, 22>,
      "X -> Y; auto_pad ceil_mode@10 count_include_pad@7 dilations@19 kernel_shape pads strides", average_pool},
     {"", "LpPool", kSince<2, 11, 18, 22>, "X -> Y; auto_pad ceil_mode@18 dilations@18 kernel_shape p pads strides",
@@ -441,6 +356,17 @@ Value* average_pool_of(NodeView& n, OpBuilder& b, Value* x) {
                              {"pad_type", p.type},
                              {"pad", p.pad},
                              {"exclude_padding_from_average", !count_padding}});
+}
+
+Value* max_pool_of(NodeView& n, OpBuilder& b, Value* x) {
+  tl::expected<WindowAttributes, Value*> w = read_pool(n, x);
+  if (!w) return w.error();
+  const double lowest = is_float(x->dtype()) ? -INFINITY : static_cast<double>(int_range(x->dtype()).lo);
+  if (w->dilated()) return slide(n, b, x, *w, lowest, lowest, &OpBuilder::maximum);
+  w->take_beyond();
+  const Padding p = padding_of(*w, x);
+  return b.emit("max_pool",
+                {{"x", x}, {"kernel_sizes", w->kernel}, {"strides", w->stride}, {"pad_type", p.type}, {"pad", p.pad}});
 }
 
 LoweringRows window_lowerings() { return kRows; }

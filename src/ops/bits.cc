@@ -1,4 +1,7 @@
 // The bits of integers: ONNX's operators, which MIL does not have.
+#include <cstring>
+
+#include "ops/moving.h"
 #include "ops/pointwise.h"
 #include "ops/table.h"
 
@@ -39,7 +42,31 @@ constexpr OpDef not_ = pointwise({.name = "host_bitwise_not",
                                   .infer = infer_like_x},
                                  of_one<[](auto x) { return ~x; }, Takes::integers>(Scalar::other));
 
-constexpr const OpDef* kRows[] = {&and_, &or_, &xor_, &not_, &left, &right};
+// ---- host_bit_cast ------------------------------------------------------------------------------------------------
+
+Status bit_cast_type(const Call& call, Types& out) {
+  const Operand& x = call.in("x");
+  const DType to = dtype_from_name(call.str("dtype"));
+  if (to == DType::invalid || to == DType::string || item_size(to) == 0 || item_size(to) != item_size(x.dtype()))
+    return fail(Code::dtype_mismatch, format("the bits of {} are none of '{}'", name(x.dtype()), call.str("dtype")));
+  out.push_back(Type::tensor(to, x.dims()));
+  return {};
+}
+constexpr Variant kBitCast[] = {{Opset::host, "x:T; dtype:const string",
+                                 "T={fp16,fp32,fp64,bf16,int8,int16,int32,int64,uint8,uint16,uint32,uint64,bool}"}};
+constexpr OpDef bit_cast = {.name = "host_bit_cast",
+                            .family = "host",
+                            .doc = "ONNX BitCast: the same bits, read as another dtype of their width",
+                            .variants = kBitCast,
+                            .infer = bit_cast_type,
+                            .reference = [](const Call& call, Outputs& out) -> Status {
+                              const TensorView x = call.in("x").value;
+                              GRAFT_CHECK(check_output(call, out[0], x.shape));
+                              if (const size_t n = x.bytes(); n > 0) std::memcpy(out[0].data, x.data, n);
+                              return {};
+                            }};
+
+constexpr const OpDef* kRows[] = {&and_, &or_, &xor_, &not_, &left, &right, &bit_cast};
 
 }  // namespace
 

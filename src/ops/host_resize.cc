@@ -6,6 +6,7 @@
 #include "ops/host_rows.h"
 #include "ops/moving.h"
 #include "ops/resize_grid.h"
+#include "ops/sampling.h"
 
 namespace graft::ops {
 namespace {
@@ -99,13 +100,6 @@ Status check_modes(const Call& call) {
 }
 
 // ---- weights ------------------------------------------------------------------------------------------------------
-
-double cubic_weight(double distance, double a) {
-  const double d = std::abs(distance);
-  if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
-  if (d < 2) return ((d - 5) * d + 8) * d * a - 4 * a;
-  return 0;
-}
 
 struct Resize {
   Mode mode;

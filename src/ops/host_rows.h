@@ -1,5 +1,5 @@
-// The rows of Graft's own operators, one a file: meanings that ONNX has and MIL does not. No Core ML target takes them;
-// parameters have ONNX's names. Their kernels may allocate where the size of the work hangs on the data.
+// The rows of Graft's own operators, one or a family a file: meanings that ONNX has and MIL does not. No Core ML target
+// takes them; parameters have ONNX's names. Their kernels may allocate where the size of the work hangs on the data.
 #pragma once
 
 #include "ops/table.h"
@@ -16,5 +16,9 @@ const ir::OpDef& host_cast_row();
 const ir::OpDef& host_integer_matmul_row();
 const ir::OpDef& host_integer_conv_row();
 const ir::OpDef& host_recurrent_row();
+Rows signal_rows();
+Rows matrix_rows();
+Rows strings_rows();
+Rows host_windows_rows();
 
 }  // namespace graft::ops

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ops/moving.h"
+#include "ops/sampling.h"
 #include "ops/table.h"
 
 namespace graft::ops {
@@ -336,7 +337,6 @@ constexpr OpDef crop = moved({.name = "crop",
 
 // ---- resample, affine ---------------------------------------------------------------------------------------------
 
-enum class Outside : uint8_t { constant, border, reflection, symmetric };
 enum class Coordinates : uint8_t { unnormalized, minus_one_to_one, zero_to_one };
 struct Resample {
   bool nearest, align_corners;
@@ -389,24 +389,10 @@ double pixel(const Resample& r, double v, int64_t size) {
   return v;
 }
 
-// The element that a whole coordinate stands for; -1: the padding value. Anything that is no number is outside.
-int64_t inside(const Resample& r, double v, int64_t size) {
-  const auto n = static_cast<double>(size);
-  if (v >= 0 && v < n) return static_cast<int64_t>(v);
-  if (r.outside == Outside::constant || !std::isfinite(v)) return r.outside == Outside::constant || size == 0 ? -1 : 0;
-  if (r.outside == Outside::border) return v < 0 ? 0 : size - 1;
-  const double period = r.outside == Outside::reflection ? 2 * (n - 1) : 2 * n;
-  if (period <= 0) return 0;
-  double m = std::fmod(v, period);
-  if (m < 0) m += period;
-  if (m > n - 1) m = r.outside == Outside::reflection ? 2 * (n - 1) - m : 2 * n - 1 - m;
-  return std::clamp<int64_t>(static_cast<int64_t>(m), 0, size - 1);
-}
-
 template <class T>
 double sample(const Resample& r, const T* image, int64_t h, int64_t w, double x, double y) {
   const auto at = [&](double iy, double ix) {
-    const int64_t row = inside(r, iy, h), col = inside(r, ix, w);
+    const int64_t row = element_at(r.outside, iy, h), col = element_at(r.outside, ix, w);
     return row < 0 || col < 0 ? r.padding : static_cast<double>(widen(image[row * w + col]));
   };
   if (r.nearest) return at(std::floor(y + 0.5), std::floor(x + 0.5));
@@ -484,7 +470,8 @@ constexpr OpDef resample = {.name = "resample",
                             .variants = kResample,
                             .host = kFloats,
                             .infer = resample_type,
-                            .reference = resample_reference};
+                            .reference = resample_reference,
+                            .kind = ir::Kind::resample};
 
 Status affine_type(const Call& call, Types& out) {
   const Operand &x = call.in("x"), &m = call.in("transform_matrix");

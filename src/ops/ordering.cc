@@ -129,7 +129,8 @@ constexpr OpDef band_part = {.name = "band_part",
 
 // ---- cumsum -------------------------------------------------------------------------------------------------------
 
-Status cumsum_reference(const Call& call, Outputs& out) {
+template <bool product>
+Status running_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   GRAFT_CHECK(check_output(call, out[0], x.shape));
@@ -143,12 +144,12 @@ Status cumsum_reference(const Call& call, Outputs& out) {
       ok = true;
       for (int64_t o = 0; o < v.outer; ++o) {
         for (int64_t i = 0; i < v.inner; ++i) {
-          Wide<T> sum{};
+          Wide<T> sum = product ? 1 : 0;
           for (int64_t k = 0, end; (end = pace.until(k, v.n)) != k;) {
             for (; k < end; ++k) {
               const int64_t at = v.line(o, i) + (reverse ? v.n - 1 - k : k) * v.inner;
               const Wide<T> before = sum;
-              sum = wrap_add(sum, widen(x.as<T>()[at]));
+              sum = product ? wrap_mul(sum, widen(x.as<T>()[at])) : wrap_add(sum, widen(x.as<T>()[at]));
               out[0].as<T>()[at] = narrow<T>(exclusive ? before : sum);
             }
           }
@@ -167,8 +168,19 @@ constexpr OpDef cumsum = {.name = "cumsum",
                           .variants = kCumsum,
                           .host = kNumbers,
                           .infer = cumsum_type,
-                          .reference = cumsum_reference,
+                          .reference = running_reference<false>,
                           .kind = ir::Kind::cumsum};
+
+constexpr Variant kCumProd[] = {{Opset::host,
+                                 "x:T; axis?:const int32=0; exclusive?:const bool=false; reverse?:const bool=false",
+                                 "T={fp16,fp32,fp64,bf16,int8,int16,int32,int64,uint8,uint16,uint32,uint64}"}};
+constexpr OpDef host_cum_prod = {.name = "host_cum_prod",
+                                 .family = "host",
+                                 .doc = "ONNX CumProd: running product, as cumsum otherwise",
+                                 .variants = kCumProd,
+                                 .host = kNumbers,
+                                 .infer = cumsum_type,
+                                 .reference = running_reference<true>};
 
 // ---- argsort, topk ------------------------------------------------------------------------------------------------
 
@@ -411,7 +423,7 @@ constexpr OpDef non_zero = {.name = "non_zero",
                             .range = non_zero_range,
                             .kernel_sized = true};
 
-constexpr const OpDef* kRows[] = {&one_hot, &band_part, &cumsum, &argsort, &topk, &non_zero};
+constexpr const OpDef* kRows[] = {&one_hot, &band_part, &cumsum, &host_cum_prod, &argsort, &topk, &non_zero};
 
 }  // namespace
 

@@ -339,6 +339,30 @@ Samples resize_bilinear_samples() {
   return resized(std::move(arguments));
 }
 
+Samples resample_samples() {
+  Samples list;
+  const auto add = [&](const Shape& x, const Shape& points, const char* sampling, const char* padding,
+                       const char* coordinates, bool align) {
+    list.push_back({{{"x", x}, {"coordinates", points}},
+                    {{"sampling_mode", sampling},
+                     {"padding_mode", padding},
+                     {"padding_value", 0.5},
+                     {"coordinates_mode", coordinates},
+                     {"align_corners", align}}});
+  };
+  for (const char* padding : {"constant", "border", "reflection", "symmetric"}) {
+    for (const char* coordinates : {"unnormalized", "normalized_minus_one_to_one", "normalized_zero_to_one"}) {
+      for (const bool align : {false, true}) add({2, 3, 7, 9}, {2, 4, 5, 2}, "bilinear", padding, coordinates, align);
+    }
+  }
+  add({1, 70, 20, 30}, {1, 17, 33, 2}, "bilinear", "constant", "normalized_minus_one_to_one", false);
+  add({1, 2, 1, 1}, {1, 3, 3, 2}, "bilinear", "reflection", "normalized_minus_one_to_one", true);
+  add({2, 0, 7, 9}, {2, 4, 5, 2}, "bilinear", "border", "unnormalized", true);
+  add({2, 3, 7, 9}, {2, 4, 5, 2}, "nearest", "border", "unnormalized", true);
+  list.back().declined = true;
+  return list;
+}
+
 // ---- moves ----
 
 Samples concat_samples() {
@@ -588,6 +612,7 @@ const std::map<std::string_view, std::function<Samples(DType)>>& table() {
          for (Sample& s : list) s.operands.push_back(literal("shape", {2}, {10, 5}));
          return list;
        }},
+      {"resample", [](DType) { return resample_samples(); }},
       {"concat", [](DType) { return concat_samples(); }},
       {"stack",
        [](DType) {

@@ -46,8 +46,8 @@ bool takes(const ir::OpRow& row, std::string_view param, DType t) {
 // Candidates of these kinds compute in floats only; those of the others in whatever a row takes.
 bool in_floats(const ir::OpRow& row) {
   return ir::is_product(row.def->kind) || row.def->pointwise.by_channel != nullptr ||
-         std::set{Kind::max_pool,      Kind::average_pool, Kind::softmax,  Kind::layer_norm,
-                  Kind::instance_norm, Kind::resize,       Kind::recurrent}
+         std::set{Kind::max_pool,      Kind::average_pool, Kind::softmax,   Kind::layer_norm,
+                  Kind::instance_norm, Kind::resize,       Kind::recurrent, Kind::resample}
              .contains(row.def->kind);
 }
 

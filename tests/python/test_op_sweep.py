@@ -23,6 +23,9 @@ PARTS = 8  # for as many workers; the cases of an operator stay together
 # onnxruntime and PyTorch divide by the size of the result; ONNX's own reference by the size before it is rounded.
 DISPUTED = {f"test_resize_downsample_scales_{mode}_align_corners{suffix}" for mode in ("linear", "cubic")
             for suffix in ("", "_constants")}
+# What is drawn at random is no one's to expect. Places of MaxUnpool are onnxruntime's: in the tensor that is made.
+DISPUTED |= {f"test_bernoulli{kind}{suffix}" for kind in ("", "_double", "_seed") for suffix in ("", "_expanded")}
+DISPUTED |= {f"test_maxunpool_export_with_output_shape{suffix}" for suffix in ("", "_constants")}
 
 
 def wrong(rows):

@@ -19,6 +19,7 @@ constexpr Candidate kNativeCandidates[] = {
     {Kind::integer_matmul, prepare_integer_matmul},
     {Kind::integer_convolution, prepare_integer_conv},
     {Kind::resize, prepare_resize},
+    {Kind::resample, prepare_resample},
     {Kind::concat, prepare_concat},
     {Kind::concat, prepare_move},
     {Kind::transpose, prepare_move},

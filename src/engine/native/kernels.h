@@ -16,6 +16,7 @@ Result<Prepared> prepare_softmax(const Selection& s, int node);
 Result<Prepared> prepare_layer_norm(const Selection& s, int node);
 Result<Prepared> prepare_concat(const Selection& s, int node);
 Result<Prepared> prepare_resize(const Selection& s, int node);
+Result<Prepared> prepare_resample(const Selection& s, int node);
 Result<Prepared> prepare_move(const Selection& s, int node);
 Result<Prepared> prepare_gather(const Selection& s, int node);
 Result<Prepared> prepare_scatter(const Selection& s, int node);

@@ -25,6 +25,7 @@ class Case:
     half: bool = True  # judged as an fp16 package too
     name: str = ""
     domain: str = ""
+    judge: float = 0  # how far the judge itself is off
     types: dict = dataclasses.field(default_factory=dict)  # of outputs y0.. that ONNX can't infer; else the first input's
 
     def wanted(self):

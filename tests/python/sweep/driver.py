@@ -37,7 +37,7 @@ def write_value(folder, name, x):
         for k, element in enumerate(x):
             write_value(folder, f"{name}.{k}", element)
     else:
-        np.save(folder / f"{name}.npy", np.require(np.asarray(x), requirements="C"))
+        np.save(folder / f"{name}.npy", np.require(spelled(np.asarray(x)), requirements="C"))
 
 
 def read_value(folder, name):
@@ -45,6 +45,13 @@ def read_value(folder, name):
     if not listed.exists():
         return np.load(pathlib.Path(folder) / f"{name}.npy")
     return [read_value(folder, f"{name}.{k}") for k in range(int(listed.read_text()))]
+
+
+def spelled(x):
+    """Strings as the driver reads and writes them: 32 bytes each, zeros at the end."""
+    if x.dtype != object:
+        return x
+    return np.array([s.encode() for s in x.ravel()], "S32").view(np.uint8).reshape(*x.shape, 32)
 
 
 def columns(turn, half):
@@ -100,7 +107,7 @@ def verdict(folder, answer, column, want, tolerance):
 
 def compared(got, want, tolerance):
     if not isinstance(want, list) and not isinstance(got, list):
-        return difference(got, want, *tolerance(want))
+        return difference(got, spelled(want), *tolerance(want))
     if not isinstance(want, list) or not isinstance(got, list) or len(got) != len(want):
         return f"{len(got) if isinstance(got, list) else 'no list'}, expected {len(want) if isinstance(want, list) else 'none'}"
     return next((f"element {k}: {why}" for k, (g, w) in enumerate(zip(got, want)) if (why := compared(g, w, tolerance))), None)

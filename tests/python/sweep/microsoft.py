@@ -168,3 +168,36 @@ case("GroupQueryAttention", [*TOKEN, *PAST, np.array([2, 4], I32), np.array([5],
 for last in (6, 3):
     where = [np.array([last], I32), np.array([last + 1], I32)]
     case("GroupQueryAttention", [*(x[:1] for x in (Q, K, V, *PAST)), *where, *TURNS], {**SHARED, "do_rotary": 1}, outputs=3)
+
+# ---- tensors -------------------------------------------------------------------------------------------------------
+
+for axis in (0, 2, -1):
+    case("ExpandDims", [data(2, 3), Const(axis, I32)])
+case("Inverse", [data(2, 4, 4)], coreml="refused")
+case("Inverse", [data(3, 3, dtype=np.float64)], coreml="refused")
+case("Pad", [data(2, 3), Const([0, 1, 2, 0], I64)])
+case("Pad", [data(2, 3), Const([0, 1, 2, 0], I64), Const([1.5], F32)])
+case("Pad", [data(2, 3, 4), Const([0, 1, 1, 0, 2, 1], I64)], {"mode": "reflect"}, coreml="any")
+case("Pad", [data(2, 3), Const([1, 1, 2, 0], I64)], {"mode": "edge"}, coreml="any")
+case("Range", [np.array(1, F32), np.array(7, F32), np.array(1.5, F32)], coreml="any", half=False)
+case("Range", [Const(2, I32), Const(9, I32)], types={"y0": TensorProto.INT32}, coreml="constant")
+for upper in (0, 1):
+    case("Trilu", [data(2, 4, 5), Const(1, I64)], {"upper": upper})
+    case("Trilu", [data(4, 5)], {"upper": upper})
+case("Unique", [np.array([2, 1, 1, 3, 4, 3], F32)], outputs=3, types={"y0": 1, "y1": 7, "y2": 7}, coreml="refused")
+for dim, size, step in ((-1, 3, 1), (1, 2, 2), (0, 2, 1)):
+    case("UnfoldTensor", [data(3, 6, 5)], {"dim": dim, "size": size, "step": step})
+for metric in ("euclidean", "sqeuclidean"):
+    case("CDist", [data(5, 4), data(7, 4, seed=1)], {"metric": metric})
+case("GatherND", [data(2, 3, 4), np.array([[0, 1], [1, 2]], I64)])
+for attrs in ({}, {"strides": [2, 1], "pads": [1, 0, 0, 1]}, {"dilations": [2, 2]}, {"ceil_mode": 1, "strides": [2, 2]}):
+    for dtype in (np.int8, np.uint8):
+        case("NhwcMaxPool", [data(1, 7, 8, 3, dtype=dtype, lo=0, hi=99)], {"kernel_shape": [2, 3], **attrs}, coreml="refused")
+for mode in ("bilinear", "nearest"):
+    case("CropAndResize", [data(2, 3, 6, 7), np.array([[0, 0, 1, 1], [0.2, 0.1, 0.7, 1.3], [0.5, 0.5, 0.2, 0]], F32), np.array([0, 1, 1], I32),
+                           Const([3, 4], I32)], {"mode": mode, "extrapolation_value": 0.5}, coreml="refused")
+case("CropAndResize", [data(1, 2, 6, 7), data(2, 4, lo=0, hi=1), np.array([0, 0], I32), np.array([1, 2], I32)], coreml="refused")
+for mode in ("bilinear", "nearest", "bicubic"):
+    for padding in ("zeros", "border", "reflection"):
+        case("GridSample", [data(2, 3, 4, 6), data(2, 4, 5, 2)], {"mode": mode, "padding_mode": padding},
+             coreml="ok" if mode == "bilinear" else "refused", half=False)

@@ -89,6 +89,33 @@ Result<Tensor> read_npy(const std::string& path) {
   }
 }
 
+// Strings are bytes in these files, so many each, with zeros at the end.
+constexpr int64_t kText = 32;
+
+Result<Tensor> strings_of(const Tensor& bytes) {
+  if (bytes.dtype() != DType::u8 || bytes.shape().empty() || bytes.shape().back() != kText)
+    return fail(Code::malformed, format("strings take bytes, {} each", kText));
+  Shape shape = bytes.shape();
+  shape.pop_back();
+  Tensor t(DType::string, shape);
+  for (int64_t i = 0; i < t.count(); ++i) {
+    const std::string_view text(reinterpret_cast<const char*>(bytes.span<uint8_t>().data()) + i * kText, kText);
+    t.span<std::string>()[static_cast<size_t>(i)] = text.substr(0, text.find('\0'));
+  }
+  return t;
+}
+Tensor bytes_of(const TensorView& strings) {
+  Shape shape = strings.shape;
+  shape.push_back(kText);
+  Tensor t(DType::u8, shape);
+  std::ranges::fill(t.span<uint8_t>(), uint8_t{0});
+  for (int64_t i = 0; i < strings.count(); ++i) {
+    const std::string& s = strings.as<std::string>()[i];
+    std::copy_n(s.begin(), std::min<size_t>(s.size(), kText), t.span<uint8_t>().begin() + i * kText);
+  }
+  return t;
+}
+
 // PATH.npy; or a list: PATH.list, which holds the number of elements, PATH.0.npy and so on, elements that are lists
 // too.
 Result<Tensor> read_value(const std::string& path) {
@@ -107,6 +134,7 @@ Result<Tensor> read_value(const std::string& path) {
 }
 
 Status write_npy(const std::string& path, const TensorView& t) {
+  if (t.dtype == DType::string) return write_npy(path, bytes_of(t).view());
   if (t.dtype == DType::bf16) {  // NumPy has no such type
     Tensor wide(DType::f32, t.shape);
     for (int64_t i = 0; i < t.count(); ++i)
@@ -218,6 +246,9 @@ class Case {
     const SessionPtr& s = *opened;
     for (size_t i = 0; i < s->inputs().size(); ++i) {
       GRAFT_TRY(Tensor t, read_value(format("{}/in.{}", folder_, i)));
+      if (s->inputs()[i].type.dtype == DType::string) {
+        GRAFT_TRY(t, strings_of(t));
+      }
       inputs_.push_back({s->inputs()[i].name, std::move(t)});
     }
     for (const ir::Port& p : s->outputs()) outputs_.push_back(p.name);
