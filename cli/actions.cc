@@ -162,6 +162,7 @@ Report run_compile(const Arguments& a, const Context& c) {
 Report run_run(const Arguments& a, const Context& c) {
   const InputOptions how(a);
   const int top_k = a.number<int>("top-k", 0, 0, 10000);
+  const int steps = a.number<int>("steps", 1, 1, 1000000000);
   const std::string folder = a.text("output");
   if (!folder.empty()) check_output_folder(folder);
   RunResult r;
@@ -174,8 +175,15 @@ Report run_run(const Arguments& a, const Context& c) {
   Fed fed = feed(a, how.image, how.seed, session);
   r.inputs = std::move(fed.described);
   say(c, "running");
+  const graft::State state(session);
+  r.states = ports_of(session.states());
+  r.steps = steps;
   start = Clock::now();
-  const std::vector<graft::Tensor> tensors = session.run(fed.inputs);
+  std::vector<graft::Tensor> tensors;
+  for (int step = 0; step < steps; ++step) {
+    tensors = session.run(fed.inputs, nullptr, &state);
+    if (c.progress && steps > 1) c.progress("running", (step + 1.0) / steps);
+  }
   r.run_ms = ms_since(start);
   const std::vector<std::string> labels = labels_of(session.metadata("labels"));
   const std::vector<graft::Port> ports = session.outputs();

@@ -4,7 +4,6 @@
 #include <cmath>
 
 namespace cli {
-namespace {
 
 std::vector<PortInfo> ports_of(const std::vector<graft::Port>& ports) {
   std::vector<PortInfo> list;
@@ -16,6 +15,8 @@ std::vector<PortInfo> ports_of(const std::vector<graft::Port>& ports) {
   }
   return list;
 }
+
+namespace {
 
 std::vector<OperatorCount> operators_of(const std::vector<graft_operator_info>& operators) {
   std::vector<OperatorCount> list;
@@ -152,8 +153,8 @@ PackageInspection describe_package(const std::string& path, const graft::Model& 
   out.metadata = metadata_of(model);
   out.bytes = info.bytes;
   for (const graft::Function& f : model.functions())
-    out.functions.push_back(
-        {std::string(f.name), ports_of(f.inputs), ports_of(f.outputs), operators_of(f.operators), f.flops});
+    out.functions.push_back({std::string(f.name), ports_of(f.inputs), ports_of(f.outputs), ports_of(f.states),
+                             operators_of(f.operators), f.flops});
   if (mil) out.mil = model.mil();
   return out;
 }

@@ -11,6 +11,7 @@ namespace cli {
 
 Problem problem_of(graft::Reason reason);
 std::vector<Problem> problems_of(const std::vector<graft::Reason>& reasons);
+std::vector<PortInfo> ports_of(const std::vector<graft::Port>& ports);
 Placement placement_of(const graft::Session& session);
 Difference difference_of(const graft_difference& d);
 TensorType type_of(int32_t dtype, std::span<const int64_t> shape);

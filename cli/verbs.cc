@@ -101,21 +101,25 @@ std::vector<Verb> make_verbs() {
          "folder",
          kSwitch}},
        run_compile},
-      {"run", "Run a model once",
+      {"run", "Run a model",
        "Runs an ONNX model or a Core ML package and prints its outputs. Inputs come from .npy files and images; "
        "missing\n"
        "ones are random with a stated seed. Images become grey or RGB by the input's channels, are resized to its size "
        "and\n"
-       "scaled to 0..1. Inputs and outputs have their ONNX names also in a package.\n\n"
+       "scaled to 0..1. Inputs and outputs have their ONNX names also in a package.\n"
+       "A package with states keeps them from step to step, as Core ML does with one MLState; they begin with "
+       "zeros.\n\n"
        "  graft run mobilenet.onnx --input image=cat.png --top-k 5\n"
        "  graft run model.mlpackage --input tokens=tokens.npy --output results\n"
-       "  graft run model.onnx --device coreml-ane --shapes x:1x3x256x256\n",
+       "  graft run model.onnx --device coreml-ane --shapes x:1x3x256x256\n"
+       "  graft run stateful.mlpackage --steps 8\n",
        running_options(
            model,
            {{"output", "o", "DIR",
              "write every output as DIR/<output>.npy, all of them or none; characters outside A-Za-z0-9._- become _. "
              "DIR is a folder, never a device or pipe",
              kPath},
+            {"steps", "", "N", "run N times with the same inputs and give the last results; default: 1"},
             {"top-k", "", "N", "print the N largest elements of each row, with labels where the model has some"}},
            true),
        run_run},

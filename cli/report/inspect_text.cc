@@ -184,6 +184,7 @@ std::string text(const PackageInspection& r, Style style) {
     if (r.functions.size() > 1) page.line("  function " + page.bold(clean(f.name)));
     ports_text(page, "inputs", f.inputs);
     ports_text(page, "outputs", f.outputs);
+    ports_text(page, "states", f.states);
     operators_text(page, f.operators);
     page.item("work", format("{}FLOP", count_text(f.flops)));
   }

@@ -168,6 +168,7 @@ std::string json(const PackageInspection& r) {
     return Json{{"name", f.name},
                 {"inputs", ports(f.inputs)},
                 {"outputs", ports(f.outputs)},
+                {"states", ports(f.states)},
                 {"operators", operators(f.operators)},
                 {"flops", f.flops}};
   });
@@ -190,8 +191,9 @@ std::string json(const Compilation& r) {
 }
 
 std::string json(const RunResult& r) {
-  Json j = {{"schema", "graft.run/1"}, {"model", r.path}, {"seed", r.seed}};
+  Json j = {{"schema", "graft.run/1"}, {"model", r.path}, {"seed", r.seed}, {"steps", r.steps}};
   j["inputs"] = inputs(r.inputs);
+  j["states"] = ports(r.states);
   j["outputs"] = list(r.outputs, [](const OutputTensor& o) {
     Json out = {{"name", o.name}, {"dtype", o.type.dtype}, {"shape", o.type.shape}, {"min", o.min},
                 {"max", o.max},   {"mean", o.mean},        {"nan", o.nans},         {"inf", o.infs}};

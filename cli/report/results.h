@@ -87,7 +87,7 @@ struct PackageInspection {
   std::string opset;
   struct Function {
     std::string name;
-    std::vector<PortInfo> inputs, outputs;
+    std::vector<PortInfo> inputs, outputs, states;
     std::vector<OperatorCount> operators;
     double flops = 0;
   };
@@ -149,10 +149,12 @@ struct RunResult {
   std::string path;
   std::vector<InputTensor> inputs;
   uint64_t seed = 0;
-  std::vector<OutputTensor> outputs;
+  std::vector<PortInfo> states;  // that it keeps from step to step
+  int steps = 1;
+  std::vector<OutputTensor> outputs;  // of the last step
   Placement placement;
   std::vector<Problem> findings;
-  double load_ms = 0, run_ms = 0;
+  double load_ms = 0, run_ms = 0;  // run_ms: of all steps
 };
 
 struct Difference {

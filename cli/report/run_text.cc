@@ -66,10 +66,13 @@ void inputs_text(Page& page, const std::vector<InputTensor>& inputs, uint64_t se
 
 std::string text(const RunResult& r, Style style) {
   Page page(style.colour);
-  page.line(page.bold(clean(r.path)) + format("   loaded in {}, ran in {}", ms_text(r.load_ms), ms_text(r.run_ms)));
+  const std::string steps = r.steps == 1 ? "" : format(" {} steps", r.steps);
+  page.line(page.bold(clean(r.path)) +
+            format("   loaded in {}, ran{} in {}", ms_text(r.load_ms), steps, ms_text(r.run_ms)));
   page.line();
   placement_text(page, r.placement);
   inputs_text(page, r.inputs, r.seed);
+  ports_text(page, "states", r.states);
   page.line();
   for (const OutputTensor& o : r.outputs) {
     page.line("  " + page.bold(clean(o.name)) + "  " + o.type.to_string());

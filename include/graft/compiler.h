@@ -59,12 +59,14 @@ typedef struct graft_function_info {
   size_t struct_size;
   const char* name;
   size_t input_count, output_count, operator_count;
-  double flops; /* packages: of one run, at default sizes; ONNX: see graft_partitioning_info */
+  double flops;       /* packages: of one run, at default sizes; ONNX: see graft_partitioning_info */
+  size_t state_count; /* packages: of what it keeps between runs, see graft_state */
 } graft_function_info;
 GRAFT_API graft_error* graft_model_function(const graft_model* model, size_t index, graft_function_info* out);
 GRAFT_API graft_error* graft_model_input(const graft_model* model, size_t function, size_t index, graft_port_info* out);
 GRAFT_API graft_error* graft_model_output(const graft_model* model, size_t function, size_t index,
                                           graft_port_info* out);
+GRAFT_API graft_error* graft_model_state(const graft_model* model, size_t function, size_t index, graft_port_info* out);
 
 /* How often a function uses an operator, bodies included; the most frequent ones come first. */
 typedef struct graft_operator_info {

@@ -18,7 +18,7 @@ namespace graft {
 
 struct Function {
   std::string_view name;
-  std::vector<Port> inputs, outputs;
+  std::vector<Port> inputs, outputs, states;
   std::vector<graft_operator_info> operators;
   double flops;
 };
@@ -66,11 +66,13 @@ class Model {
     for (size_t f = 0; f < info().function_count; ++f) {
       auto of = detail::sized<graft_function_info>();
       check(graft_model_function(get(), f, &of));
-      Function function{of.name, {}, {}, {}, of.flops};
+      Function function{of.name, {}, {}, {}, {}, of.flops};
       function.inputs = detail::collect<graft_port_info>(
           of.input_count, [&](size_t i, auto* out) { return graft_model_input(get(), f, i, out); }, detail::port);
       function.outputs = detail::collect<graft_port_info>(
           of.output_count, [&](size_t i, auto* out) { return graft_model_output(get(), f, i, out); }, detail::port);
+      function.states = detail::collect<graft_port_info>(
+          of.state_count, [&](size_t i, auto* out) { return graft_model_state(get(), f, i, out); }, detail::port);
       function.operators = detail::collect<graft_operator_info>(
           of.operator_count, [&](size_t i, auto* out) { return graft_model_operator(get(), f, i, out); },
           detail::as_it_is<graft_operator_info>);

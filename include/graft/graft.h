@@ -43,6 +43,7 @@ typedef struct graft_env graft_env;
 typedef struct graft_session graft_session;
 typedef struct graft_tensor graft_tensor;
 typedef struct graft_cancel graft_cancel;
+typedef struct graft_state graft_state;
 typedef struct graft_error graft_error;
 typedef struct graft_model graft_model;               /* see compiler.h */
 typedef struct graft_partitioning graft_partitioning; /* see compiler.h */
@@ -370,9 +371,21 @@ typedef struct graft_output {
   graft_tensor* tensor; /* out */
 } graft_output;
 
+/* States of a Core ML package: what it keeps from one run to the next, such as a cache of keys and values. They are no
+ * inputs and are not given; a graft_state holds them, all zeros when it is made. Make one for every sequence of runs
+ * that belong together: any number of them may be in use with one session, each by one run at a time.
+ * Models without states take a graft_state that changes nothing. */
+GRAFT_API size_t graft_session_state_count(const graft_session* session);
+GRAFT_API graft_error* graft_session_state(const graft_session* session, size_t index, graft_port_info* out);
+/* The session may be freed before it. Errors: invalid_argument, out_of_memory, memory_limit. */
+GRAFT_API graft_error* graft_state_create(const graft_session* session, graft_state** out);
+GRAFT_API void graft_state_free(graft_state* state);
+
 typedef struct graft_run_options {
   size_t struct_size;
   const graft_cancel* cancel; /* NULL: the run cannot be cancelled */
+  graft_state* state;         /* of this session; NULL: states begin with zeros and end with the run. A run that fails
+                                 leaves in it what it had written so far */
 } graft_run_options;
 
 /* Runs the model once. Any number of threads may run one session at once; none waits for another.
@@ -382,7 +395,8 @@ typedef struct graft_run_options {
  * another size than last time is fine where the model's dim is open. The first run of a shape plans; later ones with
  * all outputs in the caller's memory allocate nothing but what partitions on the host need.
  * options: NULL for none. On an error no `tensor` is set, and the caller's output memory may be written in part.
- * Errors: invalid_argument (names, counts, element types, shapes, sizes; outputs must not overlap), cancelled,
+ * Errors: invalid_argument (names, counts, element types, shapes, sizes; outputs must not overlap; a state of another
+ * session, or in use by another run), cancelled,
  * out_of_memory, memory_limit (a result counts until this function hands it over), and what operators report about
  * their data (value_out_of_range, ...), which is an error of this run alone. */
 GRAFT_API graft_error* graft_session_run(const graft_session* session, const graft_input* inputs, size_t input_count,

@@ -257,6 +257,17 @@ class Cancel {
   detail::Handle<graft_cancel, graft_cancel_free> cancel_;
 };
 
+// What a session's model keeps from run to run: graft_state. Begins with zeros.
+class Session;
+class State {
+ public:
+  explicit State(const Session& session);
+  graft_state* get() const { return state_.get(); }
+
+ private:
+  detail::Handle<graft_state, graft_state_free> state_;
+};
+
 struct Dim {
   int64_t value;  // -1: open
   std::string_view symbol;
@@ -371,6 +382,7 @@ class Session {
   std::vector<Port> outputs() const { return ports(graft_session_output_count, graft_session_output); }
   // Initializers that may be given like inputs.
   std::vector<Port> initializers() const { return ports(graft_session_initializer_count, graft_session_initializer); }
+  std::vector<Port> states() const { return ports(graft_session_state_count, graft_session_state); }
 
   graft_placement placement() const {
     auto p = detail::sized<graft_placement>();
@@ -400,9 +412,10 @@ class Session {
   }
 
   // Every output as a tensor of its own, in the model's order.
-  std::vector<Tensor> run(const std::vector<Input>& inputs, const Cancel* cancel = nullptr) const {
+  std::vector<Tensor> run(const std::vector<Input>& inputs, const Cancel* cancel = nullptr,
+                          const State* state = nullptr) const {
     std::vector<graft_output> out(graft_session_output_count(get()), detail::sized<graft_output>());
-    run(inputs, out, cancel);
+    run(inputs, out, cancel, state);
     std::vector<Tensor> tensors;
     std::vector<detail::Handle<graft_tensor, graft_tensor_free>> owned;
     for (const graft_output& o : out) owned.emplace_back(o.tensor);
@@ -410,7 +423,8 @@ class Session {
     return tensors;
   }
   // Into the caller's memory; outputs that are not named are not kept.
-  void run(const std::vector<Input>& inputs, const std::vector<Output>& outputs, const Cancel* cancel = nullptr) const {
+  void run(const std::vector<Input>& inputs, const std::vector<Output>& outputs, const Cancel* cancel = nullptr,
+           const State* state = nullptr) const {
     std::vector<graft_output> out;
     for (const Output& o : outputs) {
       auto c = detail::sized<graft_output>();
@@ -426,7 +440,7 @@ class Session {
       if (o.data == nullptr && o.bytes == 0)
         throw std::invalid_argument("graft::Session::run: an output has no memory");
     }
-    run(inputs, out, cancel);
+    run(inputs, out, cancel, state);
   }
   // Tensors for the inputs that are not given; empty ones for those that are.
   std::vector<Tensor> random_inputs(const std::vector<Input>& given = {}, uint64_t seed = 1) const {
@@ -445,10 +459,12 @@ class Session {
   void open(const Env& env, const graft_open_options& how, const Options& options, const Cancel* cancel) {
     session_.reset(detail::open(graft_session_open, env, how, options, cancel));
   }
-  void run(const std::vector<Input>& inputs, std::vector<graft_output>& out, const Cancel* cancel) const {
+  void run(const std::vector<Input>& inputs, std::vector<graft_output>& out, const Cancel* cancel,
+           const State* state) const {
     const detail::InputPointers in(inputs);
     auto options = detail::sized<graft_run_options>();
     options.cancel = cancel == nullptr ? nullptr : cancel->get();
+    options.state = state == nullptr ? nullptr : state->get();
     check(graft_session_run(get(), in.data(), in.size(), out.data(), out.size(), &options));
   }
   std::vector<Port> ports(size_t (*count)(const graft_session*),
@@ -459,6 +475,12 @@ class Session {
 
   detail::Handle<graft_session, graft_session_free> session_;
 };
+
+inline State::State(const Session& session) {
+  graft_state* made = nullptr;
+  check(graft_state_create(session.get(), &made));
+  state_.reset(made);
+}
 
 // The options of a session, as rows.
 inline std::vector<graft_option_info> session_options() {

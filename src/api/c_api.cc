@@ -93,6 +93,7 @@ graft_session* wrap(std::shared_ptr<const session::Session> session, std::shared
   s->inputs = ports_of(session->inputs(), package, true);
   s->outputs = ports_of(session->outputs(), package, false);
   s->initializers = ports_of(session->all_inputs().subspan(session->inputs().size()), nullptr, true);
+  s->states = ports_of(session->states(), nullptr, true);
   s->findings = as_errors(session->findings());
   s->session = std::move(session);
   s->env = std::move(env);
@@ -245,6 +246,13 @@ graft_error* graft_session_initializer(const graft_session* session, size_t inde
   return give_port(session == nullptr ? nullptr : &session->initializers, index, out);
 }
 
+size_t graft_session_state_count(const graft_session* session) {
+  return session == nullptr ? 0 : session->states.size();
+}
+graft_error* graft_session_state(const graft_session* session, size_t index, graft_port_info* out) {
+  return give_port(session == nullptr ? nullptr : &session->states, index, out);
+}
+
 const char* graft_session_metadata(const graft_session* session, const char* key) {
   if (session == nullptr || key == nullptr) return nullptr;
   for (const auto& [name, value] : session->session->metadata()) {
@@ -313,6 +321,18 @@ void graft_cancel_set(graft_cancel* cancel) {
 }
 void graft_cancel_free(graft_cancel* cancel) { delete cancel; }
 
+graft_error* graft_state_create(const graft_session* session, graft_state** out) {
+  return guarded([&]() -> Status {
+    if (session == nullptr || out == nullptr) return invalid("session or out is null");
+    auto state = std::make_unique<graft_state>();
+    GRAFT_TRY(state->state, session->session->new_state());
+    state->session = session->session;
+    *out = state.release();
+    return {};
+  });
+}
+void graft_state_free(graft_state* state) { delete state; }
+
 graft_error* graft_session_run(const graft_session* session, const graft_input* inputs, size_t input_count,
                                graft_output* outputs, size_t output_count, const graft_run_options* options) {
   return guarded([&]() -> Status {
@@ -328,6 +348,7 @@ graft_error* graft_session_run(const graft_session* session, const graft_input* 
     GRAFT_CHECK(run.complete());
     graft::backend::RunOptions how;
     how.cancel = o.cancel == nullptr ? nullptr : &o.cancel->token;
+    how.state = o.state == nullptr ? nullptr : o.state->state.get();
     GRAFT_CHECK(session->session->run(run.inputs(), run.outputs(), how));
     return run.give();
   });

@@ -13,7 +13,7 @@ Ports ports_of(const std::vector<tools::PortInfo>& ports) {
 graft_model* wrap(std::shared_ptr<const tools::Model> model) {
   auto m = std::make_unique<graft_model>();
   for (const tools::FunctionInfo& f : model->functions)
-    m->functions.push_back({ports_of(f.inputs), ports_of(f.outputs)});
+    m->functions.push_back({ports_of(f.inputs), ports_of(f.outputs), ports_of(f.states)});
   for (const onnx::MissingOperator& o : model->missing) {
     m->missing_nodes.emplace_back();
     for (const std::string& n : o.nodes) m->missing_nodes.back().push_back(n.c_str());
@@ -93,6 +93,7 @@ graft_error* graft_model_function(const graft_model* model, size_t index, graft_
                      info.name = f.name.c_str();
                      info.input_count = f.inputs.size();
                      info.output_count = f.outputs.size();
+                     info.state_count = f.states.size();
                      info.operator_count = f.operators.size();
                      info.flops = f.flops;
                    });
@@ -104,6 +105,10 @@ graft_error* graft_model_input(const graft_model* model, size_t function, size_t
 
 graft_error* graft_model_output(const graft_model* model, size_t function, size_t index, graft_port_info* out) {
   return give_port(function_of(model, function) == nullptr ? nullptr : &model->functions[function].outputs, index, out);
+}
+
+graft_error* graft_model_state(const graft_model* model, size_t function, size_t index, graft_port_info* out) {
+  return give_port(function_of(model, function) == nullptr ? nullptr : &model->functions[function].states, index, out);
 }
 
 graft_error* graft_model_operator(const graft_model* model, size_t function, size_t index, graft_operator_info* out) {

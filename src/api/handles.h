@@ -38,6 +38,11 @@ struct graft_cancel {
   graft::CancelToken token;
 };
 
+struct graft_state {
+  std::shared_ptr<const graft::session::Session> session;
+  std::unique_ptr<graft::backend::State> state;
+};
+
 namespace graft::api {
 
 inline graft_dtype to_c(DType t) { return static_cast<graft_dtype>(info(t).onnx_code); }
@@ -61,7 +66,7 @@ using Metadata = std::map<std::string, std::string>;
 struct graft_session {
   std::shared_ptr<const graft::session::Session> session;
   std::shared_ptr<const graft::Env> env;
-  graft::api::Ports inputs, outputs, initializers;
+  graft::api::Ports inputs, outputs, initializers, states;
   std::vector<graft_error> findings;
   // Why nodes stay on the host, by node. Made at the first question: it is looked for what would change each reason.
   mutable std::once_flag explained;
@@ -72,7 +77,7 @@ struct graft_session {
 
 struct graft_model {
   struct Function {
-    graft::api::Ports inputs, outputs;
+    graft::api::Ports inputs, outputs, states;
   };
   std::shared_ptr<const graft::tools::Model> model;
   std::vector<Function> functions;

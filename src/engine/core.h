@@ -60,7 +60,10 @@ struct PlanInput {
   Shape shape;
   ir::ConstantPtr known;  // its elements, where the plan may rely on them: then it is not fed
 
-  ir::Type type() const { return dtype == DType::list ? value->type : ir::Type::tensor(dtype, shape); }
+  // What no shape tells: a list's elements, that it is a state.
+  ir::Type type() const {
+    return dtype == DType::list || value->type.is_state() ? value->type : ir::Type::tensor(dtype, shape);
+  }
 };
 struct PlanRequest {
   const ir::Block* block = nullptr;
@@ -73,6 +76,11 @@ struct PlanRequest {
 // core.planning must be held. Errors carry operator and value: what inference and folding report, memory_limit,
 // cancelled.
 Result<std::shared_ptr<const Plan>> make_plan(const Core& core, const PlanRequest& request);
+
+// Whether steps can be made for a row that has no blocks.
+inline bool runnable(const ir::OpDef& def) {
+  return def.infer != nullptr && (def.reference != nullptr || ir::touches_state(def.effects));
+}
 
 // core.planning must be held.
 const LastReads& last_reads(const Core& core, const ir::Block& block);

@@ -1,17 +1,21 @@
 #include "engine/executable.h"
 
 #include <array>
+#include <atomic>
+#include <cstring>
 #include <optional>
 
 #include "base/format.h"
 #include "base/list.h"
+#include "engine/feeds.h"
 #include "engine/step.h"
 
 namespace graft::engine {
 
 struct Executable::Impl {
   Core core;
-  std::vector<Port> inputs, outputs;
+  std::vector<Port> inputs, outputs, states;
+  std::vector<const ir::Value*> values;  // of the program: the inputs, then the states
   std::vector<size_t> list_inputs;
   std::unordered_map<std::string_view, size_t> symbols;  // of the inputs' dims: numbered
   PlanCache plans[3];                                    // by mode
@@ -28,12 +32,21 @@ Status check_runnable(const ir::Function& function) {
   std::optional<Diag> bad;
   ir::visit_ops(function.body, [&](ir::Op& op) {
     const ir::OpDef& def = *op.row->def;
-    if (bad || ir::has_blocks(def.kind) || op.deferred != nullptr) return;
-    if (def.reference != nullptr && def.infer != nullptr) return;
-    const bool state = def.effects == ir::Effects::reads_state || def.effects == ir::Effects::writes_state;
+    if (bad || op.deferred != nullptr) return;
     Diag d;
-    d.code = state ? Code::not_available_yet : Code::unsupported_operator;
-    d.message = format("the engine does not run {} yet", def.name);
+    if (ir::has_blocks(def.kind)) {
+      // Blocks see the states of the function; they are no values that go through them.
+      const auto is_state = [](const ir::Value* v) { return v->type.is_state(); };
+      bool any = std::any_of(op.results.begin(), op.results.end(), is_state);
+      for (const auto& arg : op.args) any |= std::any_of(arg.begin(), arg.end(), is_state);
+      if (!any) return;
+      d.code = Code::unsupported_operator;
+      d.message = "a state as a variable of a loop or the result of a branch";
+    } else {
+      if (runnable(def)) return;
+      d.code = Code::unsupported_operator;
+      d.message = format("the engine does not run {} yet", def.name);
+    }
     bad = std::move(d).at_node(op.results.empty() ? op.name : op.results[0]->name, op.type());
   });
   return bad ? fail(std::move(*bad)) : Status{};
@@ -41,35 +54,13 @@ Status check_runnable(const ir::Function& function) {
 
 constexpr size_t kFewSymbols = 32;
 
-// Every element against the type of what the list holds; a dim is checked where it is a number.
-Status check_list(const ir::Type& type, const List& list) {
-  const ir::Type& element = *type.element;
-  if (type.kind == ir::Type::Kind::optional && list.size() > 1)
-    return fail(Code::invalid_argument, format("got {} values, takes one or none", list.size()));
-  for (const Tensor& t : list.tensors()) {
-    bool fits = t.valid() && t.dtype() == element.stored();
-    if (fits && element.is_list()) GRAFT_CHECK(check_list(element, *t.view().as<List>()));
-    if (fits && element.is_tensor()) {
-      fits = t.shape().size() == element.rank();
-      for (int d = 0; fits && d < element.rank(); ++d) {
-        const ir::Dim& dim = element.dims[static_cast<size_t>(d)];
-        fits = !dim.known() || dim.value() == t.shape()[d];
-      }
-    }
-    if (!fits)
-      return fail(Code::invalid_argument,
-                  format("an element is {}, takes {}", t.valid() ? describe(t.dtype(), t.shape()) : "missing",
-                         element.to_string()));
-  }
-  return {};
-}
-
 }  // namespace
 
 Executable::Executable(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Executable::~Executable() = default;
 std::span<const Port> Executable::inputs() const { return impl_->inputs; }
 std::span<const Port> Executable::outputs() const { return impl_->outputs; }
+std::span<const Port> Executable::states() const { return impl_->states; }
 
 Result<std::shared_ptr<const Executable>> Executable::load(std::shared_ptr<const ir::Program> program,
                                                            std::string_view function, std::shared_ptr<const Env> env,
@@ -83,15 +74,30 @@ Result<std::shared_ptr<const Executable>> Executable::load(std::shared_ptr<const
     return fail(Code::invalid_argument, format("the program has no function '{}'", function));
   const ir::Function& f = *impl->core.function;
   GRAFT_CHECK(check_runnable(f));
+  std::vector<const ir::Value*> states;
   for (const ir::Value* v : f.inputs) {
+    if (v->type.is_state()) {
+      const ir::Type& held = *v->type.element;
+      if (!held.is_static() || holds_objects(held.dtype))
+        return fail(Code::invalid_model,
+                    format("state '{}' is {}, takes numbers of fixed shape", v->name, v->type.to_string()));
+      impl->states.push_back({v->name, held});
+      states.push_back(v);
+      continue;
+    }
     if (!v->type.is_tensor() && !v->type.is_list())
-      return fail(Code::not_available_yet, format("input '{}' is {}: the engine takes tensors and lists only, so far",
-                                                  v->name, v->type.to_string()));
+      return fail(Code::not_available_yet,
+                  format("input '{}' is {}: the engine takes tensors, lists and states only, so far", v->name,
+                         v->type.to_string()));
     if (v->type.is_list()) impl->list_inputs.push_back(impl->inputs.size());
     impl->inputs.push_back({v->name, v->type});
+    impl->values.push_back(v);
   }
+  impl->values.insert(impl->values.end(), states.begin(), states.end());
   for (size_t i = 0; i < f.body.outputs.size(); ++i) {
     const std::string& name = i < f.output_names.size() ? f.output_names[i] : f.body.outputs[i]->name;
+    if (f.body.outputs[i]->type.is_state())
+      return fail(Code::invalid_model, format("output '{}' is a state, which has to be read first", name));
     impl->outputs.push_back({name, f.body.outputs[i]->type});
   }
   for (const Port& p : impl->inputs) {
@@ -185,9 +191,11 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
   std::vector<int64_t> key;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Shape& shape = shape_of(i);
-    request.inputs.push_back({core.function->inputs[i], inputs[i].type.stored(), shape, nullptr});
+    request.inputs.push_back({values[i], inputs[i].type.stored(), shape, nullptr});
     key.insert(key.end(), shape.begin(), shape.end());
   }
+  for (size_t i = 0; i < states.size(); ++i)
+    request.inputs.push_back({values[inputs.size() + i], states[i].type.dtype, states[i].type.shape(), nullptr});
   GRAFT_TRY(found, make_plan(core, request));
   cache.insert(std::move(key), found);
   return found;
@@ -195,24 +203,11 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
 
 namespace {
 
-// NaN or infinity, in fp32 or fp16. Written so that compilers use vectors. A run that is cancelled need not know.
-bool not_all_finite(const TensorView& t, const CancelToken* cancel) {
-  const auto any = [&](auto exponent) {
-    using T = decltype(exponent);
-    const T* bits = static_cast<const T*>(t.data);
-    constexpr int64_t kPiece = 4096;
-    for (int64_t i = 0, count = t.count(); i < count; i += kPiece) {
-      T found = 0;
-      for (int64_t k = i; k < std::min(i + kPiece, count); ++k) found |= (bits[k] & exponent) == exponent ? T{1} : T{0};
-      if (found != 0) return true;
-      if (cancel != nullptr && cancel->cancelled()) return false;
-    }
-    return false;
-  };
-  if (t.dtype == DType::f32) return any(uint32_t{0x7f800000});
-  if (t.dtype == DType::f16) return any(uint16_t{0x7c00});
-  return false;
-}
+struct KeptState final : backend::State {
+  const Executable* owner = nullptr;
+  std::vector<Tensor> tensors;
+  std::atomic<bool> in_use{false};
+};
 
 // The caller's memory, or tensors made for the caller.
 class CallerSink final : public Sink {
@@ -259,8 +254,38 @@ class CallerSink final : public Sink {
 
 }  // namespace
 
+Result<std::unique_ptr<backend::State>> Executable::new_state() const {
+  auto state = std::make_unique<KeptState>();
+  state->owner = this;
+  for (const Port& p : impl_->states) {
+    Result<Tensor> zeros = Tensor::allocate(p.type.dtype, p.type.shape(), impl_->core.memory);
+    if (!zeros) return fail(std::move(zeros.error()).at_tensor(p.name));
+    const MutableTensorView view = zeros->mutable_view();
+    if (view.bytes() != 0) std::memset(view.data, 0, view.bytes());
+    state->tensors.push_back(std::move(*zeros));
+  }
+  return state;
+}
+
 Status Executable::run(std::span<const TensorView> inputs, std::span<OutputSlot> outputs,
                        const RunOptions& options) const {
+  std::unique_ptr<backend::State> for_this_run;
+  if (options.state == nullptr && !impl_->states.empty()) {
+    GRAFT_TRY(for_this_run, new_state());
+  }
+  backend::State* const given = options.state != nullptr ? options.state : for_this_run.get();
+  if (given == nullptr) return run_with(inputs, outputs, {}, options);
+  auto* const state = dynamic_cast<KeptState*>(given);
+  if (state == nullptr || state->owner != this)
+    return fail(Code::invalid_argument, "the state was made for another model");
+  if (state->in_use.exchange(true)) return fail(Code::invalid_argument, "the state is in use by another run");
+  const Status ran = run_with(inputs, outputs, state->tensors, options);
+  state->in_use = false;
+  return ran;
+}
+
+Status Executable::run_with(std::span<const TensorView> inputs, std::span<OutputSlot> outputs, std::span<Tensor> states,
+                            const RunOptions& options) const {
   const Impl& impl = *impl_;
   if (inputs.size() != impl.inputs.size())
     return fail(Code::invalid_argument, format("got {} inputs, takes {}", inputs.size(), impl.inputs.size()));
@@ -271,19 +296,24 @@ Status Executable::run(std::span<const TensorView> inputs, std::span<OutputSlot>
   const std::span<std::optional<int64_t>> bound = many.empty() ? std::span(few) : std::span(many);
   constexpr size_t kFewInputs = 64;
   std::array<const void*, kFewInputs> few_feeds;
-  std::vector<const void*> many_feeds(inputs.size() > kFewInputs ? inputs.size() : 0);
-  const std::span<const void*> feeds =
-      many_feeds.empty() ? std::span(few_feeds).first(inputs.size()) : std::span(many_feeds);
+  const size_t fed = inputs.size() + states.size();
+  std::vector<const void*> many_feeds(fed > kFewInputs ? fed : 0);
+  const std::span<const void*> feeds = many_feeds.empty() ? std::span(few_feeds).first(fed) : std::span(many_feeds);
   for (size_t i = 0; i < inputs.size(); ++i) {
     GRAFT_CHECK(impl.check_input(i, inputs[i], bound));
     feeds[i] = inputs[i].data;
   }
+  for (size_t i = 0; i < states.size(); ++i) feeds[inputs.size() + i] = states[i].mutable_view().data;
   const auto shape_of = [&](size_t i) -> const Shape& { return inputs[i].shape; };
   GRAFT_TRY(std::shared_ptr<const Plan> plan,
             impl.plan(shape_of, options.observe ? Mode::observed : Mode::fast, options.cancel));
-  if ((plan->drops_nan || plan->stops) && plan->mode == Mode::fast &&
-      std::any_of(inputs.begin(), inputs.end(),
-                  [&](const TensorView& t) { return not_all_finite(t, options.cancel); })) {
+  const auto hold_nan = [&] {
+    return std::any_of(inputs.begin(), inputs.end(),
+                       [&](const TensorView& t) { return not_all_finite(t, options.cancel); }) ||
+           std::any_of(states.begin(), states.end(),
+                       [&](const Tensor& t) { return not_all_finite(t.view(), options.cancel); });
+  };
+  if ((plan->drops_nan || plan->stops) && plan->mode == Mode::fast && hold_nan()) {
     GRAFT_TRY(plan, impl.plan(shape_of, Mode::keep_nan, options.cancel));
   }
   // The witness keeps IEEE arithmetic; fast kernels would be slowed down many times by denormals.

@@ -54,6 +54,8 @@ class Executable final : public backend::Model {
 
   std::span<const Port> inputs() const override;
   std::span<const Port> outputs() const override;
+  std::span<const Port> states() const override;
+  Result<std::unique_ptr<backend::State>> new_state() const override;
 
   Status run(std::span<const TensorView> inputs, std::span<OutputSlot> outputs,
              const RunOptions& options = {}) const override;
@@ -67,6 +69,8 @@ class Executable final : public backend::Model {
  private:
   struct Impl;
   explicit Executable(std::unique_ptr<Impl> impl);
+  Status run_with(std::span<const TensorView> inputs, std::span<OutputSlot> outputs, std::span<Tensor> states,
+                  const RunOptions& options) const;
   std::unique_ptr<Impl> impl_;
 };
 

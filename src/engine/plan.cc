@@ -226,7 +226,7 @@ Diag at_step(Diag d, const Step& step) {
 void Plan::show(const Step& step, const Context& c, const RunOptions& options) const {
   for (int out : step.out) {
     const PlanValue& v = values[static_cast<size_t>(out)];
-    if (step.ops.empty() || v.value == nullptr || !v.layout.plain() || v.type.is_list()) continue;
+    if (step.ops.empty() || v.value == nullptr || !v.layout.plain() || v.dtype() == DType::list) continue;
     const auto at = std::find(stop.shapes.begin(), stop.shapes.end(), out);
     const Shape& shape =
         at == stop.shapes.end() ? v.shape : c.grown[static_cast<size_t>(at - stop.shapes.begin())].shape;

@@ -146,7 +146,7 @@ class Planner {
     const int i = static_cast<int>(plan_->values.size());
     PlanValue& v = plan_->values.emplace_back();
     v.value = value;
-    if (type.is_static()) v.shape = type.shape();
+    if (const ir::Type& held = type.is_state() ? *type.element : type; held.is_static()) v.shape = held.shape();
     v.type = std::move(type);
     v.root = i;
     if (value != nullptr) index_[value] = i;
@@ -182,12 +182,7 @@ class Planner {
   Status add_op(const ir::Op& op, size_t position) {
     const ir::OpDef& def = *op.row->def;
     if (ir::has_blocks(def.kind) || op.deferred != nullptr) return add_control_flow(op, position);
-    if (def.reference == nullptr || def.infer == nullptr) {
-      return fail(def.effects == ir::Effects::reads_state || def.effects == ir::Effects::writes_state
-                      ? Code::not_available_yet
-                      : Code::unsupported_operator,
-                  format("the engine does not run {} yet", def.name));
-    }
+    if (!runnable(def)) return fail(Code::unsupported_operator, format("the engine does not run {} yet", def.name));
     GRAFT_TRY(const int n, add_node(op));
     const ir::Call call = s_.call(n);
     ir::Types types;
@@ -206,7 +201,7 @@ class Planner {
       GRAFT_CHECK(inferred);
     }
     for (const ir::Type& t : types) {
-      if (!t.is_tensor() && !t.is_list() && t.kind != ir::Type::Kind::unranked)
+      if (!t.is_tensor() && t.stored() != DType::list && t.kind != ir::Type::Kind::unranked)
         return fail(Code::not_available_yet, format("the engine does not hold values of type {} yet", t.to_string()));
       if (t.is_static() && checked_count(t.shape()) < 0)
         return fail(Code::out_of_memory, format("a result {} is too large", t.to_string()));
@@ -273,7 +268,7 @@ class Planner {
     for (const auto& arg : node(n).args) {
       for (int i : arg) {
         const PlanValue& v = values()[i];
-        if (v.type.is_list()) continue;
+        if (v.dtype() == DType::list || v.type.is_state()) continue;
         const bool integral = is_int(v.dtype()) || v.dtype() == DType::boolean || is_float(v.dtype());
         if (v.where == PlanValue::Where::constant || !integral || item_size(v.dtype()) == 0) continue;
         if (is_float(v.dtype()) && v.shape.size() != 0) continue;  // range_1d takes float scalars
@@ -289,7 +284,7 @@ class Planner {
   Result<bool> fold(int n, const ir::Call& call, const ir::Types& types) {
     const ir::Op& op = *node(n).op;
     const ir::OpDef& def = *op.row->def;
-    const auto any_list = [](const ir::Type& t) { return t.is_list(); };
+    const auto any_list = [](const ir::Type& t) { return t.stored() == DType::list; };
     if (def.effects != ir::Effects::none || std::any_of(types.begin(), types.end(), any_list)) return false;
     bool known = true, constant = true;
     for (const auto& arg : node(n).args) {
@@ -540,7 +535,7 @@ class Planner {
         return {};
       }
     }
-    auto step = reference_step(s_, n);
+    auto step = ir::touches_state(op.row->def->effects) ? state_step(*op.row->def) : reference_step(s_, n);
     step->declined = std::move(declined);
     commit_plain(std::move(step), n);
     return {};
@@ -592,7 +587,7 @@ class Planner {
       life[v].first = end;
       life[v].last = -1;
       if (p.values[v].kept) kept[root] = true;
-      if (p.values[v].where != PlanValue::Where::computed || p.values[v].type.is_list()) outside[v] = true;
+      if (p.values[v].where != PlanValue::Where::computed || p.values[v].dtype() == DType::list) outside[v] = true;
     }
     for (int r : p.stop.shapes) outside[static_cast<size_t>(r)] = true;
     for (int s = 0; s < end; ++s) {
@@ -619,8 +614,8 @@ class Planner {
       const PlanValue& value = p.values[v];
       const bool grows =
           std::find(p.stop.shapes.begin(), p.stop.shapes.end(), static_cast<int>(v)) != p.stop.shapes.end();
-      if (value.type.is_list() && value.where == PlanValue::Where::computed && value.root == static_cast<int>(v) &&
-          !grows)
+      if (value.dtype() == DType::list && value.where == PlanValue::Where::computed &&
+          value.root == static_cast<int>(v) && !grows)
         p.lists.push_back(static_cast<int>(v));
     }
     p.arena_bytes = place(life);

@@ -79,6 +79,7 @@ tl::unexpected<Diag> decline(std::string why);
 
 // The steps that need no provider.
 std::unique_ptr<Step> reference_step(const Selection& s, int node);
+std::unique_ptr<Step> state_step(const ir::OpDef& def);
 std::unique_ptr<Step> reorder_step(DType dtype, const Shape& shape, Layout from, Layout to);
 // cond, while_loop and operators that were put off. `sized`: results that only the run can size. core.planning is held.
 struct ControlFlow {

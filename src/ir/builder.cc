@@ -208,7 +208,7 @@ Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
 
   const Call call = call_of(*op, [this](IntRange r) { return Dim::symbol(function_->fresh_symbol(), r); });
   Types types;
-  Status s = check_arguments(call, row->newest(), true);
+  Status s = check_arguments(call, row->form_of(call), true);
   if (s) s = infer(call, types);
   if (!s) return poison(std::move(s).error());
 
@@ -280,7 +280,7 @@ Values Builder::emit_blocks(std::string_view op_name, Args args, std::vector<std
   Status s = bind(*row, std::span<const Arg>(args.begin(), args.size()), *op);
   if (s) {
     const Call call = call_of(*op);
-    s = check_arguments(call, row->newest(), true);
+    s = check_arguments(call, row->form_of(call), true);
     if (s) s = legal(call, result_types);
     if (s) s = legal(blocks, result_types);
   }

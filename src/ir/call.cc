@@ -57,8 +57,9 @@ bool Call::known(std::string_view param) const { return !has(param) || in(param)
 namespace {
 
 std::string_view fallback_of(const OpRow& row, std::string_view param) {
-  const Param* p = row.newest().find(param);
-  return p == nullptr || p->fallback == "none" ? std::string_view() : p->fallback;
+  const int i = row.param_index(param);
+  const std::string_view fallback = i < 0 ? std::string_view() : row.params()[static_cast<size_t>(i)].fallback;
+  return fallback == "none" ? std::string_view() : fallback;
 }
 
 template <class T>
@@ -232,12 +233,12 @@ Status check_arguments(const Call& call, const Signature& sig, bool host) {
   for (size_t i = 0; i < list.size(); ++i) {
     const std::vector<Operand>& args = call.slots()[i];
     const Param* p = sig.find(list[i].name);
-    if (p == nullptr) {  // an older variant without this parameter
-      if (!args.empty()) {
-        return bad_argument(Code::needs_later_target, call, list[i].name,
-                            format("does not exist before {}", info(call.row().newest().variant->since).name));
-      }
-      continue;
+    if (p == nullptr) {  // a variant without this parameter
+      if (args.empty()) continue;
+      if (call.row().newest().find(list[i].name) == nullptr)
+        return bad_argument(Code::invalid_model, call, list[i].name, "does not go with the other arguments");
+      return bad_argument(Code::needs_later_target, call, list[i].name,
+                          format("does not exist before {}", info(call.row().newest().variant->since).name));
     }
     if (p->kind == Param::Kind::block) continue;
     if (args.empty()) {

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "base/format.h"
+#include "ir/call.h"
 
 namespace graft::ir {
 
@@ -137,6 +138,18 @@ const Param* Signature::find(std::string_view name) const {
   return nullptr;
 }
 
+const Signature& OpRow::form_of(const Call& call) const {
+  const auto has_all = [&](const Signature& s) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (!call.slots()[i].empty() && s.find(all[i].name) == nullptr) return false;
+    }
+    return true;
+  };
+  const auto at = std::find_if(signatures.rbegin(), signatures.rend(),
+                               [&](const Signature& s) { return !s.variant->read_only && has_all(s); });
+  return at == signatures.rend() ? newest() : *at;
+}
+
 int OpRow::param_index(std::string_view name) const {
   const std::vector<Param>& list = params();
   for (size_t i = 0; i < list.size(); ++i) {
@@ -159,10 +172,10 @@ OpTable::OpTable(std::span<const OpDef* const> rows) {
     row->def = def;
     if (def->variants.empty()) bad_row(*def, "no variants");
     for (const Variant& v : def->variants) row->signatures.push_back(parse(*def, v));
-    for (const Signature& s : row->signatures) {
-      for (const Param& p : s.params) {
-        if (!s.variant->read_only && row->newest().find(p.name) == nullptr)
-          bad_row(*def, format("parameter '{}' is not in the newest variant", p.name));
+    for (auto s = row->signatures.rbegin(); s != row->signatures.rend(); ++s) {
+      if (s->variant->read_only) continue;
+      for (const Param& p : s->params) {
+        if (row->param_index(p.name) < 0) row->all.push_back(p);
       }
     }
     if (!by_name_.emplace(def->name, row.get()).second) bad_row(*def, "listed twice");

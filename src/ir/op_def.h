@@ -31,6 +31,7 @@ using Types = std::vector<Type>;
 
 // Effects order operators: elimination, scheduling and partitioning treat them as ordered.
 enum class Effects : uint8_t { none, reads_state, writes_state, random };
+constexpr bool touches_state(Effects e) { return e == Effects::reads_state || e == Effects::writes_state; }
 
 struct Variant {
   Opset since;
@@ -40,6 +41,8 @@ struct Variant {
   // Has parameters that the newest form lacks: readers rewrite it into the newest. Only constants are written as it.
   bool read_only = false;
 };
+// Variants may also be forms of their own, with parameters that later ones lack and have others for: then an operator
+// is of the newest form that has all its arguments, and the row's functions ask which those are.
 
 // Where tests draw inputs from and how close a fast path must come. Absolute tolerances are relative to the largest
 // expected magnitude when that is above 1.
@@ -120,9 +123,13 @@ struct Signature {
 struct OpRow {
   const OpDef* def = nullptr;
   std::vector<Signature> signatures;  // as def->variants
-  // Arguments of an operator are stored in the order of this list: the newest signature.
-  const std::vector<Param>& params() const { return signatures.back().params; }
+  // Arguments of an operator are stored in the order of this list: the newest signature's parameters, and after them
+  // what only older forms have.
+  std::vector<Param> all;
+  const std::vector<Param>& params() const { return all; }
   const Signature& newest() const { return signatures.back(); }
+  // The newest form with all parameters that are given; the newest of all where no form has them together.
+  const Signature& form_of(const Call& call) const;
   // The form that programs of a Core ML opset are written in; null if it has none.
   const Signature* at(Opset opset) const;
   int param_index(std::string_view name) const;  // -1 if there is none
@@ -133,8 +140,8 @@ struct OpRow {
 // Immutable after construction; safe to share between threads.
 class OpTable {
  public:
-  // Rows must outlive the table. A signature that does not parse, or an older variant with a parameter that the newest
-  // lacks, is a programming error: the constructor throws std::logic_error.
+  // Rows must outlive the table. A signature that does not parse is a programming error: the constructor throws
+  // std::logic_error.
   explicit OpTable(std::span<const OpDef* const> rows);
   const OpRow* find(std::string_view name) const;                            // null if there is none
   const std::vector<std::unique_ptr<OpRow>>& rows() const { return rows_; }  // sorted by name

@@ -130,9 +130,21 @@ tl::unexpected<Diag> of_operator(const OpRow& row, Code code, std::string messag
   return fail(std::move(d));
 }
 
-// The oldest opset up to `newest` with a variant that takes the call.
+// Whether a form has parameters that the later one lacks.
+bool ended(const Signature& form, const Signature& later) {
+  return std::any_of(form.params.begin(), form.params.end(),
+                     [&](const Param& p) { return later.find(p.name) == nullptr; });
+}
+
+// The oldest opset up to `newest` with a variant that takes the call. A program may turn out to need any opset up to
+// that one, which has to have the form still.
 Result<Opset> oldest_variant(const Call& call, Opset newest) {
   std::optional<Diag> why;
+  if (const Signature* last = call.row().at(newest), &form = call.row().form_of(call);
+      last != nullptr && form.variant->since < last->variant->since && ended(form, *last)) {
+    return of_operator(call.row(), Code::unsupported_operator,
+                       format("{} in this form ends before {}", call.row().name(), info(last->variant->since).name));
+  }
   for (const Signature& s : call.row().signatures) {
     if (s.variant->read_only) continue;
     Status ok = check_arguments(call, s, false);

@@ -44,12 +44,16 @@ struct Type {
 
   bool is_tensor() const { return kind == Kind::tensor; }
   bool is_list() const { return kind == Kind::list || kind == Kind::optional; }
-  // The dtype of values in memory.
-  DType stored() const { return is_list() ? DType::list : dtype; }
+  bool is_state() const { return kind == Kind::state; }
+  // The dtype of values in memory: of a state, what it holds; a dictionary is a List of its keys and its values.
+  DType stored() const {
+    if (is_state()) return element->stored();
+    return is_list() || kind == Kind::dictionary ? DType::list : dtype;
+  }
   int rank() const { return static_cast<int>(dims.size()); }
   bool is_static() const { return is_tensor() && all_known(dims); }
   // Values take the same memory in every run: a List's own is the same for any length.
-  bool is_sized() const { return is_list() || is_static(); }
+  bool is_sized() const { return stored() == DType::list || is_static(); }
   // The shape of a static tensor type of rank <= kMaxRank.
   Shape shape() const;
   std::string to_string() const;  // "tensor<fp32, [1, 3, height, width]>"

@@ -60,8 +60,7 @@ class MixedPrecision {
   // Control flow keeps the types of what it carries; states and lists have one type for good.
   static bool movable(const Op& op) {
     if (!op.blocks.empty() || op.row->def->infer == nullptr) return false;
-    if (op.row->def->effects == ir::Effects::reads_state || op.row->def->effects == ir::Effects::writes_state)
-      return false;
+    if (ir::touches_state(op.row->def->effects)) return false;
     const auto tensor = [](const Value* v) { return v->type.is_tensor(); };
     for (const auto& arg : op.args) {
       if (!std::all_of(arg.begin(), arg.end(), tensor)) return false;

@@ -25,6 +25,7 @@ struct LoadedSubgraph {
   const partition::Subgraph* subgraph = nullptr;  // of a partitioning; null: the whole model
   int partition = -1;                             // Core ML's
   int place = 0;                                  // among the loaded ones
+  bool keeps() const { return planned.model != nullptr && !planned.model->states().empty(); }  // it has states
 
   // The partition's nodes on the host, made under the mutex when they are first needed.
   mutable std::mutex mutex;
@@ -39,6 +40,12 @@ struct Slot {
   int input = -1;       // index among the session's inputs
   int output = -1;      // index among the session's outputs
   int maker = INT_MAX;  // the place of the loaded subgraph that fills it
+};
+
+// What the subgraphs keep, by their places among the loaded ones.
+struct SessionState final : backend::State {
+  const void* owner = nullptr;  // a Session::Impl
+  std::vector<std::unique_ptr<backend::State>> of;
 };
 
 // Memory of one run; handed out by a pool and reused.
@@ -70,8 +77,8 @@ struct Session::Impl {
   // What runs Core ML programs: the host where it stands in. The host runs the rest.
   std::shared_ptr<const backend::Device> device, host_device;
   bool stands_in = false;
-  std::vector<ir::Port> inputs, outputs;
-  std::vector<ir::Port> all_inputs;  // the inputs, then the overridable initializers
+  std::vector<ir::Port> inputs, outputs, kept;  // kept: the states
+  std::vector<ir::Port> all_inputs;             // the inputs, then the overridable initializers
   std::unordered_map<std::string_view, int> input_places, output_places;  // in all_inputs and outputs, by name
   Placement placement;
   std::vector<Diag> findings;
@@ -119,6 +126,8 @@ struct Session::Impl {
   Result<const Wired*> twin_of(const LoadedSubgraph& one, const CancelToken* cancel) const;
   Result<bool> feed(const Wired& wired, RunState& s, std::span<backend::OutputSlot> out,
                     const backend::RunOptions& options) const;
+  // The run's options for one subgraph: with what it keeps itself.
+  Result<backend::RunOptions> options_for(const LoadedSubgraph& one, const backend::RunOptions& options) const;
   Status collect(const Wired& wired, RunState& s, const backend::RunOptions& options) const;
   Status hand_over(RunState& s, std::span<backend::OutputSlot> out) const;
   Status to_host(const LoadedSubgraph& one, Diag why) const;

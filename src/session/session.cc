@@ -82,6 +82,18 @@ Result<std::unique_ptr<Session::Impl>> Session::Impl::make(std::shared_ptr<const
 std::span<const ir::Port> Session::inputs() const { return impl_->inputs; }
 std::span<const ir::Port> Session::all_inputs() const { return impl_->all_inputs; }
 std::span<const ir::Port> Session::outputs() const { return impl_->outputs; }
+std::span<const ir::Port> Session::states() const { return impl_->kept; }
+
+Result<std::unique_ptr<backend::State>> Session::new_state() const {
+  auto state = std::make_unique<SessionState>();
+  state->owner = impl_.get();
+  for (const LoadedSubgraph& one : impl_->loaded) {
+    std::unique_ptr<backend::State>& kept = state->of.emplace_back();
+    if (!one.keeps()) continue;
+    GRAFT_TRY(kept, one.planned.model->new_state());
+  }
+  return state;
+}
 
 int Session::input_index(std::string_view name) const {
   const auto at = impl_->input_places.find(name);

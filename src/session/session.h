@@ -61,6 +61,9 @@ class Session {
   // The inputs, and after them the initializers that the ONNX file (IR 4 and later) also lists as graph inputs: they
   // have defaults, which are baked in, and need not be fed.
   std::span<const ir::Port> all_inputs() const;
+  // What the model keeps from run to run where it is given a state of this session; see backend::State.
+  std::span<const ir::Port> states() const;
+  Result<std::unique_ptr<backend::State>> new_state() const;
   int input_index(std::string_view name) const;  // among all_inputs(); -1 if there is none
   int output_index(std::string_view name) const;
 

@@ -274,6 +274,7 @@ Status Session::Impl::open_package(const CancelToken* cancel) {
   };
   inputs = ports(loaded->inputs());
   outputs = ports(loaded->outputs());
+  kept = ports(loaded->states());
   all_inputs = inputs;
   add_ports();
   add_whole(std::move(loaded), true);

@@ -163,6 +163,16 @@ Result<bool> Session::Impl::feed(const Wired& wired, RunState& s, std::span<back
   return true;
 }
 
+Result<backend::RunOptions> Session::Impl::options_for(const LoadedSubgraph& one,
+                                                       const backend::RunOptions& run_options) const {
+  const auto* state = dynamic_cast<const SessionState*>(run_options.state);
+  if (state == nullptr || state->owner != this)
+    return fail(Code::invalid_argument, "the state was made for another session");
+  backend::RunOptions own = run_options;
+  own.state = state->of[static_cast<size_t>(one.place)].get();
+  return own;
+}
+
 // Takes its results into the slots, in ONNX's types.
 Status Session::Impl::collect(const Wired& wired, RunState& s, const backend::RunOptions& run_options) const {
   const std::span<const ir::Port> ports = wired.model->outputs();
@@ -287,7 +297,8 @@ Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlo
     if (impl.slots[i].input >= 0) s.values[i] = in[static_cast<size_t>(impl.slots[i].input)];
   }
   for (const LoadedSubgraph& one : impl.loaded) {
-    const bool has_twin = one.partition >= 0 && impl.options.host_takes_over;
+    // What a device keeps in its own state nobody else can go on with.
+    const bool has_twin = one.partition >= 0 && impl.options.host_takes_over && !one.keeps();
     bool on_host = one.moved.load(std::memory_order_acquire) || (one.partition >= 0 && !within_int32);
     if (on_host && !has_twin) return finish(does_not_fit());
     for (;;) {
@@ -299,7 +310,11 @@ Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlo
       }
       Result<bool> fits = impl.feed(*wired, s, out, run_options);
       Status ran = fits ? *fits ? Status() : does_not_fit() : fail(fits.error());
-      if (ran) ran = wired->model->run(s.in, s.out, run_options);
+      if (ran && run_options.state == nullptr) ran = wired->model->run(s.in, s.out, run_options);
+      if (ran && run_options.state != nullptr) {
+        Result<backend::RunOptions> own = impl.options_for(one, run_options);
+        ran = own ? wired->model->run(s.in, s.out, *own) : fail(std::move(own).error());
+      }
       if (ran) ran = impl.collect(*wired, s, run_options);
       if (ran) break;
       const Failure failure = failure_of(ran.error().code);

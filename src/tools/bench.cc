@@ -36,8 +36,11 @@ Result<BenchResult> bench(const session::Session& session, const Env& env, std::
                           const BenchOptions& options) {
   BenchResult r;
   std::vector<backend::OutputSlot> out(session.outputs().size());
+  GRAFT_TRY(const std::unique_ptr<backend::State> state, session.new_state());
+  backend::RunOptions how;
+  if (!session.states().empty()) how.state = state.get();
   Clock::time_point start = Clock::now();
-  GRAFT_CHECK(session.run(inputs, out));
+  GRAFT_CHECK(session.run(inputs, out, how));
   r.first_ms = ms_since(start);
   std::vector<Tensor> memory;
   for (backend::OutputSlot& o : out) {
@@ -46,12 +49,12 @@ Result<BenchResult> bench(const session::Session& session, const Env& env, std::
     o.memory = memory.back().mutable_view();
   }
   if (env.progress) env.progress("measuring", 0);
-  for (int i = 0; i < options.warmup; ++i) GRAFT_CHECK(session.run(inputs, out));
+  for (int i = 0; i < options.warmup; ++i) GRAFT_CHECK(session.run(inputs, out, how));
   std::vector<double> times;
   times.reserve(static_cast<size_t>(options.runs));
   for (int i = 0; i < options.runs; ++i) {
     start = Clock::now();
-    GRAFT_CHECK(session.run(inputs, out));
+    GRAFT_CHECK(session.run(inputs, out, how));
     times.push_back(ms_since(start));
     if (env.progress && i % 10 == 9) env.progress("measuring", (i + 1.0) / options.runs);
   }

@@ -15,7 +15,8 @@ struct BenchResult {
   int64_t peak_rss_bytes = 0;  // of the whole process so far
 };
 
-// `inputs` as session.run() takes them. Steady runs write into memory that was allocated before. Errors: as running.
+// `inputs` as session.run() takes them. Steady runs write into memory that was allocated before; a
+// model with states keeps them from run to run. Errors: as running.
 Result<BenchResult> bench(const session::Session& session, const Env& env, std::span<const TensorView> inputs,
                           const BenchOptions& options);
 

@@ -80,7 +80,7 @@ void describe_onnx(Model& out) {
   out.producer = model.producer_name + (model.producer_version.empty() ? "" : " " + model.producer_version);
   out.metadata = model.metadata;
   out.bytes = weight_bytes(model.graph);
-  FunctionInfo main{"main", {}, {}, count_operators(model.graph), 0};
+  FunctionInfo main{"main", {}, {}, {}, count_operators(model.graph), 0};
   for (const onnx::ValueInfo& v : model.graph.inputs) main.inputs.push_back(declared_port(v));
   for (const onnx::ValueInfo& v : model.graph.outputs) main.outputs.push_back(declared_port(v));
   out.functions = {std::move(main)};
@@ -137,7 +137,12 @@ Status open_package(Model& out, const CancelToken* cancel) {
     const coreml::FunctionInterface& known = face == faces.end() ? kUnknown : *face;
     FunctionInfo info;
     info.name = f->name;
-    for (const ir::Value* v : f->inputs) info.inputs.push_back(package_port(v->name, v->type, known.inputs));
+    for (const ir::Value* v : f->inputs) {
+      if (v->type.is_state())
+        info.states.push_back(port_info(v->name, *v->type.element));
+      else
+        info.inputs.push_back(package_port(v->name, v->type, known.inputs));
+    }
     for (size_t i = 0; i < f->body.outputs.size(); ++i)
       info.outputs.push_back(package_port(f->output_names[i], f->body.outputs[i]->type, known.outputs));
     std::map<std::string, int> counts;

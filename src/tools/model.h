@@ -45,9 +45,9 @@ struct OperatorCount {
 
 struct FunctionInfo {
   std::string name;
-  std::vector<PortInfo> inputs, outputs;
-  std::vector<OperatorCount> operators;  // most frequent first; bodies count
-  double flops = 0;                      // packages
+  std::vector<PortInfo> inputs, outputs, states;  // states: packages
+  std::vector<OperatorCount> operators;           // most frequent first; bodies count
+  double flops = 0;                               // packages
 };
 
 // Immutable.

@@ -351,6 +351,7 @@ void read(const graft_model* model) {
     if (!fine(graft_model_function(model, f, &of))) defect("a function without a description");
     ask<graft_port_info>(of.input_count, [&](size_t i, auto* out) { return graft_model_input(model, f, i, out); });
     ask<graft_port_info>(of.output_count, [&](size_t i, auto* out) { return graft_model_output(model, f, i, out); });
+    ask<graft_port_info>(of.state_count, [&](size_t i, auto* out) { return graft_model_state(model, f, i, out); });
     ask<graft_operator_info>(of.operator_count,
                              [&](size_t i, auto* out) { return graft_model_operator(model, f, i, out); });
   }

@@ -123,7 +123,7 @@ OpCall& OpCall::flag(std::string_view param, bool value) {
 OpCall& OpCall::text(std::string_view param, std::string value) { return in(param, strings({}, {std::move(value)})); }
 
 Result<ir::Types> OpCall::infer() const {
-  GRAFT_CHECK(ir::check_arguments(call_, call_.row().newest(), true));
+  GRAFT_CHECK(ir::check_arguments(call_, call_.row().form_of(call_), true));
   ir::Types types;
   GRAFT_CHECK(ir::infer(call_, types));
   return types;

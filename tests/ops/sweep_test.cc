@@ -15,7 +15,7 @@ namespace {
 bool engine_runs(const ir::OpRow& row) {
   if (row.name() == "host_deferred") return true;
   if (row.def->kind == ir::Kind::constant || ir::has_blocks(row.def->kind)) return true;
-  return row.def->effects == ir::Effects::reads_state || row.def->effects == ir::Effects::writes_state;
+  return ir::touches_state(row.def->effects);
 }
 
 TEST(Sweep, RowsAreComplete) {
