@@ -525,11 +525,11 @@ class Planner {
     const auto plain = [&](int i) {
       return !holds_objects(values()[i].dtype()) || values()[i].where == PlanValue::Where::constant;
     };
-    const bool fixed =
-        std::all_of(node(n).results.begin(), node(n).results.end(),
-                    [&](int r) { return values()[r].type.is_static() && plain(r); }) &&
-        std::all_of(node(n).args.begin(), node(n).args.end(),
-                    [&](const std::vector<int>& arg) { return std::all_of(arg.begin(), arg.end(), plain); });
+    const bool fixed = std::all_of(node(n).results.begin(), node(n).results.end(),
+                                   [&](int r) { return values()[r].type.is_static() && plain(r); }) &&
+                       std::all_of(node(n).args.begin(), node(n).args.end(), [&](const std::vector<int>& arg) {
+                         return std::all_of(arg.begin(), arg.end(), plain);
+                       });
     if (const auto list = core_.candidates.find(op.kind()); list != core_.candidates.end() && fixed) {
       for (const Candidate* c : list->second) {
         Result<Prepared> p = c->prepare(s_, n);
