@@ -305,7 +305,7 @@ class WhileStep final : public Step {
     FrameSink sink(frame);
     for (size_t i = 0; i < count_; ++i) {
       const DType dtype = dtypes_[i];
-      Grown* last = dtype == DType::list ? nullptr : state.holding(i);
+      Grown* last = holds_objects(dtype) ? nullptr : state.holding(i);
       if (last != nullptr && sink.adopt(i, last->memory, dtype, state.shapes[i])) continue;
       GRAFT_TRY(void* to, sink.memory(i, dtype, state.shapes[i]));
       copy_values(dtype, state.now[i], to, state.shapes[i].product());

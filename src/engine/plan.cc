@@ -52,7 +52,13 @@ std::vector<std::shared_ptr<const Plan>> PlanCache::take_all() const {
 }
 
 Result<void*> Grown::take(DType of, const Shape& sizes, const std::shared_ptr<MemoryLimit>& limit) {
-  if (of != DType::list) GRAFT_CHECK(memory.ensure(std::max<size_t>(byte_size(of, sizes.product()), 1), limit));
+  if (of == DType::string) {
+    if (!strings.valid() || !(strings.shape() == sizes)) {
+      GRAFT_TRY(strings, Tensor::allocate(of, sizes, limit));
+    }
+  } else if (of != DType::list) {
+    GRAFT_CHECK(memory.ensure(std::max<size_t>(byte_size(of, sizes.product()), 1), limit));
+  }
   dtype = of;
   shape = sizes;
   return data();
@@ -65,7 +71,7 @@ void Grown::adopt(Buffer& other, DType of, const Shape& sizes) {
 }
 
 void Context::drop_lists() {
-  for (List& l : lists) l = List();
+  for (Grown& g : objects) g.list = List();
   for (Grown& g : grown) g.list = List();
 }
 
@@ -204,8 +210,11 @@ Result<std::unique_ptr<Context>> Plan::make_context() const {
   }
   for (const auto& [v, data] : constants) c->pointers[static_cast<size_t>(v)] = const_cast<void*>(data);
   c->grown.resize(stop.shapes.size());
-  c->lists.resize(lists.size());
-  for (size_t k = 0; k < lists.size(); ++k) c->pointers[static_cast<size_t>(lists[k])] = &c->lists[k];
+  c->objects.resize(objects.size());
+  for (size_t k = 0; k < objects.size(); ++k) {
+    const PlanValue& v = values[static_cast<size_t>(objects[k])];
+    GRAFT_TRY(c->pointers[static_cast<size_t>(objects[k])], c->objects[k].take(v.dtype(), v.shape, core->memory));
+  }
   c->next_feeds.reserve(passed.size());
   c->key.reserve(16 * (stop.values.size() + stop.shapes.size()) + 1);
   c->result_memory.resize(results.size());

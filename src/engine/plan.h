@@ -130,7 +130,7 @@ class Plan {
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<PlanResult> results;  // of a plan that does not stop
   std::vector<size_t> offsets;      // in the arena, by value; SIZE_MAX: not there
-  std::vector<int> lists;           // values that are lists of the context
+  std::vector<int> objects;         // values of the context that are lists or strings
   // Where the constants that steps and results read lie, by value; aligned for their element type.
   std::vector<std::pair<int, const void*>> constants;
   size_t arena_bytes = 0;

@@ -19,14 +19,18 @@ class StepState {
   virtual ~StepState() = default;
 };
 
-// A result that the run sized.
+// A result outside of the arena: the run sized it, or its elements are objects.
 struct Grown {
   Buffer memory;
-  List list;  // the value, of dtype list
+  List list;       // the value, of dtype list
+  Tensor strings;  // the value, of dtype string
   DType dtype = DType::invalid;
   Shape shape;
 
-  void* data() { return dtype == DType::list ? static_cast<void*>(&list) : memory.data(); }
+  void* data() {
+    if (dtype == DType::list) return &list;
+    return dtype == DType::string ? strings.mutable_view().data : memory.data();
+  }
 
   // Memory for a value of that type.
   Result<void*> take(DType of, const Shape& sizes, const std::shared_ptr<MemoryLimit>& limit);
@@ -38,8 +42,8 @@ struct Context {
   Buffer arena;
   std::vector<void*> pointers;  // by plan value
   std::vector<std::unique_ptr<StepState>> states;
-  std::vector<Grown> grown;  // by stop.shapes
-  std::vector<List> lists;   // by Plan::lists
+  std::vector<Grown> grown;    // by stop.shapes
+  std::vector<Grown> objects;  // by Plan::objects
   std::vector<const void*> next_feeds;
   std::vector<int64_t> key;
   std::vector<void*> result_memory;

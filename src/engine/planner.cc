@@ -212,10 +212,6 @@ class Planner {
       if (folded) return {};
     }
     for (size_t k = 0; k < op.results.size(); ++k) add_result(n, op.results[k], types[k]);
-    for (const ir::Type& t : types) {
-      if (t.dtype == DType::string)
-        return fail(Code::not_available_yet, "the engine does not compute strings at run time yet");
-    }
     if (!sized) stop_after(n, position);
     return {};
   }
@@ -520,8 +516,15 @@ class Planner {
   Status select_step(int n) {
     const ir::Op& op = *node(n).op;
     std::vector<std::string> declined;
-    const bool fixed = std::none_of(node(n).results.begin(), node(n).results.end(),
-                                    [&](int r) { return !values()[r].type.is_static(); });
+    // Candidates know where elements lie from their size: not those of objects. (Constant strings are parameters.)
+    const auto plain = [&](int i) {
+      return !holds_objects(values()[i].dtype()) || values()[i].where == PlanValue::Where::constant;
+    };
+    const bool fixed = std::all_of(node(n).results.begin(), node(n).results.end(),
+                                   [&](int r) { return values()[r].type.is_static() && plain(r); }) &&
+                       std::all_of(node(n).args.begin(), node(n).args.end(), [&](const std::vector<int>& arg) {
+                         return std::all_of(arg.begin(), arg.end(), plain);
+                       });
     if (const auto list = core_.candidates.find(op.kind()); list != core_.candidates.end() && fixed) {
       for (const Candidate* c : list->second) {
         Result<Prepared> p = c->prepare(s_, n);
@@ -587,7 +590,7 @@ class Planner {
       life[v].first = end;
       life[v].last = -1;
       if (p.values[v].kept) kept[root] = true;
-      if (p.values[v].where != PlanValue::Where::computed || p.values[v].dtype() == DType::list) outside[v] = true;
+      if (p.values[v].where != PlanValue::Where::computed || holds_objects(p.values[v].dtype())) outside[v] = true;
     }
     for (int r : p.stop.shapes) outside[static_cast<size_t>(r)] = true;
     for (int s = 0; s < end; ++s) {
@@ -614,9 +617,9 @@ class Planner {
       const PlanValue& value = p.values[v];
       const bool grows =
           std::find(p.stop.shapes.begin(), p.stop.shapes.end(), static_cast<int>(v)) != p.stop.shapes.end();
-      if (value.dtype() == DType::list && value.where == PlanValue::Where::computed &&
+      if (holds_objects(value.dtype()) && value.where == PlanValue::Where::computed &&
           value.root == static_cast<int>(v) && !grows)
-        p.lists.push_back(static_cast<int>(v));
+        p.objects.push_back(static_cast<int>(v));
     }
     p.arena_bytes = place(life);
     p.offsets.assign(count, SIZE_MAX);

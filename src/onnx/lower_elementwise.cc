@@ -37,6 +37,7 @@ Values pow(NodeView& n, OpBuilder& b) {
 // MIL compares numbers only: bools as such.
 Values equal(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.second();
+  if (x->dtype() == DType::string) return {b.binary("host_string_equal", x, y)};
   const auto direct = [&] { return b.binary("equal", x, y); };
   if (x->dtype() != DType::boolean) return {direct()};
   return {b.first_of(direct, [&] {

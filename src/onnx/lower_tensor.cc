@@ -130,7 +130,7 @@ Values bit_cast(NodeView& n, OpBuilder& b) {
 
 Values cast_like(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *like = n.in(1);
-  return {b.cast(x, like->dtype())};
+  return {cast_to(n, b, x, like->dtype())};
 }
 
 constexpr Lowering kRows[] = {
@@ -181,6 +181,11 @@ Value* cast_to(NodeView& n, OpBuilder& b, Value* x, DType to) {
   if (is_small(x->dtype())) {  // fp32 holds all of them
     x = b.emit("host_dequantize", {{"input", x}, {"scale", b.scalar(DType::f32, 1)}});
     return cast_to(n, b, x, to);
+  }
+  if (to == DType::string) return b.unary("host_to_string", x);
+  if (x->dtype() == DType::string) {
+    x = b.emit("host_from_string", {{"x", x}, {"dtype", name(is_small(to) ? DType::f32 : to)}});
+    return is_small(to) ? cast_to(n, b, x, to) : x;
   }
   if (!is_small(to)) return b.cast(x, to);
   return b.emit(

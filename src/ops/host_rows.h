@@ -19,6 +19,8 @@ const ir::OpDef& host_recurrent_row();
 Rows signal_rows();
 Rows matrix_rows();
 Rows strings_rows();
+Rows string_numbers_rows();
+Rows text_rows();
 Rows host_windows_rows();
 
 }  // namespace graft::ops

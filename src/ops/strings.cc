@@ -1,26 +1,62 @@
-// Strings: joined and cut up. They live on the host alone.
+// Strings: joined, compared and cut up. They live on the host alone.
 #include "ops/host_rows.h"
 #include "ops/moving.h"
 
 namespace graft::ops {
 namespace {
 
-constexpr Variant kConcat[] = {{Opset::host, "x:T; y:T", "T={string}"}};
-constexpr OpDef host_string_concat = {.name = "host_string_concat",
-                                      .family = "host",
-                                      .doc = "x followed by y, element by element",
-                                      .variants = kConcat,
-                                      .infer = infer_broadcast,
-                                      .reference = [](const Call& call, Outputs& out) -> Status {
-                                        GRAFT_CHECK(allocate_outputs(call, out));
-                                        const TensorView x = call.in("x").value, y = call.in("y").value;
-                                        Walk<2> walk(out[0].shape, {x.shape, y.shape});
-                                        Pace pace = call.pace();
-                                        for (int64_t i = 0, n = out[0].count(); i < n && pace.go_on(); ++i, walk.next())
-                                          out[0].as<std::string>()[i] =
-                                              x.as<std::string>()[walk.offset(0)] + y.as<std::string>()[walk.offset(1)];
-                                        return {};
-                                      }};
+constexpr Variant kPair[] = {{Opset::host, "x:T; y:T", "T={string}"}};
+
+// What strings hold beside their own size counts too, for the time that it is made: a loop could double them for ever.
+Status check_room(const Outputs& out, uint64_t bytes) {
+  constexpr uint64_t kMost = uint64_t{1} << 32;
+  if (bytes > kMost)
+    return fail(Code::out_of_memory, format("strings of {} bytes in all, takes up to {}", bytes, kMost));
+  const Result<MemoryShare> share = MemoryShare::take(out.limit(), static_cast<size_t>(bytes));
+  return share ? Status{} : fail(share.error());
+}
+
+// f(i, x, y) for every element of a result that x and y broadcast to.
+template <class F>
+void for_pairs(const Call& call, const Shape& shape, F&& f) {
+  const TensorView x = call.in("x").value, y = call.in("y").value;
+  Walk<2> walk(shape, {x.shape, y.shape});
+  Pace pace = call.pace();
+  for (int64_t i = 0, n = shape.product(); i < n && pace.go_on(); ++i, walk.next())
+    f(i, x.as<std::string>()[walk.offset(0)], y.as<std::string>()[walk.offset(1)]);
+}
+constexpr OpDef host_string_concat = {
+    .name = "host_string_concat",
+    .family = "host",
+    .doc = "x followed by y, element by element",
+    .variants = kPair,
+    .infer = infer_broadcast,
+    .reference = [](const Call& call, Outputs& out) -> Status {
+      GRAFT_CHECK(allocate_outputs(call, out));
+      uint64_t bytes = 0;
+      for_pairs(call, out[0].shape, [&](int64_t, const auto& x, const auto& y) { bytes += x.size() + y.size(); });
+      GRAFT_CHECK(check_room(out, bytes));
+      for_pairs(call, out[0].shape,
+                [&](int64_t i, const auto& x, const auto& y) { out[0].as<std::string>()[i].assign(x).append(y); });
+      return {};
+    }};
+
+constexpr OpDef host_string_equal = {.name = "host_string_equal",
+                                     .family = "host",
+                                     .doc = "whether x and y are the same bytes, element by element",
+                                     .variants = kPair,
+                                     .infer = [](const Call& call, Types& out) -> Status {
+                                       GRAFT_CHECK(infer_broadcast(call, out));
+                                       out[0].dtype = DType::boolean;
+                                       return {};
+                                     },
+                                     .reference = [](const Call& call, Outputs& out) -> Status {
+                                       GRAFT_CHECK(allocate_outputs(call, out));
+                                       for_pairs(call, out[0].shape, [&](int64_t i, const auto& x, const auto& y) {
+                                         out[0].as<uint8_t>()[i] = x == y ? 1 : 0;
+                                       });
+                                       return {};
+                                     }};
 
 // The pieces of one string, fn(piece): between delimiters, or between runs of white space where there is none. At most
 // `cuts` cuts are made.
@@ -97,7 +133,7 @@ constexpr OpDef host_string_split = {
     },
     .kernel_sized = true};
 
-constexpr const OpDef* kRows[] = {&host_string_concat, &host_string_split};
+constexpr const OpDef* kRows[] = {&host_string_concat, &host_string_equal, &host_string_split};
 
 }  // namespace
 
