@@ -57,6 +57,7 @@ struct Fp16 {
   bool magnifies = false;    // the result can be far beyond the operands (x * x, e^x): reduced, it stays in fp32
   bool accumulates = false;  // a sum that grows with the number of elements: in fp32 when there are many
   bool saturates = false;    // constants are bounds or fill values: beyond fp16's range its end means the same
+  bool places = false;       // operands (but x) say where things lie: stays in fp32, and what computes them does
   bool offsets = false;      // a tiny constant only keeps things away from zero: fp16's smallest number does too
 };
 
@@ -103,6 +104,7 @@ constexpr OpDef with_fp16(OpDef def, Fp16 fp16) {
 
 // One input of a signature, parsed.
 struct Param {
+  // A list that has to be constant is a constant of rank 1.
   enum class Kind : uint8_t { tensor, tuple, list, state, block, any };
   std::string_view name;
   Kind kind = Kind::tensor;

@@ -91,6 +91,45 @@ Values affine_grid(NodeView& n, OpBuilder& b) {
 
 // ---- boxes --------------------------------------------------------------------------------------------------------
 
+struct RoiAlign {
+  int64_t height, width, ratio;  // bins, and samples along each side of one
+  double scale;
+  bool half_pixel;
+};
+
+// MIL crops boxes with samples from side to side: those of all bins, which begin and end half a sample inside of the
+// box. The mean of each bin is pooled. ONNX's samples up to one element outside of the image are the border's, those
+// beyond are zeros: so the image gets a border of one first.
+Value* roi_align_by_crops(OpBuilder& b, const RoiAlign& r, Value* x, Value* rois, Value* images) {
+  const int64_t rows = r.height * r.ratio, columns = r.width * r.ratio;
+  const auto corner = [&](int64_t at) {
+    Value* v = b.emit("slice_by_size", {{"x", rois}, {"begin", Ints{0, at}}, {"size", Ints{-1, 2}}});
+    v = b.scale(v, r.scale);
+    return r.half_pixel ? b.sub(v, b.like(v, 0.5)) : v;
+  };
+  Value *start = corner(0), *size = b.sub(corner(2), start);
+  if (!r.half_pixel) size = b.maximum(size, b.like(size, 1));
+  if (!b.ok()) return size;
+  const float half[] = {0.5f / static_cast<float>(columns), 0.5f / static_cast<float>(rows)};  // x first
+  Value* inside =
+      b.mul(size, b.cast(b.constant(ir::Constant::of(Tensor::of<float>(DType::f32, {1, 2}, half))), size->dtype()));
+  Value* first = b.add(b.add(start, inside), b.like(start, 1));
+  Value* last = b.add(b.sub(b.add(start, size), inside), b.like(start, 1));
+  Value* bordered =
+      b.emit("pad", {{"x", x}, {"pad", Ints{0, 0, 0, 0, 1, 1, 1, 1}}, {"mode", "replicate"}, {"constant_val", 0.0}});
+  Value* y = b.emit("crop_resize", {{"x", bordered},
+                                    {"boxes", b.concat({first, last}, 1)},
+                                    {"box_indices", images},
+                                    {"target_height", rows},
+                                    {"target_width", columns},
+                                    {"box_coordinate_mode", "CORNERS_WIDTH_FIRST"},
+                                    {"sampling_mode", "ALIGN_CORNERS"}});
+  if (r.ratio == 1) return y;
+  return b.emit(
+      "avg_pool",
+      {{"x", y}, {"kernel_sizes", Ints{r.ratio, r.ratio}}, {"strides", Ints{r.ratio, r.ratio}}, {"pad_type", "valid"}});
+}
+
 Values roi_align(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *rois = n.in(1), *images = n.in(2);
   const std::string mode = n.s("mode", "avg");
@@ -101,14 +140,32 @@ Values roi_align(NodeView& n, OpBuilder& b) {
   if (places != "half_pixel" && places != "output_half_pixel")
     return {n.refuse(Code::invalid_attribute,
                      format("coordinate_transformation_mode '{}', takes half_pixel or output_half_pixel", places))};
+  const RoiAlign r{n.i("output_height", 1), n.i("output_width", 1), n.i("sampling_ratio", 0), n.f("spatial_scale", 1),
+                   places == "half_pixel"};
+  if (!b.target().host()) {
+    constexpr int64_t kMost = 4096;  // samples along a side
+    const int64_t bins = std::max(r.height, r.width);
+    if (mode != "avg")
+      return {n.refuse(Code::unsupported_attribute, "MIL pools samples to their mean, here the largest is asked for")};
+    if (r.ratio < 1)
+      return {n.refuse(Code::unsupported_attribute,
+                       "sampling_ratio 0 takes as many samples as a box is large, MIL the same for all; set it")};
+    if (bins < 1 || bins > kMost / r.ratio || std::min(r.height, r.width) < 1)
+      return {n.refuse(Code::limit_exceeded, format("{} x {} bins of {} samples a side", r.height, r.width, r.ratio))};
+    if (x->rank() != 4 || rois->rank() != 2 || images->rank() != 1 || ir::never_equal(rois->dim(1), Dim(4)))
+      return {n.refuse(Code::shape_mismatch,
+                       format("takes images, boxes [any, 4] and their images, got {}, {} and {}", x->type.to_string(),
+                              rois->type.to_string(), images->type.to_string()))};
+    return {roi_align_by_crops(b, r, x, rois, images)};
+  }
   return {b.emit("host_roi_align", {{"x", x},
                                     {"rois", rois},
                                     {"batch_indices", images},
-                                    {"output_height", n.i("output_height", 1)},
-                                    {"output_width", n.i("output_width", 1)},
-                                    {"spatial_scale", n.f("spatial_scale", 1)},
-                                    {"sampling_ratio", n.i("sampling_ratio", 0)},
-                                    {"half_pixel", places == "half_pixel"},
+                                    {"output_height", r.height},
+                                    {"output_width", r.width},
+                                    {"spatial_scale", r.scale},
+                                    {"sampling_ratio", r.ratio},
+                                    {"half_pixel", r.half_pixel},
                                     {"mode", mode}})};
 }
 
@@ -177,7 +234,7 @@ constexpr Lowering kRows[] = {
     {"", "RoiAlign", kSince<10, 16, 22>,
      "X rois batch_indices -> Y; coordinate_transformation_mode@16 mode output_height output_width sampling_ratio "
      "spatial_scale",
-     roi_align, "on the host only"},
+     roi_align, "in Core ML means of a given sampling_ratio"},
     {"", "MaxRoiPool", kSince<1, 22>, "X rois -> Y; pooled_shape spatial_scale", max_roi_pool, "on the host only"},
     {"", "DeformConv", kSince<19, 22>,
      "X W offset B? mask? -> Y; dilations group kernel_shape offset_group pads strides", deform_conv,

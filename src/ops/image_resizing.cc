@@ -14,32 +14,10 @@ constexpr int64_t kMaxSize = INT32_MAX;
 
 // ---- grids --------------------------------------------------------------------------------------------------------
 
-enum class Grid : uint8_t { strict_align_corners, align_corners, default_, offset_corners, unalign_corners };
-
-Result<Grid> grid_of(std::string_view name) {
-  if (name == "STRICT_ALIGN_CORNERS") return Grid::strict_align_corners;
-  if (name == "ALIGN_CORNERS") return Grid::align_corners;
-  if (name == "DEFAULT") return Grid::default_;
-  if (name == "OFFSET_CORNERS") return Grid::offset_corners;
-  if (name == "UNALIGN_CORNERS") return Grid::unalign_corners;
-  return fail(Code::invalid_attribute,
-              format("sampling_mode '{}', takes STRICT_ALIGN_CORNERS, ALIGN_CORNERS, DEFAULT, OFFSET_CORNERS or "
-                     "UNALIGN_CORNERS",
-                     name));
-}
-
 // Where output index i of `out` falls among `in` source elements, clamped to them.
 double source_of(Grid grid, int64_t in, int64_t out, int64_t i) {
-  const auto n = static_cast<double>(in), m = static_cast<double>(out), k = static_cast<double>(i);
-  double x = 0;
-  switch (grid) {
-    case Grid::strict_align_corners: x = out > 1 ? k * ((n - 1) / (m - 1)) : 0; break;
-    case Grid::align_corners: x = out > 1 ? k * ((n - 1) / (m - 1)) : (n - 1) / 2; break;
-    case Grid::default_: x = out > 1 ? k * ((n - n / m) / (m - 1)) : 0; break;
-    case Grid::offset_corners: x = (k + 0.5) * (std::max(1.0, n - 1) / m); break;
-    case Grid::unalign_corners: x = (k + 0.5) * (n / m) - 0.5; break;
-  }
-  return std::clamp(x, 0.0, std::max(0.0, n - 1));
+  const auto n = static_cast<double>(in);
+  return std::clamp(place_on(grid, n, out, i), 0.0, std::max(0.0, n - 1));
 }
 
 enum class Sampling : uint8_t { linear, nearest, floor };

@@ -1,11 +1,22 @@
-// Images sampled between their elements: which element a whole coordinate stands for that lies outside.
+// Images sampled between their elements: where the elements of a resized image lie, and which element a whole
+// coordinate stands for that lies outside.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <string_view>
+
+#include "base/diag.h"
 
 namespace graft::ops {
+
+// MIL's sampling modes.
+enum class Grid : uint8_t { strict_align_corners, align_corners, default_, offset_corners, unalign_corners };
+Result<Grid> grid_of(std::string_view name);
+// Where element i of `out` lies in a line of n, 0 to n - 1. With aligned corners n may be anything; else what would lie
+// outside is moved to the line's ends.
+double place_on(Grid grid, double n, int64_t out, int64_t i);
 
 // What lies outside of an image: a constant, its border, or its mirror image about the last element's middle
 // (reflection) or end (symmetric).

@@ -7,8 +7,9 @@
 //   3. it reduces something magnified (a square, a power of e), and what magnified it, and what brings the result back
 //      (adding eps, the root, the logarithm, a quotient),
 //   4. it computes with numbers made from integers that fp16 cannot count (positions, sizes),
-//   5. a constant operand does not fit: finite but beyond 65504, or so small that its digits are lost.
-// A constant that does not fit is kept out of rule 5 where another one means the same: bounds and fill values (the row
+//   5. its row says that operands are places or thresholds (crop_resize, ...): so does what computes those,
+//   6. a constant operand does not fit: finite but beyond 65504, or so small that its digits are lost.
+// A constant that does not fit is kept out of rule 6 where another one means the same: bounds and fill values (the row
 // says so) become +-65504; masks that are added or multiplied in (all that does not fit is negative, the rest 0) become
 // kMask; eps becomes fp16's smallest number where the row says it is only an offset. From iOS17 on small parameters
 // with a type of their own (eps, alpha, gamma, ...) just stay fp32. Each such decision is a finding. Operators that

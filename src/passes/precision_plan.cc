@@ -68,7 +68,8 @@ class PrecisionPlanner {
     if (!why.empty()) note(Code::precision_note, op, std::move(why));
   }
 
-  // ---- rules 1 to 3 -----------------------------------------------------------------------------------------------
+  // ---- rules 1 to 3, 5
+  // -----------------------------------------------------------------------------------------------
 
   void by_row(const Op& op) {
     if (!on_floats(op)) return;
@@ -76,6 +77,14 @@ class PrecisionPlanner {
     if (row.overflows) {
       widen(op, format("kept in fp32: {} works with values beyond fp16's range", op.type()));
       if (reduces(op)) spread(op.results[0], kDepth);
+      return;
+    }
+    if (row.places) {
+      widen(op, format("kept in fp32: {} is told places, which need more digits than fp16 has", op.type()));
+      for (size_t p = 0; p < op.args.size(); ++p) {
+        if (op.row->params()[p].name == "x") continue;
+        for (const Value* v : op.args[p]) trace(v, kDepth);
+      }
       return;
     }
     if (row.accumulates && summed(op) > kLongSum) {
@@ -90,6 +99,16 @@ class PrecisionPlanner {
     for (const Op* c : chain) plan_.wide.insert(c);
     spread(chain.back()->results[0], kDepth);  // exp(x) / sum(exp(x)): the quotient brings it back
     spread(op.results[0], kDepth);
+  }
+
+  // What computes v one element at a time stays in fp32.
+  void trace(const Value* v, int depth) {
+    const Op* op = v->producer;
+    if (op == nullptr || depth == 0 || !on_floats(*op) || !(elementwise(*op) || only_moves(*op))) return;
+    if (!plan_.wide.insert(op).second) return;
+    for (const auto& arg : op->args) {
+      for (const Value* from : arg) trace(from, depth - 1);
+    }
   }
 
   // The most elements that one result sums, INT64_MAX when not known.
@@ -180,7 +199,7 @@ class PrecisionPlanner {
     }
   }
 
-  // ---- rule 5 -----------------------------------------------------------------------------------------------------
+  // ---- rule 6 -----------------------------------------------------------------------------------------------------
 
   const ConstantFacts& facts(const Value* v) {
     const auto [at, added] = facts_.try_emplace(v->constant.get());
