@@ -2,6 +2,7 @@
 // kernel allocates: the number of boxes that stay hangs on the data.
 #include <algorithm>
 
+#include "ops/boxes.h"
 #include "ops/host_rows.h"
 #include "ops/moving.h"
 
@@ -23,27 +24,12 @@ Status nms_type(const Call& call, Types& out) {
   return {};
 }
 
-// Arithmetic is in fp32, as the boxes are: thresholds at ties decide the same way as elsewhere.
-struct Box {
-  float y0, x0, y1, x1;
-  float area() const { return (y1 - y0) * (x1 - x0); }
-};
-
 Box box_at(const TensorView& boxes, int64_t at, bool center) {
   float v[4];
   for (int64_t k = 0; k < 4; ++k) v[k] = static_cast<float>(element_as_double(boxes, at * 4 + k));
-  if (center) {  // x, y, width, height
-    return {v[1] - v[3] / 2, v[0] - v[2] / 2, v[1] + v[3] / 2, v[0] + v[2] / 2};
-  }
+  if (center) return box_around(v[0], v[1], v[2], v[3]);
   // Any two opposite corners.
   return {std::min(v[0], v[2]), std::min(v[1], v[3]), std::max(v[0], v[2]), std::max(v[1], v[3])};
-}
-
-bool overlaps(const Box& a, const Box& b, float threshold) {
-  const float h = std::min(a.y1, b.y1) - std::max(a.y0, b.y0), w = std::min(a.x1, b.x1) - std::max(a.x0, b.x0);
-  if (!(h > 0) || !(w > 0) || !(a.area() > 0) || !(b.area() > 0)) return false;
-  const float inter = h * w;
-  return inter / (a.area() + b.area() - inter) > threshold;
 }
 
 Status nms_reference(const Call& call, Outputs& out) {

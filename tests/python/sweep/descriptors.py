@@ -726,7 +726,13 @@ case("Unique", [np.array([[1, 0], [1, 0], [2, 3]], F32)], 11, {"axis": 0}, outpu
 BOXES = np.array([[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, -0.1, 1, 0.9], [0, 10, 1, 11], [0, 10.1, 1, 11.1], [0, 100, 1, 101]]], F32)
 SCORES = np.array([[[0.9, 0.75, 0.6, 0.95, 0.5, 0.3]]], F32)
 case("NonMaxSuppression", [BOXES, SCORES, ints(3), Const([0.5], F32), Const([0.4], F32)], (10, 11), coreml="refused")
-case("NonMaxSuppression", [BOXES, SCORES, ints(2), Const([0.5], F32)], 11, {"center_point_box": 1}, coreml="refused")
+case("NonMaxSuppression", [BOXES, SCORES, ints(2), Const([0.5], F32)], 11, {"center_point_box": 1})
+CENTRES, RANKED = held_by_fp16(data(2, 9, 4, lo=1, hi=4)), held_by_fp16(data(2, 3, 9, lo=-1, hi=1))
+for most in (1, 3, 100):
+    for least in ([Const([0.1], F32)], []):
+        case("NonMaxSuppression", [CENTRES, RANKED, ints(most), Const([0.3], F32), *least], 11, {"center_point_box": 1})
+case("NonMaxSuppression", [CENTRES, RANKED, ints(3), Const([0.0], F32)], 11, {"center_point_box": 1}, coreml="refused")
+case("NonMaxSuppression", [CENTRES, RANKED, np.array([3], I64), Const([0.3], F32)], 11, {"center_point_box": 1}, coreml="refused")
 
 # ---- attention -----------------------------------------------------------------------------------------------------
 
