@@ -48,6 +48,15 @@ void summarise(const graft::Tensor& t, size_t count, OutputTensor& o) {
   o.mean = finite == 0 ? 0 : sum / static_cast<double>(finite);
 }
 
+// The keys of a dictionary.
+std::vector<std::string> words_of(const graft_tensor_info& keys, size_t count) {
+  std::vector<std::string> words;
+  for (size_t i = 0; i < count; ++i)
+    words.push_back(keys.dtype == GRAFT_DTYPE_STRING ? static_cast<const char* const*>(keys.data)[i]
+                                                     : fmt::format("{}", static_cast<const int64_t*>(keys.data)[i]));
+  return words;
+}
+
 std::string lower_case(std::string s) {
   std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return std::tolower(c); });
   return s;
@@ -98,10 +107,19 @@ OutputTensor describe_output(std::string name, const graft::Tensor& tensor, int 
   OutputTensor o;
   o.name = std::move(name);
   o.type = type_of(tensor.dtype(), tensor.shape());
+  const auto count = static_cast<size_t>(count_of(tensor));
+  if (tensor.dtype() == GRAFT_DTYPE_STRING) o.strings.assign(tensor.strings().begin(), tensor.strings().end());
   if (!is_bool_or_number(tensor.dtype())) return o;
   o.numbers = tensor.dtype() != GRAFT_DTYPE_BOOL;
-  const auto count = static_cast<size_t>(count_of(tensor));
   summarise(tensor, count, o);
+  if (const graft_tensor_info keys = tensor.keys(); keys.dtype != GRAFT_DTYPE_INVALID) {
+    constexpr int kBest = 5;
+    o.dictionary = true;
+    o.strings = words_of(keys, count);
+    o.values = tensor.numbers(0, count);
+    o.top.push_back(top_of(o.values, top_k > 0 ? top_k : kBest, o.strings));
+    return o;
+  }
   if (top_k <= 0 || tensor.shape().empty() || count == 0) return o;
   const auto row = static_cast<size_t>(tensor.shape().back());
   constexpr size_t kMaxRows = 8;
@@ -116,12 +134,27 @@ void write_outputs(const std::string& folder, const std::vector<graft::Tensor>& 
   std::set<std::string> used;  // in lower case: for some disks A.npy is a.npy
   std::vector<graft::File> files;
   std::vector<std::vector<uint32_t>> wide;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    std::string name = file_name_of(outputs[i].name);
+  wide.reserve(2 * tensors.size());
+  const auto unused = [&](const std::string& wanted) {
+    std::string name = file_name_of(wanted);
     for (int n = 2; !used.insert(lower_case(name)).second; ++n)
-      name = fmt::format("{}_{}.npy", file_name_of(outputs[i].name), n);
+      name = fmt::format("{}_{}.npy", file_name_of(wanted), n);
+    return name;
+  };
+  const auto add_strings = [&](std::string name, const std::vector<std::string>& strings,
+                               std::span<const int64_t> shape) {
+    NpyStrings npy = npy_strings(strings, shape);
+    files.push_back({std::move(name), std::move(npy.header), std::as_bytes(std::span(wide.emplace_back(npy.data)))});
+  };
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    std::string name = unused(outputs[i].name);
     outputs[i].file = folder + (folder.ends_with('/') ? "" : "/") + name;
     const graft::Tensor& t = tensors[i];
+    if (outputs[i].dictionary) add_strings(unused(outputs[i].name + ".keys"), outputs[i].strings, t.shape());
+    if (t.dtype() == GRAFT_DTYPE_STRING) {
+      add_strings(std::move(name), outputs[i].strings, t.shape());
+      continue;
+    }
     const bool bf16 = t.dtype() == GRAFT_DTYPE_BFLOAT16;
     const std::optional<std::string> header = npy_header(bf16 ? GRAFT_DTYPE_FLOAT32 : t.dtype(), t.shape());
     if (!header)

@@ -152,6 +152,37 @@ std::optional<size_t> count_within(const std::vector<int64_t>& shape, size_t ite
   return count <= most / item ? std::optional<size_t>(count) : std::nullopt;
 }
 
+std::string header_of(const std::string& descr, std::span<const int64_t> shape) {
+  // A tuple of one keeps its comma.
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
+                                   fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  constexpr size_t kPrefix = 10, kAlign = 64;
+  header.resize((header.size() + 1 + kPrefix + kAlign - 1) / kAlign * kAlign - kPrefix - 1, ' ');
+  const char numbers[] = {1, 0, static_cast<char>((header.size() + 1) & 0xff),
+                          static_cast<char>((header.size() + 1) >> 8)};
+  return std::string(kMagic, kMagicSize) + std::string(numbers, sizeof numbers) + header + "\n";
+}
+
+// Of UTF-8; a byte that begins none is U+FFFD.
+std::vector<uint32_t> code_points(std::string_view s) {
+  std::vector<uint32_t> points;
+  for (size_t i = 0; i < s.size();) {
+    const auto byte = [&](size_t k) { return uint32_t{static_cast<unsigned char>(s[k])}; };
+    const uint32_t first = byte(i);
+    const size_t length = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
+    uint32_t point = length == 1 ? first : first & (0x7fu >> length);
+    bool fits = length > 0 && i + length <= s.size();
+    for (size_t k = 1; fits && k < length; ++k) {
+      fits = byte(i + k) >> 6 == 2;
+      point = point << 6 | (byte(i + k) & 0x3f);
+    }
+    fits = fits && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
+    points.push_back(fits ? point : 0xfffd);
+    i += fits ? length : 1;
+  }
+  return points;
+}
+
 }  // namespace
 
 Array read_npy(const std::string& path) {
@@ -213,15 +244,19 @@ std::optional<std::string> npy_header(graft_dtype dtype, std::span<const int64_t
   const auto* type =
       std::find_if(std::begin(kTypes), std::end(kTypes), [&](const NpyType& t) { return t.dtype == dtype; });
   if (type == std::end(kTypes)) return {};
-  // A tuple of one keeps its comma.
-  std::string header =
-      fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}{}), }}", type->size == 1 ? '|' : '<',
-                  type->code, fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  constexpr size_t kPrefix = 10, kAlign = 64;
-  header.resize((header.size() + 1 + kPrefix + kAlign - 1) / kAlign * kAlign - kPrefix - 1, ' ');
-  const char numbers[] = {1, 0, static_cast<char>((header.size() + 1) & 0xff),
-                          static_cast<char>((header.size() + 1) >> 8)};
-  return std::string(kMagic, kMagicSize) + std::string(numbers, sizeof numbers) + header + "\n";
+  return header_of(fmt::format("{}{}", type->size == 1 ? '|' : '<', type->code), shape);
+}
+
+NpyStrings npy_strings(std::span<const std::string> strings, std::span<const int64_t> shape) {
+  std::vector<std::vector<uint32_t>> wide;
+  size_t width = 1;  // NumPy has none of 0
+  for (const std::string& s : strings) width = std::max(width, wide.emplace_back(code_points(s)).size());
+  NpyStrings npy{header_of(fmt::format("<U{}", width), shape), {}};
+  for (std::vector<uint32_t>& s : wide) {
+    s.resize(width, 0);
+    npy.data.insert(npy.data.end(), s.begin(), s.end());
+  }
+  return npy;
 }
 
 std::string file_name_of(std::string_view output) {

@@ -204,6 +204,12 @@ std::string json(const RunResult& r) {
         });
       });
     }
+    if (o.dictionary) {
+      out["dictionary"] = Json::object();
+      for (size_t i = 0; i < o.strings.size(); ++i) out["dictionary"][o.strings[i]] = o.values[i];
+    } else if (!o.strings.empty()) {
+      out["strings"] = o.strings;
+    }
     if (!o.file.empty()) out["file"] = o.file;
     return out;
   });

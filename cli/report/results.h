@@ -143,6 +143,9 @@ struct OutputTensor {
   double min = 0, max = 0, mean = 0;  // of finite elements; real dtypes only
   int64_t nans = 0, infs = 0;
   std::vector<std::vector<Ranked>> top;  // one list a row of the last dim
+  std::vector<std::string> strings;      // the elements of a tensor of strings; the keys of a dictionary
+  std::vector<double> values;            // of a dictionary, by its keys
+  bool dictionary = false;
 };
 
 struct RunResult {

@@ -75,7 +75,12 @@ std::string text(const RunResult& r, Style style) {
   ports_text(page, "states", r.states);
   page.line();
   for (const OutputTensor& o : r.outputs) {
-    page.line("  " + page.bold(clean(o.name)) + "  " + o.type.to_string());
+    page.line("  " + page.bold(clean(o.name)) + "  " + (o.dictionary ? "dictionary, " : "") + o.type.to_string());
+    constexpr size_t kShown = 8;
+    for (size_t i = 0; !o.dictionary && i < std::min(o.strings.size(), kShown); ++i)
+      page.line("    " + clean(o.strings[i]));
+    if (!o.dictionary && o.strings.size() > kShown)
+      page.line(page.faint(format("    and {} more", o.strings.size() - kShown)));
     if (o.numbers) {
       std::string words = format("min {}, max {}, mean {}", number(o.min), number(o.max), number(o.mean));
       if (o.nans + o.infs > 0) words += page.bad(format(", {} NaN, {} inf", o.nans, o.infs));

@@ -359,7 +359,8 @@ typedef struct graft_input {
 } graft_input;
 
 /* A tensor that comes out. With data, the result is written there and dtype, shape and bytes must be the result's.
- * Without (data NULL), `tensor` receives a tensor that is the caller's; dtype, rank, shape and bytes are not read. */
+ * Without (data NULL), `tensor` receives a tensor that is the caller's; dtype, rank, shape and bytes are not read.
+ * Strings and dictionaries (a classifier's label and probabilities) come as tensors only. */
 typedef struct graft_output {
   size_t struct_size;
   const char* name; /* NULL: the output at this place in the array */
@@ -409,6 +410,8 @@ typedef struct graft_tensor_info {
   const int64_t* shape;
   const void* data; /* 64-byte aligned; strings: an array of const char* */
   size_t bytes;
+  const graft_tensor* keys; /* of a dictionary, whose values the tensor's elements are: as many, strings or int64; it
+                               belongs to the tensor. NULL where there are none */
 } graft_tensor_info;
 /* The pointers live as long as the tensor, which may outlive its session. */
 GRAFT_API graft_error* graft_tensor_get(const graft_tensor* tensor, graft_tensor_info* out);

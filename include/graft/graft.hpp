@@ -203,6 +203,12 @@ class Tensor {
       throw std::invalid_argument("graft::Tensor::strings: the tensor has another element type");
     return {static_cast<const char* const*>(info_.data), info_.bytes / sizeof(const char*)};
   }
+  // Of a dictionary, whose values the elements are: strings or int64; dtype GRAFT_DTYPE_INVALID where it is none.
+  graft_tensor_info keys() const {
+    auto keys = detail::sized<graft_tensor_info>();
+    if (info_.keys != nullptr) check(graft_tensor_get(info_.keys, &keys));
+    return keys;
+  }
 
  private:
   detail::Handle<graft_tensor, graft_tensor_free> tensor_;

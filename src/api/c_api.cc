@@ -363,6 +363,7 @@ graft_error* graft_tensor_get(const graft_tensor* tensor, graft_tensor_info* out
     info.rank = static_cast<int32_t>(tensor->shape.size());
     info.shape = tensor->shape.data();
     info.data = strings ? static_cast<const void*>(tensor->strings.data()) : tensor->tensor.view().data;
+    info.keys = tensor->keys.get();
     info.bytes = strings ? tensor->strings.size() * sizeof(const char*) : tensor->tensor.view().bytes();
     return give(info, out);
   });

@@ -32,6 +32,7 @@ struct graft_tensor {
   graft::Tensor tensor;
   std::vector<int64_t> shape;
   std::vector<const char*> strings;
+  std::unique_ptr<graft_tensor> keys;  // of a dictionary
 };
 
 struct graft_cancel {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/format.h"
+#include "base/list.h"
 
 namespace graft::api {
 namespace {
@@ -51,6 +52,12 @@ Status check_memory(std::string_view name, const void* data, size_t got, size_t 
 }  // namespace
 
 std::unique_ptr<graft_tensor> tensor_handle(Tensor tensor) {
+  if (tensor.dtype() == DType::list) {  // a dictionary
+    const List& pair = *tensor.view().as<List>();
+    auto values = tensor_handle(pair[1]);
+    values->keys = tensor_handle(pair[0]);
+    return values;
+  }
   auto t = std::make_unique<graft_tensor>();
   t->tensor = std::move(tensor);
   t->shape.assign(t->tensor.shape().begin(), t->tensor.shape().end());
@@ -117,8 +124,8 @@ Status Run::take_output(graft_output* element, size_t position) {
   if (out.data == nullptr) return {};
   GRAFT_TRY(const Shape shape, shape_of(out.rank, out.shape, port.name));
   const DType dtype = dtype_from_onnx(out.dtype);
-  if (dtype == DType::string)
-    return invalid(format("output '{}': strings come as tensors, not into memory", port.name));
+  if (dtype == DType::string || port.type.stored() == DType::list)
+    return invalid(format("output '{}': strings and dictionaries come as tensors, not into memory", port.name));
   if (dtype != port.type.dtype || shape.size() != port.type.rank())
     return invalid(format("output '{}' is {}, the memory given is for {}", port.name, port.type.to_string(),
                           describe(dtype, shape)));

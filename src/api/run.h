@@ -8,6 +8,7 @@
 
 namespace graft::api {
 
+// Of a dictionary: its values, with its keys.
 std::unique_ptr<graft_tensor> tensor_handle(Tensor tensor);
 
 class Run {

@@ -66,10 +66,19 @@ Result<Feature> input_feature(const ir::Value& v, const ir::Function& fn, Opset 
   return f;
 }
 
-Result<Feature> output_feature(const ir::Type& type, const std::string& name, Opset opset) {
+Result<Feature> output_feature(const ir::Value& v, const std::string& name, Opset opset) {
+  const ir::Type& type = v.type;
   Feature f;
   f.name = name;
   f.dtype = type.dtype;
+  if (v.producer != nullptr && v.producer->is(ir::Kind::classify)) {
+    const bool dictionary = type.kind == ir::Type::Kind::dictionary;
+    f.dtype = dictionary ? type.key->dtype : type.dtype;
+    f.kind = dictionary                 ? Feature::Kind::dictionary
+             : f.dtype == DType::string ? Feature::Kind::string
+                                        : Feature::Kind::int64;
+    return f;
+  }
   GRAFT_CHECK(of_feature(name, ir::Target::mlprogram(opset).accepts_port(type)));
   f.has_shape = type.is_static() && type.rank() > 0;
   if (f.has_shape) f.shape = type.shape();
@@ -102,11 +111,31 @@ void encode_feature(pbf_builder<proto::FeatureDescription> out, const Feature& f
   out.add_string(proto::FeatureDescription::name, f.file_name);
   if (!f.description.empty()) out.add_string(proto::FeatureDescription::shortDescription, f.description);
   pbf_builder<proto::FeatureType> type(out, proto::FeatureDescription::type);
-  if (f.kind == Feature::Kind::state) {
-    pbf_builder<proto::StateFeatureType> state(type, proto::FeatureType::stateType);
-    encode_array({state, proto::StateFeatureType::arrayType}, f);
-  } else {
-    encode_array({type, proto::FeatureType::multiArrayType}, f);
+  switch (f.kind) {
+    case Feature::Kind::state: {
+      pbf_builder<proto::StateFeatureType> state(type, proto::FeatureType::stateType);
+      return encode_array({state, proto::StateFeatureType::arrayType}, f);
+    }
+    // Messages that say it by being there.
+    case Feature::Kind::string: return type.add_message(proto::FeatureType::stringType, "", 0);
+    case Feature::Kind::int64: return type.add_message(proto::FeatureType::int64Type, "", 0);
+    case Feature::Kind::dictionary: {
+      pbf_builder<proto::DictionaryFeatureType> dictionary(type, proto::FeatureType::dictionaryType);
+      return dictionary.add_message(f.dtype == DType::string ? proto::DictionaryFeatureType::stringKeyType
+                                                             : proto::DictionaryFeatureType::int64KeyType,
+                                    "", 0);
+    }
+    default: return encode_array({type, proto::FeatureType::multiArrayType}, f);
+  }
+}
+
+// A classifier's outputs, by the fields of either message.
+template <class Message>
+void encode_predicted(pbf_builder<Message>& out, const FunctionInterface& f) {
+  for (const Feature& x : f.outputs) {
+    if (x.kind == Feature::Kind::string || x.kind == Feature::Kind::int64)
+      out.add_string(Message::predictedFeatureName, x.file_name);
+    if (x.kind == Feature::Kind::dictionary) out.add_string(Message::predictedProbabilitiesName, x.file_name);
   }
 }
 
@@ -123,7 +152,7 @@ Result<FunctionInterface> interface_of(const ir::Function& function, Opset opset
     return fail(Code::internal, format("function '{}' has {} outputs and {} output names", function.name,
                                        function.body.outputs.size(), function.output_names.size()));
   for (size_t i = 0; i < function.body.outputs.size(); ++i) {
-    GRAFT_TRY(Feature f, output_feature(function.body.outputs[i]->type, function.output_names[i], opset));
+    GRAFT_TRY(Feature f, output_feature(*function.body.outputs[i], function.output_names[i], opset));
     face.outputs.push_back(std::move(f));
   }
   return face;
@@ -137,6 +166,7 @@ void encode_description(pbf_builder<proto::ModelDescription> out, const Interfac
     const FunctionInterface& f = interface.functions[0];
     for (const Feature& x : f.inputs) encode_feature({out, MD::input}, x);
     for (const Feature& x : f.outputs) encode_feature({out, MD::output}, x);
+    encode_predicted(out, f);
     for (const Feature& x : f.states) encode_feature({out, MD::state}, x);
   } else {
     for (const FunctionInterface& f : interface.functions) {
@@ -144,6 +174,7 @@ void encode_description(pbf_builder<proto::ModelDescription> out, const Interfac
       function.add_string(FD::name, f.name);
       for (const Feature& x : f.inputs) encode_feature({function, FD::input}, x);
       for (const Feature& x : f.outputs) encode_feature({function, FD::output}, x);
+      encode_predicted(function, f);
       for (const Feature& x : f.states) encode_feature({function, FD::state}, x);
     }
     out.add_string(MD::defaultFunctionName, interface.default_function);

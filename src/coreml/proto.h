@@ -64,6 +64,7 @@ enum class EnumeratedImageSizes : pbf_tag_type { sizes = 1 };
 enum class ImageSize : pbf_tag_type { width = 1, height = 2 };
 enum class ImageSizeRange : pbf_tag_type { widthRange = 1, heightRange = 2 };
 enum class StateFeatureType : pbf_tag_type { arrayType = 1 };
+enum class DictionaryFeatureType : pbf_tag_type { int64KeyType = 1, stringKeyType = 2 };
 
 enum class MapEntry : pbf_tag_type { key = 1, value = 2 };  // of every map field
 
@@ -84,6 +85,7 @@ enum class ConstantDimension : pbf_tag_type { size = 1 };
 enum class UnknownDimension : pbf_tag_type { variadic = 1 };
 enum class Value : pbf_tag_type { docString = 1, type = 2, immediateValue = 3, blobFileValue = 5 };
 enum class ImmediateValue : pbf_tag_type { tensor = 1, tuple = 2, list = 3, dictionary = 4 };
+enum class ListValue : pbf_tag_type { values = 1 };
 enum class BlobFileValue : pbf_tag_type { fileName = 1, offset = 2 };
 enum class TensorValue : pbf_tag_type {
   floats = 1,

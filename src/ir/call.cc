@@ -200,7 +200,8 @@ Status check_dtype(const Call& call, const Signature& sig, const Param& p, const
     return bad_argument(Code::dtype_mismatch, call, p.name, format("got {}, takes a state", o.type->to_string()));
   }
   if (p.kind == Param::Kind::list) {
-    if (o.type->kind == Type::Kind::list) return {};
+    const bool fits = p.constant ? o.type->is_tensor() && o.rank() == 1 : o.type->kind == Type::Kind::list;
+    if (fits) return {};
     return bad_argument(Code::dtype_mismatch, call, p.name, format("got {}, takes a list", o.type->to_string()));
   }
   DTypes allowed = p.dtypes;

@@ -48,6 +48,7 @@ enum class Kind : uint8_t {
   quantize,
   dequantize,
   recurrent,  // OpDef::recurrence
+  classify,   // makes a classifier's label and dictionary, which are outputs and nothing else
   constant,
   cond,  // these two run their blocks
   loop,

@@ -163,7 +163,12 @@ PortInfo port_info(const std::string& name, const ir::Type& type) {
   p.name = name;
   p.dtype = type.is_tensor() ? type.dtype : DType::invalid;
   p.has_shape = type.is_tensor();
-  p.type = type.is_tensor() ? std::string(graft::name(type.dtype)) : type.to_string();
+  if (type.is_tensor())
+    p.type = graft::name(type.dtype);
+  else if (type.kind == ir::Type::Kind::dictionary)
+    p.type = format("dictionary of {}", graft::name(type.key->dtype));
+  else
+    p.type = type.to_string();
   for (const ir::Dim& d : type.dims) p.dims.push_back(dim_info(d));
   return p;
 }

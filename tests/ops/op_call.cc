@@ -173,7 +173,7 @@ Result<std::vector<Tensor>> OpCall::run() const {
     if (types[static_cast<size_t>(i)].is_static()) {
       EXPECT_EQ(results.back().shape(), types[static_cast<size_t>(i)].shape());
     }
-    EXPECT_EQ(results.back().dtype(), types[static_cast<size_t>(i)].dtype);
+    EXPECT_EQ(results.back().dtype(), types[static_cast<size_t>(i)].stored());
   }
   expect_to_stop(call_.with_values(), types, results);
   return results;

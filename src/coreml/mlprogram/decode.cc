@@ -243,7 +243,7 @@ Result<ir::ConstantPtr> decode_tensor(std::string_view message, DType dtype, con
 }
 
 struct ValueParts {
-  std::optional<std::string_view> type, tensor, other, blob;
+  std::optional<std::string_view> type, tensor, list, other, blob;
 };
 
 ValueParts split_value(std::string_view message) {
@@ -254,16 +254,46 @@ ValueParts split_value(std::string_view message) {
       case proto::Value::blobFileValue: parts.blob = f.bytes(); break;
       case proto::Value::immediateValue:
         for (Fields i(f.bytes()); i.next();) {
-          if (i.tag<proto::ImmediateValue>() == proto::ImmediateValue::tensor)
-            parts.tensor = i.bytes();
-          else
-            parts.other = i.bytes();
+          switch (i.tag<proto::ImmediateValue>()) {
+            case proto::ImmediateValue::tensor: parts.tensor = i.bytes(); break;
+            case proto::ImmediateValue::list: parts.list = i.bytes(); break;
+            default: parts.other = i.bytes();
+          }
         }
         break;
       default: f.skip();
     }
   }
   return parts;
+}
+
+// A list of single elements of one type, as a tensor of rank 1.
+Result<ir::ConstantPtr> decode_list(std::string_view message, DType dtype) {
+  std::vector<std::string_view> values;
+  for (Fields f(message); f.next();) {
+    if (f.tag<proto::ListValue>() == proto::ListValue::values)
+      values.push_back(f.bytes());
+    else
+      f.skip();
+  }
+  if (item_size(dtype) == 0 && dtype != DType::string)
+    return fail(Code::unsupported_operator, format("a constant list of {} is not supported", name(dtype)));
+  GRAFT_TRY(Tensor list, Tensor::allocate(dtype, Shape{static_cast<int64_t>(values.size())}));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const ValueParts parts = split_value(values[i]);
+    if (!parts.type || !parts.tensor) return fail(Code::malformed, "an element of a list that is no tensor");
+    GRAFT_TRY(const ir::Type type, decode_type(
+                                       *parts.type, [](int) { return ir::Dim::symbol("?"); }, 0));
+    if (!type.is_static() || type.dtype != dtype || type.shape().product() != 1)
+      return fail(Code::malformed, format("an element of type {} in a list of {}", type.to_string(), name(dtype)));
+    GRAFT_TRY(const ir::ConstantPtr element, decode_tensor(*parts.tensor, dtype, type.shape()));
+    if (dtype == DType::string)
+      list.span<std::string>()[i] = *element->view().as<std::string>();
+    else
+      std::memcpy(static_cast<std::byte*>(list.mutable_view().data) + i * item_size(dtype), element->view().data,
+                  item_size(dtype));
+  }
+  return ir::Constant::of(std::move(list));
 }
 
 }  // namespace
@@ -288,7 +318,9 @@ Result<ir::ConstantPtr> decode_value(std::string_view value, const BlobSource& b
   const ValueParts parts = split_value(value);
   if (!parts.type) return fail(Code::malformed, "a value without type");
   GRAFT_TRY(const ir::Type type, decode_type(*parts.type, [](int) { return ir::Dim::symbol("?"); }));
-  if (!type.is_tensor() || parts.other)
+  if (type.kind == ir::Type::Kind::list && type.element->is_tensor() && parts.list)
+    return decode_list(*parts.list, type.element->dtype);
+  if (!type.is_tensor() || parts.other || parts.list)
     return fail(Code::unsupported_operator, format("a constant of type {} is not supported", type.to_string()));
   if (!type.is_static()) return fail(Code::malformed, format("a constant of unknown shape: {}", type.to_string()));
   if (parts.tensor) return decode_tensor(*parts.tensor, type.dtype, type.shape());

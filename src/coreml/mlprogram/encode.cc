@@ -65,6 +65,12 @@ void encode_elements(pbf_builder<proto::TensorValue> out, const TensorView& v) {
   }
 }
 
+// Element i of a tensor of rank 1, as a scalar.
+TensorView element_of(const TensorView& v, int64_t i) {
+  const size_t step = v.dtype == DType::string ? sizeof(std::string) : item_size(v.dtype);
+  return {v.dtype, Shape{}, static_cast<const std::byte*>(v.data) + static_cast<size_t>(i) * step};
+}
+
 }  // namespace
 
 void encode_type(pbf_builder<proto::ValueType> out, const ir::Type& type) {
@@ -122,6 +128,20 @@ void encode_value(pbf_builder<proto::Value> out, const ir::ConstantPtr& constant
   }
   pbf_builder<proto::ImmediateValue> immediate(out, proto::Value::immediateValue);
   encode_elements({immediate, proto::ImmediateValue::tensor}, constant->view());
+}
+
+void encode_list(pbf_builder<proto::Value> out, const ir::ConstantPtr& constant) {
+  const TensorView elements = constant->view();
+  const ir::Type one = ir::Type::tensor(elements.dtype, Shape{});
+  encode_type({out, proto::Value::type}, ir::Type::list(one, ir::Dim(elements.count())));
+  pbf_builder<proto::ImmediateValue> immediate(out, proto::Value::immediateValue);
+  pbf_builder<proto::ListValue> list(immediate, proto::ImmediateValue::list);
+  for (int64_t i = 0; i < elements.count(); ++i) {
+    pbf_builder<proto::Value> value(list, proto::ListValue::values);
+    encode_type({value, proto::Value::type}, one);
+    pbf_builder<proto::ImmediateValue> inner(value, proto::Value::immediateValue);
+    encode_elements({inner, proto::ImmediateValue::tensor}, element_of(elements, i));
+  }
 }
 
 void encode_string(pbf_builder<proto::Value> out, std::string_view text) {

@@ -23,6 +23,8 @@ bool goes_to_blob(const ir::Constant& constant, int spec_version);
 // Fills a Value: immediate, or a reference to a record that `blobs` plans.
 void encode_value(protozero::pbf_builder<proto::Value> out, const ir::ConstantPtr& constant, int spec_version,
                   BlobWriter& blobs);
+// A constant of rank 1 as a list of its elements.
+void encode_list(protozero::pbf_builder<proto::Value> out, const ir::ConstantPtr& constant);
 void encode_string(protozero::pbf_builder<proto::Value> out, std::string_view text);
 
 }  // namespace graft::coreml

@@ -46,6 +46,14 @@ struct OperationView {
   }
 };
 
+// Operators that Apple's tools know and no ML Program can be run with.
+std::string_view why_unsupported(std::string_view op) {
+  if (op == "custom_layer") return ": its code is in an application, not in the package";
+  if (op == "conv_quantized")
+    return ": an experiment; conv with a weight of constexpr_affine_dequantize means the same";
+  return "";
+}
+
 class FunctionReader {
  public:
   FunctionReader(ir::Function& function, const FunctionInterface& face, const ir::OpTable& table,
@@ -167,7 +175,7 @@ class FunctionReader {
 
   Result<const ir::OpRow*> row_of(const OperationView& op) const {
     if (const ir::OpRow* row = builder_.table().find(op.type); row != nullptr && !row->host_only()) return row;
-    return fail(Code::unsupported_operator, format("unsupported operator '{}'", op.type));
+    return fail(Code::unsupported_operator, format("unsupported operator '{}'{}", op.type, why_unsupported(op.type)));
   }
 
   Status read_const(const OperationView& op) {

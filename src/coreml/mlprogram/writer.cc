@@ -87,6 +87,7 @@ class FunctionWriter {
     std::string_view param;
     std::vector<std::string> names;
     ir::ConstantPtr constant = nullptr;
+    bool list = false;  // the constant's elements are one
   };
 
   // Returns the names of the results.
@@ -158,7 +159,13 @@ class FunctionWriter {
       if (param.kind == ir::Param::Kind::block) continue;
       const size_t i = static_cast<size_t>(op.row->param_index(param.name));
       const std::string hint = format("{}_{}_0", op_name, param.name);
-      Bound b{param.name, {}, nullptr};
+      Bound b{param.name, {}};
+      if (param.kind == ir::Param::Kind::list && param.constant) {
+        b.constant = op.args[i].empty() ? nullptr : op.args[i][0]->constant;
+        b.list = true;
+        bound.push_back(std::move(b));
+        continue;
+      }
       for (const ir::Value* v : op.args[i]) {
         GRAFT_TRY(std::string name, name_of(block, scope, v, hint));
         b.names.push_back(std::move(name));
@@ -187,12 +194,17 @@ class FunctionWriter {
       }
       if (b.constant == nullptr) continue;
       pbf_builder<proto::Binding> binding(argument, proto::Argument::arguments);
-      encode_value({binding, proto::Binding::value}, b.constant, info(opset_).spec_version, blobs_);
+      if (b.list)
+        encode_list({binding, proto::Binding::value}, b.constant);
+      else
+        encode_value({binding, proto::Binding::value}, b.constant, info(opset_).spec_version, blobs_);
     }
   }
 
   Status write_op(BlockOut& block, Scope& scope, const ir::Op& op) {
-    for (const ir::Value* v : op.results) GRAFT_CHECK(target_.accepts(v->type));
+    if (!op.is(ir::Kind::classify)) {
+      for (const ir::Value* v : op.results) GRAFT_CHECK(target_.accepts(v->type));
+    }
     GRAFT_TRY(const FittedOp fitted, fit(op, opset_));
     if (op.type().starts_with("constexpr_"))
       return fail(Code::limit_exceeded, format("compressed weights nest deeper than {}", ir::Constant::kMaxDepth));

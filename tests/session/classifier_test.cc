@@ -1,0 +1,79 @@
+// Classifier packages: label and probabilities under their names.
+#include "base/list.h"
+#include "ir/text.h"
+#include "ops/table.h"
+#include "support.h"
+
+namespace graft::session_test {
+namespace {
+
+std::shared_ptr<ir::Program> parsed(const std::string& text) {
+  auto program = ir::parse_text("program(1.3)\n{\n" + text + "}\n", ops::table());
+  EXPECT_TRUE(program) << render(program.error());
+  return program ? *program : nullptr;
+}
+
+// Written for iOS15, read back and opened.
+Opened through(const ir::Program& program, coreml::Interface* interface = nullptr) {
+  const std::filesystem::path package = std::filesystem::path(testing::TempDir()) / "classifier.mlpackage";
+  std::filesystem::remove_all(package);
+  const Status written = coreml::write_package(program, package.string(), {});
+  if (!written) return fail(written.error());
+  if (interface != nullptr) {
+    Result<coreml::Model> model = coreml::read_package(package.string());
+    EXPECT_TRUE(model) << render(model.error());
+    if (model) *interface = model->interface;
+  }
+  Opened back = open(package.string(), {});
+  std::filesystem::remove_all(package);
+  return back;
+}
+
+std::string classifier(const std::string& classes, const std::string& key) {
+  return "  func main<ios15>(tensor<fp32, [1, 3]> x) {\n"
+         "    tensor<" +
+         key + ", [3]> names = const()[val = tensor<" + key + ", [3]>([" + classes +
+         "])];\n"
+         "    tensor<fp32, [1, 3]> p = softmax(x = x, axis = int32(-1));\n"
+         "    " +
+         key + " best, dict<" + key +
+         ", fp64> shares = classify(probabilities = p, classes = names);\n"
+         "  } -> (best, shares);\n";
+}
+
+TEST(Classifier, GivesLabelAndProbabilities) {
+  coreml::Interface interface;
+  const auto program = parsed(classifier(R"("cat", "dog", "eel")", "string"));
+  ASSERT_NE(program, nullptr);
+  const Opened s = through(*program, &interface);
+  ASSERT_TRUE(s) << render(s.error());
+  ASSERT_NE(interface.main(), nullptr);
+  EXPECT_EQ(interface.main()->predicted_feature, "best");
+  EXPECT_EQ(interface.main()->predicted_probabilities, "shares");
+  EXPECT_EQ(interface.main()->outputs[0].kind, coreml::Feature::Kind::string);
+  EXPECT_EQ(interface.main()->outputs[1].kind, coreml::Feature::Kind::dictionary);
+  for (int i = 0; i < 2; ++i) {  // the second run reuses what the first one left
+    const auto out = run(**s, {tensor<float>(DType::f32, {1, 3}, {0, i == 0 ? 2.0F : -2.0F, 0})});
+    ASSERT_TRUE(out) << render(out.error());
+    EXPECT_EQ((*out)[0].span<const std::string>()[0], i == 0 ? "dog" : "cat");
+    const List& pair = *(*out)[1].view().as<List>();
+    ASSERT_EQ(pair.size(), 2);
+    EXPECT_EQ(pair[0].span<const std::string>()[2], "eel");
+    EXPECT_NEAR(element_as_double(pair[1].view(), 1), i == 0 ? 0.78699 : 0.06338, 1e-4);
+  }
+}
+
+TEST(Classifier, ClassesMayBeNumbers) {
+  coreml::Interface interface;
+  const auto program = parsed(classifier("7, 8, -9", "int64"));
+  ASSERT_NE(program, nullptr);
+  const Opened s = through(*program, &interface);
+  ASSERT_TRUE(s) << render(s.error());
+  EXPECT_EQ(interface.main()->outputs[0].kind, coreml::Feature::Kind::int64);
+  const auto out = run(**s, {tensor<float>(DType::f32, {1, 3}, {0, 0, 1})});
+  ASSERT_TRUE(out) << render(out.error());
+  EXPECT_EQ((*out)[0].span<const int64_t>()[0], -9);
+}
+
+}  // namespace
+}  // namespace graft::session_test
