@@ -79,7 +79,9 @@ Result<Feature> output_feature(const ir::Value& v, const std::string& name, Opse
                                         : Feature::Kind::int64;
     return f;
   }
-  GRAFT_CHECK(of_feature(name, ir::Target::mlprogram(opset).accepts_port(type)));
+  const bool any_rank = type.kind == ir::Type::Kind::unranked;
+  GRAFT_CHECK(of_feature(
+      name, ir::Target::mlprogram(opset).accepts_port(any_rank ? ir::Type::tensor(type.dtype, Shape{1}) : type)));
   f.has_shape = type.is_static() && type.rank() > 0;
   if (f.has_shape) f.shape = type.shape();
   return f;

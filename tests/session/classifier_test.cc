@@ -1,5 +1,7 @@
-// Classifier packages: label and probabilities under their names.
+// Classifier packages: label and probabilities under their names. And packages with tensors whose rank only a run
+// knows.
 #include "base/list.h"
+#include "coreml/mlprogram/deferred.h"
 #include "ir/text.h"
 #include "ops/table.h"
 #include "support.h"
@@ -73,6 +75,38 @@ TEST(Classifier, ClassesMayBeNumbers) {
   const auto out = run(**s, {tensor<float>(DType::f32, {1, 3}, {0, 0, 1})});
   ASSERT_TRUE(out) << render(out.error());
   EXPECT_EQ((*out)[0].span<const int64_t>()[0], -9);
+}
+
+// y = relu(fill(shape, 2.5)), whose rank is the length of `shape`.
+std::shared_ptr<ir::Program> filled() {
+  auto program = std::make_shared<ir::Program>();
+  program->functions.push_back(std::make_unique<ir::Function>("main"));
+  ir::Function& f = *program->functions[0];
+  ir::Builder b(f, ops::table(), {});
+  ir::Value* shape = f.add_input(ir::Type::tensor(DType::i32, {ir::Dim::symbol("n", {1, 4})}), "shape");
+  const auto put_off = [&](std::string_view op, std::vector<ir::Arg> args) {
+    return coreml::defer(b, *ops::table().find(op), args, {ir::Type::unranked(DType::f32)})[0];
+  };
+  ir::Value* y = put_off("fill", {{"shape", shape}, {"value", ir::Values{b.scalar(DType::f32, -2.5)}}});
+  f.body.outputs = {put_off("abs", {{"x", y}})};
+  f.output_names = {"y"};
+  EXPECT_TRUE(b.ok());
+  return program;
+}
+
+TEST(UnknownRank, FillTakesItsRankFromTheRun) {
+  const Opened s = through(*filled());
+  ASSERT_TRUE(s) << render(s.error());
+  EXPECT_EQ((*s)->outputs()[0].type.to_string(), "tensor<fp32, of any rank>");
+  for (const std::vector<int32_t>& shape : {std::vector<int32_t>{2, 1, 3}, {4}, {2, 1, 3}, {1, 2, 1, 2}}) {
+    const auto out = run(**s, {tensor<int32_t>(DType::i32, {static_cast<int64_t>(shape.size())}, shape)});
+    ASSERT_TRUE(out) << render(out.error());
+    EXPECT_EQ(to_string((*out)[0].shape()), to_string(Shape(shape.begin(), shape.end())));
+    for (int64_t i = 0; i < (*out)[0].count(); ++i) EXPECT_EQ(element_as_double((*out)[0].view(), i), 2.5);
+  }
+  const auto bad = run(**s, {tensor<int32_t>(DType::i32, {2}, {2, -1})});
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().op, "fill");
 }
 
 }  // namespace

@@ -13,8 +13,10 @@ using proto::TensorValue;
 constexpr int kMaxTypeDepth = 8;
 constexpr int64_t kMaxElements = int64_t{1} << 40;
 
-Result<ir::Dim> decode_dim(std::string_view message, const UnknownDim& unknown, int axis) {
+// Nothing for one that stands for any number of dims.
+Result<std::optional<ir::Dim>> decode_dim(std::string_view message, const UnknownDim& unknown, int axis) {
   std::optional<ir::Dim> dim;
+  bool variadic = false;
   for (Fields f(message); f.next();) {
     switch (f.tag<proto::Dimension>()) {
       case proto::Dimension::constant: {
@@ -34,8 +36,8 @@ Result<ir::Dim> decode_dim(std::string_view message, const UnknownDim& unknown, 
         for (Fields u(f.bytes()); u.next();) {
           if (u.tag<proto::UnknownDimension>() != proto::UnknownDimension::variadic)
             u.skip();
-          else if (u.varint() != 0)
-            return fail(Code::unsupported_format, "tensors of variadic rank are not supported");
+          else
+            variadic = u.varint() != 0;
         }
         dim = unknown(axis);
         break;
@@ -44,13 +46,14 @@ Result<ir::Dim> decode_dim(std::string_view message, const UnknownDim& unknown, 
     }
   }
   if (!dim) return fail(Code::malformed, "a dimension is neither constant nor unknown");
-  return *dim;
+  return variadic ? std::nullopt : dim;
 }
 
 Result<ir::Type> decode_tensor_type(std::string_view message, const UnknownDim& unknown) {
   int64_t rank = 0;
   DType dtype = DType::invalid;
   ir::Dims dims;
+  bool any_rank = false;
   for (Fields f(message); f.next();) {
     switch (f.tag<proto::TensorType>()) {
       case proto::TensorType::dataType: {
@@ -61,10 +64,11 @@ Result<ir::Type> decode_tensor_type(std::string_view message, const UnknownDim& 
       }
       case proto::TensorType::rank: rank = f.integer(); break;
       case proto::TensorType::dimensions: {
-        GRAFT_TRY(ir::Dim d, decode_dim(f.bytes(), unknown, static_cast<int>(dims.size())));
+        GRAFT_TRY(std::optional<ir::Dim> d, decode_dim(f.bytes(), unknown, static_cast<int>(dims.size())));
         if (dims.size() == kMaxRank)
           return fail(Code::limit_exceeded, format("a tensor of more than {} dims", kMaxRank));
-        dims.push_back(std::move(d));
+        any_rank |= !d;
+        dims.push_back(d ? std::move(*d) : ir::Dim(1));
         break;
       }
       default: f.skip();
@@ -73,6 +77,7 @@ Result<ir::Type> decode_tensor_type(std::string_view message, const UnknownDim& 
   if (dtype == DType::invalid) return fail(Code::malformed, "a tensor type without element type");
   if (rank != static_cast<int64_t>(dims.size()))
     return fail(Code::malformed, format("a tensor type of rank {} with {} dimensions", rank, dims.size()));
+  if (any_rank) return ir::Type::unranked(dtype);
   Shape known;
   for (const ir::Dim& d : dims) known.push_back(d.known() ? d.value() : 1);
   if (const int64_t n = checked_count(known); n < 0 || n > kMaxElements)

@@ -90,8 +90,15 @@ void encode_type(pbf_builder<proto::ValueType> out, const ir::Type& type) {
       encode_type({dictionary, proto::DictionaryType::keyType}, *type.key);
       return encode_type({dictionary, proto::DictionaryType::valueType}, *type.element);
     }
+    case ir::Type::Kind::unranked: {
+      pbf_builder<proto::TensorType> tensor(out, proto::ValueType::tensorType);
+      tensor.add_enum(proto::TensorType::dataType, info(type.dtype).mil_code);
+      tensor.add_int64(proto::TensorType::rank, 1);
+      pbf_builder<proto::Dimension> dim(tensor, proto::TensorType::dimensions);
+      pbf_builder<proto::UnknownDimension> unknown(dim, proto::Dimension::unknown);
+      return unknown.add_bool(proto::UnknownDimension::variadic, true);
+    }
     case ir::Type::Kind::none:
-    case ir::Type::Kind::unranked:
     case ir::Type::Kind::optional: return;
   }
 }

@@ -6,6 +6,7 @@
 
 #include "base/format.h"
 #include "coreml/mlprogram/constexpr_upgrade.h"
+#include "coreml/mlprogram/deferred.h"
 #include "ir/assemble.h"
 
 namespace graft::coreml {
@@ -258,7 +259,14 @@ class FunctionReader {
       if (values.empty()) return invalid(format("argument '{}' is empty", i.name));
       args.emplace_back(i.name, std::move(values));
     }
-    const ir::Values results = builder_.emit_all(op.type, args);
+    ir::Types declared;
+    for (const std::string_view output : op.outputs) {
+      GRAFT_TRY(ir::Type type, decode_type(decode_named_type(output).type, [](int) { return ir::Dim::symbol("?"); }));
+      declared.push_back(std::move(type));
+    }
+    const ir::Values results = reads_or_makes_unranked(args, declared)
+                                   ? defer(builder_, *row, args, std::move(declared))
+                                   : builder_.emit_all(op.type, args);
     if (!builder_.ok()) return fail(*builder_.failure());
     if (!results.empty() && results[0]->producer != nullptr) results[0]->producer->name = operator_name(op);
     return name_results(op, results);

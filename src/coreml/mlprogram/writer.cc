@@ -202,7 +202,7 @@ class FunctionWriter {
   }
 
   Status write_op(BlockOut& block, Scope& scope, const ir::Op& op) {
-    if (!op.is(ir::Kind::classify)) {
+    if (!op.is(ir::Kind::classify) && op.deferred == nullptr) {
       for (const ir::Value* v : op.results) GRAFT_CHECK(target_.accepts(v->type));
     }
     GRAFT_TRY(const FittedOp fitted, fit(op, opset_));
