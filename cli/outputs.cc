@@ -150,7 +150,12 @@ void write_outputs(const std::string& folder, const std::vector<graft::Tensor>& 
     std::string name = unused(outputs[i].name);
     outputs[i].file = folder + (folder.ends_with('/') ? "" : "/") + name;
     const graft::Tensor& t = tensors[i];
-    if (outputs[i].dictionary) add_strings(unused(outputs[i].name + ".keys"), outputs[i].strings, t.shape());
+    if (const graft_tensor_info keys = t.keys(); keys.dtype == GRAFT_DTYPE_INT64)
+      files.push_back({unused(outputs[i].name + ".keys"),
+                       *npy_header(GRAFT_DTYPE_INT64, t.shape()),
+                       {static_cast<const std::byte*>(keys.data), keys.bytes}});
+    else if (outputs[i].dictionary)
+      add_strings(unused(outputs[i].name + ".keys"), outputs[i].strings, t.shape());
     if (t.dtype() == GRAFT_DTYPE_STRING) {
       add_strings(std::move(name), outputs[i].strings, t.shape());
       continue;

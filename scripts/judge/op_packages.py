@@ -29,7 +29,7 @@ from common import GRAFT, SHARED, Failed, file_name, graft, range_error, run
 # Substring of the case's name: why the expectation is wrong in itself.
 EXCEPTIONS = {}
 # Cases that ought to pass and do not yet, with the reason: printed as gaps, never as passes.
-GAPS = {"TestFill.test_builder_to_backend_symbolic.0": "the length of `shape` is open, so the rank of the result is not known before the run"}
+GAPS = {}
 NUMPY = {"fp32": np.float32, "fp16": np.float16, "int32": np.int32, "int8": np.int8}
 
 

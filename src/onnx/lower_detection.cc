@@ -48,35 +48,37 @@ Value* suppress_by_rows(NodeView& n, OpBuilder& b, Value* boxes, Value* scores, 
   return b.cast(b.concat({image, of_class, box}, 1), n.inside(DType::i64));
 }
 
-Values in_coreml(NodeView& n, OpBuilder& b) {
+Value* by_centres(NodeView& n, OpBuilder& b) {
   constexpr int64_t kMost = 1 << 20;
   Value *boxes = n.in(0), *scores = n.in(1);
   if (boxes->rank() != 3 || scores->rank() != 3)
-    return {n.refuse(Code::rank_mismatch, format("takes boxes and scores of rank 3, got {} and {}",
-                                                 boxes->type.to_string(), scores->type.to_string()))};
+    return n.refuse(Code::rank_mismatch, format("takes boxes and scores of rank 3, got {} and {}",
+                                                boxes->type.to_string(), scores->type.to_string()));
   if (n.i("center_point_box", 0) != 1)
-    return {n.refuse(Code::unsupported_attribute,
-                     "boxes given by two corners: MIL's are given by their centres and sizes, and what lies at the "
-                     "threshold would be decided by other digits")};
+    return n.refuse(Code::unsupported_attribute,
+                    "boxes given by two corners: MIL's are given by their centres and sizes, and what lies at the "
+                    "threshold would be decided by other digits");
   const std::optional<double> given = known_number(n, 2, 0), iou = known_number(n, 3, 0), least = known_number(n, 4, 0);
   if (!given || !iou || !least)
-    return {n.refuse(Code::needs_constant, "the number of boxes and the thresholds must be constants")};
-  if (!scores->dim(1).known()) return {n.refuse(Code::dynamic_shape, "the number of classes must be known")};
+    return n.refuse(Code::needs_constant, "the number of boxes and the thresholds must be constants");
+  if (!scores->dim(1).known()) return n.refuse(Code::dynamic_shape, "the number of classes must be known");
   const double most = std::min(*given, static_cast<double>(scores->dim(2).range().hi));
   if (!(most >= 1) || most > static_cast<double>(kMost))
-    return {n.refuse(Code::unsupported_attribute, format("{} boxes a class, takes 1 to {}", most, kMost))};
-  return {suppress_by_rows(n, b, boxes, scores, static_cast<int64_t>(most), *iou,
-                           n.has(4) ? std::optional(*least) : std::nullopt)};
+    return n.refuse(Code::unsupported_attribute, format("{} boxes a class, takes 1 to {}", most, kMost));
+  return suppress_by_rows(n, b, boxes, scores, static_cast<int64_t>(most), *iou,
+                          n.has(4) ? std::optional(*least) : std::nullopt);
 }
 
 Values non_max_suppression(NodeView& n, OpBuilder& b) {
-  if (!b.target().host()) return in_coreml(n, b);
-  return {b.emit("host_non_max_suppression", {{"boxes", n.in(0)},
-                                              {"scores", n.in(1)},
-                                              {"max_output_boxes_per_class", n.has(2) ? n.in_saturated(2) : nullptr},
-                                              {"iou_threshold", n.optional_in(3)},
-                                              {"score_threshold", n.optional_in(4)},
-                                              {"center_point_box", n.i("center_point_box", 0)}})};
+  const auto on_host = [&] {
+    return b.emit("host_non_max_suppression", {{"boxes", n.in(0)},
+                                               {"scores", n.in(1)},
+                                               {"max_output_boxes_per_class", n.has(2) ? n.in_saturated(2) : nullptr},
+                                               {"iou_threshold", n.optional_in(3)},
+                                               {"score_threshold", n.optional_in(4)},
+                                               {"center_point_box", n.i("center_point_box", 0)}});
+  };
+  return {b.first_of(on_host, [&] { return by_centres(n, b); })};
 }
 
 constexpr Lowering kRows[] = {

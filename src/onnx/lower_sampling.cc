@@ -142,31 +142,34 @@ Values roi_align(NodeView& n, OpBuilder& b) {
                      format("coordinate_transformation_mode '{}', takes half_pixel or output_half_pixel", places))};
   const RoiAlign r{n.i("output_height", 1), n.i("output_width", 1), n.i("sampling_ratio", 0), n.f("spatial_scale", 1),
                    places == "half_pixel"};
-  if (!b.target().host()) {
-    constexpr int64_t kMost = 4096;  // samples along a side
-    const int64_t bins = std::max(r.height, r.width);
-    if (mode != "avg")
-      return {n.refuse(Code::unsupported_attribute, "MIL pools samples to their mean, here the largest is asked for")};
-    if (r.ratio < 1)
-      return {n.refuse(Code::unsupported_attribute,
-                       "sampling_ratio 0 takes as many samples as a box is large, MIL the same for all; set it")};
-    if (bins < 1 || bins > kMost / r.ratio || std::min(r.height, r.width) < 1)
-      return {n.refuse(Code::limit_exceeded, format("{} x {} bins of {} samples a side", r.height, r.width, r.ratio))};
-    if (x->rank() != 4 || rois->rank() != 2 || images->rank() != 1 || ir::never_equal(rois->dim(1), Dim(4)))
-      return {n.refuse(Code::shape_mismatch,
-                       format("takes images, boxes [any, 4] and their images, got {}, {} and {}", x->type.to_string(),
-                              rois->type.to_string(), images->type.to_string()))};
-    return {roi_align_by_crops(b, r, x, rois, images)};
-  }
-  return {b.emit("host_roi_align", {{"x", x},
-                                    {"rois", rois},
-                                    {"batch_indices", images},
-                                    {"output_height", r.height},
-                                    {"output_width", r.width},
-                                    {"spatial_scale", r.scale},
-                                    {"sampling_ratio", r.ratio},
-                                    {"half_pixel", r.half_pixel},
-                                    {"mode", mode}})};
+  return {b.first_of(
+      [&] {
+        return b.emit("host_roi_align", {{"x", x},
+                                         {"rois", rois},
+                                         {"batch_indices", images},
+                                         {"output_height", r.height},
+                                         {"output_width", r.width},
+                                         {"spatial_scale", r.scale},
+                                         {"sampling_ratio", r.ratio},
+                                         {"half_pixel", r.half_pixel},
+                                         {"mode", mode}});
+      },
+      [&]() -> Value* {
+        constexpr int64_t kMost = 4096;  // samples along a side
+        if (mode != "avg")
+          return n.refuse(Code::unsupported_attribute, "MIL has the mean of samples, here the largest is asked for");
+        if (r.ratio < 1)
+          return n.refuse(Code::unsupported_attribute,
+                          "sampling_ratio 0 takes as many samples as a box is large, MIL the same for all; set it");
+        if (std::min(r.height, r.width) < 1 || std::max(r.height, r.width) > kMost / r.ratio)
+          return n.refuse(Code::limit_exceeded,
+                          format("{} x {} bins of {} samples a side", r.height, r.width, r.ratio));
+        if (x->rank() != 4 || rois->rank() != 2 || images->rank() != 1 || ir::never_equal(rois->dim(1), Dim(4)))
+          return n.refuse(Code::shape_mismatch,
+                          format("takes images, boxes [any, 4] and their images, got {}, {} and {}",
+                                 x->type.to_string(), rois->type.to_string(), images->type.to_string()));
+        return roi_align_by_crops(b, r, x, rois, images);
+      })};
 }
 
 Values max_roi_pool(NodeView& n, OpBuilder& b) {

@@ -315,11 +315,38 @@ TEST_F(CApi, WrongRunsAreErrors) {
   graft_tensor_free(out.tensor);
 }
 
+TEST_F(CApi, StatesBelongToTheirSession) {
+  open();
+  EXPECT_EQ(graft_session_state_count(session_), 0u);
+  EXPECT_EQ(graft_session_state_count(nullptr), 0u);
+  graft_port_info port{};
+  port.struct_size = sizeof port;
+  EXPECT_CODE(INVALID_ARGUMENT, graft_session_state(session_, 0, &port));
+  graft_state* state = nullptr;
+  EXPECT_CODE(INVALID_ARGUMENT, graft_state_create(nullptr, &state));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_state_create(session_, nullptr));
+  ASSERT_OK(graft_state_create(session_, &state));
+  graft_run_options options{sizeof(graft_run_options), nullptr, state};
+  const graft_input in = image();
+  graft_output out = output();
+  ASSERT_OK(graft_session_run(session_, &in, 1, &out, 1, &options));  // a model without states takes one
+  graft_tensor_free(out.tensor);
+  graft_session* first = session_;
+  session_ = nullptr;
+  open();
+  out = output();
+  EXPECT_CODE(INVALID_ARGUMENT, graft_session_run(session_, &in, 1, &out, 1, &options));
+  EXPECT_EQ(out.tensor, nullptr);
+  graft_session_free(first);
+  graft_state_free(state);
+  graft_state_free(nullptr);
+}
+
 TEST_F(CApi, CancelledBeforeItStarts) {
   open();
   graft_cancel* cancel = nullptr;
   ASSERT_OK(graft_cancel_create(&cancel));
-  graft_run_options options{sizeof(graft_run_options), cancel};
+  graft_run_options options{sizeof(graft_run_options), cancel, nullptr};
   const graft_input in = image();
   graft_output out = output();
   ASSERT_OK(graft_session_run(session_, &in, 1, &out, 1, &options));

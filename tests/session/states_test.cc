@@ -32,7 +32,10 @@ constexpr const char* kRead = "tensor<fp16, [2]> before = read_state(input = sum
 constexpr const char* kAdd = "tensor<fp16, [2]> after = add(x = before, y = x);\n";
 constexpr const char* kWrite = "write_state(input = sum, data = after);\n";
 
-Tensor pair(double a, double b) { return Tensor::of<Half>(DType::f16, {2}, {Half(a), Half(b)}); }
+Tensor pair(double a, double b) {
+  const Half both[] = {Half(a), Half(b)};
+  return Tensor::of<Half>(DType::f16, {2}, both);
+}
 
 // The results of one run with x = (1, 2), as doubles.
 std::vector<double> step(const Session& s, State* state) {
