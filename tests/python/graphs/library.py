@@ -44,7 +44,7 @@ class Output(Sized):
 
 class TensorInfo(Sized):
     _fields_ = [("struct_size", Size), ("dtype", ctypes.c_int), ("rank", Int32), ("shape", ctypes.POINTER(Int64)), ("data", Pointer),
-                ("bytes", Size)]
+                ("bytes", Size), ("keys", Pointer)]
 
 
 class GraftError(Exception):
