@@ -126,8 +126,9 @@ struct Session::Impl {
   Result<const Wired*> twin_of(const LoadedSubgraph& one, const CancelToken* cancel) const;
   Result<bool> feed(const Wired& wired, RunState& s, std::span<backend::OutputSlot> out,
                     const backend::RunOptions& options) const;
-  // The run's options for one subgraph: with what it keeps itself.
-  Result<backend::RunOptions> options_for(const LoadedSubgraph& one, const backend::RunOptions& options) const;
+  Status check_state(const backend::RunOptions& options) const;
+  // The options of a run with a state for one subgraph: with what it keeps itself.
+  backend::RunOptions options_for(const LoadedSubgraph& one, const backend::RunOptions& options) const;
   Status collect(const Wired& wired, RunState& s, const backend::RunOptions& options) const;
   Status hand_over(RunState& s, std::span<backend::OutputSlot> out) const;
   Status to_host(const LoadedSubgraph& one, Diag why) const;

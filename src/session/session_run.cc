@@ -163,13 +163,16 @@ Result<bool> Session::Impl::feed(const Wired& wired, RunState& s, std::span<back
   return true;
 }
 
-Result<backend::RunOptions> Session::Impl::options_for(const LoadedSubgraph& one,
-                                                       const backend::RunOptions& run_options) const {
+Status Session::Impl::check_state(const backend::RunOptions& run_options) const {
   const auto* state = dynamic_cast<const SessionState*>(run_options.state);
-  if (state == nullptr || state->owner != this)
-    return fail(Code::invalid_argument, "the state was made for another session");
+  if (run_options.state == nullptr || (state != nullptr && state->owner == this)) return {};
+  return fail(Code::invalid_argument, "the state was made for another session");
+}
+
+backend::RunOptions Session::Impl::options_for(const LoadedSubgraph& one,
+                                               const backend::RunOptions& run_options) const {
   backend::RunOptions own = run_options;
-  own.state = state->of[static_cast<size_t>(one.place)].get();
+  own.state = static_cast<const SessionState*>(run_options.state)->of[static_cast<size_t>(one.place)].get();
   return own;
 }
 
@@ -238,7 +241,10 @@ Status Session::Impl::run_overridden(std::span<const TensorView> in, std::span<b
     }
     model = have;
   }
-  return model->run(fed, out, run_options);
+  if (run_options.state == nullptr) return model->run(fed, out, run_options);
+  backend::RunOptions own = run_options;
+  own.state = nullptr;  // ONNX models keep nothing
+  return model->run(fed, out, own);
 }
 
 namespace {
@@ -278,6 +284,7 @@ Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlo
                     const backend::RunOptions& run_options) const {
   const Impl& impl = *impl_;
   const Finish finish{out, impl.path};
+  if (Status s = impl.check_state(run_options); !s) return finish(std::move(s));
   if (in.size() == impl.all_inputs.size() && in.size() > impl.inputs.size() && out.size() == impl.outputs.size()) {
     const auto extra = in.subspan(impl.inputs.size());
     if (std::any_of(extra.begin(), extra.end(), [](const TensorView& v) { return v.dtype != DType::invalid; }))
@@ -312,8 +319,7 @@ Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlo
       Status ran = fits ? *fits ? Status() : does_not_fit() : fail(fits.error());
       if (ran && run_options.state == nullptr) ran = wired->model->run(s.in, s.out, run_options);
       if (ran && run_options.state != nullptr) {
-        Result<backend::RunOptions> own = impl.options_for(one, run_options);
-        ran = own ? wired->model->run(s.in, s.out, *own) : fail(std::move(own).error());
+        ran = wired->model->run(s.in, s.out, impl.options_for(one, run_options));
       }
       if (ran) ran = impl.collect(*wired, s, run_options);
       if (ran) break;
