@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <graft/compiler.hpp>
 
+#include "files/convert.h"
 #include "files/failure.h"
 #include "files/npy.h"
 #include "gather.h"
@@ -53,15 +54,10 @@ std::string lower_case(std::string s) {
   return s;
 }
 
-// bf16 has no NumPy type and is written as float32, whose upper half it is.
-std::vector<uint32_t> widened(const graft::Tensor& t) {
-  std::vector<uint32_t> wide(t.bytes().size() / 2);
-  for (size_t i = 0; i < wide.size(); ++i) {
-    uint16_t half = 0;
-    std::memcpy(&half, t.bytes().data() + 2 * i, sizeof half);
-    wide[i] = uint32_t{half} << 16;
-  }
-  return wide;
+Array array_of(const graft::Tensor& t) {
+  Array a = Array::make(t.dtype(), {t.shape().begin(), t.shape().end()}, t.bytes().size());
+  if (a.bytes != 0) std::memcpy(a.data.get(), t.bytes().data(), a.bytes);
+  return a;
 }
 
 }  // namespace
@@ -98,6 +94,11 @@ OutputTensor describe_output(std::string name, const graft::Tensor& tensor, int 
   OutputTensor o;
   o.name = std::move(name);
   o.type = type_of(tensor.dtype(), tensor.shape());
+  if (tensor.dtype() == GRAFT_DTYPE_STRING) {
+    constexpr size_t kMost = 8;
+    const auto all = tensor.strings();
+    o.strings.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), kMost)));
+  }
   if (!is_bool_or_number(tensor.dtype())) return o;
   o.numbers = tensor.dtype() != GRAFT_DTYPE_BOOL;
   const auto count = static_cast<size_t>(count_of(tensor));
@@ -111,24 +112,37 @@ OutputTensor describe_output(std::string name, const graft::Tensor& tensor, int 
   return o;
 }
 
+void flatten(const graft::Tensor& value, std::vector<graft::Tensor>& list) {
+  if (!value.is_list()) return list.push_back(value);
+  for (const graft::Tensor& element : value.elements()) flatten(element, list);
+}
+
 void write_outputs(const std::string& folder, const std::vector<graft::Tensor>& tensors,
                    std::vector<OutputTensor>& outputs) {
   std::set<std::string> used;  // in lower case: for some disks A.npy is a.npy
   std::vector<graft::File> files;
-  std::vector<std::vector<uint32_t>> wide;
+  std::vector<Array> wide;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    std::string name = file_name_of(outputs[i].name);
-    for (int n = 2; !used.insert(lower_case(name)).second; ++n)
-      name = fmt::format("{}_{}.npy", file_name_of(outputs[i].name), n);
+    const OutputTensor& o = outputs[i];
+    const std::string stem = o.place < 0 ? o.name : fmt::format("{}_{}", o.name, o.place);
+    std::string name = file_name_of(stem);
+    for (int n = 2; !used.insert(lower_case(name)).second; ++n) name = fmt::format("{}_{}.npy", file_name_of(stem), n);
     outputs[i].file = folder + (folder.ends_with('/') ? "" : "/") + name;
     const graft::Tensor& t = tensors[i];
-    const bool bf16 = t.dtype() == GRAFT_DTYPE_BFLOAT16;
-    const std::optional<std::string> header = npy_header(bf16 ? GRAFT_DTYPE_FLOAT32 : t.dtype(), t.shape());
-    if (!header)
+    if (t.dtype() == GRAFT_DTYPE_STRING) {
+      files.push_back({std::move(name), npy_strings(t.strings(), t.shape()), {}});
+      continue;
+    }
+    const graft_dtype dtype = numpy_type(t.dtype());
+    const std::optional<std::string> header = npy_header(dtype, t.shape());
+    std::optional<Array> widened = dtype == t.dtype() ? std::nullopt : converted(array_of(t), dtype);
+    if (!header || (dtype != t.dtype() && !widened))
       throw Failure(GRAFT_CODE_UNSUPPORTED_FORMAT, fmt::format("NumPy has no type for {}", outputs[i].type.dtype),
                     outputs[i].file);
     files.push_back({std::move(name), *header, t.bytes()});
-    if (bf16) files.back().data = std::as_bytes(std::span(wide.emplace_back(widened(t))));
+    if (!widened) continue;
+    const Array& kept = wide.emplace_back(std::move(*widened));
+    files.back().data = std::span<const std::byte>(kept.data.get(), kept.bytes);
   }
   graft::write_files(folder, files);
 }

@@ -202,9 +202,12 @@ std::string json(const RunResult& r) {
         });
       });
     }
+    if (o.place >= 0) out["place"] = o.place;
+    if (!o.strings.empty()) out["strings"] = o.strings;
     if (!o.file.empty()) out["file"] = o.file;
     return out;
   });
+  if (!r.empty.empty()) j["empty"] = r.empty;
   j["placement"] = placement(r.placement);
   j["load_ms"] = r.load_ms;
   j["run_ms"] = r.run_ms;

@@ -72,7 +72,13 @@ std::string text(const RunResult& r, Style style) {
   inputs_text(page, r.inputs, r.seed);
   page.line();
   for (const OutputTensor& o : r.outputs) {
-    page.line("  " + page.bold(clean(o.name)) + "  " + o.type.to_string());
+    const std::string place = o.place < 0 ? "" : format("[{}]", o.place);
+    page.line("  " + page.bold(clean(o.name) + place) + "  " + o.type.to_string());
+    if (!o.strings.empty()) {
+      std::vector<std::string> words;
+      for (const std::string& s : o.strings) words.push_back(format("\"{}\"", clean(s)));
+      page.line("    " + format("{}", fmt::join(words, ", ")));
+    }
     if (o.numbers) {
       std::string words = format("min {}, max {}, mean {}", number(o.min), number(o.max), number(o.mean));
       if (o.nans + o.infs > 0) words += page.bad(format(", {} NaN, {} inf", o.nans, o.infs));
@@ -87,6 +93,7 @@ std::string text(const RunResult& r, Style style) {
     }
     if (!o.file.empty()) page.line("    " + page.faint("written to ") + clean(o.file));
   }
+  for (const std::string& name : r.empty) page.line("  " + page.bold(clean(name)) + "  holds nothing");
   findings_text(page, r.findings);
   return page.take();
 }

@@ -259,7 +259,17 @@ typedef enum graft_dtype {
   GRAFT_DTYPE_UINT64 = 13,
   GRAFT_DTYPE_COMPLEX64 = 14,
   GRAFT_DTYPE_COMPLEX128 = 15,
-  GRAFT_DTYPE_BFLOAT16 = 16
+  GRAFT_DTYPE_BFLOAT16 = 16,
+  GRAFT_DTYPE_FLOAT8E4M3FN = 17,
+  GRAFT_DTYPE_FLOAT8E4M3FNUZ = 18,
+  GRAFT_DTYPE_FLOAT8E5M2 = 19,
+  GRAFT_DTYPE_FLOAT8E5M2FNUZ = 20,
+  GRAFT_DTYPE_UINT4 = 21,
+  GRAFT_DTYPE_INT4 = 22,
+  GRAFT_DTYPE_FLOAT4E2M1 = 23,
+  GRAFT_DTYPE_FLOAT8E8M0 = 24,
+  GRAFT_DTYPE_UINT2 = 25,
+  GRAFT_DTYPE_INT2 = 26
 } graft_dtype;
 
 /* An input or output by its ONNX name and type. What is no tensor has GRAFT_DTYPE_INVALID, what has no rank (a model
@@ -277,6 +287,7 @@ typedef struct graft_port_info {
   const char* type;           /* "fp32"; in words where it is no tensor: "sequence" */
   int32_t image;              /* packages: 1 where Core ML takes or gives an image; pixels are 0 to 255 */
   graft_dtype coreml_dtype;   /* ports of partitions: what they have in the Core ML program */
+  graft_dtype element_dtype;  /* what the tensors of a sequence or an optional have; GRAFT_DTYPE_INVALID for all else */
 } graft_port_info;
 /* "fp32", "int64", "bool", ...; "invalid" for what is no element type. */
 GRAFT_API const char* graft_dtype_name(int32_t dtype);
@@ -346,7 +357,9 @@ GRAFT_API const graft_error* graft_session_finding(const graft_session* session,
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
-/* A tensor that goes in: dense, row-major, aligned to its element type. */
+/* A tensor that goes in: dense, row-major, aligned to its element type; of types of less than a byte two, four or eight
+ * elements a byte, the first in the lowest bits. Or a sequence of tensors, or an optional, which is a sequence of none
+ * or one: then dtype is 0 and `elements` are its tensors. An optional also takes what it may hold. */
 typedef struct graft_input {
   size_t struct_size;
   const char* name; /* NULL: the input at this place in the array */
@@ -355,6 +368,8 @@ typedef struct graft_input {
   const int64_t* shape; /* rank entries; may be NULL when rank is 0 */
   const void* data;
   size_t bytes; /* of data; must be what dtype and shape need. Strings: count * sizeof(const char*) */
+  const struct graft_input* elements; /* sequences: element_count entries, whose names are not read */
+  size_t element_count;
 } graft_input;
 
 /* A tensor that comes out. With data, the result is written there and dtype, shape and bytes must be the result's.
@@ -395,6 +410,9 @@ typedef struct graft_tensor_info {
   const int64_t* shape;
   const void* data; /* 64-byte aligned; strings: an array of const char* */
   size_t bytes;
+  const graft_tensor* const*
+      elements; /* of a sequence, which are the sequence's own; dtype is GRAFT_DTYPE_INVALID then */
+  size_t element_count;
 } graft_tensor_info;
 /* The pointers live as long as the tensor, which may outlive its session. */
 GRAFT_API graft_error* graft_tensor_get(const graft_tensor* tensor, graft_tensor_info* out);
@@ -402,6 +420,12 @@ GRAFT_API graft_error* graft_tensor_get(const graft_tensor* tensor, graft_tensor
  * Errors: invalid_argument (strings, complex numbers, a range outside the tensor). */
 GRAFT_API graft_error* graft_tensor_numbers(const graft_tensor* tensor, size_t first, size_t count, double* out);
 GRAFT_API void graft_tensor_free(graft_tensor* tensor);
+
+/* The elements of `from` as another element type, into to->data: of the same shape, both real or bool. *exact receives
+ * 1 where all stay what they are (NaN stays NaN), else 0, and then what is in to->data is no result. fp64 may be
+ * rounded to fp32, which counts as exact unless something becomes infinite. Names are not read, to->tensor is not set.
+ * Errors: invalid_argument. */
+GRAFT_API graft_error* graft_convert(const graft_input* from, graft_output* to, int32_t* exact);
 
 /* Makes up what is not given, for trying a model out: tensors[i] receives a tensor for input i of the session, or NULL
  * where `given` (count entries, checked as for a run) has it. `tensors` has graft_session_input_count entries. The same

@@ -32,6 +32,8 @@ struct graft_tensor {
   graft::Tensor tensor;
   std::vector<int64_t> shape;
   std::vector<const char*> strings;
+  std::vector<std::unique_ptr<graft_tensor>> elements;  // of a list
+  std::vector<const graft_tensor*> element_pointers;
 };
 
 struct graft_cancel {
@@ -46,7 +48,7 @@ inline graft_dtype to_c(DType t) { return static_cast<graft_dtype>(info(t).onnx_
 struct Port {
   explicit Port(const tools::PortInfo& port, DType coreml = DType::invalid);
   std::string name, type;
-  graft_dtype dtype, coreml_dtype;
+  graft_dtype dtype, coreml_dtype, element_dtype;
   int32_t rank = 0, image = 0;
   std::vector<int64_t> shape, min, max;
   std::vector<std::string> symbol_text;

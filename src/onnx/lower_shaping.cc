@@ -110,6 +110,7 @@ Values squeeze(NodeView& n, OpBuilder& b) {
       const Dim& size = x->dims()[static_cast<size_t>(d)];
       if (size == Dim(1)) axes.push_back(d);
       if (size != Dim(1) && !ir::never_equal(size, Dim(1))) {
+        if (std::optional<Values> later = n.put_off({ir::Type::unranked(x->dtype())})) return *later;
         return {n.refuse(Code::dynamic_shape,
                          format("without axes the rank of the result hangs on whether '{}' is 1", size.to_string()))};
       }

@@ -146,9 +146,9 @@ Value* slide(NodeView& n, OpBuilder& b, Value* x, const WindowAttributes& w, dou
   constexpr int64_t kMaxTaps = 1024;
   const int64_t taps = std::accumulate(w.kernel.begin(), w.kernel.end(), int64_t{0});
   if (taps > kMaxTaps)
-    return n.refuse(Code::unsupported_attribute,
-                    format("a dilated window of {}: dims of {} in all, at most {} are taken", to_string(w.kernel), taps,
-                           kMaxTaps));
+    return n.refuse(
+        Code::unsupported_attribute,
+        format("a dilated window of {}: dims of {} in all, at most {} are taken", to_string(w.kernel), taps, kMaxTaps));
   x = padded(b, padded(b, x, pairs(w.before, w.after), fill), pairs(Ints(w.spatial, 0), w.beyond), beyond);
   const auto rank = static_cast<size_t>(w.spatial) + 2;
   for (int d = 0; d < w.spatial; ++d) {

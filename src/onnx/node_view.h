@@ -97,6 +97,10 @@ class NodeView {
   // A tensor from the model as a value, narrowed as in() does.
   Value* constant(ir::ConstantPtr c, bool saturate = false);
 
+  // Lowers the node again in each run, when the sizes of what it reads are known; null where that is so already, or
+  // where the target has no such operator. For results whose rank hangs on sizes.
+  std::optional<Values> put_off(ir::Types results);
+
   Value* refuse(Code code, std::string message) { return b_.refuse(code, std::move(message)); }
   // Stands for the result after a refusal.
   Value* refused() { return b_.function().poison(); }

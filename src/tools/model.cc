@@ -157,6 +157,9 @@ PortInfo port_info(const std::string& name, const ir::Type& type) {
   PortInfo p;
   p.name = name;
   p.dtype = type.is_tensor() ? type.dtype : DType::invalid;
+  const ir::Type* element = &type;
+  while (element->is_list()) element = element->element.get();
+  if (element != &type) p.element = element->dtype;
   p.has_shape = type.is_tensor();
   p.type = type.is_tensor() ? std::string(graft::name(type.dtype)) : type.to_string();
   for (const ir::Dim& d : type.dims) p.dims.push_back(dim_info(d));

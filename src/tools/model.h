@@ -27,6 +27,7 @@ struct PortInfo {
   std::string name;
   std::string type;  // "fp32", or what it is when it is no tensor: "sequence"
   DType dtype = DType::invalid;
+  DType element = DType::invalid;  // of the tensors in a sequence or optional
   bool has_shape = true;
   bool image = false;  // an image feature of a package
   struct Dim {

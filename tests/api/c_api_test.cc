@@ -45,8 +45,15 @@ class CApi : public testing::Test {
     ASSERT_OK(graft_session_create(env_, kDigits.c_str(), names, values, 1, &session_));
   }
   graft_input image() const {
-    return {sizeof(graft_input),           "image", GRAFT_DTYPE_FLOAT32, 4, shape_, pixels_.data(),
-            pixels_.size() * sizeof(float)};
+    return {sizeof(graft_input),
+            "image",
+            GRAFT_DTYPE_FLOAT32,
+            4,
+            shape_,
+            pixels_.data(),
+            pixels_.size() * sizeof(float),
+            nullptr,
+            0};
   }
   static graft_output output() {
     graft_output o{};

@@ -94,7 +94,8 @@ class Compiler : public testing::Test {
     ASSERT_OK(graft_session_create(env_, kDigits.c_str(), &name, &device, 1, &session_));
   }
   graft_input image() const {
-    return {sizeof(graft_input), "image", GRAFT_DTYPE_FLOAT32, 4, shape_, pixels_.data(), pixels_.size() * 4};
+    return {
+        sizeof(graft_input), "image", GRAFT_DTYPE_FLOAT32, 4, shape_, pixels_.data(), pixels_.size() * 4, nullptr, 0};
   }
 
   fs::path folder_;
