@@ -87,6 +87,7 @@ Values reshape(NodeView& n, OpBuilder& b) {
   const bool literal_zero = n.version() >= 14 && n.flag("allowzero");
   if (const std::optional<int> rank = n.stated_rank(0)) shape = of_length(b, shape, *rank);
   if (std::optional<Dims> to = n.dims(1)) return {reshape_known(n, b, x, shape, std::move(*to), literal_zero)};
+  if (std::optional<Values> later = n.put_off_for(shape, x->dtype())) return *later;
   return {reshape_unknown(n, b, x, shape, literal_zero)};
 }
 

@@ -257,6 +257,11 @@ std::optional<Values> NodeView::put_off(ir::Types results) {
   return defer(lowerer_, node_, std::move(results));
 }
 
+std::optional<Values> NodeView::put_off_for(const Value* shape, DType result) {
+  if (shape->rank() != 1 || shape->dim(0).known()) return std::nullopt;
+  return put_off({ir::Type::unranked(result)});
+}
+
 const Graph* NodeView::body(std::string_view attribute) {
   const Attribute* a = typed(attribute, Attribute::Type::graph);
   if (a == nullptr || a->g == nullptr) {

@@ -288,7 +288,7 @@ Status vectorizer_reference(const Call& call, Outputs& out) {
 constexpr Variant kVectorizer[] = {
     {Opset::host,
      "x:T; pool:const T; ngram_counts:const int64; ngram_indexes:const int64; weights?:const fp32=none; "
-     "min_gram_length:const int64; max_gram_length:const int64; max_skip_count:const int64; mode:const string",
+     "min_gram_length:const int32; max_gram_length:const int32; max_skip_count:const int32; mode:const string",
      "T={string,int64}"}};
 constexpr OpDef host_tf_idf = {.name = "host_tf_idf",
                                .family = "host",
