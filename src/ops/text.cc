@@ -219,8 +219,10 @@ Status count_ngrams(const Call& call, const Vocabulary& v, float* y, int64_t siz
 // The parameters, checked: every n-gram of the pool whole, with a place in the result.
 Result<Vocabulary> vocabulary(const Call& call) {
   const auto list = [&](std::string_view param) {
-    const TensorView v = call.in(param).value;
-    return std::vector<int64_t>(v.as<int64_t>(), v.as<int64_t>() + v.count());
+    const TensorView v = call.in(param).elements();
+    std::vector<int64_t> made;
+    for (int64_t i = 0; i < v.count(); ++i) made.push_back(element_as_int(v, i));
+    return made;
   };
   Vocabulary v{list("ngram_counts"), list("ngram_indexes"), call.i("min_gram_length"), call.i("max_gram_length"),
                call.i("max_skip_count")};
