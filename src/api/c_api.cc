@@ -75,13 +75,12 @@ namespace {
 
 Ports ports_of(std::span<const ir::Port> ports, const coreml::Interface* package, bool inputs) {
   const coreml::FunctionInterface* main = package == nullptr ? nullptr : package->main();
+  std::unordered_set<std::string_view> images;
+  if (main != nullptr) images = tools::image_names(inputs ? main->inputs : main->outputs);
   Ports list;
   for (const ir::Port& p : ports) {
     tools::PortInfo info = tools::port_info(p.name, p.type);
-    if (main != nullptr) {
-      for (const coreml::Feature& f : inputs ? main->inputs : main->outputs)
-        info.image = info.image || (f.name == p.name && f.image.has_value());
-    }
+    info.image = images.contains(p.name);
     list.emplace_back(info);
   }
   return list;
