@@ -118,8 +118,8 @@ void write_outputs(const std::string& folder, const std::vector<graft::Tensor>& 
   std::vector<std::vector<uint32_t>> wide;
   for (size_t i = 0; i < tensors.size(); ++i) {
     std::string name = file_name_of(outputs[i].name);
-    for (int n = 2; !used.insert(lower_case(name)).second; ++n)
-      name = fmt::format("{}_{}.npy", file_name_of(outputs[i].name), n);
+    const std::string stem = name.substr(0, name.rfind('.'));
+    for (int n = 2; !used.insert(lower_case(name)).second; ++n) name = fmt::format("{}_{}.npy", stem, n);
     outputs[i].file = folder + (folder.ends_with('/') ? "" : "/") + name;
     const graft::Tensor& t = tensors[i];
     const bool bf16 = t.dtype() == GRAFT_DTYPE_BFLOAT16;
