@@ -108,7 +108,8 @@ const char* reason_of(const graft_session& s, size_t node, const partition::Node
   }
   std::call_once(s.explained, [&] {
     std::vector<partition::NodePlan> nodes = p.nodes;
-    partition::find_remedies(*p.host, p.options, {nullptr, s.session->memory()}, nodes);
+    const CancelToken token(nullptr, s.session->options().time_limit);
+    partition::find_remedies(*p.host, p.options, {&token, s.session->memory()}, nodes);
     std::vector<std::string> reasons;
     for (const partition::NodePlan& n : nodes) reasons.push_back(n.refusal ? render(*n.refusal) : "");
     s.reasons = std::move(reasons);

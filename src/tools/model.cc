@@ -176,13 +176,14 @@ Result<std::shared_ptr<const Model>> open_model(Source source, std::shared_ptr<c
                                                 std::vector<session::NamedOption> named, const CancelToken* cancel) {
   auto model = std::make_shared<Model>();
   GRAFT_TRY(model->options, session::parse_options(named));
+  const CancelToken token(cancel, model->options.time_limit);
   model->named = std::move(named);
   model->source = std::move(source);
   model->env = std::move(env);
   model->memory = session::memory_limit_of(model->options);
   if (model->env->progress) model->env->progress("reading the model", -1);
   model->package = !model->source.path.empty() && coreml::is_model_path(model->source.path);
-  if (Status s = model->package ? open_package(*model, cancel) : open_onnx(*model, cancel); !s)
+  if (Status s = model->package ? open_package(*model, &token) : open_onnx(*model, &token); !s)
     return fail(std::move(s).error());
   return model;
 }
