@@ -124,9 +124,9 @@ void write_outputs(const std::string& folder, const std::vector<graft::Tensor>& 
   std::vector<Array> wide;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const OutputTensor& o = outputs[i];
-    const std::string stem = o.place < 0 ? o.name : fmt::format("{}_{}", o.name, o.place);
-    std::string name = file_name_of(stem);
-    for (int n = 2; !used.insert(lower_case(name)).second; ++n) name = fmt::format("{}_{}.npy", file_name_of(stem), n);
+    std::string name = file_name_of(o.place < 0 ? o.name : fmt::format("{}_{}", o.name, o.place));
+    const std::string stem = name.substr(0, name.rfind('.'));
+    for (int n = 2; !used.insert(lower_case(name)).second; ++n) name = fmt::format("{}_{}.npy", stem, n);
     outputs[i].file = folder + (folder.ends_with('/') ? "" : "/") + name;
     const graft::Tensor& t = tensors[i];
     if (t.dtype() == GRAFT_DTYPE_STRING) {

@@ -67,6 +67,7 @@ typedef enum graft_code {
   GRAFT_CODE_UNSUPPORTED_OPERATOR = 9,
   GRAFT_CODE_INVALID_ATTRIBUTE = 10,
   GRAFT_CODE_MEMORY_LIMIT = 11,
+  GRAFT_CODE_TIME_LIMIT = 12,
   /* types and shapes */
   GRAFT_CODE_DTYPE_MISMATCH = 20,
   GRAFT_CODE_SHAPE_MISMATCH = 21,
@@ -191,7 +192,8 @@ GRAFT_API void graft_env_free(graft_env* env);
  * socket or a device is io_error. Errors: what is wrong with the file (file_not_found, io_error, malformed,
  * unsupported_operator with every such operator, ...), unknown_option, invalid_option, not_available_yet, not_delegated
  * (with every reason), device_unavailable, memory_limit: the option of that name bounds what a session and its runs may
- * take; its default is three quarters of the machine's memory, or of its container's. */
+ * take; its default is three quarters of the machine's memory, or of its container's; time_limit: that option bounds
+ * how long opening it may take, and each run; its default is an hour. "none" or "0" is no limit for either. */
 GRAFT_API graft_error* graft_session_create(const graft_env* env, const char* path, const char* const* names,
                                             const char* const* values, size_t count, graft_session** out);
 
@@ -398,8 +400,8 @@ typedef struct graft_run_options {
  * all outputs in the caller's memory allocate nothing but what partitions on the host need.
  * options: NULL for none. On an error no `tensor` is set, and the caller's output memory may be written in part.
  * Errors: invalid_argument (names, counts, element types, shapes, sizes; outputs must not overlap), cancelled,
- * out_of_memory, memory_limit (a result counts until this function hands it over), and what operators report about
- * their data (value_out_of_range, ...), which is an error of this run alone. */
+ * out_of_memory, time_limit, memory_limit (a result counts until this function hands it over), and what operators
+ * report about their data (value_out_of_range, ...), which is an error of this run alone. */
 GRAFT_API graft_error* graft_session_run(const graft_session* session, const graft_input* inputs, size_t input_count,
                                          graft_output* outputs, size_t output_count, const graft_run_options* options);
 

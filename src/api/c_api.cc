@@ -77,13 +77,12 @@ namespace {
 
 Ports ports_of(std::span<const ir::Port> ports, const coreml::Interface* package, bool inputs) {
   const coreml::FunctionInterface* main = package == nullptr ? nullptr : package->main();
+  std::unordered_set<std::string_view> images;
+  if (main != nullptr) images = tools::image_names(inputs ? main->inputs : main->outputs);
   Ports list;
   for (const ir::Port& p : ports) {
     tools::PortInfo info = tools::port_info(p.name, p.type);
-    if (main != nullptr) {
-      for (const coreml::Feature& f : inputs ? main->inputs : main->outputs)
-        info.image = info.image || (f.name == p.name && f.image.has_value());
-    }
+    info.image = images.contains(p.name);
     list.emplace_back(info);
   }
   return list;
@@ -111,7 +110,8 @@ const char* reason_of(const graft_session& s, size_t node, const partition::Node
   }
   std::call_once(s.explained, [&] {
     std::vector<partition::NodePlan> nodes = p.nodes;
-    partition::find_remedies(*p.host, p.options, {nullptr, s.session->memory()}, nodes);
+    const CancelToken token(nullptr, s.session->options().time_limit);
+    partition::find_remedies(*p.host, p.options, {&token, s.session->memory()}, nodes);
     std::vector<std::string> reasons;
     for (const partition::NodePlan& n : nodes) reasons.push_back(n.refusal ? render(*n.refusal) : "");
     s.reasons = std::move(reasons);

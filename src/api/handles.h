@@ -91,6 +91,7 @@ struct graft_partitioning {
   std::shared_ptr<const graft::tools::Partitioned> parts;
   std::vector<Partition> partitions;
   std::vector<std::string> reasons;  // by node
+  int claimed = 0, folded = 0, host = 0;
   std::vector<graft_error> findings;
   mutable std::once_flag explained, printed;
   mutable std::vector<std::unique_ptr<const graft_error>> refusals;  // by node
