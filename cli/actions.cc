@@ -63,16 +63,17 @@ Fed feed(const Arguments& a, const ImageOptions& image, uint64_t seed, const gra
   fed.files = read_inputs(ports, needed, a.all("input"), image);
   for (const FileInput& f : fed.files) {
     fed.initializers = fed.initializers || f.index >= needed;
-    fed.inputs.push_back(
-        {std::string(ports[f.index].name), f.array.dtype, f.array.shape, f.array.data.get(), f.array.bytes});
+    fed.inputs.push_back(f.as(ports[f.index]));
   }
   fed.random = session.random_inputs(fed.inputs, seed);
   auto file = fed.files.begin();
   for (size_t i = 0; i < ports.size(); ++i) {
     if (file != fed.files.end() && file->index == i) {
-      const bool same = file->stored == file->array.dtype;
-      fed.described.push_back({std::string(ports[i].name), type_of(file->array.dtype, file->array.shape), file->file,
-                               same ? "" : graft_dtype_name(file->stored)});
+      for (const FileTensor& t : file->tensors) {
+        const bool same = t.stored == t.array.dtype;
+        fed.described.push_back({std::string(ports[i].name), type_of(t.array.dtype, t.array.shape), t.file,
+                                 same ? "" : graft_dtype_name(t.stored)});
+      }
       ++file;
     } else if (i < needed) {
       const graft::Tensor& t = fed.random[i];
@@ -187,11 +188,19 @@ Report run_run(const Arguments& a, const Context& c) {
   r.run_ms = ms_since(start);
   const std::vector<std::string> labels = labels_of(session.metadata("labels"));
   const std::vector<graft::Port> ports = session.outputs();
-  for (size_t i = 0; i < tensors.size(); ++i)
-    r.outputs.push_back(describe_output(std::string(ports[i].name), tensors[i], top_k, labels));
+  std::vector<graft::Tensor> flat;  // of sequences, what they hold
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const size_t first = flat.size();
+    flatten(tensors[i], flat);
+    for (size_t k = first; k < flat.size(); ++k) {
+      r.outputs.push_back(describe_output(std::string(ports[i].name), flat[k], top_k, labels));
+      if (tensors[i].is_list()) r.outputs.back().place = static_cast<int64_t>(k - first);
+    }
+    if (first == flat.size()) r.empty.emplace_back(ports[i].name);
+  }
   r.placement = placement_of(session);
   r.findings = problems_of(session.findings());
-  if (!folder.empty()) write_outputs(folder, tensors, r.outputs);
+  if (!folder.empty()) write_outputs(folder, flat, r.outputs);
   return report_of(std::move(r));
 }
 

@@ -71,7 +71,7 @@ void add_verdict(const graft::Partitioning& parts, Inspection& out) {
 bool says_nothing_of_the_model(const graft::Error& e) {
   const graft_code code = e.code();
   return e.fault() == GRAFT_FAULT_OPTIONS || code == GRAFT_CODE_CANCELLED || code == GRAFT_CODE_MEMORY_LIMIT ||
-         code == GRAFT_CODE_OUT_OF_MEMORY;
+         code == GRAFT_CODE_TIME_LIMIT || code == GRAFT_CODE_OUT_OF_MEMORY;
 }
 
 }  // namespace

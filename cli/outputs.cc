@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <graft/compiler.hpp>
 
+#include "files/convert.h"
 #include "files/failure.h"
 #include "files/npy.h"
 #include "gather.h"
@@ -62,15 +63,10 @@ std::string lower_case(std::string s) {
   return s;
 }
 
-// bf16 has no NumPy type and is written as float32, whose upper half it is.
-std::vector<uint32_t> widened(const graft::Tensor& t) {
-  std::vector<uint32_t> wide(t.bytes().size() / 2);
-  for (size_t i = 0; i < wide.size(); ++i) {
-    uint16_t half = 0;
-    std::memcpy(&half, t.bytes().data() + 2 * i, sizeof half);
-    wide[i] = uint32_t{half} << 16;
-  }
-  return wide;
+Array array_of(const graft::Tensor& t) {
+  Array a = Array::make(t.dtype(), {t.shape().begin(), t.shape().end()}, t.bytes().size());
+  if (a.bytes != 0) std::memcpy(a.data.get(), t.bytes().data(), a.bytes);
+  return a;
 }
 
 }  // namespace
@@ -108,7 +104,11 @@ OutputTensor describe_output(std::string name, const graft::Tensor& tensor, int 
   o.name = std::move(name);
   o.type = type_of(tensor.dtype(), tensor.shape());
   const auto count = static_cast<size_t>(count_of(tensor));
-  if (tensor.dtype() == GRAFT_DTYPE_STRING) o.strings.assign(tensor.strings().begin(), tensor.strings().end());
+  if (tensor.dtype() == GRAFT_DTYPE_STRING) {
+    constexpr size_t kMost = 8;
+    const auto all = tensor.strings();
+    o.strings.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), kMost)));
+  }
   if (!is_bool_or_number(tensor.dtype())) return o;
   o.numbers = tensor.dtype() != GRAFT_DTYPE_BOOL;
   summarise(tensor, count, o);
@@ -129,44 +129,48 @@ OutputTensor describe_output(std::string name, const graft::Tensor& tensor, int 
   return o;
 }
 
+void flatten(const graft::Tensor& value, std::vector<graft::Tensor>& list) {
+  if (!value.is_list()) return list.push_back(value);
+  for (const graft::Tensor& element : value.elements()) flatten(element, list);
+}
+
 void write_outputs(const std::string& folder, const std::vector<graft::Tensor>& tensors,
                    std::vector<OutputTensor>& outputs) {
   std::set<std::string> used;  // in lower case: for some disks A.npy is a.npy
   std::vector<graft::File> files;
-  std::vector<std::vector<uint32_t>> wide;
-  wide.reserve(2 * tensors.size());
-  const auto unused = [&](const std::string& wanted) {
-    std::string name = file_name_of(wanted);
-    for (int n = 2; !used.insert(lower_case(name)).second; ++n)
-      name = fmt::format("{}_{}.npy", file_name_of(wanted), n);
+  std::vector<Array> wide;
+  const auto unused = [&](std::string name) {
+    const std::string stem = name.substr(0, name.rfind('.'));
+    for (int n = 2; !used.insert(lower_case(name)).second; ++n) name = fmt::format("{}_{}.npy", stem, n);
     return name;
   };
-  const auto add_strings = [&](std::string name, const std::vector<std::string>& strings,
-                               std::span<const int64_t> shape) {
-    NpyStrings npy = npy_strings(strings, shape);
-    files.push_back({std::move(name), std::move(npy.header), std::as_bytes(std::span(wide.emplace_back(npy.data)))});
-  };
   for (size_t i = 0; i < tensors.size(); ++i) {
-    std::string name = unused(outputs[i].name);
+    const OutputTensor& o = outputs[i];
+    std::string name = unused(file_name_of(o.place < 0 ? o.name : fmt::format("{}_{}", o.name, o.place)));
     outputs[i].file = folder + (folder.ends_with('/') ? "" : "/") + name;
     const graft::Tensor& t = tensors[i];
-    if (const graft_tensor_info keys = t.keys(); keys.dtype == GRAFT_DTYPE_INT64)
-      files.push_back({unused(outputs[i].name + ".keys"),
-                       *npy_header(GRAFT_DTYPE_INT64, t.shape()),
+    if (const graft_tensor_info keys = t.keys(); keys.dtype == GRAFT_DTYPE_STRING) {
+      const std::span words(static_cast<const char* const*>(keys.data), keys.bytes / sizeof(const char*));
+      files.push_back({unused(file_name_of(o.name + ".keys")), npy_strings(words, t.shape()), {}});
+    } else if (keys.dtype != GRAFT_DTYPE_INVALID) {
+      files.push_back({unused(file_name_of(o.name + ".keys")),
+                       *npy_header(keys.dtype, t.shape()),
                        {static_cast<const std::byte*>(keys.data), keys.bytes}});
-    else if (outputs[i].dictionary)
-      add_strings(unused(outputs[i].name + ".keys"), outputs[i].strings, t.shape());
+    }
     if (t.dtype() == GRAFT_DTYPE_STRING) {
-      add_strings(std::move(name), outputs[i].strings, t.shape());
+      files.push_back({std::move(name), npy_strings(t.strings(), t.shape()), {}});
       continue;
     }
-    const bool bf16 = t.dtype() == GRAFT_DTYPE_BFLOAT16;
-    const std::optional<std::string> header = npy_header(bf16 ? GRAFT_DTYPE_FLOAT32 : t.dtype(), t.shape());
-    if (!header)
+    const graft_dtype dtype = numpy_type(t.dtype());
+    const std::optional<std::string> header = npy_header(dtype, t.shape());
+    std::optional<Array> widened = dtype == t.dtype() ? std::nullopt : converted(array_of(t), dtype);
+    if (!header || (dtype != t.dtype() && !widened))
       throw Failure(GRAFT_CODE_UNSUPPORTED_FORMAT, fmt::format("NumPy has no type for {}", outputs[i].type.dtype),
                     outputs[i].file);
     files.push_back({std::move(name), *header, t.bytes()});
-    if (bf16) files.back().data = std::as_bytes(std::span(wide.emplace_back(widened(t))));
+    if (!widened) continue;
+    const Array& kept = wide.emplace_back(std::move(*widened));
+    files.back().data = std::span<const std::byte>(kept.data.get(), kept.bytes);
   }
   graft::write_files(folder, files);
 }

@@ -15,7 +15,11 @@ std::vector<Ranked> top_of(std::span<const double> values, int k, const std::vec
 OutputTensor describe_output(std::string name, const graft::Tensor& tensor, int top_k,
                              const std::vector<std::string>& labels);
 
-// Every output as folder/<output>.npy, all or none; sets where each is. Throws graft::Error, Failure.
+// What is in a sequence or optional, in sequences in it too; a tensor is itself.
+void flatten(const graft::Tensor& value, std::vector<graft::Tensor>& list);
+
+// Every output as folder/<output>.npy (of a sequence, <output>_<place>.npy), all or none; sets where each is. What
+// NumPy has no type for is written as a type that holds its numbers. Throws graft::Error, Failure.
 void write_outputs(const std::string& folder, const std::vector<graft::Tensor>& tensors,
                    std::vector<OutputTensor>& outputs);
 

@@ -35,6 +35,7 @@ std::vector<VerbOption> running_options(VerbOption model, std::vector<VerbOption
        {"seed", "", "N", "of the random inputs; default: 1"},
        {"threads", "", "N", "that compute; default: one a CPU"},
        session_option("memory-limit"),
+       session_option("time-limit"),
        session_option("engine")});
   if (devices) add({session_option("weights")});
   add({{"image-scale", "", "S[,S,S]",
@@ -49,7 +50,8 @@ std::vector<Verb> make_verbs() {
   const VerbOption model{"model", "", "MODEL", "the model: an ONNX file or a Core ML package (.mlpackage)",
                          kPositional | kRequired | kPath};
   const VerbOption target = session_option("target"), precision = session_option("precision"),
-                   shapes = session_option("shapes"), memory_limit = session_option("memory-limit");
+                   shapes = session_option("shapes"), memory_limit = session_option("memory-limit"),
+                   time_limit = session_option("time-limit");
   return {
       {"inspect",
        "What is in a model, and what Core ML would take of it",
@@ -69,6 +71,7 @@ std::vector<Verb> make_verbs() {
         precision,
         shapes,
         memory_limit,
+        time_limit,
         {"mil", "", "", "print the programs of the partitions, or of a package, as MIL text and nothing else", kSwitch},
         {"dump-after", "", "PASS",
          "print the programs as they are after this pass of the compiler (docs/passes.md lists them), or after all"}},
@@ -95,6 +98,7 @@ std::vector<Verb> make_verbs() {
         precision,
         shapes,
         memory_limit,
+        time_limit,
         {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
         {"force", "", "",
          "let a package take the place of a folder that --allow-partial wrote, or the other way round, or of an empty "

@@ -50,19 +50,20 @@ Array read(const std::string& path, const graft::Port& port, const ImageOptions&
 }
 
 // As the input takes it.
-void convert(FileInput& input, const graft::Port& port) {
+void convert(FileTensor& input, const graft::Port& port) {
+  const graft_dtype wanted = port.element_dtype != GRAFT_DTYPE_INVALID ? port.element_dtype : port.dtype;
   input.stored = input.array.dtype;
-  if (input.stored == port.dtype) return;
-  std::optional<Array> array = converted(input.array, port.dtype);
+  if (input.stored == wanted) return;
+  std::optional<Array> array = converted(input.array, wanted);
   if (!array)
     throw Failure(GRAFT_CODE_INVALID_ARGUMENT,
                   fmt::format("the file holds {}, the input takes {}, which does not hold all of its numbers",
-                              graft_dtype_name(input.stored), graft_dtype_name(port.dtype)),
+                              graft_dtype_name(input.stored), graft_dtype_name(wanted)),
                   input.file, std::string(port.name));
   input.array = std::move(*array);
 }
 
-void check_shape(const FileInput& input, const graft::Port& port) {
+void check_shape(const FileTensor& input, const graft::Port& port) {
   const std::vector<int64_t>& shape = input.array.shape;
   bool fits = shape.size() == port.dims.size();
   for (size_t d = 0; fits && d < shape.size(); ++d) {
@@ -78,22 +79,37 @@ void check_shape(const FileInput& input, const graft::Port& port) {
 
 }  // namespace
 
+graft::Input FileInput::as(const graft::Port& port) const {
+  const auto one = [](const FileTensor& t, std::string name) {
+    return graft::Input{std::move(name), t.array.dtype, t.array.shape, t.array.data.get(), t.array.bytes};
+  };
+  if (port.element_dtype == GRAFT_DTYPE_INVALID) return one(tensors[0], std::string(port.name));
+  graft::Input list;
+  list.name = port.name;
+  for (const FileTensor& t : tensors) list.elements.push_back(one(t, ""));
+  return list;
+}
+
 std::vector<FileInput> read_inputs(const std::vector<graft::Port>& ports, size_t needed,
                                    const std::vector<std::string>& files, const ImageOptions& image) {
   std::vector<FileInput> list;
   for (const std::string& text : files) {
     const auto [index, path] = named(ports, needed, text);
-    for (const FileInput& other : list) {
-      if (other.index == index)
-        throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: '{}' is given twice", ports[index].name));
-    }
-    list.push_back({index, path, read(path, ports[index], image), GRAFT_DTYPE_INVALID});
+    const graft::Port& port = ports[index];
+    const bool sequence = port.element_dtype != GRAFT_DTYPE_INVALID;
+    const auto same = [&, at = index](const FileInput& i) { return i.index == at; };
+    auto input = std::find_if(list.begin(), list.end(), same);
+    if (input != list.end() && (!sequence || path.empty() || input->tensors.empty()))
+      throw Failure(GRAFT_CODE_INVALID_OPTION, fmt::format("--input: '{}' is given twice", port.name));
+    if (input == list.end()) input = list.insert(list.end(), {index, {}});
+    if (sequence && path.empty()) continue;
+    FileTensor& tensor = input->tensors.emplace_back();
+    tensor.file = path;
+    tensor.array = read(path, port, image);
+    if (!sequence) check_shape(tensor, port);
+    convert(tensor, port);
   }
   std::sort(list.begin(), list.end(), [](const FileInput& a, const FileInput& b) { return a.index < b.index; });
-  for (FileInput& input : list) {
-    check_shape(input, ports[input.index]);
-    convert(input, ports[input.index]);
-  }
   return list;
 }
 

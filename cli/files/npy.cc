@@ -9,6 +9,7 @@
 
 #include "files/failure.h"
 #include "files/file.h"
+#include "files/utf.h"
 
 namespace cli {
 namespace {
@@ -152,35 +153,24 @@ std::optional<size_t> count_within(const std::vector<int64_t>& shape, size_t ite
   return count <= most / item ? std::optional<size_t>(count) : std::nullopt;
 }
 
-std::string header_of(const std::string& descr, std::span<const int64_t> shape) {
-  // A tuple of one keeps its comma.
-  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
-                                   fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  constexpr size_t kPrefix = 10, kAlign = 64;
-  header.resize((header.size() + 1 + kPrefix + kAlign - 1) / kAlign * kAlign - kPrefix - 1, ' ');
-  const char numbers[] = {1, 0, static_cast<char>((header.size() + 1) & 0xff),
-                          static_cast<char>((header.size() + 1) >> 8)};
-  return std::string(kMagic, kMagicSize) + std::string(numbers, sizeof numbers) + header + "\n";
+// "U12" is 12 code points, of which those at the end that are 0 do not count.
+std::optional<size_t> letters_of(std::string_view code) {
+  size_t n = 0;
+  if (!code.starts_with('U')) return std::nullopt;
+  const auto [end, error] = std::from_chars(code.data() + 1, code.data() + code.size(), n);
+  const bool number = error == std::errc() && end == code.data() + code.size() && n > 0 && n < (size_t{1} << 40);
+  return number ? std::optional(n) : std::nullopt;
 }
 
-// Of UTF-8; a byte that begins none is U+FFFD.
-std::vector<uint32_t> code_points(std::string_view s) {
-  std::vector<uint32_t> points;
-  for (size_t i = 0; i < s.size();) {
-    const auto byte = [&](size_t k) { return uint32_t{static_cast<unsigned char>(s[k])}; };
-    const uint32_t first = byte(i);
-    const size_t length = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
-    uint32_t point = length == 1 ? first : first & (0x7fu >> length);
-    bool fits = length > 0 && i + length <= s.size();
-    for (size_t k = 1; fits && k < length; ++k) {
-      fits = byte(i + k) >> 6 == 2;
-      point = point << 6 | (byte(i + k) & 0x3f);
-    }
-    fits = fits && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
-    points.push_back(fits ? point : 0xfffd);
-    i += fits ? length : 1;
+Array strings_of(const Array& points, size_t letters) {
+  std::vector<std::string> list;
+  std::vector<char32_t> one(letters);
+  for (size_t at = 0; at < points.bytes; at += letters * sizeof(char32_t)) {
+    std::memcpy(one.data(), points.data.get() + at, letters * sizeof(char32_t));
+    const auto end = std::find_if(one.rbegin(), one.rend(), [](char32_t v) { return v != 0; });
+    list.push_back(utf8(std::span(one.begin(), end.base())));
   }
-  return points;
+  return Array::of_strings(std::move(list), points.shape);
 }
 
 }  // namespace
@@ -213,9 +203,12 @@ Array read_npy(const std::string& path) {
     throw wrong(GRAFT_CODE_MALFORMED, fmt::format("the .npy header: {}", header.what));
   }
   const char order = header.descr[0];
-  const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const NpyType& t) {
-    return header.descr.size() > 1 && t.code == std::string_view(header.descr).substr(1);
-  });
+  const std::string_view code = std::string_view(header.descr).substr(1);
+  const std::optional<size_t> letters = letters_of(code);
+  const NpyType string{code, "string", GRAFT_DTYPE_STRING, letters.value_or(0) * sizeof(char32_t), sizeof(char32_t)};
+  const auto* type =
+      letters ? &string
+              : std::find_if(std::begin(kTypes), std::end(kTypes), [&](const NpyType& t) { return t.code == code; });
   if (type == std::end(kTypes) || std::string_view("<>|=").find(order) == std::string_view::npos)
     throw wrong(GRAFT_CODE_UNSUPPORTED_FORMAT, fmt::format("arrays of type '{}' are not read", header.descr));
   const uint64_t data = end - prefix - length;
@@ -234,11 +227,27 @@ Array read_npy(const std::string& path) {
     file.read(prefix + length, to, size);
   }
   if (order == '>') swap_bytes(to, size, type->word);
+  if (letters) return strings_of(array, *letters);
   if (type->dtype == GRAFT_DTYPE_BOOL) {  // a bool in memory is 0 or 1, whatever the file says
     for (size_t i = 0; i < size; ++i) to[i] = to[i] == std::byte{0} ? std::byte{0} : std::byte{1};
   }
   return array;
 }
+
+namespace {
+
+std::string header_of(std::string_view descr, std::span<const int64_t> shape) {
+  // A tuple of one keeps its comma.
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
+                                   fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  constexpr size_t kPrefix = 10, kAlign = 64;
+  header.resize((header.size() + 1 + kPrefix + kAlign - 1) / kAlign * kAlign - kPrefix - 1, ' ');
+  const char numbers[] = {1, 0, static_cast<char>((header.size() + 1) & 0xff),
+                          static_cast<char>((header.size() + 1) >> 8)};
+  return std::string(kMagic, kMagicSize) + std::string(numbers, sizeof numbers) + header + "\n";
+}
+
+}  // namespace
 
 std::optional<std::string> npy_header(graft_dtype dtype, std::span<const int64_t> shape) {
   const auto* type =
@@ -247,16 +256,16 @@ std::optional<std::string> npy_header(graft_dtype dtype, std::span<const int64_t
   return header_of(fmt::format("{}{}", type->size == 1 ? '|' : '<', type->code), shape);
 }
 
-NpyStrings npy_strings(std::span<const std::string> strings, std::span<const int64_t> shape) {
-  std::vector<std::vector<uint32_t>> wide;
-  size_t width = 1;  // NumPy has none of 0
-  for (const std::string& s : strings) width = std::max(width, wide.emplace_back(code_points(s)).size());
-  NpyStrings npy{header_of(fmt::format("<U{}", width), shape), {}};
-  for (std::vector<uint32_t>& s : wide) {
-    s.resize(width, 0);
-    npy.data.insert(npy.data.end(), s.begin(), s.end());
+std::string npy_strings(std::span<const char* const> strings, std::span<const int64_t> shape) {
+  std::vector<std::vector<char32_t>> all;
+  size_t longest = 1;
+  for (const char* s : strings) longest = std::max(longest, all.emplace_back(code_points(s)).size());
+  std::string file = header_of(fmt::format("<U{}", longest), shape);
+  for (std::vector<char32_t>& s : all) {
+    s.resize(longest);
+    file.append(reinterpret_cast<const char*>(s.data()), longest * sizeof(char32_t));
   }
-  return npy;
+  return file;
 }
 
 std::string file_name_of(std::string_view output) {

@@ -204,6 +204,7 @@ std::string json(const RunResult& r) {
         });
       });
     }
+    if (o.place >= 0) out["place"] = o.place;
     if (o.dictionary) {
       out["dictionary"] = Json::object();
       for (size_t i = 0; i < o.strings.size(); ++i) out["dictionary"][o.strings[i]] = o.values[i];
@@ -213,6 +214,7 @@ std::string json(const RunResult& r) {
     if (!o.file.empty()) out["file"] = o.file;
     return out;
   });
+  if (!r.empty.empty()) j["empty"] = r.empty;
   j["placement"] = placement(r.placement);
   j["load_ms"] = r.load_ms;
   j["run_ms"] = r.run_ms;

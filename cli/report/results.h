@@ -139,11 +139,12 @@ struct OutputTensor {
   std::string name;
   TensorType type;
   bool numbers = false;               // floats and integers; bools and others have no line of their own in texts
+  int64_t place = -1;                 // in the sequence or optional of that name; -1: it is the output itself
   std::string file;                   // where it was written; empty when it was not
   double min = 0, max = 0, mean = 0;  // of finite elements; real dtypes only
   int64_t nans = 0, infs = 0;
   std::vector<std::vector<Ranked>> top;  // one list a row of the last dim
-  std::vector<std::string> strings;      // the elements of a tensor of strings; the keys of a dictionary
+  std::vector<std::string> strings;      // the first few; all keys of a dictionary
   std::vector<double> values;            // of a dictionary, by its keys
   bool dictionary = false;
 };
@@ -155,6 +156,7 @@ struct RunResult {
   std::vector<PortInfo> states;  // that it keeps from step to step
   int steps = 1;
   std::vector<OutputTensor> outputs;  // of the last step
+  std::vector<std::string> empty;     // sequences and optionals that hold nothing
   Placement placement;
   std::vector<Problem> findings;
   double load_ms = 0, run_ms = 0;  // run_ms: of all steps

@@ -75,12 +75,14 @@ std::string text(const RunResult& r, Style style) {
   ports_text(page, "states", r.states);
   page.line();
   for (const OutputTensor& o : r.outputs) {
-    page.line("  " + page.bold(clean(o.name)) + "  " + (o.dictionary ? "dictionary, " : "") + o.type.to_string());
-    constexpr size_t kShown = 8;
-    for (size_t i = 0; !o.dictionary && i < std::min(o.strings.size(), kShown); ++i)
-      page.line("    " + clean(o.strings[i]));
-    if (!o.dictionary && o.strings.size() > kShown)
-      page.line(page.faint(format("    and {} more", o.strings.size() - kShown)));
+    const std::string place = o.place < 0 ? "" : format("[{}]", o.place);
+    page.line("  " + page.bold(clean(o.name) + place) + "  " + (o.dictionary ? "dictionary, " : "") +
+              o.type.to_string());
+    if (!o.strings.empty() && !o.dictionary) {
+      std::vector<std::string> words;
+      for (const std::string& s : o.strings) words.push_back(format("\"{}\"", clean(s)));
+      page.line("    " + format("{}", fmt::join(words, ", ")));
+    }
     if (o.numbers) {
       std::string words = format("min {}, max {}, mean {}", number(o.min), number(o.max), number(o.mean));
       if (o.nans + o.infs > 0) words += page.bad(format(", {} NaN, {} inf", o.nans, o.infs));
@@ -95,6 +97,7 @@ std::string text(const RunResult& r, Style style) {
     }
     if (!o.file.empty()) page.line("    " + page.faint("written to ") + clean(o.file));
   }
+  for (const std::string& name : r.empty) page.line("  " + page.bold(clean(name)) + "  holds nothing");
   findings_text(page, r.findings);
   return page.take();
 }

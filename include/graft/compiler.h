@@ -28,7 +28,8 @@ typedef enum graft_format { GRAFT_FORMAT_ONNX = 0, GRAFT_FORMAT_MLPACKAGE = 1 } 
  * "memory_limit", "target", ...); options->partitioning must be NULL. With "weights" = "mapped" files are not copied,
  * as graft_session_create says. The environment may be freed before the model; a model in memory is borrowed until this
  * and everything that is made of it is freed.
- * Errors: what keeps the file from being read, invalid_option, unknown_option, memory_limit, cancelled. */
+ * Errors: what keeps the file from being read, invalid_option, unknown_option, memory_limit,
+ * time_limit, cancelled. */
 GRAFT_API graft_error* graft_model_open(const graft_env* env, const graft_open_options* options, graft_model** out);
 /* What was made of it may live longer. */
 GRAFT_API void graft_model_free(graft_model* model);
@@ -108,7 +109,7 @@ typedef struct graft_partitioning_options {
 /* Finds out which nodes of an ONNX model Core ML can take, in how few partitions, and compiles these in memory. Depends
  * on model, options and Graft's version, never on the machine. options: NULL for none beside the model's. Errors:
  * graft_model_problem, invalid_argument (a package), invalid_option (no such pass; an option that decides how a model
- * is read: shapes, weights, memory_limit), memory_limit, cancelled. */
+ * is read: shapes, weights, memory_limit), memory_limit, time_limit, cancelled. */
 GRAFT_API graft_error* graft_partitioning_create(const graft_model* model, const graft_partitioning_options* options,
                                                  graft_partitioning** out);
 /* What was made of it may live longer. */

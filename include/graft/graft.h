@@ -68,6 +68,7 @@ typedef enum graft_code {
   GRAFT_CODE_UNSUPPORTED_OPERATOR = 9,
   GRAFT_CODE_INVALID_ATTRIBUTE = 10,
   GRAFT_CODE_MEMORY_LIMIT = 11,
+  GRAFT_CODE_TIME_LIMIT = 12,
   /* types and shapes */
   GRAFT_CODE_DTYPE_MISMATCH = 20,
   GRAFT_CODE_SHAPE_MISMATCH = 21,
@@ -192,7 +193,8 @@ GRAFT_API void graft_env_free(graft_env* env);
  * socket or a device is io_error. Errors: what is wrong with the file (file_not_found, io_error, malformed,
  * unsupported_operator with every such operator, ...), unknown_option, invalid_option, not_available_yet, not_delegated
  * (with every reason), device_unavailable, memory_limit: the option of that name bounds what a session and its runs may
- * take; its default is three quarters of the machine's memory, or of its container's. */
+ * take; its default is three quarters of the machine's memory, or of its container's; time_limit: that option bounds
+ * how long opening it may take, and each run; its default is an hour. "none" or "0" is no limit for either. */
 GRAFT_API graft_error* graft_session_create(const graft_env* env, const char* path, const char* const* names,
                                             const char* const* values, size_t count, graft_session** out);
 
@@ -260,7 +262,17 @@ typedef enum graft_dtype {
   GRAFT_DTYPE_UINT64 = 13,
   GRAFT_DTYPE_COMPLEX64 = 14,
   GRAFT_DTYPE_COMPLEX128 = 15,
-  GRAFT_DTYPE_BFLOAT16 = 16
+  GRAFT_DTYPE_BFLOAT16 = 16,
+  GRAFT_DTYPE_FLOAT8E4M3FN = 17,
+  GRAFT_DTYPE_FLOAT8E4M3FNUZ = 18,
+  GRAFT_DTYPE_FLOAT8E5M2 = 19,
+  GRAFT_DTYPE_FLOAT8E5M2FNUZ = 20,
+  GRAFT_DTYPE_UINT4 = 21,
+  GRAFT_DTYPE_INT4 = 22,
+  GRAFT_DTYPE_FLOAT4E2M1 = 23,
+  GRAFT_DTYPE_FLOAT8E8M0 = 24,
+  GRAFT_DTYPE_UINT2 = 25,
+  GRAFT_DTYPE_INT2 = 26
 } graft_dtype;
 
 /* An input or output by its ONNX name and type. What is no tensor has GRAFT_DTYPE_INVALID, what has no rank (a model
@@ -278,6 +290,7 @@ typedef struct graft_port_info {
   const char* type;           /* "fp32"; in words where it is no tensor: "sequence" */
   int32_t image;              /* packages: 1 where Core ML takes or gives an image; pixels are 0 to 255 */
   graft_dtype coreml_dtype;   /* ports of partitions: what they have in the Core ML program */
+  graft_dtype element_dtype;  /* what the tensors of a sequence or an optional have; GRAFT_DTYPE_INVALID for all else */
 } graft_port_info;
 /* "fp32", "int64", "bool", ...; "invalid" for what is no element type. */
 GRAFT_API const char* graft_dtype_name(int32_t dtype);
@@ -347,7 +360,9 @@ GRAFT_API const graft_error* graft_session_finding(const graft_session* session,
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
-/* A tensor that goes in: dense, row-major, aligned to its element type. */
+/* A tensor that goes in: dense, row-major, aligned to its element type; of types of less than a byte two, four or eight
+ * elements a byte, the first in the lowest bits. Or a sequence of tensors, or an optional, which is a sequence of none
+ * or one: then dtype is 0 and `elements` are its tensors. An optional also takes what it may hold. */
 typedef struct graft_input {
   size_t struct_size;
   const char* name; /* NULL: the input at this place in the array */
@@ -356,6 +371,8 @@ typedef struct graft_input {
   const int64_t* shape; /* rank entries; may be NULL when rank is 0 */
   const void* data;
   size_t bytes; /* of data; must be what dtype and shape need. Strings: count * sizeof(const char*) */
+  const struct graft_input* elements; /* sequences: element_count entries, whose names are not read */
+  size_t element_count;
 } graft_input;
 
 /* A tensor that comes out. With data, the result is written there and dtype, shape and bytes must be the result's.
@@ -397,9 +414,9 @@ typedef struct graft_run_options {
  * all outputs in the caller's memory allocate nothing but what partitions on the host need.
  * options: NULL for none. On an error no `tensor` is set, and the caller's output memory may be written in part.
  * Errors: invalid_argument (names, counts, element types, shapes, sizes; outputs must not overlap; a state of another
- * session, or in use by another run), cancelled,
- * out_of_memory, memory_limit (a result counts until this function hands it over), and what operators report about
- * their data (value_out_of_range, ...), which is an error of this run alone. */
+ * session, or in use by another run), cancelled, out_of_memory, time_limit, memory_limit (a result counts until this
+ * function hands it over), and what operators report about their data (value_out_of_range, ...), which is an error of
+ * this run alone. */
 GRAFT_API graft_error* graft_session_run(const graft_session* session, const graft_input* inputs, size_t input_count,
                                          graft_output* outputs, size_t output_count, const graft_run_options* options);
 
@@ -410,6 +427,9 @@ typedef struct graft_tensor_info {
   const int64_t* shape;
   const void* data; /* 64-byte aligned; strings: an array of const char* */
   size_t bytes;
+  const graft_tensor* const*
+      elements; /* of a sequence, which are the sequence's own; dtype is GRAFT_DTYPE_INVALID then */
+  size_t element_count;
   const graft_tensor* keys; /* of a dictionary, whose values the tensor's elements are: as many, strings or int64; it
                                belongs to the tensor. NULL where there are none */
 } graft_tensor_info;
@@ -419,6 +439,12 @@ GRAFT_API graft_error* graft_tensor_get(const graft_tensor* tensor, graft_tensor
  * Errors: invalid_argument (strings, complex numbers, a range outside the tensor). */
 GRAFT_API graft_error* graft_tensor_numbers(const graft_tensor* tensor, size_t first, size_t count, double* out);
 GRAFT_API void graft_tensor_free(graft_tensor* tensor);
+
+/* The elements of `from` as another element type, into to->data: of the same shape, both real or bool. *exact receives
+ * 1 where all stay what they are (NaN stays NaN), else 0, and then what is in to->data is no result. fp64 may be
+ * rounded to fp32, which counts as exact unless something becomes infinite. Names are not read, to->tensor is not set.
+ * Errors: invalid_argument. */
+GRAFT_API graft_error* graft_convert(const graft_input* from, graft_output* to, int32_t* exact);
 
 /* Makes up what is not given, for trying a model out: tensors[i] receives a tensor for input i of the session, or NULL
  * where `given` (count entries, checked as for a run) has it. `tensors` has graft_session_input_count entries. The same

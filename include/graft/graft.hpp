@@ -178,10 +178,17 @@ class OptionPointers {
 class Tensor {
  public:
   Tensor() = default;
-  explicit Tensor(graft_tensor* tensor) : tensor_(tensor), info_(detail::sized<graft_tensor_info>()) {
-    check(graft_tensor_get(tensor, &info_));
-  }
+  explicit Tensor(graft_tensor* tensor)
+      : Tensor(std::shared_ptr<const graft_tensor>(tensor, detail::Free<graft_tensor, graft_tensor_free>())) {}
   explicit operator bool() const { return tensor_ != nullptr; }
+  // Whether it is a sequence, or an optional: one of none or one. Then it has no elements but elements().
+  bool is_list() const { return info_.dtype == GRAFT_DTYPE_INVALID && tensor_ != nullptr; }
+  std::vector<Tensor> elements() const {
+    std::vector<Tensor> list;
+    for (size_t i = 0; i < info_.element_count; ++i)
+      list.push_back(Tensor(std::shared_ptr<const graft_tensor>(tensor_, info_.elements[i])));
+    return list;
+  }
   graft_dtype dtype() const { return info_.dtype; }
   std::span<const int64_t> shape() const { return {info_.shape, static_cast<size_t>(info_.rank)}; }
   std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(info_.data), info_.bytes}; }
@@ -211,17 +218,22 @@ class Tensor {
   }
 
  private:
-  detail::Handle<graft_tensor, graft_tensor_free> tensor_;
+  explicit Tensor(std::shared_ptr<const graft_tensor> tensor)
+      : tensor_(std::move(tensor)), info_(detail::sized<graft_tensor_info>()) {
+    check(graft_tensor_get(tensor_.get(), &info_));
+  }
+  std::shared_ptr<const graft_tensor> tensor_;  // of an element: shares the sequence's
   graft_tensor_info info_{};
 };
 
-// A tensor that goes in: borrows name and memory, keeps the shape.
+// A tensor that goes in: borrows name and memory, keeps the shape. Or, without an element type, a sequence of them.
 struct Input {
   std::string name;
   graft_dtype dtype = GRAFT_DTYPE_INVALID;
   std::vector<int64_t> shape;
   const void* data = nullptr;
   size_t bytes = 0;
+  std::vector<Input> elements = {};
 };
 template <class Memory>
 Input input(std::string name, const Memory& memory, std::vector<int64_t> shape,
@@ -285,7 +297,7 @@ struct Port {
   bool has_rank;
   std::vector<Dim> dims;
   bool image;
-  graft_dtype coreml_dtype;
+  graft_dtype coreml_dtype, element_dtype;
 };
 struct Node {
   std::string_view name, op, domain;
@@ -297,7 +309,7 @@ struct Node {
 
 namespace detail {
 inline Port port(const graft_port_info& p) {
-  Port port{p.name, p.type, p.dtype, p.rank >= 0, {}, p.image != 0, p.coreml_dtype};
+  Port port{p.name, p.type, p.dtype, p.rank >= 0, {}, p.image != 0, p.coreml_dtype, p.element_dtype};
   for (int32_t d = 0; d < p.rank; ++d) port.dims.push_back({p.shape[d], p.symbols[d], p.min[d], p.max[d]});
   return port;
 }
@@ -318,7 +330,9 @@ auto collect(size_t count, const Get& get, const Make& make) {
 class InputPointers {
  public:
   explicit InputPointers(const std::vector<Input>& inputs) {
+    below_.reserve(inputs.size());
     for (const Input& i : inputs) {
+      below_.emplace_back(i.elements.empty() ? nullptr : new InputPointers(i.elements));
       auto c = sized<graft_input>();
       c.name = i.name.c_str();
       c.dtype = i.dtype;
@@ -326,6 +340,10 @@ class InputPointers {
       c.shape = i.shape.data();
       c.data = i.data;
       c.bytes = i.bytes;
+      if (below_.back() != nullptr) {
+        c.elements = below_.back()->data();
+        c.element_count = below_.back()->size();
+      }
       list_.push_back(c);
     }
   }
@@ -334,6 +352,7 @@ class InputPointers {
 
  private:
   std::vector<graft_input> list_;
+  std::vector<std::unique_ptr<InputPointers>> below_;  // of sequences
 };
 
 // Where a model lies; the arguments live until it is opened.

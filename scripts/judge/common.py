@@ -34,7 +34,7 @@ def file_name(tensor):
     return re.sub(r"[^A-Za-z0-9._-]", "_", tensor) + ".npy"
 
 
-def run(model, inputs, *args):
+def run_named(model, inputs, *args):
     """Runs a model or package on numpy inputs; returns {output name: array} for the files written."""
     with tempfile.TemporaryDirectory() as d:
         flags = []
@@ -42,9 +42,13 @@ def run(model, inputs, *args):
             path = os.path.join(d, f"in{i}.npy")
             np.save(path, a)
             flags += ["--input", f"{name}={path}"]
-        out = os.path.join(d, "out")
-        graft("run", model, *flags, "--output", out, *args)
-        return {f[:-4]: np.load(os.path.join(out, f)) for f in os.listdir(out) if f.endswith(".npy")}
+        report = graft("run", model, *flags, "--output", os.path.join(d, "out"), *args)
+        return {o["name"]: np.load(o["file"]) for o in report["outputs"] if "file" in o}
+
+
+def run(model, inputs, *args):
+    """The same by the names of the files, without their ending."""
+    return {file_name(name)[:-4]: a for name, a in run_named(model, inputs, *args).items()}
 
 
 def pick(outputs, name):
@@ -85,6 +89,41 @@ def snr_db(got, want):
         return float("-inf")
     noise = float(((g - w) ** 2).sum())
     return float("inf") if noise == 0 else 10 * np.log10(max(float((w**2).sum()), 1e-300) / noise)
+
+
+def named(ports, files):
+    """Files are named after tensors with unusual characters replaced: {tensor name: array} by the model's own names."""
+    by_file = {file_name(p["name"])[:-4]: p["name"] for p in ports}
+    return {by_file.get(file_name(k)[:-4], k): v for k, v in files.items()}
+
+
+def open_shapes(report):
+    """The flags of `graft compile` by which open dims become ranges, from what `graft inspect` reports."""
+    parts = []
+    for p in report["inputs"]:
+        if all(isinstance(d, int) for d in p["shape"]):
+            continue
+        parts.append(p["name"] + ":" + "x".join(str(d) if isinstance(d, int) else "(1..1024)" for d in p["shape"]))
+    return ["--shapes", ",".join(parts)] if parts else []
+
+
+def wrong(got, want, limit, least_db):
+    """Why outputs by name differ by more than this share of the range, and from this SNR too; or None."""
+    for name, w in want.items():
+        g = got.get(name)
+        if g is None:
+            return f"{name}: no such output"
+        if g.shape != w.shape:
+            return f"{name}: shape {g.shape}, expected {w.shape}"
+        if w.dtype.kind in "bui":
+            share = float((g != w).mean()) if w.size else 0.0
+            if share > 0:
+                return f"{name}: {share:.1%} of the elements differ"
+            continue
+        e = range_error(g, w)
+        if e > limit and not snr_db(g, w) >= least_db:
+            return f"{name}: {e:.1e} of the range, {snr_db(g, w):.1f} dB"
+    return None
 
 
 def ort_session(path):

@@ -21,7 +21,7 @@ import tempfile
 
 import numpy as np
 
-from common import SHARED, Failed, file_name, graft, range_error, run, snr_db
+from common import SHARED, Failed, graft, named, open_shapes, run_named, wrong
 
 
 def cases(folder):
@@ -36,12 +36,6 @@ def cases(folder):
     return result
 
 
-def named(report_side, files):
-    """Files are named after tensors with unusual characters replaced: matches them with the model's own names."""
-    by_file = {file_name(p["name"])[:-4]: p["name"] for p in report_side}
-    return {by_file.get(file_name(k)[:-4], k): v for k, v in files.items()}
-
-
 def limits(half, report):
     """What may be lost: a share of the range, and where single elements stand out the least SNR in dB. ONNX Runtime's
     quantized LSTM rounds its state to 8 bits in every step, as coarsely as the largest of a batch wants, and its own
@@ -49,25 +43,6 @@ def limits(half, report):
     if half:
         return 2e-2, 35
     return (1e-2, 45) if "DynamicQuantizeLSTM" in json.dumps(report["operators"]) else (1e-3, 60)
-
-
-def wrong(got, want, limit, least_db):
-    """Why the outputs differ, or None."""
-    for name, w in want.items():
-        g = got.get(file_name(name)[:-4])
-        if g is None:
-            return f"{name}: no such output"
-        if g.shape != w.shape:
-            return f"{name}: shape {g.shape}, expected {w.shape}"
-        if w.dtype.kind in "bui":
-            share = float((g != w).mean()) if w.size else 0.0
-            if share > 0:
-                return f"{name}: {share:.1%} of the elements differ"
-            continue
-        e = range_error(g, w)
-        if e > limit and not snr_db(g, w) >= least_db:
-            return f"{name}: {e:.1e} of the range, {snr_db(g, w):.1f} dB"
-    return None
 
 
 def judge(folder, scratch):
@@ -82,7 +57,7 @@ def judge(folder, scratch):
     half_model = any(v.dtype == np.float16 for ins, outs in cases(folder) for v in [*ins.values(), *outs.values()]) or "fp16" in row["model"]
     for inputs, want in cases(folder):
         try:
-            why = wrong(run(model, named(report["inputs"], inputs), "--device", "cpu"), want, *limits(half_model, report))
+            why = wrong(run_named(model, named(report["inputs"], inputs), "--device", "cpu"), named(report["outputs"], want), *limits(half_model, report))
         except Failed as e:
             why = str(e).splitlines()[0]
         if why:
@@ -99,7 +74,7 @@ def judge(folder, scratch):
         row[key] = "yes"
         for inputs, want in cases(folder):
             try:
-                why = wrong(run(package, named(report["inputs"], inputs)), want, *limits(half_model or precision == "float16", report))
+                why = wrong(run_named(package, named(report["inputs"], inputs)), named(report["outputs"], want), *limits(half_model or precision == "float16", report))
             except Failed as e:
                 why = str(e).splitlines()[0]
             if why:
@@ -108,16 +83,6 @@ def judge(folder, scratch):
                     row["wrong"].append("package: " + why)
     del meta
     return row
-
-
-def open_shapes(report):
-    """Open dims become ranges that hold both sizes."""
-    parts = []
-    for p in report["inputs"]:
-        if all(isinstance(d, int) for d in p["shape"]):
-            continue
-        parts.append(p["name"] + ":" + "x".join(str(d) if isinstance(d, int) else "(1..1024)" for d in p["shape"]))
-    return ["--shapes", ",".join(parts)] if parts else []
 
 
 def main():

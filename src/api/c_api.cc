@@ -28,6 +28,7 @@ Port::Port(const tools::PortInfo& port, DType coreml)
       type(port.type),
       dtype(to_c(port.dtype)),
       coreml_dtype(to_c(coreml)),
+      element_dtype(to_c(port.element)),
       rank(port.has_shape ? static_cast<int32_t>(port.dims.size()) : -1),
       image(port.image ? 1 : 0) {
   for (const tools::PortInfo::Dim& d : port.dims) {
@@ -51,6 +52,7 @@ graft_error* give_port(const Ports* ports, size_t index, graft_port_info* out) n
     info.type = p.type.c_str();
     info.image = p.image;
     info.coreml_dtype = p.coreml_dtype;
+    info.element_dtype = p.element_dtype;
   });
 }
 
@@ -75,13 +77,12 @@ namespace {
 
 Ports ports_of(std::span<const ir::Port> ports, const coreml::Interface* package, bool inputs) {
   const coreml::FunctionInterface* main = package == nullptr ? nullptr : package->main();
+  std::unordered_set<std::string_view> images;
+  if (main != nullptr) images = tools::image_names(inputs ? main->inputs : main->outputs);
   Ports list;
   for (const ir::Port& p : ports) {
     tools::PortInfo info = tools::port_info(p.name, p.type);
-    if (main != nullptr) {
-      for (const coreml::Feature& f : inputs ? main->inputs : main->outputs)
-        info.image = info.image || (f.name == p.name && f.image.has_value());
-    }
+    info.image = images.contains(p.name);
     list.emplace_back(info);
   }
   return list;
@@ -110,7 +111,8 @@ const char* reason_of(const graft_session& s, size_t node, const partition::Node
   }
   std::call_once(s.explained, [&] {
     std::vector<partition::NodePlan> nodes = p.nodes;
-    partition::find_remedies(*p.host, p.options, {nullptr, s.session->memory()}, nodes);
+    const CancelToken token(nullptr, s.session->options().time_limit);
+    partition::find_remedies(*p.host, p.options, {&token, s.session->memory()}, nodes);
     std::vector<std::string> reasons;
     for (const partition::NodePlan& n : nodes) reasons.push_back(n.refusal ? render(*n.refusal) : "");
     s.reasons = std::move(reasons);
@@ -357,8 +359,13 @@ graft_error* graft_session_run(const graft_session* session, const graft_input* 
 graft_error* graft_tensor_get(const graft_tensor* tensor, graft_tensor_info* out) {
   return guarded([&]() -> Status {
     if (tensor == nullptr) return invalid("tensor is null");
-    const bool strings = tensor->tensor.dtype() == DType::string;
     graft_tensor_info info{};
+    if (tensor->tensor.dtype() == DType::list) {
+      info.elements = tensor->element_pointers.data();
+      info.element_count = tensor->element_pointers.size();
+      return give(info, out);
+    }
+    const bool strings = tensor->tensor.dtype() == DType::string;
     info.dtype = to_c(tensor->tensor.dtype());
     info.rank = static_cast<int32_t>(tensor->shape.size());
     info.shape = tensor->shape.data();
@@ -382,6 +389,17 @@ graft_error* graft_tensor_numbers(const graft_tensor* tensor, size_t first, size
   });
 }
 void graft_tensor_free(graft_tensor* tensor) { delete tensor; }
+
+graft_error* graft_convert(const graft_input* from, graft_output* to, int32_t* exact) {
+  return guarded([&]() -> Status {
+    if (exact == nullptr) return invalid("exact is null");
+    GRAFT_TRY(const graft_input x, read_struct(from, "from"));
+    GRAFT_TRY(const graft_output y, read_struct(to, "to"));
+    GRAFT_TRY(const bool same, graft::api::convert(x, y));
+    *exact = same ? 1 : 0;
+    return {};
+  });
+}
 
 const char* graft_dtype_name(int32_t dtype) {
   return graft::info(graft::dtype_from_onnx(dtype)).name.data();  // a row of literals: NUL-terminated

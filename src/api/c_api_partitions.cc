@@ -17,6 +17,10 @@ graft_partitioning* wrap(std::shared_ptr<const tools::Partitioned> parts) {
     p->partitions.push_back({ports_of(partition.subgraph->inputs), ports_of(partition.subgraph->outputs)});
   for (const partition::NodePlan& n : parts->partitioning->nodes)
     p->reasons.push_back(n.refusal ? render(*n.refusal) : std::string());
+  using partition::Where;
+  p->claimed = parts->partitioning->count(Where::coreml);
+  p->folded = parts->partitioning->count(Where::folded);
+  p->host = parts->partitioning->count(Where::host);
   p->findings = as_errors(parts->findings);
   p->parts = std::move(parts);
   return p.release();
@@ -80,7 +84,6 @@ graft_error* graft_partitioning_get(const graft_partitioning* partitioning, graf
   return guarded([&]() -> Status {
     if (partitioning == nullptr) return invalid("partitioning is null");
     const graft::partition::Partitioning& p = *partitioning->parts->partitioning;
-    using graft::partition::Where;
     graft_partitioning_info info{};
     info.target = p.target ? graft::ir::info(*p.target).name.data() : "";
     info.precision = partitioning->parts->options.partitioning.precision == graft::partition::Precision::float16
@@ -88,9 +91,9 @@ graft_error* graft_partitioning_get(const graft_partitioning* partitioning, graf
                          : "float32";
     info.whole = p.whole() ? 1 : 0;
     info.node_count = p.nodes.size();
-    info.claimed = p.count(Where::coreml);
-    info.folded = p.count(Where::folded);
-    info.host = p.count(Where::host);
+    info.claimed = partitioning->claimed;
+    info.folded = partitioning->folded;
+    info.host = partitioning->host;
     info.flops = p.flops_total;
     info.flops_claimed = p.flops_claimed;
     info.partition_count = partitioning->partitions.size();

@@ -10,6 +10,7 @@ graft_code code_of(Code code) {
     case Code::io_error: return GRAFT_CODE_IO_ERROR;
     case Code::out_of_memory: return GRAFT_CODE_OUT_OF_MEMORY;
     case Code::memory_limit: return GRAFT_CODE_MEMORY_LIMIT;
+    case Code::time_limit: return GRAFT_CODE_TIME_LIMIT;
     case Code::malformed: return GRAFT_CODE_MALFORMED;
     case Code::unsupported_format: return GRAFT_CODE_UNSUPPORTED_FORMAT;
     case Code::limit_exceeded: return GRAFT_CODE_LIMIT_EXCEEDED;

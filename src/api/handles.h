@@ -32,7 +32,9 @@ struct graft_tensor {
   graft::Tensor tensor;
   std::vector<int64_t> shape;
   std::vector<const char*> strings;
-  std::unique_ptr<graft_tensor> keys;  // of a dictionary
+  std::unique_ptr<graft_tensor> keys;                   // of a dictionary
+  std::vector<std::unique_ptr<graft_tensor>> elements;  // of a list
+  std::vector<const graft_tensor*> element_pointers;
 };
 
 struct graft_cancel {
@@ -52,7 +54,7 @@ inline graft_dtype to_c(DType t) { return static_cast<graft_dtype>(info(t).onnx_
 struct Port {
   explicit Port(const tools::PortInfo& port, DType coreml = DType::invalid);
   std::string name, type;
-  graft_dtype dtype, coreml_dtype;
+  graft_dtype dtype, coreml_dtype, element_dtype;
   int32_t rank = 0, image = 0;
   std::vector<int64_t> shape, min, max;
   std::vector<std::string> symbol_text;
@@ -95,6 +97,7 @@ struct graft_partitioning {
   std::shared_ptr<const graft::tools::Partitioned> parts;
   std::vector<Partition> partitions;
   std::vector<std::string> reasons;  // by node
+  int claimed = 0, folded = 0, host = 0;
   std::vector<graft_error> findings;
   mutable std::once_flag explained, printed;
   mutable std::vector<std::unique_ptr<const graft_error>> refusals;  // by node

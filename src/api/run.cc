@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/convert.h"
 #include "base/format.h"
 #include "base/list.h"
 
@@ -32,15 +33,16 @@ Result<size_t> place_of(std::span<const ir::Port> ports, const IndexOf& index_of
   return invalid(format("the model has no {} '{}'; it has {}", what, name, join(names, ", ")));
 }
 
-// What is wrong with a tensor for a port. The port's open dims take any size in their range.
-Status check_type(const ir::Port& port, DType dtype, const Shape& shape, std::string_view what) {
-  bool ok = dtype == port.type.dtype && shape.size() == port.type.rank();
+// What is wrong with a tensor of that name. Open dims take any size in their range.
+Status check_type(std::string_view name, const ir::Type& type, DType dtype, const Shape& shape) {
+  if (type.kind == ir::Type::Kind::unranked && dtype == type.dtype) return {};
+  bool ok = type.is_tensor() && dtype == type.dtype && shape.size() == type.rank();
   for (int d = 0; ok && d < shape.size(); ++d) {
-    const ir::Dim& dim = port.type.dims[static_cast<size_t>(d)];
+    const ir::Dim& dim = type.dims[static_cast<size_t>(d)];
     ok = dim.known() ? dim.value() == shape[d] : IntRange{shape[d], shape[d]}.inside(dim.range());
   }
   if (ok) return {};
-  return invalid(format("{} '{}' is {}, got {}", what, port.name, port.type.to_string(), describe(dtype, shape)));
+  return invalid(format("input '{}' is {}, got {}", name, type.to_string(), describe(dtype, shape)));
 }
 
 Status check_memory(std::string_view name, const void* data, size_t got, size_t want) {
@@ -49,23 +51,111 @@ Status check_memory(std::string_view name, const void* data, size_t got, size_t 
   return {};
 }
 
+size_t bytes_of(DType dtype, const Shape& shape) {
+  const int64_t count = shape.product();
+  return dtype == DType::string ? static_cast<size_t>(count) * sizeof(const char*) : byte_size(dtype, count);
+}
+
+// Type, shape and size of what an input or output says it has.
+template <class T>
+Result<TensorView> view_of(const T& in, std::string_view name) {
+  GRAFT_TRY(const Shape shape, shape_of(in.rank, in.shape, name));
+  const DType dtype = dtype_from_onnx(in.dtype);
+  GRAFT_CHECK(check_memory(name, in.data, in.bytes, bytes_of(dtype, shape)));
+  return TensorView{dtype, shape, in.data};
+}
+
+// Gives each input to the engine as its type has it. What had to be made for that is kept in `owned`.
+struct Taken {
+  std::string_view name;
+  const std::shared_ptr<MemoryLimit>& limit;
+
+  Result<Tensor> strings(const Shape& shape, const void* data) const {
+    GRAFT_TRY(Tensor t, Tensor::allocate(DType::string, shape, limit));
+    const auto* from = static_cast<const char* const*>(data);
+    for (std::string& s : t.span<std::string>()) {
+      if (*from == nullptr) return invalid(format("input '{}': a string is null", name));
+      s = *from++;
+    }
+    return t;
+  }
+
+  Result<Tensor> tensor(const ir::Type& type, const graft_input& in) const {
+    GRAFT_TRY(const Shape shape, shape_of(in.rank, in.shape, name));
+    GRAFT_CHECK(check_type(name, type, dtype_from_onnx(in.dtype), shape));
+    GRAFT_TRY(const TensorView view, view_of(in, name));
+    if (view.dtype == DType::string) return strings(shape, in.data);
+    GRAFT_TRY(Tensor t, Tensor::allocate(view.dtype, shape, limit));
+    copy_values(view.dtype, view.data, t.mutable_view().data, view.count());
+    return t;
+  }
+
+  // Types end the recursion: none holds itself.
+  Result<Tensor> list(const ir::Type& type, const graft_input& in) const {
+    const ir::Type& element = *type.element;
+    std::vector<Tensor> tensors;
+    const auto one = [&](const graft_input& of) { return element.is_list() ? list(element, of) : tensor(element, of); };
+    // An optional is given by what it holds.
+    const bool held = type.kind == ir::Type::Kind::optional &&
+                      (in.dtype != 0 || (element.is_list() && in.element_count > 0 && in.elements != nullptr &&
+                                         in.elements[0].dtype != 0));
+    if (held) {
+      GRAFT_TRY(Tensor t, one(in));
+      tensors.push_back(std::move(t));
+    } else if (in.dtype != 0) {
+      return invalid(format("input '{}' is {}, got a tensor", name, type.to_string()));
+    }
+    if (in.element_count > 0 && in.elements == nullptr) return invalid(format("input '{}': elements is null", name));
+    for (size_t i = 0; !held && i < in.element_count; ++i) {
+      GRAFT_TRY(const graft_input of, read_struct(in.elements + i, "an element"));
+      GRAFT_TRY(Tensor t, one(of));
+      tensors.push_back(std::move(t));
+    }
+    GRAFT_TRY(List made, List::of(std::move(tensors), limit));
+    GRAFT_TRY(Tensor t, Tensor::allocate(DType::list, {}, limit));
+    *t.mutable_view().as<List>() = std::move(made);
+    return t;
+  }
+};
+
 }  // namespace
 
+Result<bool> convert(const graft_input& from, const graft_output& to) {
+  GRAFT_TRY(const TensorView x, view_of(from, "from"));
+  GRAFT_TRY(const TensorView y, view_of(to, "to"));
+  const auto real = [](DType t) { return is_float(t) || is_int(t) || t == DType::boolean; };
+  if (!real(x.dtype) || !real(y.dtype) || !(x.shape == y.shape))
+    return invalid(format("{} does not become {}", describe(x.dtype, x.shape), describe(y.dtype, y.shape)));
+  if (x.count() == 0) return true;
+  if (!x.aligned() || !y.aligned()) return invalid("the data is not aligned to its elements");
+  return convert_exactly(x, {y.dtype, y.shape, to.data});
+}
+
 std::unique_ptr<graft_tensor> tensor_handle(Tensor tensor) {
-  if (tensor.dtype() == DType::list) {  // a dictionary
-    const List& pair = *tensor.view().as<List>();
-    auto values = tensor_handle(pair[1]);
-    values->keys = tensor_handle(pair[0]);
-    return values;
-  }
   auto t = std::make_unique<graft_tensor>();
   t->tensor = std::move(tensor);
   t->shape.assign(t->tensor.shape().begin(), t->tensor.shape().end());
   if (t->tensor.dtype() == DType::string) {
     for (const std::string& s : t->tensor.span<std::string>()) t->strings.push_back(s.c_str());
+  } else if (t->tensor.dtype() == DType::list) {
+    for (const Tensor& element : t->tensor.view().as<List>()->tensors()) {
+      t->elements.push_back(tensor_handle(element));
+      t->element_pointers.push_back(t->elements.back().get());
+    }
   }
   return t;
 }
+
+namespace {
+
+// Its values, with its keys.
+std::unique_ptr<graft_tensor> dictionary_handle(const List& pair) {
+  auto values = tensor_handle(pair[1]);
+  values->keys = tensor_handle(pair[0]);
+  return values;
+}
+
+}  // namespace
 
 Run::Run(const session::Session& session)
     : session_(session),
@@ -88,26 +178,22 @@ Status Run::take_input(const graft_input* element, size_t position) {
   const ir::Port& port = session_.all_inputs()[at];
   if (given_[at] != 0) return invalid(format("input '{}' is given twice", port.name));
   given_[at] = 1;
-  GRAFT_TRY(const Shape shape, shape_of(in.rank, in.shape, port.name));
-  const DType dtype = dtype_from_onnx(in.dtype);
-  GRAFT_CHECK(check_type(port, dtype, shape, "input"));
-  in_[at] = {dtype, shape, in.data};
-  const size_t bytes =
-      dtype == DType::string ? static_cast<size_t>(shape.product()) * sizeof(const char*) : in_[at].bytes();
-  GRAFT_CHECK(check_memory(port.name, in.data, in.bytes, bytes));
-  if (dtype == DType::string) return take_strings(at, shape, static_cast<const char* const*>(in.data));
-  return {};
-}
-
-Status Run::take_strings(size_t at, const Shape& shape, const char* const* data) {
-  GRAFT_TRY(Tensor t, Tensor::allocate(DType::string, shape, session_.memory()));
-  size_t i = 0;
-  for (std::string& s : t.span<std::string>()) {
-    if (data[i] == nullptr) return invalid(format("input '{}': string {} is null", session_.all_inputs()[at].name, i));
-    s = data[i++];
+  const Taken taken{port.name, session_.memory()};
+  if (port.type.is_list()) {
+    GRAFT_TRY(Tensor t, taken.list(port.type, in));
+    in_[at] = t.view();
+    owned_.push_back(std::move(t));
+    return {};
   }
-  in_[at].data = t.view().data;
-  strings_.push_back(std::move(t));
+  if (in.element_count > 0)
+    return invalid(format("input '{}' is {}, got a sequence", port.name, port.type.to_string()));
+  GRAFT_TRY(const Shape shape, shape_of(in.rank, in.shape, port.name));
+  GRAFT_CHECK(check_type(port.name, port.type, dtype_from_onnx(in.dtype), shape));
+  GRAFT_TRY(in_[at], view_of(in, port.name));
+  if (in_[at].dtype != DType::string) return {};
+  GRAFT_TRY(Tensor t, taken.strings(shape, in.data));
+  in_[at] = t.view();
+  owned_.push_back(std::move(t));
   return {};
 }
 
@@ -116,16 +202,14 @@ Status Run::take_output(graft_output* element, size_t position) {
   const auto index_of = [&](const char* name) { return session_.output_index(name); };
   GRAFT_TRY(const size_t at, place_of(session_.outputs(), index_of, out.name, position, "output"));
   const ir::Port& port = session_.outputs()[at];
-  if (port.type.is_list())
-    return fail(Code::not_available_yet, format("output '{}' is {}: only tensors leave through this interface, so far",
-                                                port.name, port.type.to_string()));
   if (wanted_[at] != nullptr) return invalid(format("output '{}' is given twice", port.name));
   wanted_[at] = element;
   if (out.data == nullptr) return {};
   GRAFT_TRY(const Shape shape, shape_of(out.rank, out.shape, port.name));
   const DType dtype = dtype_from_onnx(out.dtype);
-  if (dtype == DType::string || port.type.stored() == DType::list)
-    return invalid(format("output '{}': strings and dictionaries come as tensors, not into memory", port.name));
+  if (holds_objects(port.type.stored()))
+    return invalid(
+        format("output '{}' is {}: it comes as a tensor, not into memory", port.name, port.type.to_string()));
   if (dtype != port.type.dtype || shape.size() != port.type.rank())
     return invalid(format("output '{}' is {}, the memory given is for {}", port.name, port.type.to_string(),
                           describe(dtype, shape)));
@@ -151,7 +235,9 @@ Status Run::give() {
   std::pmr::vector<std::unique_ptr<graft_tensor>> tensors(out_.size(), &pool_);
   for (size_t i = 0; i < out_.size(); ++i) {
     if (wanted_[i] == nullptr || out_[i].memory.data != nullptr) continue;
-    tensors[i] = tensor_handle(std::move(out_[i].owned));
+    const bool dictionary = session_.outputs()[i].type.kind == ir::Type::Kind::dictionary;
+    tensors[i] =
+        dictionary ? dictionary_handle(*out_[i].owned.view().as<List>()) : tensor_handle(std::move(out_[i].owned));
   }
   for (size_t i = 0; i < out_.size(); ++i) {
     if (wanted_[i] != nullptr) wanted_[i]->tensor = tensors[i].release();

@@ -5,11 +5,13 @@
 #include <memory_resource>
 
 #include "api/handles.h"
+#include "base/list.h"
 
 namespace graft::api {
 
-// Of a dictionary: its values, with its keys.
 std::unique_ptr<graft_tensor> tensor_handle(Tensor tensor);
+// graft_convert.
+Result<bool> convert(const graft_input& from, const graft_output& to);
 
 class Run {
  public:
@@ -29,7 +31,6 @@ class Run {
   static constexpr size_t kStack = 8192;
 
   Status take_input(const graft_input* element, size_t position);
-  Status take_strings(size_t at, const Shape& shape, const char* const* data);
 
   const session::Session& session_;
   alignas(std::max_align_t) std::array<std::byte, kStack> stack_;
@@ -38,7 +39,7 @@ class Run {
   std::pmr::vector<char> given_;
   std::pmr::vector<backend::OutputSlot> out_;
   std::pmr::vector<graft_output*> wanted_;
-  std::vector<Tensor> strings_;
+  std::vector<Tensor> owned_;  // what is not used where the caller has it: strings and lists
 };
 
 }  // namespace graft::api

@@ -39,8 +39,10 @@ Result<MemoryShare> MemoryShare::take(std::shared_ptr<MemoryLimit> limit, size_t
   MemoryShare share;
   if (limit == nullptr || bytes == 0) return share;
   if (!limit->take(bytes))
-    return fail(Code::memory_limit, format("{} bytes are asked for with {} in use; the memory limit is {} bytes", bytes,
-                                           limit->used(), limit->bytes()));
+    return fail(Code::memory_limit,
+                format("{} bytes are asked for with {} in use; the memory limit is {} bytes (option "
+                       "memory_limit)",
+                       bytes, limit->used(), limit->bytes()));
   share.limit_ = std::move(limit);
   share.bytes_ = bytes;
   return share;
@@ -61,6 +63,9 @@ void MemoryShare::release() {
 
 Status check(const CancelToken* cancel) {
   if (cancel == nullptr || !cancel->cancelled()) return {};
+  if (const CancelToken::Time limit = cancel->exceeded(); limit.count() > 0)
+    return fail(Code::time_limit, format("it takes longer than {} s, the time limit (option time_limit)",
+                                         static_cast<double>(limit.count()) / 1000));
   return fail(Code::cancelled, "cancelled by the caller");
 }
 

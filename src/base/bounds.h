@@ -58,14 +58,14 @@ class MemoryShare {
   size_t bytes_ = 0;
 };
 
-// The error `cancelled` once the token is set; a null token never is.
+// The error `cancelled` once the token is set, `time_limit` once its time is over; a null token never is.
 Status check(const CancelToken* cancel);
 // Waits for a mutex that another thread may hold for long.
 Result<std::unique_lock<std::mutex>> lock(std::mutex& mutex, const CancelToken* cancel);
 
 // The codes of work that was cut off and says nothing about what it was for: it may not be answered by another way.
 constexpr bool out_of_bounds(Code c) {
-  return c == Code::cancelled || c == Code::memory_limit || c == Code::out_of_memory;
+  return c == Code::cancelled || c == Code::time_limit || c == Code::memory_limit || c == Code::out_of_memory;
 }
 
 struct Bounds {

@@ -1,5 +1,7 @@
 #include "base/env.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -43,6 +45,35 @@ void Env::parallel_for(int64_t count, int64_t grain, const std::function<void(in
   };
   Loop loop{marked, count, chunks};
   pool_->run(loop);
+}
+
+namespace {
+
+// A clock that never goes back, and costs less than the steps between which it is asked: a few milliseconds off.
+CancelToken::Time now() {
+#if defined(CLOCK_MONOTONIC_COARSE)
+  constexpr clockid_t kClock = CLOCK_MONOTONIC_COARSE;
+#else
+  constexpr clockid_t kClock = CLOCK_MONOTONIC;
+#endif
+  timespec t{};
+  ::clock_gettime(kClock, &t);
+  return std::chrono::duration_cast<CancelToken::Time>(std::chrono::seconds(t.tv_sec) +
+                                                       std::chrono::nanoseconds(t.tv_nsec));
+}
+
+}  // namespace
+
+CancelToken::CancelToken(const CancelToken* outer, Time limit)
+    : timed_(outer != nullptr || limit.count() > 0), outer_(outer), limit_(limit), end_(now() + limit) {}
+
+bool CancelToken::over() const {
+  return (outer_ != nullptr && outer_->cancelled()) || (limit_.count() > 0 && now() >= end_);
+}
+
+CancelToken::Time CancelToken::exceeded() const {
+  if (limit_.count() > 0 && now() >= end_) return limit_;
+  return outer_ == nullptr ? Time(0) : outer_->exceeded();
 }
 
 namespace {

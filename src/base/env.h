@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -36,14 +37,27 @@ class Env {
   std::unique_ptr<ThreadPool> pool_;
 };
 
-// Set by the caller from any thread, looked at between steps of a run.
+// Asks work to stop: set by the caller from any thread, or by itself once its time is over. Looked at wherever work may
+// take long.
 class CancelToken {
  public:
+  using Time = std::chrono::milliseconds;
+  CancelToken() = default;
+  // Set with `outer` too (null: nobody's; must outlive this one), and after `limit` (0: never).
+  CancelToken(const CancelToken* outer, Time limit);
   void cancel() { flag_.store(true, std::memory_order_relaxed); }
-  bool cancelled() const { return flag_.load(std::memory_order_relaxed); }
+  bool cancelled() const { return flag_.load(std::memory_order_relaxed) || (timed_ && over()); }
+  // The limit that is over, its own or an outer one's; 0: none is.
+  Time exceeded() const;
 
  private:
+  bool over() const;
+
   std::atomic<bool> flag_{false};
+  const bool timed_ = false;  // there is a limit, or an outer token
+  const CancelToken* const outer_ = nullptr;
+  const Time limit_{0};
+  const Time end_{0};  // by the clock of env.cc; meaningless without a limit
 };
 
 // How often fork() stood between this process and the one that loaded the library. Threads that were made when it was

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "engine/plan.h"
+#include "ir/folding.h"
 
 namespace graft::engine {
 
@@ -44,7 +45,8 @@ class Core {
 
   // Held while a plan is made; guards what follows.
   mutable std::mutex planning;
-  mutable std::unordered_map<const ir::Op*, std::vector<ir::ConstantPtr>> folded;
+  mutable std::unordered_map<const ir::Op*, std::vector<ir::ConstantPtr>> folded;  // empty: it would take too much
+  mutable ir::FoldBudget folding;
   mutable Slab weights;  // packed ones
   mutable std::unordered_map<const ir::Block*, LastReads> last_reads;
   // Operators that were put off, as they were built for dtypes and ranks (or sizes); never dropped: plans point inside.

@@ -11,7 +11,7 @@ Status check_list(const ir::Type& type, const List& list) {
   for (const Tensor& t : list.tensors()) {
     bool fits = t.valid() && t.dtype() == element.stored();
     if (fits && element.is_list()) GRAFT_CHECK(check_list(element, *t.view().as<List>()));
-    if (fits && element.is_tensor()) {
+    if (fits && element.is_tensor()) {  // else of any rank
       fits = t.shape().size() == element.rank();
       for (int d = 0; fits && d < element.rank(); ++d) {
         const ir::Dim& dim = element.dims[static_cast<size_t>(d)];

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 #include <new>
 #include <numeric>
 #include <utility>
@@ -79,26 +80,74 @@ class Placed {
     for (size_t n = leaves_ + leaf_[storage]; n > 0; n /= 2) last_[n] = std::max(last_[n], all_[storage].last);
   }
 
-  // Those that live at some step of `s` too.
-  void alive(const Storage& s, std::vector<const Storage*>& found) const { look(1, 0, leaves_, s, found); }
+  // Those that live at some step of `s` too; some of them where there are more than `most`.
+  void alive(const Storage& s, size_t most, std::vector<const Storage*>& found) const {
+    look(1, 0, leaves_, s, most, found);
+  }
 
  private:
   // Node n is over the leaves [from, to).
-  void look(size_t n, size_t from, size_t to, const Storage& s, std::vector<const Storage*>& found) const {
+  void look(size_t n, size_t from, size_t to, const Storage& s, size_t most, std::vector<const Storage*>& found) const {
+    if (found.size() > most) return;
     if (last_[n] < s.first || from >= all_.size() || all_[by_first_[from]].first > s.last) return;
     if (to - from == 1) {
       found.push_back(&all_[by_first_[from]]);
       return;
     }
     const size_t middle = from + (to - from) / 2;
-    look(2 * n, from, middle, s, found);
-    look(2 * n + 1, middle, to, s, found);
+    look(2 * n, from, middle, s, most, found);
+    look(2 * n + 1, middle, to, s, most, found);
   }
 
   std::span<const Storage> all_;
   std::vector<size_t> by_first_, leaf_;
   std::vector<int> last_;  // node n has the children 2n and 2n + 1; the last leaves_ are leaves
   size_t leaves_ = 0;
+};
+
+// The start of the tightest gap between `alive` that holds it, or the end of the highest.
+size_t among(std::vector<const Storage*>& alive, size_t bytes) {
+  std::sort(alive.begin(), alive.end(), [](const Storage* a, const Storage* b) { return a->offset < b->offset; });
+  size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
+  for (const Storage* p : alive) {
+    if (p->offset > at && p->offset - at >= bytes && p->offset - at < best_gap) {
+      best = at;
+      best_gap = p->offset - at;
+    }
+    at = std::max(at, align_up(p->offset + p->bytes));
+  }
+  return best == SIZE_MAX ? at : best;
+}
+
+// A search takes as many steps for each storage.
+constexpr size_t kMostLookedAt = 512;
+
+// Places above all others, each for storages that do not live at once and are no larger than the first one there.
+class Slots {
+ public:
+  // Among the last of them, or a new one at `top`.
+  size_t take(const Storage& s, size_t top) {
+    const size_t oldest = slots_.size() - std::min(slots_.size(), kMostLookedAt);
+    for (size_t k = slots_.size(); k-- > oldest;) {
+      if (slots_[k].take(s)) return slots_[k].offset;
+    }
+    slots_.push_back({top, {}});
+    slots_.back().take(s);
+    return top;
+  }
+
+ private:
+  struct Slot {
+    size_t offset;
+    std::map<int, int> taken;  // first to last steps
+    bool take(const Storage& s) {
+      const auto after = taken.upper_bound(s.last);
+      if (after != taken.begin() && std::prev(after)->second >= s.first) return false;
+      taken.emplace(s.first, s.last);
+      return true;
+    }
+  };
+  std::vector<Slot> slots_;
 };
 
 }  // namespace
@@ -109,25 +158,19 @@ size_t place(std::span<Storage> storages) {
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return storages[a].bytes > storages[b].bytes; });
   Placed placed(storages);
+  Slots slots;
   std::vector<const Storage*> alive;
   size_t total = 0;
+  bool crowded = false;  // too many live at once to look at all; what is left is the smaller part
   for (size_t i : order) {
     Storage& s = storages[i];
     if (s.bytes == 0) continue;
     alive.clear();
-    placed.alive(s, alive);
-    std::sort(alive.begin(), alive.end(), [](const Storage* a, const Storage* b) { return a->offset < b->offset; });
-    size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
-    for (const Storage* p : alive) {
-      if (p->offset > at && p->offset - at >= s.bytes && p->offset - at < best_gap) {
-        best = at;
-        best_gap = p->offset - at;
-      }
-      at = std::max(at, align_up(p->offset + p->bytes));
-    }
-    s.offset = best == SIZE_MAX ? at : best;
+    if (!crowded) placed.alive(s, kMostLookedAt, alive);
+    crowded = crowded || alive.size() > kMostLookedAt;
+    s.offset = crowded ? slots.take(s, total) : among(alive, s.bytes);
     total = std::max(total, align_up(s.offset + s.bytes));
-    placed.add(i);
+    if (!crowded) placed.add(i);
   }
   return total;
 }

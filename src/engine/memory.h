@@ -55,7 +55,7 @@ struct Storage {
 };
 
 // Gives every storage an offset such that those alive at once do not overlap; returns the arena's size. Largest first,
-// each into the tightest gap that holds it.
+// each into the tightest gap that holds it; once hundreds live at once, into a place that is free above the others.
 size_t place(std::span<Storage> storages);
 
 inline constexpr size_t kArenaAlign = 64;

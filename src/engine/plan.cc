@@ -227,7 +227,10 @@ namespace {
 Diag at_step(Diag d, const Step& step) {
   if (step.ops.empty()) return d;
   const ir::Op& op = *step.ops[0];
-  return std::move(d).at_node(op.results.empty() ? op.name : op.results[0]->name, op.type());
+  // The first result of a loop has no name; where none has, the loop around it is named.
+  const auto named =
+      std::find_if(op.results.begin(), op.results.end(), [](const ir::Value* v) { return !v->name.empty(); });
+  return std::move(d).at_node(named == op.results.end() ? op.name : (*named)->name, op.type());
 }
 
 }  // namespace
@@ -258,7 +261,8 @@ Status Plan::run(std::span<const void* const> feeds, Sink& sink, const RunOption
       const Status ran =
           step.run({*plan, *c, step, c->states[i].get(), c->arena.data() + step.scratch_offset, *core->env, options});
       if (options.profile) options.profile(step.label, std::chrono::duration<double>(Clock::now() - start).count());
-      GRAFT_CHECK(check(options.cancel));  // first: a step that stops half-way may complain, or may not
+      // First the token: a step that stops half-way may complain, or may not.
+      if (Status s = check(options.cancel); !s) return fail(at_step(std::move(s).error(), step));
       if (!ran) return fail(at_step(ran.error(), step));
       if (mode == Mode::observed) plan->show(step, *c, options);
     }

@@ -9,9 +9,9 @@ namespace graft::engine {
 
 namespace {
 
-// Results up to this size are folded when their operands are known in this plan (constants of the program are always
-// folded, once for all plans).
-constexpr int64_t kFoldBytes = 64 << 10;
+// Results up to this size are folded when their operands are known in this plan (constants of the program are folded
+// once for all plans, as far as the budget goes).
+constexpr size_t kFoldBytes = 64 << 10;
 // Integer operands up to this many elements may decide a shape; more than a kernel reads as a parameter.
 constexpr int64_t kAskBytes = 8 * Ints::capacity;
 
@@ -294,18 +294,18 @@ class Planner {
       if (const auto at = core_.folded.find(&op); constant && at != core_.folded.end()) {
         made = at->second;
       } else {
-        int64_t bytes = 0;
-        for (const ir::Type& t : types) bytes += static_cast<int64_t>(byte_size(t.dtype, t.shape().product()));
+        size_t bytes = 0;
+        for (const ir::Type& t : types) bytes += byte_size(t.dtype, t.shape().product());
         // What leaves the plan is made where it goes: folded, it would lie in memory twice.
         if (bytes > kFoldBytes && (!constant || leaves(op))) return false;
-        GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types, core_.memory));
-        GRAFT_TRY(const ir::Call full, call.with_values({request_.cancel, core_.memory}));
-        const Status computed = def.reference(full, out);
-        GRAFT_CHECK(check(request_.cancel));
-        GRAFT_CHECK(computed);
-        for (size_t k = 0; k < types.size(); ++k) made.push_back(ir::Constant::of(out.take(static_cast<int>(k))));
-        if (constant) core_.folded.emplace(&op, made);
+        if (constant) {
+          GRAFT_TRY(made, fold_within_budget(n, call, types, bytes));
+          core_.folded.emplace(&op, made);
+        } else {
+          GRAFT_TRY(made, compute(op, call, types, nullptr));
+        }
       }
+      if (made.size() != types.size()) return false;
     } else if (types.size() == 1 && def.symbolic != nullptr && is_int(types[0].dtype) && types[0].rank() <= 1) {
       ir::Dims content;
       if (!def.symbolic(call, content) || !ir::all_known(content)) return false;
@@ -323,6 +323,37 @@ class Planner {
     node(n).folded = node(n).taken = true;
     plan_->no_work.emplace_back(&op, "folded");
     return true;
+  }
+
+  // Without results where it would take too much.
+  Result<std::vector<ir::ConstantPtr>> fold_within_budget(int n, const ir::Call& call, const ir::Types& types,
+                                                          size_t bytes) {
+    size_t source = 0;
+    for (const auto& arg : node(n).args) {
+      for (int i : arg) {
+        bytes += values()[i].constant->bytes();
+        source = std::max(source, values()[i].constant->source_bytes());
+      }
+    }
+    Result<std::vector<ir::ConstantPtr>> made;
+    const bool folded = core_.folding.fold(
+        source, bytes, [&](int64_t& allowance) { made = compute(*node(n).op, call, types, &allowance, source); });
+    if (!folded && (made || !out_of_bounds(made.error().code))) return std::vector<ir::ConstantPtr>{};
+    return made;
+  }
+
+  Result<std::vector<ir::ConstantPtr>> compute(const ir::Op& op, const ir::Call& call, const ir::Types& types,
+                                               int64_t* allowance, size_t source = SIZE_MAX) const {
+    GRAFT_TRY(ir::HeapOutputs out, ir::HeapOutputs::for_types(types, core_.memory));
+    GRAFT_TRY(ir::Call full, call.with_values({request_.cancel, core_.memory}));
+    full.allowance = allowance;
+    const Status computed = op.row->def->reference(full, out);
+    GRAFT_CHECK(check(request_.cancel));
+    GRAFT_CHECK(computed);
+    std::vector<ir::ConstantPtr> made;
+    for (size_t k = 0; k < types.size(); ++k)
+      made.push_back(ir::Constant::folded(out.take(static_cast<int>(k)), source));
+    return made;
   }
 
   bool leaves(const ir::Op& op) const {

@@ -128,7 +128,7 @@ Value* Builder::result_value(const Call& call, Type type) {
 bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& results) {
   const OpDef& def = *op.row->def;
   if (def.reference == nullptr || def.effects != Effects::none) return false;
-  size_t input_bytes = 0, output_bytes = 0;
+  size_t input_bytes = 0, output_bytes = 0, source_bytes = 0;
   int depth = 0;
   Provenance origin = origin_;
   for (const auto& arg : op.args) {
@@ -136,6 +136,7 @@ bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& r
       if (!v->is_constant()) return false;
       depth = std::max(depth, v->constant->depth());
       input_bytes += v->constant->bytes();
+      source_bytes = std::max(source_bytes, v->constant->source_bytes());
       origin.merge(v->origin);
     }
   }
@@ -155,26 +156,38 @@ bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& r
     }
   }
   if (output_bytes > std::max(kFoldFreely, input_bytes)) return false;
-  const auto stop = [&](Diag d) {
-    d.op = std::string(op.type());
-    results = {refuse(std::move(d))};
+  std::optional<Diag> failed;
+  std::vector<Tensor> made;
+  const bool folded = folding_.fold(source_bytes, input_bytes + output_bytes,
+                                    [&](int64_t& allowance) { failed = compute(def, call, types, allowance, made); });
+  if (failed && (failed->code == Code::memory_limit || !check(bounds_.cancel))) {
+    failed->op = std::string(op.type());
+    results = {refuse(std::move(*failed))};
     return true;
-  };
-  Result<HeapOutputs> out = HeapOutputs::for_types(types, bounds_.memory);
-  if (!out) return out.error().code == Code::memory_limit && stop(std::move(out).error());
-  Result<Call> full = call.with_values(bounds_);
-  if (!full) return full.error().code != Code::out_of_memory && stop(std::move(full).error());
-  full->cancel = bounds_.cancel;
-  const Status computed = def.reference(*full, *out);
-  if (Status s = check(bounds_.cancel); !s) return stop(std::move(s).error());
-  if (!computed) return computed.error().code == Code::memory_limit && stop(computed.error());
-  for (int i = 0; i < static_cast<int>(types.size()); ++i) {
-    Tensor t = out->take(i);
-    if (!t.valid()) return false;
-    results.push_back(constant(Constant::of(std::move(t))));
+  }
+  if (!folded || failed || !std::all_of(made.begin(), made.end(), [](const Tensor& t) { return t.valid(); }))
+    return false;
+  for (const Tensor& t : made) {
+    results.push_back(constant(Constant::folded(t, source_bytes)));
     results.back()->origin = origin;
   }
   return true;
+}
+
+// By the reference kernel; the error is what the kernel says, or what it was cut off by.
+std::optional<Diag> Builder::compute(const OpDef& def, const Call& call, const Types& types, int64_t& allowance,
+                                     std::vector<Tensor>& made) const {
+  Result<HeapOutputs> out = HeapOutputs::for_types(types, bounds_.memory);
+  if (!out) return std::move(out).error();
+  Result<Call> full = call.with_values(bounds_);
+  if (!full) return std::move(full).error();
+  full->cancel = bounds_.cancel;
+  full->allowance = &allowance;
+  const Status computed = def.reference(*full, *out);
+  if (Status s = check(bounds_.cancel); !s) return std::move(s).error();
+  if (!computed) return computed.error();
+  for (size_t i = 0; i < types.size(); ++i) made.push_back(out->take(static_cast<int>(i)));
+  return std::nullopt;
 }
 
 Value* Builder::emit(std::string_view op, Args args) {

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "ir/folding.h"
 #include "ir/program.h"
 
 namespace graft::ir {
@@ -145,6 +146,8 @@ class Builder {
   Status legal(const Call& call, const Types& types);
   Status legal(std::span<const std::unique_ptr<Block>> blocks, const Types& results) const;
   bool fold(const Op& op, const Call& call, const Types& types, Values& results);
+  std::optional<Diag> compute(const OpDef& def, const Call& call, const Types& types, int64_t& allowance,
+                              std::vector<Tensor>& made) const;
   Value* result_value(const Call& call, Type type);
 
   Function* function_;
@@ -152,6 +155,7 @@ class Builder {
   const OpTable* table_;
   Target target_;
   Bounds bounds_;
+  FoldBudget folding_;
   std::optional<Diag> failure_;
   Provenance origin_;
   Opset needed_ = Target::oldest().opset();

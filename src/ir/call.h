@@ -26,10 +26,11 @@ struct Operand {
 };
 
 // What the loops of a kernel count their work with, to hear that they are to stop: the token is asked first, and then
-// once in about a million elements.
+// once in about a million elements. So is the allowance, which the work is taken from: below 0 it is used up.
 class Pace {
  public:
-  explicit Pace(const CancelToken* cancel) : cancel_(cancel), left_(cancel == nullptr ? INT64_MAX : 0) {}
+  explicit Pace(const CancelToken* cancel, int64_t* allowance = nullptr)
+      : cancel_(cancel), allowance_(allowance), left_(unasked() ? INT64_MAX : 0), granted_(left_) {}
   // `work`: elements that the next step reads or makes. False: stop here.
   bool go_on(int64_t work = 1) {
     left_ -= work;
@@ -44,13 +45,16 @@ class Pace {
 
  private:
   static constexpr int64_t kStretch = 1 << 20;
+  bool unasked() const { return cancel_ == nullptr && allowance_ == nullptr; }
   bool rest() {
-    const bool stop = cancel_ != nullptr && cancel_->cancelled();
-    left_ = stop ? 0 : cancel_ == nullptr ? INT64_MAX : kStretch;  // loops around this one ask again
+    bool stop = cancel_ != nullptr && cancel_->cancelled();
+    if (allowance_ != nullptr) stop |= (*allowance_ -= granted_ - left_) < 0;
+    granted_ = left_ = stop ? 0 : unasked() ? INT64_MAX : kStretch;  // loops around this one ask again
     return !stop;
   }
   const CancelToken* cancel_;
-  int64_t left_;
+  int64_t* allowance_;
+  int64_t left_, granted_;
 };
 
 // An operator with its arguments, as inference, reference kernels and fast candidates see it. Parameters are read by
@@ -91,7 +95,9 @@ class Call {
   // Who may wish the kernel to stop; null: nobody. A kernel that stops early leaves its results unfinished: whoever
   // called it asks the token too, and drops them.
   const CancelToken* cancel = nullptr;
-  Pace pace() const { return Pace(cancel); }
+  // How much work the kernel may do, by its Pace; null: any. One that used it up stopped early as well.
+  int64_t* allowance = nullptr;
+  Pace pace() const { return Pace(cancel, allowance); }
 
   // A new symbol for a size that only a run can tell. Inference in the builder gives it a name; while planning a run it
   // stays unknown, which tells the engine to ask the data.

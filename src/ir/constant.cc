@@ -82,11 +82,12 @@ std::shared_ptr<Constant> Constant::make(DType dtype, const Shape& shape, Form f
   c->shape_ = shape;
   c->form_ = std::move(form);
   if (c->is_direct()) {
-    c->stored_bytes_ = c->bytes();
+    c->stored_bytes_ = c->source_bytes_ = c->bytes();
   } else {
     for (const ConstantPtr& p : parts_of(c->form_)) {
       c->depth_ = std::max(c->depth_, p->depth_ + 1);
       c->stored_bytes_ += p->stored_bytes_;
+      c->source_bytes_ = std::max(c->source_bytes_, p->source_bytes_);
     }
   }
   c->cache_ = std::make_shared<Cache>();
@@ -100,6 +101,13 @@ ConstantPtr Constant::borrow(const TensorView& view, std::shared_ptr<const void>
 ConstantPtr Constant::stored(DType dtype, const Shape& shape, Form form) { return make(dtype, shape, std::move(form)); }
 
 ConstantPtr Constant::of(const Tensor& tensor) { return borrow(tensor.view(), tensor.storage()); }
+
+ConstantPtr Constant::folded(const Tensor& tensor, size_t source_bytes) {
+  std::shared_ptr<Constant> c =
+      make(tensor.dtype(), tensor.shape(), form::Direct{tensor.view().data, tensor.storage()});
+  c->source_bytes_ = std::min(c->source_bytes_, source_bytes);
+  return c;
+}
 
 ConstantPtr Constant::scalar(DType dtype, double value) {
   Tensor t(dtype, Shape{});
@@ -177,7 +185,11 @@ ConstantPtr Constant::transpose(ConstantPtr base, const Ints& perm) {
 
 ConstantPtr Constant::reshape(ConstantPtr base, const Shape& shape) {
   if (base->shape_ == shape) return base;
-  if (base->is_direct()) return make(base->dtype_, shape, base->form_);
+  if (base->is_direct()) {
+    std::shared_ptr<Constant> c = make(base->dtype_, shape, base->form_);
+    c->source_bytes_ = base->source_bytes_;
+    return c;
+  }
   if (const auto* f = base->as<form::Cast>()) return cast(reshape(f->base, shape), base->dtype_);
   if (const auto* f = base->as<form::Reshape>()) return reshape(f->base, shape);
   if (const auto* f = base->as<form::Affine>(); f != nullptr && !shape.empty()) {

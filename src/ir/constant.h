@@ -69,6 +69,8 @@ class Constant : public std::enable_shared_from_this<Constant> {
   // everything. Data may be unaligned.
   static ConstantPtr borrow(const TensorView& view, std::shared_ptr<const void> owner);
   static ConstantPtr of(const Tensor& tensor);
+  // What folding computed, from operands with this source_bytes() at most.
+  static ConstantPtr folded(const Tensor& tensor, size_t source_bytes);
   static ConstantPtr scalar(DType dtype, double value);  // rank 0, any real dtype
   static ConstantPtr int_scalar(DType dtype, int64_t value);
   static ConstantPtr ints(DType dtype, std::span<const int64_t> values);  // rank 1, an integer dtype or bool
@@ -92,6 +94,8 @@ class Constant : public std::enable_shared_from_this<Constant> {
   size_t bytes() const { return byte_size(dtype_, count()); }
   // What is kept while nobody has asked for the elements.
   size_t stored_bytes() const { return stored_bytes_; }
+  // What a model gave for it, at least: its own bytes, or less where folding made it larger than what it was made from.
+  size_t source_bytes() const { return source_bytes_; }
 
   const Form& form() const { return form_; }
   template <class F>
@@ -133,7 +137,7 @@ class Constant : public std::enable_shared_from_this<Constant> {
   Shape shape_;
   Form form_;
   int depth_ = 0;
-  size_t stored_bytes_ = 0;
+  size_t stored_bytes_ = 0, source_bytes_ = 0;
   struct Cache;
   std::shared_ptr<Cache> cache_;
 };

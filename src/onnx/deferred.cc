@@ -119,7 +119,7 @@ bool reads_unranked(Lowerer& lowerer, const Node& node) {
   return false;
 }
 
-Values defer(Lowerer& lowerer, const Node& node) {
+Values defer(Lowerer& lowerer, const Node& node, Types results) {
   OpBuilder& b = lowerer.builder();
   if (lowerer.deferrals >= kMaxDeferrals)
     return {b.refuse(Code::limit_exceeded, "tensors of unknown rank are nested too deep")};
@@ -139,14 +139,17 @@ Values defer(Lowerer& lowerer, const Node& node) {
     types.push_back(v->type);
   });
   if (!b.ok()) return {b.function().poison()};
-  Result<Types> results = ResultTypes(b.function(), *deferred, types, b.bounds()).take();
-  if (!results) return {b.refuse(std::move(results).error())};
+  if (results.empty()) {
+    Result<Types> found = ResultTypes(b.function(), *deferred, types, b.bounds()).take();
+    if (!found) return {b.refuse(std::move(found).error())};
+    results = std::move(*found);
+  }
   auto op = std::make_unique<ir::Op>();
   op->row = b.table().find("host_deferred");
   op->origin = b.origin();
   op->args = {arguments};
   op->deferred = std::move(deferred);
-  for (Type& t : *results) {
+  for (Type& t : results) {
     Value* v = b.function().new_value(std::move(t));
     v->producer = op.get();
     v->result = static_cast<int>(op->results.size());

@@ -1,5 +1,5 @@
-// Nodes that read a tensor whose rank only a run knows (a branch's, or an element of a sequence): each is lowered
-// alone, again for every set of ranks that runs come with. Private to src/onnx.
+// Nodes that read a tensor whose rank only a run knows (a branch's, or an element of a sequence), or make one: each is
+// lowered alone, again for every set of ranks, or of sizes, that runs come with. Private to src/onnx.
 #pragma once
 
 #include "onnx/lowerer.h"
@@ -8,7 +8,7 @@ namespace graft::onnx {
 
 // Whether the node reads one, its bodies aside: those have nodes of their own.
 bool reads_unranked(Lowerer& lowerer, const Node& node);
-// Emits it as one operator. Refused where no rank would do.
-Values defer(Lowerer& lowerer, const Node& node);
+// Emits it as one operator. Refused where no rank would do. `results`: what is known of them; else it is found out.
+Values defer(Lowerer& lowerer, const Node& node, ir::Types results = {});
 
 }  // namespace graft::onnx

@@ -57,6 +57,7 @@ Values constant_of_shape(NodeView& n, OpBuilder& b) {
       return {n.refuse(Code::invalid_attribute, "attribute 'value' must be a tensor of one element")};
     value = n.constant(ir::Constant::reshape(a->t, Shape{}));
   }
+  if (std::optional<Values> later = n.put_off_for(shape, value->dtype())) return *later;
   return {b.emit("fill", {{"shape", shape}, {"value", value}})};
 }
 
@@ -64,6 +65,7 @@ Values expand(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *shape = n.in(1);
   // A result of more dims than x has those of the shape.
   if (const std::optional<int> rank = n.stated_rank(0); rank && *rank > x->rank()) shape = of_length(b, shape, *rank);
+  if (std::optional<Values> later = n.put_off_for(shape, x->dtype())) return *later;
   return {broadcast_to(b, x, shape)};
 }
 

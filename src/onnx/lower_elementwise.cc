@@ -57,13 +57,7 @@ Values clip(NodeView& n, OpBuilder& b) {
     if (n.has(1)) lo = n.in_saturated(1);
     if (n.has(2)) hi = n.in_saturated(2);
   }
-  const auto number = [](const Value* v) { return element_as_double(v->constant->view(), 0); };
-  const bool constant = lo != nullptr && hi != nullptr && lo->is_constant() && hi->is_constant();
-  if (constant && is_float(x->dtype()) && number(lo) < number(hi))
-    return {b.emit("clip", {{"x", x}, {"alpha", lo}, {"beta", hi}})};
-  if (lo != nullptr) x = b.maximum(x, lo);
-  if (hi != nullptr) x = b.minimum(x, hi);
-  return {lo == nullptr && hi == nullptr ? b.identity(x) : x};
+  return {b.clamp(x, lo, hi)};
 }
 
 Values hard_sigmoid(NodeView& n, OpBuilder& b) {

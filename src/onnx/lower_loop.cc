@@ -251,6 +251,8 @@ Values loop(NodeView& n, OpBuilder& b) {
   if (t.go != nullptr && t.go->dtype() != DType::boolean)
     return {n.refuse(Code::dtype_mismatch, format("the condition is {}, takes bool", t.go->type.to_string()))};
   t.elements = body->outputs.size() - 1 - vars;
+  // A variable that is optional before the first turn may be what it holds after it: an optional that is there.
+  std::vector<bool> held(vars, false);
   t.body = [&](Value* i, Value* go, const Values& variables) {
     Values in{i, go};
     in.insert(in.end(), variables.begin(), variables.end());
@@ -263,11 +265,19 @@ Values loop(NodeView& n, OpBuilder& b) {
     const auto at = out.begin() + 1 + static_cast<std::ptrdiff_t>(vars);
     turn.variables.assign(out.begin() + 1, at);
     turn.elements.assign(at, out.end());
+    constexpr auto kOptional = Type::Kind::optional;
+    for (size_t k = 0; k < vars; ++k) {
+      held[k] = variables[k]->type.kind == kOptional && turn.variables[k]->type.kind != kOptional;
+      if (held[k]) turn.variables[k] = b.emit("host_optional", {{"x", turn.variables[k]}});
+    }
     return turn;
   };
   const Looped done = run_turns(n, b, std::move(t));
   if (!b.ok()) return {n.refused()};
   Values out = done.variables;
+  for (size_t k = 0; k < vars; ++k) {
+    if (held[k]) out[k] = b.emit("host_optional_element", {{"x", out[k]}});
+  }
   for (Value* list : done.lists) out.push_back(stacked(b, list, done.turns));
   return out;
 }

@@ -87,6 +87,7 @@ Values reshape(NodeView& n, OpBuilder& b) {
   const bool literal_zero = n.version() >= 14 && n.flag("allowzero");
   if (const std::optional<int> rank = n.stated_rank(0)) shape = of_length(b, shape, *rank);
   if (std::optional<Dims> to = n.dims(1)) return {reshape_known(n, b, x, shape, std::move(*to), literal_zero)};
+  if (std::optional<Values> later = n.put_off_for(shape, x->dtype())) return *later;
   return {reshape_unknown(n, b, x, shape, literal_zero)};
 }
 
@@ -110,6 +111,7 @@ Values squeeze(NodeView& n, OpBuilder& b) {
       const Dim& size = x->dims()[static_cast<size_t>(d)];
       if (size == Dim(1)) axes.push_back(d);
       if (size != Dim(1) && !ir::never_equal(size, Dim(1))) {
+        if (std::optional<Values> later = n.put_off({ir::Type::unranked(x->dtype())})) return *later;
         return {n.refuse(Code::dynamic_shape,
                          format("without axes the rank of the result hangs on whether '{}' is 1", size.to_string()))};
       }

@@ -118,9 +118,11 @@ Values depth_to_space(NodeView& n, OpBuilder& b) {
   return {n.refuse(Code::invalid_attribute, format("mode '{}', takes DCR or CRD", mode))};
 }
 Values space_to_depth(NodeView& n, OpBuilder& b) {
-  if (n.s("mode", "DCR") != "DCR")
-    return {n.refuse(Code::unsupported_attribute, format("mode '{}', takes DCR", n.s("mode", "DCR")))};
-  return {b.emit("space_to_depth", {{"x", n.in(0)}, {"block_size", n.required_i("blocksize")}})};
+  const std::string mode = n.s("mode", "DCR");
+  const int64_t block = n.required_i("blocksize");
+  if (mode == "DCR") return {b.emit("space_to_depth", {{"x", n.in(0)}, {"block_size", block}})};
+  if (mode == "CRD") return {b.emit("pixel_unshuffle", {{"x", n.in(0)}, {"downscale_factor", block}})};
+  return {n.refuse(Code::invalid_attribute, format("mode '{}', takes DCR or CRD", mode))};
 }
 
 Values bit_cast(NodeView& n, OpBuilder& b) {

@@ -1,6 +1,7 @@
 // Convolutions and pools: ONNX's windows in MIL's words. ONNX pads all starts first, MIL start and end of each dim.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/format.h"
 #include "onnx/lower_families.h"
@@ -138,35 +139,35 @@ Value* padded(OpBuilder& b, Value* x, const Ints& by, double with) {
   return b.emit("pad", {{"x", x}, {"pad", by}, {"mode", "constant"}, {"constant_val", b.like(x, with)}});
 }
 
-// A window with gaps has no MIL operator: one strided slice of the padded input for each of its elements, joined by
-// `combine`. Padding holds `fill`, what lies beyond it `beyond`.
+// A window with gaps has no MIL operator: along one dim after the other, a strided slice of the padded input for each
+// place of the window, joined by `combine`. Padding holds `fill`, what lies beyond it `beyond`.
 Value* slide(NodeView& n, OpBuilder& b, Value* x, const WindowAttributes& w, double fill, double beyond,
              Value* (OpBuilder::*combine)(Value*, Value*)) {
-  constexpr int64_t kMaxTaps = 256;
-  if (w.kernel.product() > kMaxTaps) {
-    return n.refuse(Code::unsupported_attribute,
-                    format("a dilated window of {} elements, at most {} are taken", w.kernel.product(), kMaxTaps));
-  }
+  constexpr int64_t kMaxTaps = 1024;
+  const int64_t taps = std::accumulate(w.kernel.begin(), w.kernel.end(), int64_t{0});
+  if (taps > kMaxTaps)
+    return n.refuse(
+        Code::unsupported_attribute,
+        format("a dilated window of {}: dims of {} in all, at most {} are taken", to_string(w.kernel), taps, kMaxTaps));
   x = padded(b, padded(b, x, pairs(w.before, w.after), fill), pairs(Ints(w.spatial, 0), w.beyond), beyond);
-  Value* y = nullptr;
-  for (int64_t tap = 0; tap < w.kernel.product(); ++tap) {
-    const auto rank = static_cast<size_t>(w.spatial) + 2;
+  const auto rank = static_cast<size_t>(w.spatial) + 2;
+  for (int d = 0; d < w.spatial; ++d) {
+    const auto at = static_cast<size_t>(d) + 2;
     std::vector<int64_t> begin(rank, 0), end(rank, 0), stride(rank, 1);
     std::vector<bool> to_the_end(rank, true);
-    int64_t left = tap;
-    for (int d = w.spatial - 1; d >= 0; --d) {
-      const auto at = static_cast<size_t>(d) + 2;
-      begin[at] = left % w.kernel[d] * w.dilation[d];
-      left /= w.kernel[d];
+    stride[at] = w.stride[d];
+    Value* y = nullptr;
+    for (int64_t tap = 0; tap < w.kernel[d]; ++tap) {
+      begin[at] = tap * w.dilation[d];
       end[at] = begin[at] - (w.reach(d) - 1);  // counted from the end: room for the rest of the window
       to_the_end[at] = end[at] == 0;
-      stride[at] = w.stride[d];
+      Value* v = b.emit("slice_by_index",
+                        {{"x", x}, {"begin", begin}, {"end", end}, {"stride", stride}, {"end_mask", to_the_end}});
+      y = y == nullptr ? v : (b.*combine)(y, v);
     }
-    Value* v = b.emit("slice_by_index",
-                      {{"x", x}, {"begin", begin}, {"end", end}, {"stride", stride}, {"end_mask", to_the_end}});
-    y = y == nullptr ? v : (b.*combine)(y, v);
+    x = y;
   }
-  return y;
+  return x;
 }
 
 // The values and their places.

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "base/format.h"
+#include "onnx/deferred.h"
 #include "onnx/lowerer.h"
 #include "onnx/patterns.h"
 
@@ -250,6 +251,16 @@ std::optional<int64_t> NodeView::stated_loss(int rank) const {
 }
 
 int NodeView::nested() const { return lowerer_.depth(); }
+
+std::optional<Values> NodeView::put_off(ir::Types results) {
+  if (!b_.target().host() || lowerer_.deferrals > 0) return std::nullopt;
+  return defer(lowerer_, node_, std::move(results));
+}
+
+std::optional<Values> NodeView::put_off_for(const Value* shape, DType result) {
+  if (shape->rank() != 1 || shape->dim(0).known()) return std::nullopt;
+  return put_off({ir::Type::unranked(result)});
+}
 
 const Graph* NodeView::body(std::string_view attribute) {
   const Attribute* a = typed(attribute, Attribute::Type::graph);

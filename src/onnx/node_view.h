@@ -97,6 +97,12 @@ class NodeView {
   // A tensor from the model as a value, narrowed as in() does.
   Value* constant(ir::ConstantPtr c, bool saturate = false);
 
+  // Lowers the node again in each run, when the sizes of what it reads are known; null where that is so already, or
+  // where the target has no such operator. For results whose rank hangs on sizes.
+  std::optional<Values> put_off(ir::Types results);
+  // The same where the result has as many dims as `shape` has entries, and those are not counted.
+  std::optional<Values> put_off_for(const Value* shape, DType result);
+
   Value* refuse(Code code, std::string message) { return b_.refuse(code, std::move(message)); }
   // Stands for the result after a refusal.
   Value* refused() { return b_.function().poison(); }

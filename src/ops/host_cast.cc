@@ -6,13 +6,10 @@
 namespace graft::ops {
 namespace {
 
-constexpr DTypes kTo{DType::i4,         DType::u4,     DType::i2,         DType::u2,     DType::f8e4m3fn,
-                     DType::f8e4m3fnuz, DType::f8e5m2, DType::f8e5m2fnuz, DType::f4e2m1, DType::f8e8m0};
-
 Status cast_type(const Call& call, Types& out) {
   const DType t = dtype_from_name(call.str("dtype"));
-  if (!kTo.has(t))
-    return fail(Code::dtype_mismatch, format("cannot cast to '{}', takes {}", call.str("dtype"), kTo.to_string()));
+  if (!kSmall.has(t))
+    return fail(Code::dtype_mismatch, format("cannot cast to '{}', takes {}", call.str("dtype"), kSmall.to_string()));
   const std::string_view mode = call.str("round_mode");
   if (mode != "up" && mode != "down" && mode != "nearest")
     return fail(Code::invalid_attribute, format("round_mode '{}', takes up, down or nearest", mode));

@@ -36,7 +36,7 @@ constexpr OpDef host_reshape = {
         "ONNX Reshape by sizes that only a run knows: one -1 is computed, 0 copies the dim of x "
         "at that place, or is a size where allowzero says so",
     .variants = kVariants,
-    .host = kMovable,
+    .host = kOrdered,
     .infer = reshape_type,
     .reference = copy_reference,
     .symbolic = symbolic_by_moving,

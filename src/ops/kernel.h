@@ -31,6 +31,11 @@ inline constexpr DTypes kInts{DType::i8, DType::i16, DType::i32, DType::i64,
 inline constexpr DTypes kNumbers = kFloats | kInts;
 // Whatever has whole-byte elements: what pure data movement takes on the host.
 inline constexpr DTypes kMovable = kNumbers | DTypes{DType::boolean, DType::string, DType::c64, DType::c128};
+// What ONNX casts to and quantizes to beside the types above.
+inline constexpr DTypes kSmall{DType::i4,         DType::u4,     DType::i2,         DType::u2,     DType::f8e4m3fn,
+                               DType::f8e4m3fnuz, DType::f8e5m2, DType::f8e5m2fnuz, DType::f4e2m1, DType::f8e8m0};
+// Where elements keep their order, it does not matter that some are packed.
+inline constexpr DTypes kOrdered = kMovable | kSmall;
 
 // Calls fn(T{}) with the C++ type that stores `t`; false when t is not among the types handled here.
 template <class Fn>

@@ -1,6 +1,7 @@
 #include "ops/op_builder.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "ops/kernel.h"
 
@@ -24,6 +25,32 @@ Value* OpBuilder::like(const Value* x, double v) {
     return refuse(Code::dtype_mismatch, format("got {}, takes numbers", name(x->dtype())));
   if (is_float(x->dtype())) return scalar(x->dtype(), v);
   return constant(ir::Constant::int_scalar(x->dtype(), static_cast<int64_t>(v)));
+}
+
+namespace {
+double largest_finite(DType t) {
+  switch (t) {
+    case DType::f16: return 65504;
+    case DType::bf16: return 0x1.fep127;
+    case DType::f32: return std::numeric_limits<float>::max();
+    default: return std::numeric_limits<double>::max();
+  }
+}
+}  // namespace
+
+Value* OpBuilder::clamp(Value* x, Value* lo, Value* hi) {
+  if (target().host() && is_float(x->dtype())) {
+    const double largest = largest_finite(x->dtype());
+    if (lo == nullptr) lo = like(x, -largest);
+    if (hi == nullptr) hi = like(x, largest);
+  }
+  const auto number = [](const Value* v) { return element_as_double(v->constant->view(), 0); };
+  const bool constant = lo != nullptr && hi != nullptr && lo->is_constant() && hi->is_constant();
+  if (constant && is_float(x->dtype()) && number(lo) < number(hi))
+    return emit("clip", {{"x", x}, {"alpha", lo}, {"beta", hi}});
+  if (lo == nullptr && hi == nullptr) return identity(x);
+  if (lo != nullptr) x = maximum(x, lo);
+  return hi == nullptr ? x : minimum(x, hi);
 }
 
 Value* OpBuilder::transpose(Value* x, const Ints& perm) {

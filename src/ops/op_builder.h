@@ -39,6 +39,9 @@ class OpBuilder : public ir::Builder {
   Value* scale(Value* x, double factor) { return factor == 1 ? x : mul(x, like(x, factor)); }
   Value* like(const Value* x, double v);  // a rank-0 constant of x's dtype
   Value* cast(Value* x, DType t) { return x->dtype() == t ? x : emit("cast", {{"x", x}, {"dtype", name(t)}}); }
+  // Not below lo and not above hi, either of which may be null. On the host infinities end at x's largest numbers then,
+  // as ONNX says; for Core ML no bound is made up that fp16 has to change.
+  Value* clamp(Value* x, Value* lo, Value* hi);
   Value* identity(Value* x) { return emit("identity", {{"x", x}}); }
   Value* transpose(Value* x, const Ints& perm);  // x itself when perm changes nothing
   Value* squeeze(Value* x, const Ints& axes) { return axes.empty() ? x : emit("squeeze", {{"x", x}, {"axes", axes}}); }

@@ -38,6 +38,10 @@ Status sequence_type(const Call& call, Types& out) {
   }
   if (values.empty()) {
     GRAFT_TRY(element, of_dtype(call));
+  } else if (call.has("dtype")) {
+    GRAFT_TRY(const DType dtype, dtype_of_elements(call));
+    if (element.stored() != dtype)
+      return fail(Code::dtype_mismatch, format("got {}, the sequence holds {}", name(element.stored()), name(dtype)));
   }
   out.push_back(Type::list(std::move(element), Dim(static_cast<int64_t>(values.size()))));
   return {};
@@ -51,6 +55,20 @@ constexpr OpDef sequence =
          .infer = sequence_type,
          .reference = [](const Call& call, Outputs& out) -> Status { return give_copies(call, out, "values"); }});
 
+// The parts have to be all of an axis: also where nobody reads them.
+Status check_parts(const TensorView& parts, const Dim& size) {
+  int64_t taken = 0;
+  for (int64_t k = 0; k < parts.count(); ++k) {
+    const int64_t n = element_as_int(parts, k);
+    if (n < 0) return fail(Code::value_out_of_range, format("part {} of split is {}", k, n));
+    if (size.known() && n > size.value() - taken)
+      return fail(Code::shape_mismatch,
+                  format("part {} of split is {}, {} are left of {}", k, n, size.value() - taken, size.value()));
+    if (size.known()) taken += n;
+  }
+  if (!size.known() || taken == size.value()) return {};
+  return fail(Code::shape_mismatch, format("split takes {} of {}", taken, size.value()));
+}
 Status split_type(const Call& call, Types& out) {
   const Operand& x = call.in("x");
   GRAFT_CHECK(check_integers(call, "split"));
@@ -72,6 +90,7 @@ Status split_type(const Call& call, Types& out) {
                ? (*each)[0]
                : call.fresh({0, INT64_MAX});
   } else if (call.in("split").rank() == 1) {
+    if (call.known("split")) GRAFT_CHECK(check_parts(call.in("split").elements(), size));
     length = call.in("split").dims()[0];
     size = call.fresh({0, INT64_MAX});
   } else {

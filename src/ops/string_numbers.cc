@@ -4,6 +4,7 @@
 
 #include "base/format.h"
 #include "base/store_element.h"
+#include "ir/constant_stream.h"
 #include "ops/host_rows.h"
 #include "ops/kernel.h"
 
@@ -74,19 +75,6 @@ std::optional<uint64_t> read_int(std::string_view s, bool is_signed) {
   return negative ? uint64_t{0} - v : v;
 }
 
-void store_int(const MutableTensorView& y, int64_t i, uint64_t v) {
-  switch (y.dtype) {
-    case DType::boolean: y.as<uint8_t>()[i] = v != 0 ? 1 : 0; return;
-    case DType::i8:
-    case DType::u8: y.as<uint8_t>()[i] = static_cast<uint8_t>(v); return;
-    case DType::i16:
-    case DType::u16: y.as<uint16_t>()[i] = static_cast<uint16_t>(v); return;
-    case DType::i32:
-    case DType::u32: y.as<uint32_t>()[i] = static_cast<uint32_t>(v); return;
-    default: y.as<uint64_t>()[i] = v; return;
-  }
-}
-
 Status from_string_reference(const Call& call, Outputs& out) {
   const TensorView x = call.in("x").value;
   const DType t = out[0].dtype;
@@ -103,7 +91,7 @@ Status from_string_reference(const Call& call, Outputs& out) {
     } else {
       const std::optional<uint64_t> v = read_int(s, is_int(t) && int_range(t).lo < 0);
       if (!v) return wrong();
-      store_int(out[0], i, *v);
+      ir::store_element(t, out[0].data, i, *v == 0 ? 0 : 1, static_cast<int64_t>(*v));
     }
   }
   return {};

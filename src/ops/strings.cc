@@ -1,4 +1,6 @@
 // Strings: joined, compared and cut up. They live on the host alone.
+#include <unordered_map>
+
 #include "ops/host_rows.h"
 #include "ops/moving.h"
 
@@ -133,7 +135,66 @@ constexpr OpDef host_string_split = {
     },
     .kernel_sized = true};
 
-constexpr const OpDef* kRows[] = {&host_string_concat, &host_string_equal, &host_string_split};
+// ---- labels -------------------------------------------------------------------------------------------------------
+
+Status label_type(const Call& call, Types& out) {
+  const Operand &keys = call.in("keys"), &values = call.in("values");
+  if (keys.rank() != 1 || values.rank() != 1 || call.in("default").rank() != 0)
+    return fail(Code::rank_mismatch, "keys and values are lists, the default is one value");
+  out.push_back(Type::tensor(values.dtype(), call.in("x").dims()));
+  return {};
+}
+
+// The last of several values of a key counts. NaN is a key like others.
+template <class T>
+Status look_up(const Call& call, Outputs& out) {
+  const TensorView x = call.in("x").value, keys = call.in("keys").value, values = call.in("values").value;
+  const TensorView other = call.in("default").value;
+  if (keys.count() != values.count())
+    return fail(Code::shape_mismatch, format("{} keys and {} values", keys.count(), values.count()));
+  std::unordered_map<T, int64_t> places;
+  int64_t nan = -1;
+  for (int64_t i = 0; i < keys.count(); ++i) {
+    const T& key = keys.as<T>()[i];
+    if (key == key) places[key] = i;
+    if (key != key) nan = i;
+  }
+  Pace pace = call.pace();
+  for (int64_t i = 0, n = x.count(); i < n && pace.go_on(4); ++i) {
+    const T& key = x.as<T>()[i];
+    const auto at = places.find(key);
+    const int64_t place = key != key ? nan : at == places.end() ? -1 : at->second;
+    copy_elements(values.dtype, place < 0 ? other.data : values.data, std::max<int64_t>(place, 0), out[0].data, i, 1,
+                  pace);
+  }
+  return {};
+}
+
+Status label_reference(const Call& call, Outputs& out) {
+  GRAFT_CHECK(allocate_outputs(call, out));
+  const DType t = call.in("x").dtype();
+  switch (t) {
+    case DType::string: return look_up<std::string>(call, out);
+    case DType::f32: return look_up<float>(call, out);
+    case DType::f64: return look_up<double>(call, out);
+    case DType::i64: return look_up<int64_t>(call, out);
+    case DType::i32: return look_up<int32_t>(call, out);
+    case DType::i16: return look_up<int16_t>(call, out);
+    default: return no_kernel(call, t);
+  }
+}
+
+constexpr Variant kLabels[] = {{Opset::host, "x:T; keys:const T; values:const U; default:const U",
+                                "T={string,fp32,fp64,int64,int32,int16}; U={string,fp32,fp64,int64,int32,int16}"}};
+constexpr OpDef host_label_encoder = {
+    .name = "host_label_encoder",
+    .family = "host",
+    .doc = "the value at the place of each element of x among the keys, else the default",
+    .variants = kLabels,
+    .infer = label_type,
+    .reference = label_reference};
+
+constexpr const OpDef* kRows[] = {&host_label_encoder, &host_string_concat, &host_string_equal, &host_string_split};
 
 }  // namespace
 

@@ -15,7 +15,7 @@ constexpr std::string_view kFamily = "tensor_transformation";
 #define GRAFT_INDEX17 "; U={int8,int16,int32}"
 
 constexpr OpDef moves(OpDef row, Status (*how)(const Call&, Moves&) = nullptr) {
-  row.host = kMovable;
+  row.host = row.reference == copy_reference ? kOrdered : kMovable;
   row.symbolic = symbolic_by_moving;
   row.range = range_of_inputs;
   return how != nullptr ? moved(row, how) : row;

@@ -219,8 +219,10 @@ Status count_ngrams(const Call& call, const Vocabulary& v, float* y, int64_t siz
 // The parameters, checked: every n-gram of the pool whole, with a place in the result.
 Result<Vocabulary> vocabulary(const Call& call) {
   const auto list = [&](std::string_view param) {
-    const TensorView v = call.in(param).value;
-    return std::vector<int64_t>(v.as<int64_t>(), v.as<int64_t>() + v.count());
+    const TensorView v = call.in(param).elements();
+    std::vector<int64_t> made;
+    for (int64_t i = 0; i < v.count(); ++i) made.push_back(element_as_int(v, i));
+    return made;
   };
   Vocabulary v{list("ngram_counts"), list("ngram_indexes"), call.i("min_gram_length"), call.i("max_gram_length"),
                call.i("max_skip_count")};
@@ -288,7 +290,7 @@ Status vectorizer_reference(const Call& call, Outputs& out) {
 constexpr Variant kVectorizer[] = {
     {Opset::host,
      "x:T; pool:const T; ngram_counts:const int64; ngram_indexes:const int64; weights?:const fp32=none; "
-     "min_gram_length:const int64; max_gram_length:const int64; max_skip_count:const int64; mode:const string",
+     "min_gram_length:const int32; max_gram_length:const int32; max_skip_count:const int32; mode:const string",
      "T={string,int64}"}};
 constexpr OpDef host_tf_idf = {.name = "host_tf_idf",
                                .family = "host",

@@ -24,7 +24,9 @@ struct State {
   bool precision_given = false;
 };
 
-constexpr std::string_view kMemoryWords = "auto, none, a number of bytes, or one with K, M, G or T (powers of 1024)";
+constexpr std::string_view kMemoryWords =
+    "auto, none (or 0), a number of bytes, or one with K, M, G or T (powers of 1024)";
+constexpr std::string_view kTimeWords = "none (or 0), a number of seconds, or one with s, m or h";
 
 using Apply = Status (*)(State&, std::string_view name, std::string_view value);
 
@@ -110,23 +112,42 @@ Status set_weights(State& s, std::string_view name, std::string_view value) {
   return {};
 }
 
+// A number and the place of its unit in a list of them; nullopt where it is neither.
+template <class T>
+std::optional<std::pair<T, size_t>> parse_quantity(std::string_view text, std::span<const std::string_view> units) {
+  T number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const std::string_view unit(rest, static_cast<size_t>(end - rest));
+  const auto at = std::find_if(units.begin(), units.end(), [&](std::string_view u) { return same_word(unit, u); });
+  if (error != std::errc() || at == units.end()) return std::nullopt;
+  return std::pair(number, static_cast<size_t>(at - units.begin()));
+}
+
 // A number of bytes: "500000000", "512M", "4G".
 Status set_memory_limit(State& s, std::string_view name, std::string_view value) {
   s.options.memory_limit.reset();
   if (same_word(value, "auto")) return {};
   s.options.memory_limit = SIZE_MAX;
-  if (same_word(value, "none")) return {};
-  size_t bytes = 0;
-  const char* const end = value.data() + value.size();
-  const auto [rest, error] = std::from_chars(value.data(), end, bytes);
+  if (same_word(value, "none") || value == "0") return {};
   constexpr std::string_view kUnits[] = {"", "K", "M", "G", "T"};
-  const auto* const unit = std::find_if(std::begin(kUnits), std::end(kUnits), [&, from = rest](std::string_view u) {
-    return same_word({from, static_cast<size_t>(end - from)}, u);
-  });
-  const auto shift = 10 * (unit - std::begin(kUnits));
-  if (error != std::errc() || bytes == 0 || unit == std::end(kUnits) || bytes > SIZE_MAX >> shift)
+  const auto parsed = parse_quantity<size_t>(value, kUnits);
+  if (!parsed || parsed->first == 0 || parsed->first > SIZE_MAX >> 10 * parsed->second)
     return bad_value(name, value, kMemoryWords);
-  s.options.memory_limit = bytes << shift;
+  s.options.memory_limit = parsed->first << 10 * parsed->second;
+  return {};
+}
+
+// A number of seconds: "0.5", "90s", "10m", "1h".
+Status set_time_limit(State& s, std::string_view name, std::string_view value) {
+  s.options.time_limit = CancelToken::Time(0);
+  if (same_word(value, "none") || value == "0") return {};
+  constexpr std::string_view kUnits[] = {"", "s", "m", "h"};
+  constexpr double kMilliseconds[] = {1e3, 1e3, 60e3, 3600e3}, kMost = 1e14;  // three thousand years
+  const auto parsed = parse_quantity<double>(value, kUnits);
+  const double limit = parsed ? parsed->first * kMilliseconds[parsed->second] : 0;
+  if (!(limit >= 1 && limit <= kMost)) return bad_value(name, value, kTimeWords);
+  s.options.time_limit = CancelToken::Time(static_cast<int64_t>(limit));
   return {};
 }
 
@@ -254,6 +275,9 @@ std::vector<Row> make_rows() {
         "counted; auto: three quarters of the machine's memory, or of its container's",
         true, "BYTES"},
        set_memory_limit},
+      {{"time_limit", std::string(kTimeWords), "1h", "longest that opening the session may take, and each of its runs",
+        true, "SECONDS"},
+       set_time_limit},
       {{"cost_model", "0, 1", "1", "leave partitions on the host that do not pay for crossing into Core ML", true},
        set_cost_model},
       {{"MLComputeUnits", "ALL, CPUOnly, CPUAndGPU, CPUAndNeuralEngine", "ALL", "what Core ML may use", true},

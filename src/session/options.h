@@ -31,6 +31,8 @@ struct Options {
   engine::Options engine;                         // "engine" = "reference" | "fast"
   Hold weights = Hold::copied;                    // of files; memory that the caller gave is used as it is
   std::optional<size_t> memory_limit;             // bytes; unset: by the machine, SIZE_MAX: none
+  // For opening, and for each run; 0: none. No run of a model that works is so long, and a loop without end is.
+  CancelToken::Time time_limit = std::chrono::hours(1);
 };
 
 // What a session may take under these options, counted: memory of its own for weights, constants, plans and

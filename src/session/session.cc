@@ -15,7 +15,8 @@ Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
 Session::~Session() = default;
 
 Result<std::shared_ptr<const Session>> Session::open(const std::string& path, std::shared_ptr<const Env> env,
-                                                     const Options& options, const CancelToken* cancel) {
+                                                     const Options& options, const CancelToken* caller) {
+  const CancelToken token(caller, options.time_limit), *const cancel = &token;
   GRAFT_TRY(std::unique_ptr<Impl> impl, Impl::make(std::move(env), options));
   impl->path = path;
   Status s;
@@ -31,7 +32,8 @@ Result<std::shared_ptr<const Session>> Session::open(const std::string& path, st
 
 Result<std::shared_ptr<const Session>> Session::open_memory(Bytes bytes, std::shared_ptr<const void> owner,
                                                             const std::string& folder, std::shared_ptr<const Env> env,
-                                                            const Options& options, const CancelToken* cancel) {
+                                                            const Options& options, const CancelToken* caller) {
+  const CancelToken token(caller, options.time_limit), *const cancel = &token;
   GRAFT_TRY(std::unique_ptr<Impl> impl, Impl::make(std::move(env), options));
   GRAFT_TRY(std::shared_ptr<const onnx::Model> model,
             onnx::read_memory(bytes, folder, std::move(owner), options.weights, impl->bounds(cancel)));
@@ -41,7 +43,8 @@ Result<std::shared_ptr<const Session>> Session::open_memory(Bytes bytes, std::sh
 
 Result<std::shared_ptr<const Session>> Session::open(const std::shared_ptr<const onnx::Model>& model,
                                                      std::shared_ptr<const Env> env, const Options& options,
-                                                     const CancelToken* cancel) {
+                                                     const CancelToken* caller) {
+  const CancelToken token(caller, options.time_limit), *const cancel = &token;
   GRAFT_TRY(std::unique_ptr<Impl> impl, Impl::make(std::move(env), options));
   impl->path = model->path;
   if (Status s = impl->open_onnx(model, cancel); !s) return fail(std::move(std::move(s).error()).in_file(model->path));
@@ -50,7 +53,8 @@ Result<std::shared_ptr<const Session>> Session::open(const std::shared_ptr<const
 
 Result<std::shared_ptr<const Session>> Session::open(std::shared_ptr<const partition::Partitioning> partitioning,
                                                      std::shared_ptr<const Env> env, const Options& options,
-                                                     const CancelToken* cancel) {
+                                                     const CancelToken* caller) {
+  const CancelToken token(caller, options.time_limit), *const cancel = &token;
   GRAFT_TRY(std::unique_ptr<Impl> impl, Impl::make(std::move(env), options));
   impl->path = partitioning->host->model->path;
   if (Status s = impl->open_partition(std::move(partitioning), cancel); !s)

@@ -281,8 +281,11 @@ struct Finish {
 }  // namespace
 
 Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlot> out,
-                    const backend::RunOptions& run_options) const {
+                    const backend::RunOptions& given) const {
   const Impl& impl = *impl_;
+  const CancelToken token(given.cancel, impl.options.time_limit);
+  backend::RunOptions run_options = given;
+  run_options.cancel = &token;
   const Finish finish{out, impl.path};
   if (Status s = impl.check_state(run_options); !s) return finish(std::move(s));
   if (in.size() == impl.all_inputs.size() && in.size() > impl.inputs.size() && out.size() == impl.outputs.size()) {

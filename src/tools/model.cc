@@ -116,10 +116,10 @@ Status open_onnx(Model& out, const CancelToken* cancel) {
   return {};
 }
 
-PortInfo package_port(const std::string& name, const ir::Type& type, const std::vector<coreml::Feature>& features) {
+PortInfo package_port(const std::string& name, const ir::Type& type,
+                      const std::unordered_set<std::string_view>& images) {
   PortInfo port = port_info(name, type);
-  port.image = std::any_of(features.begin(), features.end(),
-                           [&](const coreml::Feature& f) { return f.name == name && f.image.has_value(); });
+  port.image = images.contains(name);
   return port;
 }
 
@@ -137,14 +137,15 @@ Status open_package(Model& out, const CancelToken* cancel) {
     const coreml::FunctionInterface& known = face == faces.end() ? kUnknown : *face;
     FunctionInfo info;
     info.name = f->name;
+    const auto images_in = image_names(known.inputs), images_out = image_names(known.outputs);
     for (const ir::Value* v : f->inputs) {
       if (v->type.is_state())
         info.states.push_back(port_info(v->name, *v->type.element));
       else
-        info.inputs.push_back(package_port(v->name, v->type, known.inputs));
+        info.inputs.push_back(package_port(v->name, v->type, images_in));
     }
     for (size_t i = 0; i < f->body.outputs.size(); ++i)
-      info.outputs.push_back(package_port(f->output_names[i], f->body.outputs[i]->type, known.outputs));
+      info.outputs.push_back(package_port(f->output_names[i], f->body.outputs[i]->type, images_out));
     std::map<std::string, int> counts;
     ir::visit_ops(f->body, [&](ir::Op& op) { ++counts[std::string(op.type())]; });
     info.operators = most_frequent_first(counts, [](const std::string& op, int count) {
@@ -162,6 +163,9 @@ PortInfo port_info(const std::string& name, const ir::Type& type) {
   PortInfo p;
   p.name = name;
   p.dtype = type.is_tensor() ? type.dtype : DType::invalid;
+  const ir::Type* element = &type;
+  while (element->is_list()) element = element->element.get();
+  if (element != &type) p.element = element->dtype;
   p.has_shape = type.is_tensor();
   if (type.is_tensor())
     p.type = graft::name(type.dtype);
@@ -173,17 +177,26 @@ PortInfo port_info(const std::string& name, const ir::Type& type) {
   return p;
 }
 
+std::unordered_set<std::string_view> image_names(const std::vector<coreml::Feature>& features) {
+  std::unordered_set<std::string_view> names;
+  for (const coreml::Feature& f : features) {
+    if (f.image) names.insert(f.name);
+  }
+  return names;
+}
+
 Result<std::shared_ptr<const Model>> open_model(Source source, std::shared_ptr<const Env> env,
                                                 std::vector<session::NamedOption> named, const CancelToken* cancel) {
   auto model = std::make_shared<Model>();
   GRAFT_TRY(model->options, session::parse_options(named));
+  const CancelToken token(cancel, model->options.time_limit);
   model->named = std::move(named);
   model->source = std::move(source);
   model->env = std::move(env);
   model->memory = session::memory_limit_of(model->options);
   if (model->env->progress) model->env->progress("reading the model", -1);
   model->package = !model->source.path.empty() && coreml::is_model_path(model->source.path);
-  if (Status s = model->package ? open_package(*model, cancel) : open_onnx(*model, cancel); !s)
+  if (Status s = model->package ? open_package(*model, &token) : open_onnx(*model, &token); !s)
     return fail(std::move(s).error());
   return model;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/env.h"
@@ -27,6 +28,7 @@ struct PortInfo {
   std::string name;
   std::string type;  // "fp32", or what it is when it is no tensor: "sequence"
   DType dtype = DType::invalid;
+  DType element = DType::invalid;  // of the tensors in a sequence or optional
   bool has_shape = true;
   bool image = false;  // an image feature of a package
   struct Dim {
@@ -37,6 +39,8 @@ struct PortInfo {
   std::vector<Dim> dims;
 };
 PortInfo port_info(const std::string& name, const ir::Type& type);
+// Of the features that are images.
+std::unordered_set<std::string_view> image_names(const std::vector<coreml::Feature>& features);
 
 struct OperatorCount {
   std::string domain, op;  // domain: empty for ONNX's own and for MIL's

@@ -32,7 +32,8 @@ Status check_later_options(std::span<const session::NamedOption> named) {
 const Diag* Partitioned::refusal(size_t node) const {
   std::call_once(asked_, [&] {
     std::vector<partition::NodePlan> nodes = partitioning->nodes;
-    partition::find_remedies(*model->host, options.partitioning, model->bounds(nullptr), nodes);
+    const CancelToken token(nullptr, options.time_limit);
+    partition::find_remedies(*model->host, options.partitioning, model->bounds(&token), nodes);
     explained_ = std::move(nodes);
   });
   return explained_[node].refusal ? &*explained_[node].refusal : nullptr;
@@ -60,8 +61,9 @@ Result<std::shared_ptr<const Partitioned>> partition_model(std::shared_ptr<const
   GRAFT_TRY(out->options, session::parse_options(out->named));
   out->options.partitioning.dump_after = dump_after;
   if (model->env->progress) model->env->progress("trying every node against Core ML", -1);
+  const CancelToken token(cancel, out->options.time_limit);
   GRAFT_TRY(partition::Partitioning p,
-            partition::partition(model->host, out->options.partitioning, model->bounds(cancel)));
+            partition::partition(model->host, out->options.partitioning, model->bounds(&token)));
   out->partitioning = std::make_shared<const partition::Partitioning>(std::move(p));
   out->findings = out->partitioning->findings;
   for (const std::string& name : model->onnx->overridable) {

@@ -45,8 +45,15 @@ class CApi : public testing::Test {
     ASSERT_OK(graft_session_create(env_, kDigits.c_str(), names, values, 1, &session_));
   }
   graft_input image() const {
-    return {sizeof(graft_input),           "image", GRAFT_DTYPE_FLOAT32, 4, shape_, pixels_.data(),
-            pixels_.size() * sizeof(float)};
+    return {sizeof(graft_input),
+            "image",
+            GRAFT_DTYPE_FLOAT32,
+            4,
+            shape_,
+            pixels_.data(),
+            pixels_.size() * sizeof(float),
+            nullptr,
+            0};
   }
   static graft_output output() {
     graft_output o{};
@@ -410,6 +417,25 @@ TEST_F(CApi, MemoryIsLimited) {
   EXPECT_CODE(INVALID_OPTION, graft_session_create(env_, kDigits.c_str(), names, values, 2, &session));
   values[1] = "100M";
   ASSERT_OK(graft_session_create(env_, kDigits.c_str(), names, values, 2, &session));
+  graft_session_free(session);
+}
+
+TEST_F(CApi, TimeIsLimited) {
+  const std::string loops = GRAFT_SOURCE_DIR "/models/small/loops.onnx";
+  const char* names[] = {"device", "time_limit"};
+  const char* values[] = {"cpu", "long"};
+  graft_session* session = nullptr;
+  EXPECT_CODE(INVALID_OPTION, graft_session_create(env_, loops.c_str(), names, values, 2, &session));
+  values[1] = "0.1";
+  ASSERT_OK(graft_session_create(env_, loops.c_str(), names, values, 2, &session));
+  const int64_t turns = int64_t{1} << 40, three = 3;  // minutes, and far more memory than there is
+  const float x[] = {0, 0, 0};
+  const graft_input in[] = {{sizeof(graft_input), "x", GRAFT_DTYPE_FLOAT32, 1, &three, x, sizeof x},
+                            {sizeof(graft_input), "trips", GRAFT_DTYPE_INT64, 0, nullptr, &turns, sizeof turns}};
+  graft_output last = output();
+  last.name = "last";
+  EXPECT_CODE(TIME_LIMIT, graft_session_run(session, in, 2, &last, 1, nullptr));
+  EXPECT_EQ(last.tensor, nullptr);
   graft_session_free(session);
 }
 

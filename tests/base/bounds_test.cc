@@ -23,7 +23,9 @@ TEST(Memory, IsCountedWhileItLives) {
     const Result<MemoryShare> b = MemoryShare::take(limit, 401);
     ASSERT_FALSE(b);
     EXPECT_EQ(b.error().code, Code::memory_limit);
-    EXPECT_EQ(b.error().message, "401 bytes are asked for with 600 in use; the memory limit is 1000 bytes");
+    EXPECT_EQ(b.error().message,
+              "401 bytes are asked for with 600 in use; the memory limit is 1000 bytes (option "
+              "memory_limit)");
     EXPECT_TRUE(MemoryShare::take(limit, 400));
     EXPECT_EQ(limit->used(), 600U);
   }
@@ -81,6 +83,26 @@ TEST(Bounds, WaitingForAMutexHearsCancel) {
   });
   token.cancel();
   waiting.join();
+}
+
+TEST(Bounds, ATokenIsSetByItselfByAnOuterOneAndByTime) {
+  using Time = CancelToken::Time;
+  EXPECT_TRUE(check(nullptr));
+  CancelToken outer;
+  CancelToken inner(&outer, Time(0)), timed(nullptr, Time(20));
+  const CancelToken nested(&timed, std::chrono::hours(1));
+  EXPECT_TRUE(check(&inner));
+  EXPECT_TRUE(check(&nested));
+  outer.cancel();
+  EXPECT_EQ(check(&inner).error().code, Code::cancelled);
+  while (!timed.cancelled()) std::this_thread::sleep_for(Time(1));
+  for (const CancelToken* token : {&std::as_const(timed), &nested}) {
+    const Status late = check(token);
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, Code::time_limit);
+    EXPECT_NE(late.error().message.find("0.02 s, the time limit (option time_limit)"), std::string::npos);
+  }
+  EXPECT_TRUE(out_of_bounds(Code::time_limit));
 }
 
 class ControlGroup : public testing::Test {

@@ -70,11 +70,16 @@ TEST(InputFile, NeverWaitsForAPipeThatComesAndGoes) {
       fs::create_hard_link(folder / "file", folder / "x");
     }
   });
-  int opened = 0;
-  for (int i = 0; i < 20000; ++i) opened += InputFile::open(folder / "x") ? 1 : 0;
+  // At least until both were seen: on a busy machine the other thread may not run for a long while.
+  int files = 0, pipes = 0;
+  for (int i = 0; i < 20000 || files == 0 || pipes == 0; ++i) {
+    const Result<InputFile> opened = InputFile::open(folder / "x");
+    files += opened ? 1 : 0;
+    pipes += !opened && opened.error().message.find("a pipe, not a regular file") != std::string::npos ? 1 : 0;
+    if (i >= 20000) std::this_thread::yield();
+  }
   stop = true;
   other.join();
-  EXPECT_GT(opened, 0);
 }
 
 TEST(InputFile, SaysWhenTheFileWasCutShortOrWrittenTo) {

@@ -20,7 +20,7 @@ namespace {
 const std::string kThree = GRAFT_SOURCE_DIR "/models/digit_three.png";  // 32x32, grey
 
 graft::Port port(graft_dtype dtype, std::initializer_list<int64_t> dims, bool image = false) {
-  graft::Port p{"x", graft_dtype_name(dtype), dtype, true, {}, image, GRAFT_DTYPE_INVALID};
+  graft::Port p{"x", graft_dtype_name(dtype), dtype, true, {}, image, GRAFT_DTYPE_INVALID, GRAFT_DTYPE_INVALID};
   for (const int64_t d : dims) p.dims.push_back({d, d == 1 ? "1" : "many", d, d});
   return p;
 }

@@ -269,11 +269,12 @@ void expect_cancelled(const Work& work) {
 
 // Windows of up to a million elements, millions of times. The result is larger than x: the builder does not fold it.
 constexpr int64_t kSide = 1000;
-ir::Value* pooled(Net& net, ir::Value* x) {
+ir::Value* pooled(Net& net, ir::Value* x, int64_t window = 1001) {
+  const int64_t pad = (window - 1) / 2 + kSide / 2;
   return net.b->emit("max_pool", {{"x", x},
-                                  {"kernel_sizes", std::vector<int64_t>{1001, 1001}},
+                                  {"kernel_sizes", std::vector<int64_t>{window, window}},
                                   {"pad_type", "custom"},
-                                  {"pad", std::vector<int64_t>{1000, 1000, 1000, 1000}}});
+                                  {"pad", std::vector<int64_t>(4, pad)}});
 }
 
 TEST(Cancel, IsHeardInsideAReferenceKernel) {
@@ -289,12 +290,15 @@ TEST(Cancel, IsHeardInsideAReferenceKernel) {
   });
 }
 
-// Folding while a plan is made, and another thread that waits for that plan.
+// Folding while a plan is made, as far as the budget goes for each of many, and another thread that waits for that
+// plan.
 TEST(Cancel, IsHeardWhilePlanning) {
   Net net;
   ir::Value* x = net.input("x", DType::f32, {ir::Dim(1)});
-  ir::Value* folded = pooled(net, random_constant(net, DType::f32, {1, 1, kSide, kSide}, 1));
-  const auto e = load(net.finish({net.b->add(x, folded)}));
+  ir::Value* c = random_constant(net, DType::f32, {1, 1, kSide, kSide}, 1);
+  ir::Values sums;
+  for (int64_t i = 0; i < 100; ++i) sums.push_back(net.b->add(x, pooled(net, c, 1001 - 2 * i)));
+  const auto e = load(net.finish(sums));
   const Shape shape{1};
   std::thread waiting;
   expect_cancelled([&](const CancelToken* token) {

@@ -51,6 +51,20 @@ TEST(Memory, TightestGap) {
   EXPECT_EQ(s[5].offset, 512U + 384 + 320);
 }
 
+TEST(Memory, ManyThatLiveAtOnce) {
+  std::mt19937 random(7);
+  std::vector<Storage> all;
+  for (int i = 0; i < 3000; ++i) {
+    const int first = static_cast<int>(random() % 50);
+    all.push_back({1 + random() % 1000, first, first + static_cast<int>(random() % 50)});
+  }
+  expect_apart(all, place(all));
+  // As many as a graph may have outputs, and a chain beside them that needs the room of two.
+  all.assign(100'000, {64, 0, 1'000'000});
+  for (int i = 0; i < 100'000; ++i) all.push_back({64, i, i + 1});
+  EXPECT_EQ(place(all), size_t{64} * 100'002);
+}
+
 TEST(Memory, ManyStorages) {
   std::vector<Storage> chain;
   for (int i = 0; i < 300'000; ++i) chain.push_back({64 + static_cast<size_t>(i % 7) * 64, i, i + 1 + i % 3});

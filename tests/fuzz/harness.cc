@@ -392,7 +392,8 @@ void verify(const graft_partitioning* partitioning, const fs::path& path, const 
   for (const graft_tensor* t : made) {
     auto info = sized<graft_tensor_info>();
     if (!fine(graft_tensor_get(t, &info))) defect("a tensor without a description");
-    inputs.push_back({sizeof(graft_input), nullptr, info.dtype, info.rank, info.shape, info.data, info.bytes});
+    inputs.push_back(
+        {sizeof(graft_input), nullptr, info.dtype, info.rank, info.shape, info.data, info.bytes, nullptr, 0});
   }
   graft_verification* verification = nullptr;
   if (fine(graft_verify(partitioning, session, inputs.data(), inputs.size(), nullptr, &verification)))

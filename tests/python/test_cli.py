@@ -494,6 +494,24 @@ def test_run_within_a_memory_limit(tmp_path):
     graft("run", bomb(10), *given, "--memory-limit", "a lot", code=USAGE)
 
 
+def test_run_within_a_time_limit(tmp_path):
+    """A loop that nothing ends."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_next"]), helper.make_node("Add", ["v", "v"], ["v_next"])],
+        "body",
+        [value("i", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("v", TensorProto.FLOAT, [2])],
+        [value("go_next", TensorProto.BOOL, []), value("v_next", TensorProto.FLOAT, [2])],
+    )
+    nodes = [helper.make_node("Loop", ["", "", "x"], ["y"], name="endless", body=body)]
+    path = save(tmp_path / "endless.onnx", nodes, [value("x", TensorProto.FLOAT, [2])], [value("y", TensorProto.FLOAT, [2])])
+    started = time.monotonic()
+    p = graft("run", path, "--time-limit", "0.3", code=FAILED)
+    assert 0.2 < time.monotonic() - started < 30
+    assert "endless.onnx: node '" in p.stderr and "0.3 s, the time limit (option time_limit) [time_limit]" in p.stderr
+    assert "--time-limit" in graft("run", "--help").stdout
+    graft("run", path, "--time-limit", "soon", code=USAGE)
+
+
 def test_run_a_model_with_unknown_operators(unknown):
     p = graft("run", unknown, code=FAILED)
     assert "unsupported operator" in p.stderr and "Frobnicate" in p.stderr and "Twist" in p.stderr

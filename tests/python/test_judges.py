@@ -39,6 +39,11 @@ def test_modern_exports(letters):
     assert "inspected" in judge("modern.py", "--letters", letters)
 
 
+@needs_shared
+def test_cases_of_public_reports():
+    assert "host: " in judge("cases.py")
+
+
 def test_verify_against_onnxruntime(tmp_path):
     command = [sys.executable, os.path.join(ROOT, "scripts", "judge", "verify.py")]
     p = subprocess.run([*command, os.path.join(ROOT, "models", "digits.onnx"), "--against", "onnxruntime"], capture_output=True, text=True)

@@ -195,9 +195,11 @@ void expect_opening_cancelled(const std::string& model, const std::vector<NamedO
   }
 }
 
-// Boxes that do not overlap: each is compared with all before it. Folded when the node is lowered.
+// Boxes that do not overlap: each is compared with all before it. Folded when the node is lowered, as far as the budget
+// for that goes: a second or so for each node.
 TEST(Cancel, IsHeardWhileLoading) {
   constexpr int64_t kBoxes = 400'000;
+  constexpr int kNodes = 100;
   std::vector<float> boxes, scores;
   for (int64_t i = 0; i < kBoxes; ++i) {
     const auto at = static_cast<float>(i);
@@ -205,27 +207,36 @@ TEST(Cancel, IsHeardWhileLoading) {
     scores.push_back(at);
   }
   test::GraphParts g;
-  g.nodes = {test::node("NonMaxSuppression", {"boxes", "scores", "most"}, {"picked"}),
-             test::node("Add", {"picked", "x"}, {"y"})};
+  for (int i = 0; i < kNodes; ++i) {
+    const std::string picked = format("picked{}", i), y = format("y{}", i);
+    g.nodes.push_back(test::node("NonMaxSuppression", {"boxes", "scores", "most"}, {picked}));
+    g.nodes.push_back(test::node("Add", {picked, "x"}, {y}));
+    g.outputs.push_back(test::value(y, {"n", 3}, kInt64));
+  }
   g.initializers = {raw("boxes", 1, {1, kBoxes, 4}, boxes), raw("scores", 1, {1, 1, kBoxes}, scores),
                     int64s("most", {kBoxes})};
   g.inputs = {test::value("x", {1}, kInt64)};
-  g.outputs = {test::value("y", {"n", 3}, kInt64)};
   for (const char* device : {"cpu", "coreml"})
     expect_opening_cancelled(test::model(test::graph(g)), {{"device", device}});
 }
 
-// The result is larger than what it is made from: it is not folded before it is planned.
+// The results are larger than what they are made from: they are not folded before they are planned. Windows of up to a
+// million elements, millions of times, as far as the budget goes.
 TEST(Cancel, IsHeardWhilePlanning) {
   constexpr int64_t kSide = 1000;
+  constexpr int kNodes = 100;
   test::GraphParts g;
-  g.nodes = {test::node("MaxPool", {"c"}, {"pooled"},
-                        {test::ints_attribute("kernel_shape", {1001, 1001}),
-                         test::ints_attribute("pads", {1000, 1000, 1000, 1000})}),
-             test::node("Add", {"pooled", "x"}, {"y"})};
+  for (int i = 0; i < kNodes; ++i) {
+    const std::string pooled = format("pooled{}", i), y = format("y{}", i);
+    const int64_t side = 1001 - 2 * i, pad = 1000 - i;
+    g.nodes.push_back(test::node(
+        "MaxPool", {"c"}, {pooled},
+        {test::ints_attribute("kernel_shape", {side, side}), test::ints_attribute("pads", {pad, pad, pad, pad})}));
+    g.nodes.push_back(test::node("Add", {pooled, "x"}, {y}));
+    g.outputs.push_back(test::value(y, {1, 1, 2000, 2000}));
+  }
   g.initializers = {raw("c", 1, {1, 1, kSide, kSide}, std::vector<float>(kSide * kSide, 1))};
   g.inputs = {test::value("x", {1})};
-  g.outputs = {test::value("y", {1, 1, 2000, 2000})};
   expect_opening_cancelled(test::model(test::graph(g)), {{"device", "cpu"}});
 }
 

@@ -52,7 +52,8 @@ TEST(Options, MemoryLimitInBytes) {
   EXPECT_EQ(parse({{"memory_limit", "512M"}})->memory_limit, 512U << 20);
   EXPECT_EQ(parse({{"memory_limit", "4g"}})->memory_limit, size_t{4} << 30);
   EXPECT_EQ(parse({{"memory_limit", "2T"}})->memory_limit, size_t{2} << 40);
-  for (const char* bad : {"", "0", "-1", "M", "1.5G", "4GB", "4 G", "99999999999T", "99999999999999999999", "much"})
+  EXPECT_EQ(parse({{"memory_limit", "0"}})->memory_limit, SIZE_MAX);
+  for (const char* bad : {"", "00", "-1", "M", "1.5G", "4GB", "4 G", "99999999999T", "99999999999999999999", "much"})
     EXPECT_NE(error_of({{"memory_limit", bad}}).find("powers of 1024"), std::string::npos) << bad;
 }
 
@@ -63,6 +64,19 @@ TEST(Options, FlagForm) {
   EXPECT_NE(error_of({{"COREML_FLAGS", "COREML_FLAG_USE_CPU_ONLY"}}).find("NeuralNetwork is not available yet"),
             std::string::npos);
   EXPECT_NE(error_of({{"COREML_FLAGS", "COREML_FLAG_NONSENSE"}}).find("COREML_FLAG_USE_CPU_ONLY"), std::string::npos);
+}
+
+TEST(Options, TimeLimit) {
+  using Time = CancelToken::Time;
+  EXPECT_EQ(parse({})->time_limit, Time(3'600'000));
+  EXPECT_EQ(parse({{"time_limit", "none"}})->time_limit, Time(0));
+  EXPECT_EQ(parse({{"time_limit", "0"}})->time_limit, Time(0));
+  EXPECT_EQ(parse({{"time_limit", "0.25"}})->time_limit, Time(250));
+  EXPECT_EQ(parse({{"time_limit", "90S"}})->time_limit, Time(90'000));
+  EXPECT_EQ(parse({{"time_limit", "10m"}})->time_limit, Time(600'000));
+  EXPECT_EQ(parse({{"time_limit", "2h"}})->time_limit, Time(7'200'000));
+  for (const char* bad : {"", "-1", "soon", "nan", "inf", "1e300", "1e-9", "1 s", "3d"})
+    EXPECT_NE(error_of({{"time_limit", bad}}).find("a number of seconds"), std::string::npos) << bad;
 }
 
 TEST(Options, UnknownNamesAndValuesListTheLegalOnes) {

@@ -25,7 +25,7 @@ class EnvOptions(Sized):
 class PortInfo(Sized):
     _fields_ = [("struct_size", Size), ("name", Text), ("dtype", ctypes.c_int), ("rank", Int32), ("shape", ctypes.POINTER(Int64)),
                 ("symbols", ctypes.POINTER(Text)), ("min", ctypes.POINTER(Int64)), ("max", ctypes.POINTER(Int64)), ("type", Text),
-                ("image", Int32), ("coreml_dtype", ctypes.c_int)]
+                ("image", Int32), ("coreml_dtype", ctypes.c_int), ("element_dtype", ctypes.c_int)]
 
 
 class OpenOptions(Sized):
@@ -35,16 +35,16 @@ class OpenOptions(Sized):
 
 class Input(Sized):
     _fields_ = [("struct_size", Size), ("name", Text), ("dtype", Int32), ("rank", Int32), ("shape", ctypes.POINTER(Int64)),
-                ("data", Pointer), ("bytes", Size)]
+                ("data", Pointer), ("bytes", Size), ("elements", Pointer), ("element_count", Size)]
 
 
 class Output(Sized):
-    _fields_ = [*Input._fields_, ("tensor", Pointer)]
+    _fields_ = [*Input._fields_[:-2], ("tensor", Pointer)]
 
 
 class TensorInfo(Sized):
     _fields_ = [("struct_size", Size), ("dtype", ctypes.c_int), ("rank", Int32), ("shape", ctypes.POINTER(Int64)), ("data", Pointer),
-                ("bytes", Size), ("keys", Pointer)]
+                ("bytes", Size), ("elements", Pointer), ("element_count", Size), ("keys", Pointer)]
 
 
 class GraftError(Exception):
