@@ -122,8 +122,8 @@ constexpr Lowering kRows[] = {
     {"", "RandomUniformLike", kSince<1, 22>, "input -> output; dtype high low seed", random_uniform<true>},
     {"", "Bernoulli", kSince<15, 22>, "input -> output; dtype seed", bernoulli},
     {"", "Multinomial", kSince<7, 22>, "input -> output; dtype sample_size seed", multinomial},
-    {"", "Dropout", kSince<7, 10, 12, 13, 22>, "data ratio?@12 training_mode?@12 -> output mask?; ratio<12 seed@12",
-     dropout},
+    {"", "Dropout", kSince<1, 6, 7, 10, 12, 13, 22>,
+     "data ratio?@12 training_mode?@12 -> output mask?; is_test<7 ratio<12 seed@12", dropout},
 };
 
 }  // namespace

@@ -430,8 +430,9 @@ TEST_F(CApi, TimeIsLimited) {
   ASSERT_OK(graft_session_create(env_, loops.c_str(), names, values, 2, &session));
   const int64_t turns = int64_t{1} << 40, three = 3;  // minutes, and far more memory than there is
   const float x[] = {0, 0, 0};
-  const graft_input in[] = {{sizeof(graft_input), "x", GRAFT_DTYPE_FLOAT32, 1, &three, x, sizeof x},
-                            {sizeof(graft_input), "trips", GRAFT_DTYPE_INT64, 0, nullptr, &turns, sizeof turns}};
+  const graft_input in[] = {
+      {sizeof(graft_input), "x", GRAFT_DTYPE_FLOAT32, 1, &three, x, sizeof x, nullptr, 0},
+      {sizeof(graft_input), "trips", GRAFT_DTYPE_INT64, 0, nullptr, &turns, sizeof turns, nullptr, 0}};
   graft_output last = output();
   last.name = "last";
   EXPECT_CODE(TIME_LIMIT, graft_session_run(session, in, 2, &last, 1, nullptr));

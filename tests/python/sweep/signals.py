@@ -1,14 +1,9 @@
-"""More of what the operator sweep runs: images read at places that data names, transforms, losses, strings, and random
+"""More of what the operator sweep runs: images read at places that data names, transforms, losses, and random
 numbers where only one comes out. Added to the cases of sweep.descriptors."""
 import numpy as np
 from onnx import TensorProto
 
 from sweep.descriptors import BOOL, F16, F32, F64, I32, I64, Const, case, data, ints
-
-
-def text(*values):
-    """Strings are computed where models are made, and not yet in runs."""
-    return Const(np.array(values, dtype=object))
 
 
 # ---- grids ---------------------------------------------------------------------------------------------------------
@@ -155,34 +150,6 @@ case("BitCast", [data(2, 3, dtype=I64)], 26, {"to": TensorProto.DOUBLE}, coreml=
 case("BitCast", [data(2, 3, dtype=F16)], 26, {"to": TensorProto.UINT16}, coreml="refused")
 case("SwiGLU", [data(2, 3), data(2, 3, seed=1)], 28)
 case("SwiGLU", [data(2, 3), data(2, 3, seed=1)], 28, {"alpha": 1.5})
-
-# ---- strings -------------------------------------------------------------------------------------------------------
-
-WORDS = text("a b  c", "", "  d ", "x,y,,z", ",")
-case("StringConcat", [text("a", "b", ""), text("x")], 20, coreml="any")
-case("StringConcat", [text(["a", "b"], ["c", "d"]), text("x", "y")], 20, coreml="any")
-for attrs in ({}, {"delimiter": ","}, {"maxsplit": 1}, {"delimiter": ",", "maxsplit": 2}, {"delimiter": ",,"}, {"delimiter": ""}):
-    case("StringSplit", [WORDS], 20, attrs, outputs=2, coreml="any")
-PAIR = text(["a", "b"], ["c", "d"])
-case("Identity", [PAIR], 13, coreml="any")
-case("Reshape", [PAIR, ints(4)], 13, coreml="any")
-case("Gather", [PAIR, ints(1, 0)], 13, {"axis": 1}, coreml="any")
-case("Concat", [PAIR, PAIR], 13, {"axis": 0}, coreml="any")
-case("Where", [Const([[True, False]], BOOL), PAIR, text("z")], 16, coreml="any")
-case("Transpose", [PAIR], 13, coreml="any")
-case("Unsqueeze", [PAIR, ints(0)], 13, coreml="any")
-case("Squeeze", [text(["a"]), ints(0)], 13, coreml="any")
-case("Flatten", [PAIR], 13, coreml="any")
-case("Slice", [PAIR, ints(1), ints(2)], 13, coreml="any")
-case("Tile", [PAIR, ints(2, 1)], 13, coreml="any")
-case("Expand", [text("a"), ints(2, 2)], 13, coreml="any")
-case("Split", [PAIR], 13, {"axis": 1}, outputs=2, coreml="any")
-case("GatherElements", [PAIR, Const([[0, 1]], I64)], 13, coreml="any")
-case("GatherND", [PAIR, Const([[0, 1]], I64)], 13, coreml="any")
-case("ScatterElements", [PAIR, Const([[1, 0]], I64), text(["p", "q"])], 18, coreml="any")
-case("ScatterND", [PAIR, Const([[1, 0]], I64), text("p")], 18, coreml="any")
-case("Compress", [PAIR, Const([True, False], BOOL)], 11, {"axis": 0}, coreml="any")
-case("Unique", [text("b", "a", "b")], 11, outputs=4, coreml="any")
 
 # ---- random numbers, of distributions that have one ---------------------------------------------------------------
 
