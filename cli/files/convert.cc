@@ -64,6 +64,7 @@ std::optional<Array> converted(const Array& array, graft_dtype to) {
   size_t count = 1;
   for (const int64_t d : array.shape) count *= static_cast<size_t>(d);
   Array made = Array::make(to, array.shape, (count * is->bits + 7) / 8);
+  if (made.bytes != 0) made.data[made.bytes - 1] = {};  // beyond the last element too
   auto from = graft::detail::sized<graft_input>();
   auto into = graft::detail::sized<graft_output>();
   from.dtype = array.dtype;

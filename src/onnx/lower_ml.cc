@@ -53,6 +53,8 @@ ir::ConstantPtr fallback(NodeView& n, DType t) {
 }
 
 Values label_encoder(NodeView& n, OpBuilder& b) {
+  Value* x = n.in(0);
+  if (!b.ok()) return {n.refused()};
   const ir::ConstantPtr keys = entries(n, "keys"), values = entries(n, "values");
   if (keys == nullptr || values == nullptr || keys->count() != values->count())
     return {n.refuse(Code::invalid_attribute, format("{} keys and {} values", keys == nullptr ? 0 : keys->count(),
@@ -62,7 +64,7 @@ Values label_encoder(NodeView& n, OpBuilder& b) {
     return {n.refuse(Code::invalid_attribute,
                      format("a default of {} for values of {}", name(other->dtype()), name(values->dtype())))};
   const auto list = [&](const ir::ConstantPtr& c) { return b.constant(ir::Constant::reshape(c, Shape{c->count()})); };
-  return {b.emit("host_label_encoder", {{"x", n.in(0)},
+  return {b.emit("host_label_encoder", {{"x", x},
                                         {"keys", list(keys)},
                                         {"values", list(values)},
                                         {"default", b.constant(ir::Constant::reshape(other, Shape{}))}})};

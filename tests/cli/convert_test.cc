@@ -86,6 +86,43 @@ TEST(Convert, HalvesBothWays) {
   }
 }
 
+TEST(Convert, TypesThatNumPyLacksBothWays) {
+  const auto codes = [](graft_dtype t, int bits) {
+    std::vector<uint8_t> all;
+    if (bits == 8)
+      for (int b = 0; b < 256; ++b) all.push_back(static_cast<uint8_t>(b));
+    else
+      all = {0x1b, 0xe4};
+    Array a = array(t, all);
+    a.shape = {static_cast<int64_t>(all.size()) * 8 / bits};
+    return a;
+  };
+  const std::pair<graft_dtype, int> kinds[] = {{GRAFT_DTYPE_FLOAT8E4M3FN, 8}, {GRAFT_DTYPE_FLOAT8E4M3FNUZ, 8},
+                                               {GRAFT_DTYPE_FLOAT8E5M2, 8},   {GRAFT_DTYPE_FLOAT8E5M2FNUZ, 8},
+                                               {GRAFT_DTYPE_FLOAT8E8M0, 8},   {GRAFT_DTYPE_FLOAT4E2M1, 4},
+                                               {GRAFT_DTYPE_INT4, 4},         {GRAFT_DTYPE_UINT4, 4},
+                                               {GRAFT_DTYPE_INT2, 2},         {GRAFT_DTYPE_UINT2, 2}};
+  for (const auto& [t, bits] : kinds) {
+    const Array narrow = codes(t, bits);
+    const auto wide = converted(narrow, numpy_type(t));
+    ASSERT_TRUE(wide) << t;
+    const auto back = converted(*wide, t);
+    ASSERT_TRUE(back) << t;
+    const auto again = converted(*back, numpy_type(t));
+    ASSERT_TRUE(again) << t;
+    if (bits != 8) {
+      EXPECT_EQ(elements<uint8_t>(*back), elements<uint8_t>(narrow)) << t;
+      continue;
+    }
+    const auto v = elements<float>(*wide), w = elements<float>(*again);  // NaN has several codes
+    for (size_t i = 0; i < v.size(); ++i)
+      EXPECT_TRUE(v[i] == w[i] || (std::isnan(v[i]) && std::isnan(w[i]))) << t << " " << i;
+  }
+  EXPECT_EQ((one<uint8_t>(GRAFT_DTYPE_INT8, int8_t{-8}, GRAFT_DTYPE_INT4)), 8);
+  EXPECT_FALSE((one<uint8_t>(GRAFT_DTYPE_INT8, int8_t{8}, GRAFT_DTYPE_INT4)));
+  EXPECT_FALSE((one<uint8_t>(GRAFT_DTYPE_FLOAT32, 0.3F, GRAFT_DTYPE_FLOAT8E4M3FN)));
+}
+
 TEST(Convert, WhatHasNoNumbers) {
   EXPECT_FALSE(converted(array<float>(GRAFT_DTYPE_COMPLEX64, {1, 2}), GRAFT_DTYPE_FLOAT32));
   EXPECT_FALSE(converted(array<float>(GRAFT_DTYPE_FLOAT32, {1}), GRAFT_DTYPE_STRING));

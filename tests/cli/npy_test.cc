@@ -108,12 +108,31 @@ TEST_F(Npy, BoolsAreZeroOrOne) {
   EXPECT_EQ(data_of(a), std::string("\x00\x01\x01", 3));
 }
 
+TEST_F(Npy, StringsComeBack) {
+  const std::vector<const char*> words = {"", "dog", "K\xc3\xa4se", "\xe7\x9a\x84", "\xf0\x9f\x98\x80!", "\xff"};
+  const std::vector<int64_t> shape = {2, 3};
+  const std::string whole = npy_strings(words, shape), path = testing::TempDir() + "strings.npy";
+  std::ofstream(path, std::ios::binary) << whole;
+  const Array a = read_npy(path);
+  ASSERT_EQ(a.dtype, GRAFT_DTYPE_STRING);
+  EXPECT_EQ(a.shape, shape);
+  EXPECT_EQ(*a.strings,
+            (std::vector<std::string>{"", "dog", "K\xc3\xa4se", "\xe7\x9a\x84", "\xf0\x9f\x98\x80!", "\xef\xbf\xbd"}));
+  for (size_t i = 0; i < words.size(); ++i) {
+    const char* pointer = nullptr;
+    std::memcpy(&pointer, a.data.get() + i * sizeof pointer, sizeof pointer);
+    EXPECT_EQ(pointer, (*a.strings)[i]);
+  }
+}
+
 TEST_F(Npy, RefusesWhatItCannotRead) {
   const auto code = [&](const std::string& header, const std::string& data = std::string(64, '\0'), int version = 1) {
     return code_of(file(header, data, version));
   };
   EXPECT_EQ(code("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
-  EXPECT_EQ(code("{'descr': '<U4', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
+  EXPECT_EQ(code("{'descr': '<U0', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
+  EXPECT_EQ(code("{'descr': '|S4', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
+  EXPECT_EQ(code("{'descr': '<U99999999', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_MALFORMED);
   EXPECT_EQ(code("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
   EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", "", 9), GRAFT_CODE_UNSUPPORTED_FORMAT);
   EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': False, 'shape': (100,), }"), GRAFT_CODE_MALFORMED);

@@ -49,7 +49,7 @@ def read_value(folder, name):
 
 def spelled(x):
     """Strings as the driver reads and writes them: 32 bytes each, zeros at the end."""
-    if x.dtype != object:
+    if x.dtype.kind not in "OU":
         return x
     return np.array([s.encode() for s in x.ravel()], "S32").view(np.uint8).reshape(*x.shape, 32)
 
