@@ -396,8 +396,12 @@ TEST_F(CApi, TimeIsLimited) {
   ASSERT_OK(graft_session_create(env_, loops.c_str(), names, values, 2, &session));
   const int64_t turns = int64_t{1} << 40, three = 3;  // minutes, and far more memory than there is
   const float x[] = {0, 0, 0};
-  const graft_input in[] = {{sizeof(graft_input), "x", GRAFT_DTYPE_FLOAT32, 1, &three, x, sizeof x},
-                            {sizeof(graft_input), "trips", GRAFT_DTYPE_INT64, 0, nullptr, &turns, sizeof turns}};
+  graft_input in[2] = {};
+  in[0].struct_size = in[1].struct_size = sizeof(graft_input);
+  in[0].name = "x", in[0].dtype = GRAFT_DTYPE_FLOAT32, in[0].rank = 1, in[0].shape = &three;
+  in[0].data = x, in[0].bytes = sizeof x;
+  in[1].name = "trips", in[1].dtype = GRAFT_DTYPE_INT64;
+  in[1].data = &turns, in[1].bytes = sizeof turns;
   graft_output last = output();
   last.name = "last";
   EXPECT_CODE(TIME_LIMIT, graft_session_run(session, in, 2, &last, 1, nullptr));
