@@ -210,7 +210,8 @@ Status Run::take_output(graft_output* element, size_t position) {
   if (holds_objects(port.type.stored()))
     return invalid(
         format("output '{}' is {}: it comes as a tensor, not into memory", port.name, port.type.to_string()));
-  if (dtype != port.type.dtype || shape.size() != port.type.rank())
+  const bool ranked = port.type.kind != ir::Type::Kind::unranked;
+  if (dtype != port.type.dtype || (ranked && shape.size() != port.type.rank()))
     return invalid(format("output '{}' is {}, the memory given is for {}", port.name, port.type.to_string(),
                           describe(dtype, shape)));
   out_[at].memory = {dtype, shape, out.data};

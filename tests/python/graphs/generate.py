@@ -19,6 +19,10 @@ LEFT_TO_THE_SWEEP = {
     "QuantizeLinear": "codes jump, and what random graphs divide by a scale lies at edges",
     **dict.fromkeys(("StringConcat", "StringSplit", "StringNormalizer", "TfIdfVectorizer", "Binarizer", "ArrayFeatureExtractor",
                      "LabelEncoder"), "strings: sweep/strings.py"),
+    **dict.fromkeys(("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"),
+                    "no two libraries draw the same numbers: test_random_numbers.py"),
+    **dict.fromkeys(("HannWindow", "HammingWindow", "BlackmanWindow"), "onnxruntime computes fp64 ones in fp32"),
+    **dict.fromkeys(("DFT", "STFT"), "sums that cancel: what is left hangs on the order of the terms"),
     "LpPool": "onnxruntime has results for windows that are larger than what they slide over",
 }
 

@@ -144,7 +144,8 @@ class Session:
         for i in range(count(self.handle)):
             p = PortInfo()
             self.lib.check(get(self.handle, Size(i), ctypes.byref(p)))
-            ports.append({"name": p.name.decode(), "dtype": p.dtype, "shape": p.shape[: p.rank], "min": p.min[: p.rank], "max": p.max[: p.rank]})
+            dims = {"shape": p.shape, "min": p.min, "max": p.max}
+            ports.append({"name": p.name.decode(), "dtype": p.dtype} | {k: v[: p.rank] if p.rank >= 0 else None for k, v in dims.items()})
         return ports
 
     def inputs(self):
