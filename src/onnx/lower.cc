@@ -286,6 +286,7 @@ namespace {
 
 // What the host program knows of outer names, for lowerings that read constants and ONNX dtypes.
 void connect(Lowerer& lowerer, const HostProgram& host) {
+  lowerer.model = host.model;
   lowerer.outer_constant = [&host](const std::string& name) -> ir::ConstantPtr {
     if (const auto at = host.values.find(name); at != host.values.end()) return at->second->constant;
     const Initializer* init = host.model->graph.find_initializer(name);
@@ -297,7 +298,8 @@ void connect(Lowerer& lowerer, const HostProgram& host) {
   };
   lowerer.outer_rank = [&host](const std::string& name) -> std::optional<int> {
     const auto at = host.values.find(name);
-    return at == host.values.end() || at->second->poison ? std::nullopt : std::optional(at->second->rank());
+    if (at == host.values.end() || at->second->poison) return std::nullopt;
+    return at->second->type.kind == ir::Type::Kind::unranked ? std::nullopt : std::optional(at->second->rank());
   };
 }
 

@@ -74,9 +74,8 @@ constexpr Lowering kRows[] = {
     {kDomain, "Binarizer", kSince<1>, "X -> Y; threshold", binarizer},
     {kDomain, "ArrayFeatureExtractor", kSince<1>, "X Y -> Z", array_feature_extractor},
     {kDomain, "LabelEncoder", kSince<2, 4>,
-     "X -> Y; default_float default_int64 default_string default_tensor keys_floats keys_int64s keys_strings "
-     "keys_tensor "
-     "values_floats values_int64s values_strings values_tensor",
+     "X -> Y; default_float default_int64 default_string default_tensor@4 keys_floats keys_int64s keys_strings "
+     "keys_tensor@4 values_floats values_int64s values_strings values_tensor@4",
      label_encoder, "on the host only"},
 };
 

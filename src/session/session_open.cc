@@ -132,6 +132,7 @@ Status Session::Impl::load_subgraphs(const CancelToken* cancel) {
     one.place = static_cast<int>(loaded.size()) - 1;
     for (const ir::BoundaryPort& p : s.outputs) slots[static_cast<size_t>(slot(p.name, p.onnx_type))].maker = one.place;
     if (!s.coreml) {
+      if (s.program == nullptr) return fail(Code::internal, "a part of the model was not built for the host");
       GRAFT_TRY(auto model, load_on_host(*s.program, cancel));
       one.planned = wire(std::move(model), s);
       continue;

@@ -156,9 +156,11 @@ TEST(Sizes, ReshapeToAShapeOfTheRun) {
   }
   // Not even the length: the file states the rank of the result, or each run finds it out.
   Net stated = to({kOpen, kOpen}, kOpen);
-  EXPECT_EQ(shape_of(stated, {floats({2, 3}), ints({1}, {6})}), "[6]");
-  EXPECT_EQ(shape_of(stated, {floats({2, 3}), ints({3}, {3, 1, -1})}), "[3, 1, 2]");
-  EXPECT_THAT(shape_of(stated, {floats({2, 3}), ints({2}, {4, 2})}), HasSubstr("cannot reshape"));
+  for (const char* device : {"cpu", "coreml"}) {
+    EXPECT_EQ(shape_of(stated, {floats({2, 3}), ints({1}, {6})}, device), "[6]") << device;
+    EXPECT_EQ(shape_of(stated, {floats({2, 3}), ints({3}, {3, 1, -1})}, device), "[3, 1, 2]") << device;
+    EXPECT_THAT(shape_of(stated, {floats({2, 3}), ints({2}, {4, 2})}, device), HasSubstr("cannot reshape")) << device;
+  }
   stated.output = test::value("y", {kOpen});
   EXPECT_EQ(shape_of(stated, {floats({2, 3}), ints({1}, {6})}), "[6]");
   EXPECT_THAT(shape_of(stated, {floats({2, 3}), ints({2}, {3, 2})}), HasSubstr("cannot reshape [2] into [1]"));
