@@ -8,16 +8,6 @@ namespace {
 
 // ---- host_max_pool_indices ----------------------------------------------------------------------------------------
 
-Result<Window> pool_window(const Call& call) {
-  const Operand& x = call.in("x");
-  GRAFT_CHECK(check_spatial(x));
-  const Ints kernel = call.ints("kernel_sizes");
-  if (kernel.size() != x.rank() - 2)
-    return fail(Code::shape_mismatch,
-                format("parameter 'kernel_sizes' has {} entries, takes {}", kernel.size(), x.rank() - 2));
-  return read_window(call, kernel);
-}
-
 Status max_pool_type(const Call& call, Types& out) {
   GRAFT_TRY(const Window window, pool_window(call));
   const Operand& x = call.in("x");

@@ -115,4 +115,14 @@ Status append_window_dims(const Window& w, const Dims& x, Dims& dims) {
   return {};
 }
 
+Result<Window> pool_window(const Call& call) {
+  const Operand& x = call.in("x");
+  GRAFT_CHECK(check_spatial(x));
+  const Ints kernel = call.ints("kernel_sizes");
+  if (kernel.size() != x.rank() - 2)
+    return fail(Code::shape_mismatch,
+                format("parameter 'kernel_sizes' has {} entries, takes {}", kernel.size(), x.rank() - 2));
+  return read_window(call, kernel);
+}
+
 }  // namespace graft::ops

@@ -35,6 +35,8 @@ struct Window {
 Result<Window> read_window(const Call& call, std::span<const int64_t> kernel);
 // x must have rank 3 to 5.
 Status check_spatial(const Operand& x);
+// The window of a pooling row, whose size `kernel_sizes` states.
+Result<Window> pool_window(const Call& call);
 // The spatial dims of the result appended to dims; fails where a window is larger than its padded input.
 Status append_window_dims(const Window& window, const Dims& x, Dims& dims);
 
