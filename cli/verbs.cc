@@ -22,10 +22,12 @@ VerbOption session_option(std::string name) {
 
 // What run, verify and bench have in common, around the verb's own options. Verify chooses the devices itself.
 std::vector<VerbOption> running_options(VerbOption model, std::vector<VerbOption> own, bool devices) {
-  std::vector<VerbOption> list{
-      std::move(model),
-      {"input", "", "NAME=FILE", "an input from an .npy file, or from a .png or .jpg image; others are random",
-       kRepeated}};
+  std::vector<VerbOption> list{std::move(model),
+                               {"input", "", "NAME=FILE",
+                                "an input from an .npy file, or from a .png or .jpg image; others are random. A "
+                                "sequence is given tensor by tensor, "
+                                "NAME= is an empty one, or an optional that is not there",
+                                kRepeated}};
   const auto add = [&](std::vector<VerbOption> more) { list.insert(list.end(), more.begin(), more.end()); };
   add(std::move(own));
   if (devices) add({session_option("device"), session_option("require-device")});
