@@ -85,7 +85,7 @@ Result<std::shared_ptr<const Executable>> Executable::load(std::shared_ptr<const
       states.push_back(v);
       continue;
     }
-    if (!v->type.is_tensor() && !v->type.is_list())
+    if (!v->type.is_tensor() && !v->type.is_list() && v->type.kind != ir::Type::Kind::unranked)
       return fail(Code::not_available_yet,
                   format("input '{}' is {}: the engine takes tensors, lists and states only, so far", v->name,
                          v->type.to_string()));
@@ -125,6 +125,7 @@ Status Executable::Impl::check_shape(size_t i, const Shape& shape, std::span<std
     d.message = format("got {}, takes {}{}", to_string(shape), ir::to_string(port.type.dims), why);
     return fail(std::move(d).at_tensor(port.name));
   };
+  if (port.type.kind == ir::Type::Kind::unranked) return checked_count(shape) < 0 ? wrong("") : Status{};
   if (shape.size() != port.type.rank()) return wrong("");
   for (int d = 0; d < shape.size(); ++d) {
     const ir::Dim& dim = port.type.dims[static_cast<size_t>(d)];
@@ -171,9 +172,12 @@ template <class ShapeOf>
 Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_of, Mode mode,
                                                            const CancelToken* cancel) const {
   const PlanCache& cache = plans[static_cast<size_t>(mode)];
-  const auto same = [&](const std::vector<int64_t>& key) {  // ranks are fixed: dims alone tell
+  // Dims alone tell, but for what may have any rank: there the rank comes first.
+  const auto any_rank = [&](size_t i) { return inputs[i].type.kind == ir::Type::Kind::unranked; };
+  const auto same = [&](const std::vector<int64_t>& key) {
     size_t at = 0;
     for (size_t i = 0; i < inputs.size(); ++i) {
+      if (any_rank(i) && key[at++] != shape_of(i).size()) return false;
       for (int64_t d : shape_of(i)) {
         if (key[at++] != d) return false;
       }
@@ -192,6 +196,7 @@ Result<std::shared_ptr<const Plan>> Executable::Impl::plan(const ShapeOf& shape_
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Shape& shape = shape_of(i);
     request.inputs.push_back({values[i], inputs[i].type.stored(), shape, nullptr});
+    if (any_rank(i)) key.push_back(shape.size());
     key.insert(key.end(), shape.begin(), shape.end());
   }
   for (size_t i = 0; i < states.size(); ++i)

@@ -84,8 +84,12 @@ Values attention(NodeView& n, OpBuilder& b) {
   }
   const Dim heads = q->dim(1), stored = k->dim(1), steps = q->dim(2);
   const bool shares_keys = heads != stored;
-  if (shares_keys && (!heads.known() || !stored.known()))
+  if (shares_keys && (!heads.known() || !stored.known())) {
+    if (n.outputs() == 1) {
+      if (std::optional<Values> later = n.put_off_sizes(q->dtype(), {n.in(0)->rank()})) return *later;
+    }
     return {n.refuse(Code::dynamic_shape, "the numbers of heads must be known, or the same")};
+  }
   if (shares_keys && (stored.value() < 1 || heads.value() % stored.value() != 0)) {
     return {n.refuse(Code::shape_mismatch,
                      format("{} heads of Q on {} of K, takes a multiple", heads.value(), stored.value()))};

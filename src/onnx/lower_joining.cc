@@ -309,6 +309,9 @@ Values gather_nd(NodeView& n, OpBuilder& b) {
   const int most = x->rank() - static_cast<int>(batch_dims);
   const std::optional<int> rank = most == 1 ? std::optional(indices->rank() - 1) : n.stated_rank(0);
   if (rank) indices = of_length(b, indices, indices->rank() - 1 + most - *rank);
+  if (indices->rank() > 0 && !indices->dim(-1).known()) {
+    if (std::optional<Values> later = n.put_off({ir::Type::unranked(x->dtype())})) return *later;
+  }
   return {with_index_lists(n, b, indices, x, static_cast<int>(batch_dims), [&](Value* at) {
     return picked(b, x, [&](Value* v) {
       return batch_dims == 0 ? b.emit("gather_nd", {{"x", v}, {"indices", at}})

@@ -64,6 +64,14 @@ Values conv_transpose(NodeView& n, OpBuilder& b) {
     return {n.refuse(Code::invalid_attribute,
                      format("output_shape has {} entries, takes {}", output_shape.size(), window->spatial))};
   }
+  bool hangs = false;
+  for (int d = 0; d < window->spatial; ++d) {
+    hangs |= !output_shape.empty() && !x->dim(d + 2).known();
+    hangs |= (!output_shape.empty() || window->same()) && kernel[d] == kOpen;
+  }
+  if (hangs) {
+    if (std::optional<Values> later = n.put_off_sizes(x->dtype(), {x->rank()})) return *later;
+  }
   Ints pad, missing;
   bool grows = false;
   for (int d = 0; d < window->spatial; ++d) {

@@ -257,6 +257,16 @@ std::optional<Values> NodeView::put_off(ir::Types results) {
   return defer(lowerer_, node_, std::move(results));
 }
 
+std::optional<Values> NodeView::put_off_sizes(DType dtype, std::initializer_list<int> ranks) {
+  ir::Types results;
+  for (const int rank : ranks) {
+    ir::Type t = ir::Type::tensor(dtype, ir::Dims{});
+    for (int d = 0; d < rank; ++d) t.dims.push_back(ir::Dim::symbol(b_.function().fresh_symbol(), kAnySize));
+    results.push_back(std::move(t));
+  }
+  return put_off(std::move(results));
+}
+
 std::optional<Values> NodeView::put_off_for(const Value* shape, DType result) {
   if (shape->rank() != 1 || shape->dim(0).known()) return std::nullopt;
   return put_off({ir::Type::unranked(result)});
