@@ -202,8 +202,8 @@ Array read_npy(const std::string& path) {
       throw wrong(GRAFT_CODE_UNSUPPORTED_FORMAT, "only plain arrays are read, not objects or structures");
     throw wrong(GRAFT_CODE_MALFORMED, fmt::format("the .npy header: {}", header.what));
   }
-  const char order = header.descr[0];
-  const std::string_view code = std::string_view(header.descr).substr(1);
+  const char order = header.descr[0];  // 0 where there is none
+  const std::string_view code = std::string_view(header.descr).substr(std::min<size_t>(header.descr.size(), 1));
   const std::optional<size_t> letters = letters_of(code);
   const NpyType string{code, "string", GRAFT_DTYPE_STRING, letters.value_or(0) * sizeof(char32_t), sizeof(char32_t)};
   const auto* type =

@@ -131,6 +131,8 @@ TEST_F(Npy, RefusesWhatItCannotRead) {
   };
   EXPECT_EQ(code("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
   EXPECT_EQ(code("{'descr': '<U0', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
+  EXPECT_EQ(code("{'descr': '', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
+  EXPECT_EQ(code("{'descr': '<', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
   EXPECT_EQ(code("{'descr': '|S4', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
   EXPECT_EQ(code("{'descr': '<U99999999', 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_MALFORMED);
   EXPECT_EQ(code("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }"), GRAFT_CODE_UNSUPPORTED_FORMAT);
