@@ -56,23 +56,24 @@ size_t bytes_of(DType dtype, const Shape& shape) {
   return dtype == DType::string ? static_cast<size_t>(count) * sizeof(const char*) : byte_size(dtype, count);
 }
 
-// Type, shape and size of what an input or output says it has.
+// Type, shape and size of what an input or output says it has; `type`: what it must be, if that is known.
 template <class T>
-Result<TensorView> view_of(const T& in, std::string_view name) {
+Result<TensorView> view_of(const T& in, std::string_view name, const ir::Type* type = nullptr) {
   GRAFT_TRY(const Shape shape, shape_of(in.rank, in.shape, name));
   const DType dtype = dtype_from_onnx(in.dtype);
+  if (type != nullptr) GRAFT_CHECK(check_type(name, *type, dtype, shape));
   GRAFT_CHECK(check_memory(name, in.data, in.bytes, bytes_of(dtype, shape)));
   return TensorView{dtype, shape, in.data};
 }
 
-// Gives each input to the engine as its type has it. What had to be made for that is kept in `owned`.
+// Makes what the engine does not take where the caller has it.
 struct Taken {
   std::string_view name;
   const std::shared_ptr<MemoryLimit>& limit;
 
-  Result<Tensor> strings(const Shape& shape, const void* data) const {
-    GRAFT_TRY(Tensor t, Tensor::allocate(DType::string, shape, limit));
-    const auto* from = static_cast<const char* const*>(data);
+  Result<Tensor> strings(const TensorView& pointers) const {
+    GRAFT_TRY(Tensor t, Tensor::allocate(DType::string, pointers.shape, limit));
+    const auto* from = static_cast<const char* const*>(pointers.data);
     for (std::string& s : t.span<std::string>()) {
       if (*from == nullptr) return invalid(format("input '{}': a string is null", name));
       s = *from++;
@@ -81,11 +82,9 @@ struct Taken {
   }
 
   Result<Tensor> tensor(const ir::Type& type, const graft_input& in) const {
-    GRAFT_TRY(const Shape shape, shape_of(in.rank, in.shape, name));
-    GRAFT_CHECK(check_type(name, type, dtype_from_onnx(in.dtype), shape));
-    GRAFT_TRY(const TensorView view, view_of(in, name));
-    if (view.dtype == DType::string) return strings(shape, in.data);
-    GRAFT_TRY(Tensor t, Tensor::allocate(view.dtype, shape, limit));
+    GRAFT_TRY(const TensorView view, view_of(in, name, &type));
+    if (view.dtype == DType::string) return strings(view);
+    GRAFT_TRY(Tensor t, Tensor::allocate(view.dtype, view.shape, limit));
     copy_values(view.dtype, view.data, t.mutable_view().data, view.count());
     return t;
   }
@@ -179,19 +178,13 @@ Status Run::take_input(const graft_input* element, size_t position) {
   if (given_[at] != 0) return invalid(format("input '{}' is given twice", port.name));
   given_[at] = 1;
   const Taken taken{port.name, session_.memory()};
-  if (port.type.is_list()) {
-    GRAFT_TRY(Tensor t, taken.list(port.type, in));
-    in_[at] = t.view();
-    owned_.push_back(std::move(t));
-    return {};
+  if (!port.type.is_list()) {
+    if (in.element_count > 0)
+      return invalid(format("input '{}' is {}, got a sequence", port.name, port.type.to_string()));
+    GRAFT_TRY(in_[at], view_of(in, port.name, &port.type));
+    if (in_[at].dtype != DType::string) return {};
   }
-  if (in.element_count > 0)
-    return invalid(format("input '{}' is {}, got a sequence", port.name, port.type.to_string()));
-  GRAFT_TRY(const Shape shape, shape_of(in.rank, in.shape, port.name));
-  GRAFT_CHECK(check_type(port.name, port.type, dtype_from_onnx(in.dtype), shape));
-  GRAFT_TRY(in_[at], view_of(in, port.name));
-  if (in_[at].dtype != DType::string) return {};
-  GRAFT_TRY(Tensor t, taken.strings(shape, in.data));
+  GRAFT_TRY(Tensor t, port.type.is_list() ? taken.list(port.type, in) : taken.strings(in_[at]));
   in_[at] = t.view();
   owned_.push_back(std::move(t));
   return {};

@@ -5,7 +5,6 @@
 #include <memory_resource>
 
 #include "api/handles.h"
-#include "base/list.h"
 
 namespace graft::api {
 
