@@ -8,17 +8,6 @@
 namespace graft::onnx {
 namespace {
 
-ir::ConstantPtr floats(const std::vector<float>& v) {
-  Tensor t(DType::f32, Shape{static_cast<int64_t>(v.size())});
-  std::copy(v.begin(), v.end(), t.span<float>().begin());
-  return ir::Constant::of(std::move(t));
-}
-ir::ConstantPtr strings(const std::vector<std::string>& v) {
-  Tensor t(DType::string, Shape{static_cast<int64_t>(v.size())});
-  std::copy(v.begin(), v.end(), t.span<std::string>().begin());
-  return ir::Constant::of(std::move(t));
-}
-
 // The one attribute of the node; null if there is none of a kind that Constant knows.
 ir::ConstantPtr attribute_value(const Node& node) {
   for (const Attribute& a : node.attributes) {
@@ -27,11 +16,11 @@ ir::ConstantPtr attribute_value(const Node& node) {
     if (a.name == "sparse_value" && a.type == T::tensor) return a.t;
     if (a.name == "value_float" && a.type == T::float_)
       return ir::Constant::scalar(DType::f32, static_cast<double>(a.f));
-    if (a.name == "value_floats" && a.type == T::floats) return floats(a.floats);
+    if (a.name == "value_floats" && a.type == T::floats) return list_constant(DType::f32, a.floats);
     if (a.name == "value_int" && a.type == T::int_) return ir::Constant::int_scalar(DType::i64, a.i);
     if (a.name == "value_ints" && a.type == T::ints) return ir::Constant::ints(DType::i64, a.ints);
     if (a.name == "value_string" && a.type == T::string) return ir::Constant::text(a.s);
-    if (a.name == "value_strings" && a.type == T::strings) return strings(a.strings);
+    if (a.name == "value_strings" && a.type == T::strings) return list_constant(DType::string, a.strings);
   }
   return nullptr;
 }

@@ -15,6 +15,12 @@ namespace graft::onnx {
 template <int... versions>
 inline constexpr int kSince[] = {versions...};
 
+// A list as a constant of rank 1.
+template <class T>
+ir::ConstantPtr list_constant(DType dtype, const std::vector<T>& v) {
+  return ir::Constant::of(Tensor::of<T>(dtype, Shape{static_cast<int64_t>(v.size())}, v));
+}
+
 // A MIL operator's name as a template argument.
 struct OpName {
   char text[32] = {};

@@ -31,15 +31,11 @@ Values array_feature_extractor(NodeView& n, OpBuilder& b) {
 ir::ConstantPtr entries(NodeView& n, std::string_view what) {
   const auto named = [&](std::string_view kind) { return format("{}_{}", what, kind); };
   if (const Attribute* a = n.attr(named("tensor")); a != nullptr && a->type == Attribute::Type::tensor) return a->t;
-  const auto list = [](DType t, const auto& v) {
-    using T = typename std::decay_t<decltype(v)>::value_type;
-    return ir::Constant::of(Tensor::of<T>(t, Shape{static_cast<int64_t>(v.size())}, v));
-  };
-  if (n.has_attr(named("strings"))) return list(DType::string, n.strings(named("strings")));
-  if (n.has_attr(named("int64s"))) return list(DType::i64, n.ints(named("int64s")));
+  if (n.has_attr(named("strings"))) return list_constant(DType::string, n.strings(named("strings")));
+  if (n.has_attr(named("int64s"))) return list_constant(DType::i64, n.ints(named("int64s")));
   if (n.has_attr(named("floats"))) {
     const std::vector<double> v = n.floats(named("floats"));
-    return list(DType::f32, std::vector<float>(v.begin(), v.end()));
+    return list_constant(DType::f32, std::vector<float>(v.begin(), v.end()));
   }
   return nullptr;
 }

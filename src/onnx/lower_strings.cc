@@ -12,11 +12,6 @@ Values string_split(NodeView& n, OpBuilder& b) {
   return b.emit_all("host_string_split", {{"x", x}, {"delimiter", n.s("delimiter", "")}, {"maxsplit", cuts}});
 }
 
-ir::ConstantPtr strings(const std::vector<std::string>& v) {
-  return ir::Constant::of(
-      Tensor::of<std::string>(DType::string, Shape{static_cast<int64_t>(v.size())}, std::span<const std::string>(v)));
-}
-
 Values string_normalizer(NodeView& n, OpBuilder& b) {
   // Turkish and its neighbours have two letters i; everywhere else case is that of Unicode.
   const std::string locale = n.s("locale", "");
@@ -25,10 +20,11 @@ Values string_normalizer(NodeView& n, OpBuilder& b) {
       return {n.refuse(Code::unsupported_attribute, format("locale '{}' has rules of its own for letters", locale))};
   }
   const std::vector<std::string> stopwords = n.strings("stopwords");
-  return {b.emit("host_string_normalizer", {{"x", n.in(0)},
-                                            {"stopwords", stopwords.empty() ? nullptr : b.constant(strings(stopwords))},
-                                            {"case_change_action", n.s("case_change_action", "NONE")},
-                                            {"is_case_sensitive", n.flag("is_case_sensitive", false)}})};
+  return {b.emit("host_string_normalizer",
+                 {{"x", n.in(0)},
+                  {"stopwords", stopwords.empty() ? nullptr : b.constant(list_constant(DType::string, stopwords))},
+                  {"case_change_action", n.s("case_change_action", "NONE")},
+                  {"is_case_sensitive", n.flag("is_case_sensitive", false)}})};
 }
 
 Values tf_idf(NodeView& n, OpBuilder& b) {
@@ -42,11 +38,10 @@ Values tf_idf(NodeView& n, OpBuilder& b) {
   const std::vector<double> weights = n.floats("weights");
   Value* weight = nullptr;
   if (!weights.empty()) {
-    std::vector<float> w(weights.begin(), weights.end());
-    weight = b.constant(ir::Constant::of(Tensor::of<float>(DType::f32, Shape{static_cast<int64_t>(w.size())}, w)));
+    weight = b.constant(list_constant(DType::f32, std::vector<float>(weights.begin(), weights.end())));
   }
   return {b.emit("host_tf_idf", {{"x", text ? x : b.cast(x, DType::i64)},
-                                 {"pool", text ? b.constant(strings(words)) : list("pool_int64s")},
+                                 {"pool", text ? b.constant(list_constant(DType::string, words)) : list("pool_int64s")},
                                  {"ngram_counts", list("ngram_counts")},
                                  {"ngram_indexes", list("ngram_indexes")},
                                  {"weights", weight},
