@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "base/diag.h"
+#include "base/format.h"
+
 namespace graft::ops {
 
 struct Box {
@@ -13,6 +16,12 @@ struct Box {
 
 inline Box box_around(float x, float y, float width, float height) {
   return {y - height / 2, x - width / 2, y + height / 2, x + width / 2};
+}
+
+// The image that a box names by its index among so many.
+inline Result<int64_t> image_of(double index, int64_t images) {
+  if (index >= 0 && index < static_cast<double>(images)) return static_cast<int64_t>(index);
+  return fail(Code::value_out_of_range, format("a box of image {}, there are {}", index, images));
 }
 
 // The shared area is more than this part of what the two cover. Boxes without area overlap nothing.

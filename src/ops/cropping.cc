@@ -1,6 +1,7 @@
 // crop_resize, of MIL's image_resizing family: boxes of images, resized to one size. The form up to iOS16 takes regions
 // [n, 1, 4 or 5, 1, 1]: boxes for every image, or each with its image's index before it. From iOS17 on it takes boxes
 // [n, 4] and a list of indices.
+#include "ops/boxes.h"
 #include "ops/moving.h"
 #include "ops/sampling.h"
 #include "ops/table.h"
@@ -93,8 +94,7 @@ class Regions {
     const double index = images_.data != nullptr ? element_as_double(images_, r)
                          : older_                ? element_as_double(boxes_, r * entries_)
                                                  : static_cast<double>(r);
-    if (index >= 0 && index < static_cast<double>(x_[0])) return static_cast<int64_t>(index);
-    return fail(Code::value_out_of_range, format("a box of image {}, there are {}", index, x_[0]));
+    return image_of(index, x_[0]);
   }
   struct Side {
     double start, end;

@@ -315,58 +315,6 @@ constexpr OpDef crop = moved({.name = "crop",
 
 // ---- resample, affine ---------------------------------------------------------------------------------------------
 
-enum class Coordinates : uint8_t { unnormalized, minus_one_to_one, zero_to_one };
-struct Resample {
-  bool nearest, align_corners;
-  Outside outside;
-  Coordinates coordinates;
-  double padding;
-};
-
-Result<Resample> resample_of(const Call& call) {
-  Resample r{};
-  const std::string_view sampling = call.str("sampling_mode"), padding = call.str("padding_mode"),
-                         coordinates = call.str("coordinates_mode");
-  r.align_corners = call.flag("align_corners");
-  r.padding = call.f("padding_value");
-  if (call.error()) return fail(*call.error());
-  r.nearest = sampling == "nearest";
-  if (!r.nearest && sampling != "bilinear")
-    return fail(Code::invalid_attribute, format("sampling_mode '{}', takes nearest or bilinear", sampling));
-  if (padding == "constant")
-    r.outside = Outside::constant;
-  else if (padding == "border")
-    r.outside = Outside::border;
-  else if (padding == "reflection")
-    r.outside = Outside::reflection;
-  else if (padding == "symmetric")
-    r.outside = Outside::symmetric;
-  else
-    return fail(Code::invalid_attribute,
-                format("padding_mode '{}', takes constant, border, reflection or symmetric", padding));
-  if (coordinates == "unnormalized")
-    r.coordinates = Coordinates::unnormalized;
-  else if (coordinates == "normalized_minus_one_to_one")
-    r.coordinates = Coordinates::minus_one_to_one;
-  else if (coordinates == "normalized_zero_to_one")
-    r.coordinates = Coordinates::zero_to_one;
-  else
-    return fail(Code::invalid_attribute, format("coordinates_mode '{}', takes unnormalized, "
-                                                "normalized_minus_one_to_one or normalized_zero_to_one",
-                                                coordinates));
-  return r;
-}
-
-double pixel(const Resample& r, double v, int64_t size) {
-  const auto n = static_cast<double>(size);
-  switch (r.coordinates) {
-    case Coordinates::unnormalized: return v;
-    case Coordinates::minus_one_to_one: return r.align_corners ? (v + 1) / 2 * (n - 1) : ((v + 1) * n - 1) / 2;
-    case Coordinates::zero_to_one: return r.align_corners ? v * (n - 1) : v * n - 0.5;
-  }
-  return v;
-}
-
 template <class T>
 double sample(const Resample& r, const T* image, int64_t h, int64_t w, double x, double y) {
   const auto at = [&](double iy, double ix) {
@@ -430,8 +378,8 @@ Status resample_reference(const Call& call, Outputs& out) {
     return fail(Code::shape_mismatch, format("coordinates {} for {}", to_string(grid.shape), to_string(y.shape)));
   return sample_images(call, r, y, [&](int64_t b, int64_t i, int64_t j, double& px, double& py) {
     const int64_t at = 2 * ((b * y.shape[2] + i) * y.shape[3] + j);
-    px = pixel(r, element_as_double(grid, at), x.shape[3]);
-    py = pixel(r, element_as_double(grid, at + 1), x.shape[2]);
+    px = pixel(r.coordinates, r.align_corners, element_as_double(grid, at), x.shape[3]);
+    py = pixel(r.coordinates, r.align_corners, element_as_double(grid, at + 1), x.shape[2]);
   });
 }
 #define GRAFT_SAMPLING                                                                                            \
@@ -479,8 +427,8 @@ Status affine_reference(const Call& call, Outputs& out) {
     const int64_t row = 6 * (m.shape[0] == 1 ? 0 : b);
     const auto a = [&](int64_t k) { return element_as_double(m, row + k); };
     const double gx = from_minus_one(j, w), gy = from_minus_one(i, h);
-    px = pixel(r, a(0) * gx + a(1) * gy + a(2), x.shape[3]);
-    py = pixel(r, a(3) * gx + a(4) * gy + a(5), x.shape[2]);
+    px = pixel(r.coordinates, r.align_corners, a(0) * gx + a(1) * gy + a(2), x.shape[3]);
+    py = pixel(r.coordinates, r.align_corners, a(3) * gx + a(4) * gy + a(5), x.shape[2]);
   });
 }
 constexpr Variant kAffine[] = {

@@ -1,6 +1,7 @@
 // Boxes of images, pooled or resized to one size: ONNX's RoiAlign and MaxRoiPool, and ONNX Runtime's CropAndResize.
 // Places are computed in the boxes' own type, as elsewhere: where a box counts as one sample wider hangs on the last
 // bit.
+#include "ops/boxes.h"
 #include "ops/moving.h"
 #include "ops/table.h"
 
@@ -34,11 +35,6 @@ Status sized_regions_type(const Call& call, Types& out) {
                       Dim(call.i("output_width")));
 }
 
-Result<int64_t> image_of(double index, int64_t images) {
-  if (index >= 0 && index < static_cast<double>(images)) return static_cast<int64_t>(index);
-  return fail(Code::value_out_of_range, format("a box of image {}, there are {}", index, images));
-}
-
 // fn(T{}, G{}, y) with the elements' type and the one to compute places in.
 template <class Fn>
 Status visit_regions(const Call& call, Outputs& out, int64_t entries, Fn&& fn) {
@@ -46,6 +42,8 @@ Status visit_regions(const Call& call, Outputs& out, int64_t entries, Fn&& fn) {
   const TensorView x = call.in("x").value, rois = call.in("rois").value;
   if (rois.shape[1] != entries || out[0].shape[0] != rois.shape[0] || out[0].shape[1] != x.shape[1])
     return fail(Code::shape_mismatch, format("boxes {} of {}", to_string(rois.shape), to_string(x.shape)));
+  if (call.row().param_index("batch_indices") >= 0 && call.in("batch_indices").value.count() != rois.shape[0])
+    return fail(Code::shape_mismatch, "an image's index for each box");
   Status status = no_kernel(call, x.dtype);
   visit_dtype(x.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -88,7 +86,6 @@ Status roi_align_reference(const Call& call, Outputs& out) {
     using G = decltype(number);
     const MutableTensorView y = out[0];
     const int64_t channels = x.shape[1], h = x.shape[2], w = x.shape[3], out_h = y.shape[2], out_w = y.shape[3];
-    if (batch.count() != rois.shape[0]) return fail(Code::shape_mismatch, "an image's index for each box");
     for (int64_t r = 0; r < rois.shape[0]; ++r) {
       GRAFT_TRY(const int64_t image, image_of(element_as_double(batch, r), x.shape[0]));
       const auto corner = [&](int64_t k) {
@@ -260,7 +257,6 @@ Status crop_and_resize_reference(const Call& call, Outputs& out) {
     using G = decltype(number);
     const MutableTensorView y = out[0];
     const int64_t channels = x.shape[1], h = x.shape[2], w = x.shape[3], out_h = y.shape[2], out_w = y.shape[3];
-    if (batch.count() != rois.shape[0]) return fail(Code::shape_mismatch, "an image's index for each box");
     for (int64_t r = 0; r < rois.shape[0]; ++r) {
       GRAFT_TRY(const int64_t image, image_of(element_as_double(batch, r), x.shape[0]));
       // Where element i of n lies: the first and the last on the box's edges, one alone in its middle.

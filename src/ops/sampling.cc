@@ -113,8 +113,8 @@ Status grid_sample_reference(const Call& call, Outputs& out) {
         weight[0] = 1;
         for (int d = 0; d < spatial; ++d) {
           const double v = element_as_double(grid, p * spatial + (spatial - 1 - d));  // x first
-          const auto n = static_cast<double>(x.shape[d + 2]);
-          const Taps t = taps_of(g, g.align_corners ? (v + 1) / 2 * (n - 1) : ((v + 1) * n - 1) / 2, x.shape[d + 2]);
+          const int64_t size = x.shape[d + 2];
+          const Taps t = taps_of(g, pixel(Coordinates::minus_one_to_one, g.align_corners, v, size), size);
           std::array<int64_t, kMaxTaps> next{};
           std::array<double, kMaxTaps> next_weight{};
           size_t made = 0;

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "base/diag.h"
+#include "ir/call.h"
 
 namespace graft::ops {
 
@@ -35,6 +35,19 @@ inline int64_t element_at(Outside outside, double v, int64_t size) {
   if (m > n - 1) m = outside == Outside::reflection ? 2 * (n - 1) - m : 2 * n - 1 - m;
   return std::clamp<int64_t>(static_cast<int64_t>(m), 0, size - 1);
 }
+
+// MIL's resample and affine.
+enum class Coordinates : uint8_t { unnormalized, minus_one_to_one, zero_to_one };
+struct Resample {
+  bool nearest, align_corners;
+  Outside outside;
+  Coordinates coordinates;
+  double padding;
+};
+
+Result<Resample> resample_of(const ir::Call& call);
+// Where a coordinate lies in a line of `size` elements, of which element i is at i.
+double pixel(Coordinates coordinates, bool align_corners, double v, int64_t size);
 
 // Keys' cubic convolution: the weight of an element at this distance.
 inline double cubic_weight(double distance, double a) {

@@ -199,7 +199,8 @@ Status count_ngrams(const Call& call, const Vocabulary& v, float* y, int64_t siz
   Pace pace = call.pace();
   for (int64_t row = 0; row < rows; ++row) {
     const T* tokens = x.as<T>() + row * length;
-    for (int64_t step = 1; step <= v.skips + 1; ++step) {
+    // Steps as long as the row find single tokens only.
+    for (int64_t step = 1; step <= std::min(v.skips + 1, length); ++step) {
       for (int64_t first = 0; first < length && pace.go_on(v.longest); ++first) {
         int node = 0;
         for (int64_t n = 1, at = first; n <= v.longest && at < length && node >= 0; ++n, at += step) {
@@ -207,10 +208,8 @@ Status count_ngrams(const Call& call, const Vocabulary& v, float* y, int64_t siz
           // Single tokens have no gaps: they count once.
           if (node >= 0 && n >= v.shortest && (n > 1 || step == 1) && known.place(node) >= 0)
             y[row * size + known.place(node)] += 1;
-          if (step > length) break;
         }
       }
-      if (step > length) break;  // wider gaps find nothing
     }
   }
   return {};

@@ -119,21 +119,16 @@ Result<Prepared> prepare_resample(const Selection& s, int n) {
   if (!taken(x.dtype()) || !taken(grid.dtype()))
     return decline(format("{} data and {} coordinates", name(x.dtype()), name(grid.dtype())));
   const ir::Call call = s.call(n);
-  if (call.str("sampling_mode") != "bilinear") return decline("not bilinear");
-  const std::string_view mode = call.str("coordinates_mode"), outside = call.str("padding_mode");
-  const bool align = call.flag("align_corners");
+  GRAFT_TRY(const ops::Resample r, ops::resample_of(call));
+  if (r.nearest) return decline("not bilinear");
   if (x.shape.product() == 0 || y.shape.product() == 0) return decline("nothing to sample");
   if (x.shape[2] * x.shape[3] > INT32_MAX) return decline("images too large for indices of 32 bits");
   Sampling how{};
-  how.padding = static_cast<float>(call.f("padding_value"));
-  how.outside = outside == "constant"     ? ops::Outside::constant
-                : outside == "border"     ? ops::Outside::border
-                : outside == "reflection" ? ops::Outside::reflection
-                                          : ops::Outside::symmetric;
+  how.padding = static_cast<float>(r.padding);
+  how.outside = r.outside;
   const auto place = [&](int64_t size, double& scale, double& shift) {
-    const auto whole = static_cast<double>(align ? size - 1 : size);
-    scale = mode == "unnormalized" ? 1 : mode == "normalized_zero_to_one" ? whole : whole / 2;
-    shift = mode == "unnormalized" ? 0 : (mode == "normalized_zero_to_one" ? 0 : whole / 2) - (align ? 0 : 0.5);
+    shift = ops::pixel(r.coordinates, r.align_corners, 0, size);
+    scale = ops::pixel(r.coordinates, r.align_corners, 1, size) - shift;
   };
   place(x.shape[3], how.scale_x, how.shift_x);
   place(x.shape[2], how.scale_y, how.shift_y);
