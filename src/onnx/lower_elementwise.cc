@@ -7,15 +7,24 @@
 namespace graft::onnx {
 namespace {
 
-// Integers truncate towards zero in ONNX; floor_div does the same when neither operand is negative.
+// Integers truncate towards zero in ONNX, and are rounded down by floor_div: the same of magnitudes, which all numbers
+// have but the lowest.
 Values div(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.second();
   const auto rounded_down = [&] {
-    if (x->range.lo >= 0 && y->range.lo >= 0) return b.binary("floor_div", x, y);
-    return n.refuse(Code::int64_range,
-                    format("integer Div truncates towards zero, Core ML's floor_div rounds down: needs operands that "
-                           "are proven not to be negative (they are in {}..{} and {}..{})",
-                           x->range.lo, x->range.hi, y->range.lo, y->range.hi));
+    const int64_t lowest = int_range(b.target().inside(x->dtype())).lo;
+    if (x->range.lo <= lowest || y->range.lo <= lowest)
+      return n.refuse(Code::int64_range,
+                      format("integer Div needs operands whose magnitudes are proven to fit int32, the widest integer "
+                             "Core ML has (they are in {}..{} and {}..{})",
+                             x->range.lo, x->range.hi, y->range.lo, y->range.hi));
+    const auto below = [&](Value* v) { return v->range.lo < 0 ? b.binary("less", v, b.like(v, 0)) : nullptr; };
+    const auto magnitude = [&](Value* v) { return v->range.lo < 0 ? b.unary("abs", v) : v; };
+    Value *left = below(x), *right = below(y), *q = b.binary("floor_div", magnitude(x), magnitude(y));
+    if (left == nullptr && right == nullptr) return q;
+    Value* negative = left == nullptr || right == nullptr ? (left != nullptr ? left : right)
+                                                          : b.binary("logical_xor", left, right);
+    return b.select(negative, b.binary("sub", b.like(q, 0), q), q);
   };
   if (is_float(x->dtype())) return {b.div(x, y)};
   return {b.first_of([&] { return b.div(x, y); }, rounded_down)};
@@ -97,7 +106,7 @@ constexpr Lowering kRows[] = {
     {"", "Sub", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"sub">},
     {"", "Mul", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"mul">},
     {"", "Div", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", div,
-     "integers in Core ML only when proven not to be negative"},
+     "integers in Core ML only when proven to be above the lowest int32"},
     {"", "Pow", kSince<1, 7, 12, 13, 15>, "X Y -> Z; axis<7 broadcast<7", pow},
     {"", "Sqrt", kSince<1, 6, 13>, "X -> Y", same_unary<"sqrt">},
     {"", "Exp", kSince<1, 6, 13>, "input -> output", same_unary<"exp">},

@@ -159,6 +159,11 @@ Status running_reference(const Call& call, Outputs& out) {
   });
   return ok ? Status{} : no_kernel(call, x.dtype);
 }
+IntRange cumsum_range(const Call& call) {
+  const Operand& x = call.in("x");
+  const Result<int> axis = normal_axis(call.i("axis"), x.rank());
+  return axis ? range_of_sum(x.range, x.dims()[static_cast<size_t>(*axis)].range().hi, x.dtype()) : IntRange{};
+}
 constexpr Variant kCumsum[] = {{Opset::ios15,
                                 "x:T; axis?:const int32=0; exclusive?:const bool=false; reverse?:const bool=false",
                                 "T={fp16,fp32,int32}"}};
@@ -169,6 +174,7 @@ constexpr OpDef cumsum = {.name = "cumsum",
                           .host = kNumbers,
                           .infer = cumsum_type,
                           .reference = running_reference<false>,
+                          .range = cumsum_range,
                           .kind = ir::Kind::cumsum};
 
 constexpr Variant kCumProd[] = {{Opset::host,
@@ -366,6 +372,12 @@ constexpr Variant kTopk[] = {
      "x:T; k?:const K=1; axis?:const int32=-1; ascending?:const bool=false; sort?:const bool=true; "
      "return_indices?:const bool=true; output_indices_dtype?:const string=none",
      "T={fp16,fp32,int8,int16,int32,uint8,uint16}; K={int8,int16,int32}"}};
+// Of values and indices, whichever reach further.
+IntRange topk_range(const Call& call) {
+  const IntRange values = call.in("x").range, indices = index_range(call);
+  return is_int(call.in("x").dtype()) ? IntRange{std::min(values.lo, indices.lo), std::max(values.hi, indices.hi)}
+                                      : indices;
+}
 constexpr OpDef topk = {.name = "topk",
                         .family = kFamily,
                         .doc = "the k largest (ascending: smallest) along axis, in order, ties by index; k -1: all",
@@ -373,6 +385,7 @@ constexpr OpDef topk = {.name = "topk",
                         .host = kNumbers,
                         .infer = topk_type,
                         .reference = topk_reference,
+                        .range = topk_range,
                         .kind = ir::Kind::topk};
 
 // ---- non_zero -----------------------------------------------------------------------------------------------------

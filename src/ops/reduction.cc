@@ -218,6 +218,15 @@ IntRange range_of_elements(const Call& call) {
   return call.in("x").range;
 }
 
+IntRange range_of_all(const Call& call) {
+  const Operand& x = call.in("x");
+  const Result<Ints> axes = reduced_axes(call);
+  if (!axes) return {};
+  Dims over;
+  for (const int64_t a : *axes) over.push_back(x.dims()[static_cast<size_t>(a)]);
+  return range_of_sum(x.range, ir::product(over).range().hi, x.dtype());
+}
+
 // ---- rows ---------------------------------------------------------------------------------------------------------
 
 constexpr Variant kReduce[] = {
@@ -246,7 +255,7 @@ constexpr OpDef reduction(std::string_view name, std::string_view doc, bool (*sy
 
 constexpr OpDef reduce_sum =
     with_fp16(reduction<Sum, ir::Reduction::sum>("reduce_sum", "sum over axes (none: all); of nothing 0",
-                                                 reduce_symbolic<kDimSum>),
+                                                 reduce_symbolic<kDimSum>, range_of_all),
               {.accumulates = true});
 constexpr OpDef reduce_prod = with_fp16(reduction<Product>("reduce_prod", "product over axes (none: all); of nothing 1",
                                                            reduce_symbolic<kDimProduct>, nullptr, kPositive),

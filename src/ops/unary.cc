@@ -11,14 +11,17 @@ constexpr Variant kNumeric1[] = {{Opset::ios15, "x:T", "T={fp16,fp32,int32}"}};
 
 using ir::Domain;
 
+using Range = IntRange (*)(const Call&);
+
 constexpr OpDef unary(std::string_view name, std::string_view doc, std::span<const Variant> variants, DTypes host,
-                      const Pointwise& function, Domain domain = {}) {
+                      const Pointwise& function, Domain domain = {}, Range range = nullptr) {
   return pointwise({.name = name,
                     .family = "elementwise_unary",
                     .doc = doc,
                     .variants = variants,
                     .host = host,
                     .infer = infer_like_x,
+                    .range = range,
                     .domain = domain},
                    function);
 }
@@ -27,8 +30,8 @@ constexpr OpDef function(std::string_view name, std::string_view doc, Domain dom
   return unary(name, doc, kFloat1, kFloats, of_one<fn, Takes::floats>(name_of), domain);
 }
 template <auto fn, Scalar name_of>
-constexpr OpDef numeric(std::string_view name, std::string_view doc) {
-  return unary(name, doc, kNumeric1, kNumbers, of_one<fn>(name_of));
+constexpr OpDef numeric(std::string_view name, std::string_view doc, Range range) {
+  return unary(name, doc, kNumeric1, kNumbers, of_one<fn>(name_of), {}, range);
 }
 
 constexpr auto kAbs = []<class W>(W x) {
@@ -51,10 +54,27 @@ constexpr auto kExp2 = []<class W>(W x) {
     return x < W{0} || x > W{62} ? W{0} : static_cast<W>(W{1} << x);
 };
 
-constexpr OpDef abs_ = numeric<kAbs, Scalar::abs>("abs", "|x|");
-constexpr OpDef sign = numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1");
-constexpr OpDef square = with_fp16(numeric<kSquare, Scalar::square>("square", "x * x"), {.magnifies = true});
-constexpr OpDef exp2_ = with_fp16(numeric<kExp2, Scalar::exp2>("exp2", "2 to the power x"), {.magnifies = true});
+// The lowest integer has no magnitude: it stays what it is.
+IntRange range_abs(const Call& call) {
+  const IntRange x = call.in("x").range, whole = int_range(call.in("x").dtype());
+  if (x.lo == whole.lo && x.lo < 0) return whole;
+  return {x.lo >= 0 ? x.lo : x.hi <= 0 ? -x.hi : 0, std::max(x.hi, x.lo < 0 ? -x.lo : x.lo)};
+}
+IntRange range_sign(const Call& call) {
+  const IntRange x = call.in("x").range;
+  return {x.lo > 0 ? 1 : x.lo == 0 ? 0 : -1, x.hi > 0 ? 1 : x.hi == 0 ? 0 : -1};
+}
+// What may leave the dtype wraps.
+IntRange range_square(const Call& call) {
+  const IntRange m = range_abs(call), whole = int_range(call.in("x").dtype());
+  return m.hi > (int64_t{1} << 31) || m.lo < 0 || m.hi * m.hi > whole.hi ? whole : IntRange{m.lo * m.lo, m.hi * m.hi};
+}
+
+constexpr OpDef abs_ = numeric<kAbs, Scalar::abs>("abs", "|x|", range_abs);
+constexpr OpDef sign = numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1", range_sign);
+constexpr OpDef square =
+    with_fp16(numeric<kSquare, Scalar::square>("square", "x * x", range_square), {.magnifies = true});
+constexpr OpDef exp2_ = with_fp16(numeric<kExp2, Scalar::exp2>("exp2", "2 to the power x", nullptr), {.magnifies = true});
 constexpr OpDef acos_ = function<[](double x) { return std::acos(x); }>("acos", "arc cosine", {.lo = -1, .hi = 1});
 constexpr OpDef asin_ = function<[](double x) { return std::asin(x); }>("asin", "arc sine", {.lo = -1, .hi = 1});
 constexpr OpDef atan_ = function<[](double x) { return std::atan(x); }>("atan", "arc tangent");
