@@ -47,6 +47,7 @@ class InputTypes {
       if (at == graph_.inputs.end()) return unknown_input(input);
       GRAFT_CHECK(apply(*at, dims, fn));
     }
+    fn.default_dims.insert(options_.default_sizes.begin(), options_.default_sizes.end());
     return {};
   }
 
@@ -73,15 +74,12 @@ class InputTypes {
   }
 
  private:
-  static std::string symbol_of(const ValueInfo& v, size_t i) {
-    const bool named = v.type.has_shape && !v.type.dims[i].symbol.empty();
-    return named ? v.type.dims[i].symbol : format("{}_d{}", v.name, i);
-  }
   Dim dim_of(const ValueInfo& v, size_t i) const {
     if (v.type.has_shape && v.type.dims[i].known()) return Dim(v.type.dims[i].value);
     const std::string symbol = symbol_of(v, i);
     const auto at = ranges_.find(symbol);
-    if (at == ranges_.end()) return Dim::symbol(symbol, kAnySize);
+    const auto open = options_.open_dims.find(symbol);
+    if (at == ranges_.end()) return open == options_.open_dims.end() ? Dim::symbol(symbol, kAnySize) : open->second;
     return at->second.lo == at->second.hi ? Dim(at->second.lo) : Dim::symbol(symbol, at->second);
   }
 
@@ -256,6 +254,23 @@ class HostLowering {
 };
 
 }  // namespace
+
+Result<std::vector<ir::Type>> input_types(const Graph& graph, LowerOptions options) {
+  options.open_dims.clear();
+  InputTypes types(graph, options);
+  ir::Function scratch("inputs");
+  GRAFT_CHECK(types.prepare(scratch));
+  std::vector<ir::Type> found;
+  for (const ValueInfo& v : graph.inputs) {
+    GRAFT_TRY(found.emplace_back(), types.type_of(v));
+  }
+  return found;
+}
+
+std::string symbol_of(const ValueInfo& input, size_t axis) {
+  const bool named = input.type.has_shape && !input.type.dims[axis].symbol.empty();
+  return named ? input.type.dims[axis].symbol : format("{}_d{}", input.name, axis);
+}
 
 std::optional<ir::Type> type_of(const ValueInfo& info) {
   if (info.type.kind != ValueType::Kind::tensor || info.type.dtype == DType::invalid || !info.type.has_shape)

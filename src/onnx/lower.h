@@ -26,6 +26,20 @@ struct DimSpec {
 
 struct LowerOptions {
   std::map<std::string, std::vector<DimSpec>> shapes;  // by graph input; every dim is given
+  // What stands for an open dim that `shapes` leaves open, and its size by default: by symbol_of. See open_dims.h.
+  std::map<std::string, ir::Dim> open_dims;
+  std::map<std::string, int64_t> default_sizes;
+};
+
+// An open dim of the graph's inputs.
+struct OpenDim {
+  std::string symbol;  // as the host program's types have it
+  IntRange range;
+  int64_t preferred = 1;  // by default
+  int64_t step = 1;       // the model takes sizes that are this far apart, counted from the preferred one
+  std::string origin;     // of the range: what the dim means, or who said it
+  bool given = false;     // by --shapes
+  std::optional<std::pair<std::string, std::string>> sum;  // of the sizes of these two
 };
 
 // What became of one ONNX node in the host program. Nodes inside If and Loop bodies have entries of their own.
@@ -42,6 +56,7 @@ struct HostProgram {
   std::unordered_map<std::string, ir::Value*> values;  // top-level ONNX values
   std::vector<NodeFacts> nodes;                        // by Node::id
   std::vector<Diag> problems;  // one for each failed, not merely blocked, node; empty: the program runs
+  std::vector<OpenDim> open_dims;  // of lower_for_coreml: the sizes that its facts hold for
   const ir::Function& main() const { return *program->main(); }
 };
 
@@ -50,6 +65,12 @@ struct HostProgram {
 // partition. Also fails with memory_limit and cancelled.
 Result<HostProgram> lower_for_host(std::shared_ptr<const Model> model, const LowerOptions& options,
                                    const Bounds& bounds = {});
+
+// Of the graph's inputs, in their order, without the sizes that stand for open dims.
+Result<std::vector<ir::Type>> input_types(const Graph& graph, LowerOptions options);
+
+// The name of a dim that the file leaves open: its own, or one made of the input's.
+std::string symbol_of(const ValueInfo& input, size_t axis);
 
 // Some top-level nodes as a function of their own.
 struct LoweredSubgraph {

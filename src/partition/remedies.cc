@@ -40,9 +40,14 @@ std::string shell_word(const std::string& word) {
   return out + "'";
 }
 
-// Every open dim of every input fixed to `size` (or to its default), as --shapes takes it, and as options. Dims
-// that the caller has given already are listed too: the text stands for all of --shapes.
-std::optional<std::string> fixed_shapes(const onnx::HostProgram& host, int64_t size, onnx::LowerOptions& options) {
+// Every open dim of every input fixed to its default, as --shapes takes it, and as options. Dims that the caller has
+// given already are listed too: the text stands for all of --shapes.
+std::optional<std::string> fixed_shapes(const onnx::HostProgram& host, onnx::LowerOptions& options) {
+  const std::map<std::string, int64_t>& defaults = host.main().default_dims;
+  const auto usual = [&](std::string_view symbol) -> std::optional<int64_t> {
+    const auto at = defaults.find(std::string(symbol));
+    return at == defaults.end() ? std::nullopt : std::optional(at->second);
+  };
   std::string text;
   bool open = false;
   for (const onnx::ValueInfo& input : host.model->graph.inputs) {
@@ -53,12 +58,8 @@ std::optional<std::string> fixed_shapes(const onnx::HostProgram& host, int64_t s
     std::vector<onnx::DimSpec> specs;
     std::string shape;
     for (const ir::Dim& d : host.values.at(input.name)->dims()) {
-      int64_t n = d.known() ? d.value() : size;
-      if (!d.known()) {
-        open = true;
-        const auto at = host.main().default_dims.find(std::string(d.symbol_name()));
-        n = at != host.main().default_dims.end() ? at->second : std::min(std::max(n, d.range().lo), d.range().hi);
-      }
+      open |= !d.known();
+      const int64_t n = d.eval(usual).value_or(std::max<int64_t>(d.range().lo, 1));
       specs.push_back({n, n, std::nullopt});
       shape += (shape.empty() ? "" : "x") + std::to_string(n);
     }
@@ -78,19 +79,14 @@ void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, const Bou
   for (NodePlan& n : nodes) {
     if (may_find(n, host)) left.push_back(&n);
   }
-  // A size that the model takes at all: small ones first, then what image models expect.
-  for (int64_t size : {int64_t{1}, int64_t{16}, int64_t{64}, int64_t{224}}) {
-    onnx::LowerOptions options;
-    const std::optional<std::string> text = left.empty() ? std::nullopt : fixed_shapes(host, size, options);
-    if (!text) return;
-    const Result<onnx::HostProgram> fixed = onnx::lower_for_host(host.model, options, bounds);
-    if (!fixed || fixed->problems.size() != host.problems.size()) continue;
-    const onnx::SubgraphLowerer lowerer(*fixed, ir::Target::mlprogram(newest), bounds);
-    std::erase_if(left, [&](NodePlan* n) {
-      if (!lowerer.attempt(*n->node)) return false;
-      n->refusal->remedies.push_back("--shapes " + *text);
-      return true;
-    });
+  onnx::LowerOptions options;
+  const std::optional<std::string> text = left.empty() ? std::nullopt : fixed_shapes(host, options);
+  if (!text) return;
+  const Result<onnx::HostProgram> fixed = onnx::lower_for_host(host.model, options, bounds);
+  if (!fixed || fixed->problems.size() != host.problems.size()) return;
+  const onnx::SubgraphLowerer lowerer(*fixed, ir::Target::mlprogram(newest), bounds);
+  for (NodePlan* n : left) {
+    if (lowerer.attempt(*n->node)) n->refusal->remedies.push_back("--shapes " + *text);
   }
 }
 

@@ -42,6 +42,23 @@ struct Slot {
   int maker = INT_MAX;  // the place of the loaded subgraph that fills it
 };
 
+// The sizes of inputs for which a model's facts for Core ML hold: what is compiled and placed by them runs with no other.
+class SizesTaken {
+ public:
+  SizesTaken() = default;
+  explicit SizesTaken(const onnx::HostProgram& host);
+  // Of an input with another size, named with what would fit.
+  Status check(std::span<const TensorView> in) const;
+
+ private:
+  struct Size {
+    int input, axis;
+    ir::Dim dim;
+    std::string name;  // of the input
+  };
+  std::vector<Size> sizes_;  // the open ones
+};
+
 // What the subgraphs keep, by their places among the loaded ones.
 struct SessionState final : backend::State {
   const void* owner = nullptr;  // a Session::Impl
@@ -90,6 +107,7 @@ struct Session::Impl {
   std::vector<Slot> slots;
   std::unordered_map<std::string, int> slot_of;  // by name
   std::deque<LoadedSubgraph> loaded;
+  SizesTaken sizes;
   std::vector<bool> checked_inputs;  // int64 inputs that a Core ML stage's facts take to be within int32
 
   // The whole model on the host with some overridable initializers as inputs, by their names.

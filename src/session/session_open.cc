@@ -4,6 +4,7 @@
 
 #include "base/format.h"
 #include "onnx/missing.h"
+#include "onnx/open_dims.h"
 #include "onnx/reader.h"
 #include "passes/pipeline.h"
 #include "session/impl.h"
@@ -83,6 +84,7 @@ Result<std::shared_ptr<const backend::Model>> Session::Impl::load_overridden(con
   GRAFT_TRY(const onnx::HostProgram lowered, onnx::lower_for_host(fed, options.lowering, bounds(cancel)));
   if (lowered.problems.empty()) return load_on_host(*lowered.program, cancel);
   Diag d;
+  if (names.empty()) return fail(cannot_run(*host->model, lowered.problems));
   d.code = Code::invalid_argument;
   d.tensor = names[0];
   d.message = "an initializer that the graph cannot do without while it is compiled: no other value can be fed";
@@ -185,9 +187,20 @@ Status Session::Impl::open_host(std::shared_ptr<const onnx::HostProgram> lowered
   metadata = model.metadata;
   if (!host->problems.empty()) return fail(cannot_run(model, host->problems));
   const ir::Function& main = host->main();
-  for (const ir::Value* v : main.inputs) inputs.push_back({v->name, v->type});
-  for (size_t i = 0; i < main.body.outputs.size(); ++i)
-    outputs.push_back({main.output_names[i], main.body.outputs[i]->type});
+  // The facts for Core ML hold for some sizes; others are the host's to take.
+  GRAFT_TRY(std::vector<ir::Type> taken, onnx::input_types(model.graph, options.lowering));
+  for (size_t i = 0; i < main.inputs.size(); ++i) inputs.push_back({main.inputs[i]->name, std::move(taken[i])});
+  const auto any_size = [&](std::string_view symbol) -> std::optional<ir::Dim> {
+    const auto of = [&](const onnx::OpenDim& d) { return !d.given && d.symbol == symbol; };
+    if (std::none_of(host->open_dims.begin(), host->open_dims.end(), of)) return std::nullopt;
+    return ir::Dim::symbol(symbol, onnx::kAnySize);
+  };
+  for (size_t i = 0; i < main.body.outputs.size(); ++i) {
+    ir::Type type = main.body.outputs[i]->type;
+    for (ir::Dim& d : type.dims) d = d.substitute(any_size);
+    outputs.push_back({main.output_names[i], std::move(type)});
+  }
+  if (coreml) sizes = SizesTaken(*host);
   all_inputs = inputs;
   add_ports();
   for (const std::string& name : model.overridable) {
@@ -206,7 +219,8 @@ Status Session::Impl::open_host(std::shared_ptr<const onnx::HostProgram> lowered
 }
 
 Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model, const CancelToken* cancel) {
-  GRAFT_TRY(onnx::HostProgram lowered, onnx::lower_for_host(model, options.lowering, bounds(cancel)));
+  const auto lower = device == nullptr ? onnx::lower_for_host : onnx::lower_for_coreml;
+  GRAFT_TRY(onnx::HostProgram lowered, lower(model, options.lowering, bounds(cancel)));
   auto program = std::make_shared<const onnx::HostProgram>(std::move(lowered));
   partition::Options how = options.partitioning;
   how.claim = device != nullptr;
@@ -218,7 +232,8 @@ Status Session::Impl::open_partition(std::shared_ptr<const partition::Partitioni
   GRAFT_CHECK(open_host(given->host, device != nullptr));
   partitioning = std::move(given);
   if (device == nullptr) {
-    GRAFT_TRY(auto model, load_on_host(*host->program, cancel));
+    // Facts for Core ML hold for some sizes.
+    GRAFT_TRY(auto model, host->open_dims.empty() ? load_on_host(*host->program, cancel) : load_overridden({}, cancel));
     add_whole(std::move(model), false);
     return {};
   }

@@ -122,6 +122,48 @@ Result<const Wired*> Session::Impl::twin_of(const LoadedSubgraph& one, const Can
   return one.twin.get();
 }
 
+SizesTaken::SizesTaken(const onnx::HostProgram& host) {
+  if (host.open_dims.empty()) return;
+  const std::vector<onnx::ValueInfo>& declared = host.model->graph.inputs;
+  for (size_t i = 0; i < declared.size(); ++i) {
+    const std::vector<onnx::DimInfo>& dims = declared[i].type.dims;
+    for (size_t d = 0; d < dims.size(); ++d) {
+      if (!dims[d].known())
+        sizes_.push_back({static_cast<int>(i), static_cast<int>(d), host.main().inputs[i]->dims()[d], declared[i].name});
+    }
+  }
+}
+
+Status SizesTaken::check(std::span<const TensorView> in) const {
+  const auto size_of = [&](const Size& s) -> std::optional<int64_t> {
+    const Shape& shape = in[static_cast<size_t>(s.input)].shape;
+    return s.axis < shape.size() ? std::optional(shape[s.axis]) : std::nullopt;
+  };
+  for (const Size& s : sizes_) {
+    const std::optional<int64_t> size = size_of(s);
+    if (!size) continue;  // another rank: the program itself says so
+    IntRange fits = s.dim.range();
+    if (!s.dim.known() && s.dim.symbol_name().empty()) {
+      const std::optional<int64_t> sum = s.dim.eval([&](std::string_view symbol) -> std::optional<int64_t> {
+        for (const Size& other : sizes_) {
+          if (other.dim.symbol_name() == symbol) return size_of(other);
+        }
+        return std::nullopt;
+      });
+      if (sum) fits = {*sum, *sum};
+    }
+    if (*size >= fits.lo && *size <= fits.hi) continue;
+    Diag d;
+    d.code = Code::value_out_of_range;
+    d.tensor = s.name;
+    d.message = fits.lo == fits.hi
+                    ? format("dim {} is {}, the Core ML program takes {} there", s.axis, *size, fits.lo)
+                    : format("dim {} is {}, the Core ML program takes {} to {}", s.axis, *size, fits.lo, fits.hi);
+    return fail(std::move(d));
+  }
+  return {};
+}
+
 bool Session::Impl::within_int32(std::span<const TensorView> in) const {
   const IntRange fits = int_range(DType::i32);
   for (size_t i = 0; i < checked_inputs.size(); ++i) {
@@ -298,6 +340,8 @@ Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlo
     return finish(fail(Code::invalid_argument, format("the model has {} inputs and {} outputs, got {} and {}",
                                                       impl.inputs.size(), impl.outputs.size(), in.size(), out.size())));
   }
+  if (Status fits = impl.sizes.check(in); !fits)
+    return finish(impl.options.host_takes_over ? impl.run_overridden(in, out, run_options) : std::move(fits));
   const bool within_int32 = impl.within_int32(in);
   const Taken taken{*impl.states};
   RunState& s = *taken.state;

@@ -5,6 +5,7 @@
 
 #include "base/format.h"
 #include "ir/text.h"
+#include "onnx/open_dims.h"
 #include "onnx/reader.h"
 #include "onnx/visit.h"
 #include "partition/cost.h"
@@ -103,7 +104,7 @@ Status open_onnx(Model& out, const CancelToken* cancel) {
   GRAFT_TRY(out.onnx, from.path.empty() ? onnx::read_memory(from.bytes, from.folder, nullptr, hold, out.bounds(cancel))
                                         : onnx::read_file(from.path, hold, out.bounds(cancel)));
   describe_onnx(out);
-  Result<onnx::HostProgram> host = onnx::lower_for_host(out.onnx, out.options.lowering, out.bounds(cancel));
+  Result<onnx::HostProgram> host = onnx::lower_for_coreml(out.onnx, out.options.lowering, out.bounds(cancel));
   if (!host) {
     // A wrong option is the caller's mistake, and too little memory the machine's: neither says anything of the model.
     if (host.error().fault() == Fault::options || out_of_bounds(host.error().code))
