@@ -20,7 +20,7 @@ import tempfile
 
 import numpy as np
 
-from common import SHARED, Failed, graft, named, open_shapes, run_named, wrong
+from common import SHARED, Failed, graft, named, run_named, wrong
 
 PACKAGES = ("float32", "float16")
 # By case: outputs that are not compared (None: the case cannot run at all), and why.
@@ -71,7 +71,7 @@ def judge(folder, scratch):
     for precision in PACKAGES:
         package = os.path.join(scratch, f"{os.path.basename(folder)}.{precision}.mlpackage")
         try:
-            graft("compile", model, "-o", package, "--precision", precision, *open_shapes(report))
+            graft("compile", model, "-o", package, "--precision", precision)
         except Failed as e:
             reasons = str(e).splitlines()[1:]
             own = [r for r in reasons if "[not_worth_it]" not in r] or reasons or [first_line(e)]

@@ -393,12 +393,13 @@ std::string Dim::to_string(const std::function<std::string(std::string_view)>& n
 }
 
 std::string to_string(const Dims& dims) {
+  constexpr size_t kMost = 64;  // of a list that tells sizes of parts; no shape has so many
   std::string s = "[";
-  for (const Dim& d : dims) {
-    if (s.size() > 1) s += ", ";
-    s += d.to_string();
+  for (size_t i = 0; i < std::min(dims.size(), kMost); ++i) {
+    if (i > 0) s += ", ";
+    s += dims[i].to_string();
   }
-  return s + "]";
+  return s + (dims.size() > kMost ? format(", ... {} in all]", dims.size()) : "]");
 }
 
 bool all_known(const Dims& dims) {

@@ -34,6 +34,7 @@ struct LowerOptions {
 // An open dim of the graph's inputs.
 struct OpenDim {
   std::string symbol;  // as the host program's types have it
+  std::string input;   // the first that has it
   IntRange range;
   int64_t preferred = 1;  // by default
   int64_t step = 1;       // the model takes sizes that are this far apart, counted from the preferred one

@@ -12,7 +12,7 @@ namespace {
 Values div(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.second();
   const auto rounded_down = [&] {
-    const int64_t lowest = int_range(b.target().inside(x->dtype())).lo;
+    const int64_t lowest = int_range(DType::i32).lo;
     if (x->range.lo <= lowest || y->range.lo <= lowest)
       return n.refuse(Code::int64_range,
                       format("integer Div needs operands whose magnitudes are proven to fit int32, the widest integer "

@@ -74,17 +74,30 @@ class OpenDims {
       for (OpenDim& d : dims_) {
         if (taken && !d.given && !d.sum) GRAFT_CHECK(narrow(d));
       }
+      if (!taken) return as_the_rule_says();
     }
+    return bounded();
+  }
+
+ private:
+  // What is wrong with the model is so at any size, or else it wants sizes that nobody thought of: they stay open.
+  Result<HostProgram> as_the_rule_says() {
+    Result<HostProgram> by_rule = bounded();
+    if (by_rule && by_rule->problems.empty()) return by_rule;
+    Result<HostProgram> open = lower_for_host(model_, options_, bounds_);
+    return open && by_rule && open->problems.size() >= by_rule->problems.size() ? std::move(by_rule) : std::move(open);
+  }
+
+  Result<HostProgram> bounded() {
     GRAFT_TRY(HostProgram program, lower_for_host(model_, with([](const OpenDim& d) {
                                                     return d.range.lo == d.range.hi ? Dim(d.range.lo)
                                                                                     : Dim::symbol(d.symbol, d.range);
                                                   }),
                                                   bounds_));
-    program.open_dims = std::move(dims_);
+    program.open_dims = dims_;
     return program;
   }
 
- private:
   static constexpr int kMostTrials = 96;
   static constexpr int kMostNodes = 2000;  // of models that are tried at more than a few sizes
 
@@ -100,6 +113,7 @@ class OpenDims {
       if (declared[axis].known()) continue;
       OpenDim d;
       d.symbol = symbol_of(v, axis);
+      d.input = v.name;
       const DimMeaning& m = meaning_of(words_of(declared[axis].symbol), axis, declared.size(), v.type.dtype);
       d.range = m.range;
       d.preferred = m.preferred;

@@ -23,7 +23,7 @@ struct DimMeaning {
 std::span<const DimMeaning> dim_meanings();
 
 // The host program as facts for Core ML: each open dim has a range with an end, listed in open_dims of the result; for
-// other sizes nothing in it is proven. A model that cannot be lowered at any size tried keeps the rule's. Errors as
+// other sizes nothing in it is proven. A model that makes no sense at any size tried has none, or the rule's. Errors as
 // lower_for_host.
 Result<HostProgram> lower_for_coreml(std::shared_ptr<const Model> model, const LowerOptions& options,
                                      const Bounds& bounds = {});

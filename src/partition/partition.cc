@@ -210,8 +210,25 @@ class Partitioner {
     return true;
   }
 
+  // Sizes that the caller has not said.
+  void note_open_dims() {
+    for (const onnx::OpenDim& d : out_.host->open_dims) {
+      if (d.given) continue;
+      Diag note;
+      note.code = Code::open_dim;
+      note.tensor = d.input;
+      const std::string fits = d.range.lo == d.range.hi ? format("{} alone", d.range.lo)
+                                                        : format("{} to {}", d.range.lo, d.range.hi);
+      const std::string steps = d.step > 1 ? format(" in steps of {}", d.step) : "";
+      note.message = format("'{}' is {}{} in Core ML, {} by default ({}); --shapes says otherwise", d.symbol, fits,
+                            steps, d.preferred, d.origin);
+      out_.findings.push_back(std::move(note));
+    }
+  }
+
   void adopt(std::vector<Subgraph> subgraphs, const std::vector<Partitions::Finished*>& finished) {
     out_.subgraphs = std::move(subgraphs);
+    note_open_dims();
     for (size_t s = 0; s < out_.subgraphs.size(); ++s) {
       if (finished[s] == nullptr) continue;
       for (const Node* n : out_.subgraphs[s].nodes) out_.nodes[index_of(*n)].partition = out_.partitions;
