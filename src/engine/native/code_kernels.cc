@@ -1,7 +1,6 @@
 // Compiled once for each instruction set by Highway.
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
-#define HWY_WANT_AVX3_DL  // has an instruction for these products
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/native/code_kernels.cc"
 #include <hwy/foreach_target.h>  // must come before highway.h
@@ -24,99 +23,6 @@ using D32 = hn::CappedTag<int32_t, 16>;
 using DF = hn::Rebind<float, D32>;
 using V32 = hn::Vec<D32>;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D32()));
-
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-constexpr int64_t kWidth = 2 * kLanes;
-constexpr int kRows = kLanes == 16 ? 8 : 6;  // their sums stay in registers
-
-#if HWY_TARGET == HWY_AVX3_DL
-HWY_INLINE V32 add_products(V32 unsigned_bytes, V32 signed_bytes, V32 sum) {
-  asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(unsigned_bytes.raw), "v"(signed_bytes.raw));
-  return sum;
-}
-#else
-HWY_INLINE V32 add_pairs(V32 x, V32 y) {
-#if HWY_TARGET == HWY_AVX3
-  return V32{_mm512_madd_epi16(x.raw, y.raw)};
-#else
-  return V32{_mm256_madd_epi16(x.raw, y.raw)};
-#endif
-}
-// Bytes become words: the even ones, then the odd ones. The instruction for bytes would saturate.
-HWY_INLINE V32 add_products(V32 unsigned_bytes, V32 signed_bytes, V32 sum) {
-  const hn::Repartition<int16_t, D32> words;
-  const hn::Repartition<uint16_t, D32> unsigned_words;
-  const auto u = hn::BitCast(unsigned_words, unsigned_bytes);
-  const auto s = hn::BitCast(words, signed_bytes);
-  const V32 even_u = hn::BitCast(D32(), hn::And(u, hn::Set(unsigned_words, 255)));
-  const V32 odd_u = hn::BitCast(D32(), hn::ShiftRight<8>(u));
-  const V32 even_s = hn::BitCast(D32(), hn::ShiftRight<8>(hn::ShiftLeft<8>(s)));
-  const V32 odd_s = hn::BitCast(D32(), hn::ShiftRight<8>(s));
-  return hn::Add(sum, hn::Add(add_pairs(even_u, even_s), add_pairs(odd_u, odd_s)));
-}
-#endif
-
-template <bool unsigned_rows, int n>
-void product_of(const uint8_t* rows, int64_t stride, const uint8_t* panel, int64_t fours, int32_t* out) {
-  const D32 d;
-  V32 low[n], high[n];
-  for (int r = 0; r < n; ++r) low[r] = high[r] = hn::Zero(d);
-  for (int64_t k = 0; k < fours; ++k, panel += 4 * kWidth) {
-    const auto* columns = reinterpret_cast<const int32_t*>(panel);
-    const V32 a = hn::LoadU(d, columns), c = hn::LoadU(d, columns + kLanes);
-    for (int r = 0; r < n; ++r) {
-      int32_t four;
-      std::memcpy(&four, rows + r * stride + 4 * k, 4);
-      const V32 row = hn::Set(d, four);
-      low[r] = unsigned_rows ? add_products(row, a, low[r]) : add_products(a, row, low[r]);
-      high[r] = unsigned_rows ? add_products(row, c, high[r]) : add_products(c, row, high[r]);
-    }
-  }
-  for (int r = 0; r < n; ++r) {
-    hn::StoreU(low[r], d, out + r * kWidth);
-    hn::StoreU(high[r], d, out + r * kWidth + kLanes);
-  }
-}
-#else
-constexpr int64_t kWidth = 16;
-constexpr int kRows = 4;
-
-template <bool unsigned_rows, int n>
-void product_of(const uint8_t* rows, int64_t stride, const uint8_t* panel, int64_t fours, int32_t* out) {
-  const auto wide = [](uint8_t v, bool is_unsigned) { return is_unsigned ? int{v} : int{static_cast<int8_t>(v)}; };
-  std::memset(out, 0, n * kWidth * sizeof(int32_t));
-  for (int64_t k = 0; k < fours; ++k, panel += 4 * kWidth) {
-    for (int r = 0; r < n; ++r) {
-      for (int j = 0; j < 4; ++j) {
-        const int row = wide(rows[r * stride + 4 * k + j], unsigned_rows);
-        for (int64_t c = 0; c < kWidth; ++c) out[r * kWidth + c] += row * wide(panel[4 * c + j], !unsigned_rows);
-      }
-    }
-  }
-}
-#endif
-
-template <bool unsigned_rows>
-void product(const uint8_t* rows, int64_t stride, const uint8_t* panel, int64_t fours, int64_t count, int32_t* out) {
-  switch (count) {
-    case 1: return product_of<unsigned_rows, 1>(rows, stride, panel, fours, out);
-    case 2: return product_of<unsigned_rows, 2>(rows, stride, panel, fours, out);
-    case 3: return product_of<unsigned_rows, 3>(rows, stride, panel, fours, out);
-    case 4: return product_of<unsigned_rows, 4>(rows, stride, panel, fours, out);
-    case 5: return product_of<unsigned_rows, 5>(rows, stride, panel, fours, out);
-    case 6: return product_of<unsigned_rows, 6>(rows, stride, panel, fours, out);
-    case 7: return product_of<unsigned_rows, 7>(rows, stride, panel, fours, out);
-    default: return product_of<unsigned_rows, 8>(rows, stride, panel, fours, out);
-  }
-}
-
-void interleave(const uint8_t* const* from, uint8_t* to) {
-  const hn::CappedTag<uint8_t, kWidth> d;
-  for (int64_t i = 0; i < kWidth; i += static_cast<int64_t>(hn::MaxLanes(d))) {
-    hn::StoreInterleaved4(hn::LoadU(d, from[0] + i), hn::LoadU(d, from[1] + i), hn::LoadU(d, from[2] + i),
-                          hn::LoadU(d, from[3] + i), d, to + 4 * i);
-  }
-}
 
 // x[i..n), at most one vector; what is missing repeats the last.
 template <class T, class D>
@@ -152,10 +58,33 @@ HWY_INLINE void to_codes(const Load& load, int64_t n, float zero, float lo, floa
   }
 }
 
-void requantize(const int32_t* x, int64_t n, float scale, float zero, float lo, float hi, uint8_t* y) {
+HWY_INLINE V32 shifted(V32 v, const Shift& s, int64_t i, int64_t n) {
+  v = hn::Add(v, hn::Set(D32(), s.base));
+  if (s.add != nullptr) v = hn::Add(v, load_some(D32(), s.add, i, n));
+  if (s.times != nullptr) v = hn::Sub(v, hn::Mul(hn::Set(D32(), s.factor), load_some(D32(), s.times, i, n)));
+  return v;
+}
+
+void shift(const int32_t* x, int64_t n, const Shift& shift, int32_t* y) {
   const D32 d;
-  const auto s = hn::Set(DF(), scale);
-  to_codes([&](int64_t i) { return hn::Mul(hn::ConvertTo(DF(), load_some(d, x, i, n)), s); }, n, zero, lo, hi, y);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(shifted(hn::LoadU(d, x + i), shift, i, n), d, y + i);
+  if (i < n) {
+    int32_t last[kLanes];
+    hn::StoreU(shifted(load_some(d, x, i, n), shift, i, n), d, last);
+    std::memcpy(y + i, last, static_cast<size_t>(n - i) * sizeof(int32_t));
+  }
+}
+
+void requantize(const int32_t* x, int64_t n, const Shift& shift, const float* scale, int64_t scale_step, float zero,
+                float lo, float hi, uint8_t* y) {
+  const auto number = [&](int64_t i)
+                          HWY_ATTR { return hn::ConvertTo(DF(), shifted(load_some(D32(), x, i, n), shift, i, n)); };
+  const auto s = hn::Set(DF(), *scale);
+  if (scale_step == 0)
+    to_codes([&](int64_t i) HWY_ATTR { return hn::Mul(number(i), s); }, n, zero, lo, hi, y);
+  else
+    to_codes([&](int64_t i) HWY_ATTR { return hn::Mul(number(i), load_some(DF(), scale, i, n)); }, n, zero, lo, hi, y);
 }
 
 template <class T>
@@ -197,8 +126,7 @@ float dot_of_nibbles(const float* x, const float* x_sums, const uint8_t* codes, 
 }  // namespace
 
 const CodeKernels* code_table() {
-  static constexpr CodeKernels kTable = {kWidth,     kRows,    product<true>, product<false>, interleave,
-                                         requantize, quantize, quantize_wide, dot_of_nibbles};
+  static constexpr CodeKernels kTable = {requantize, shift, quantize, quantize_wide, dot_of_nibbles};
   return &kTable;
 }
 
@@ -210,7 +138,10 @@ namespace graft::engine {
 
 HWY_EXPORT(code_table);
 
-const CodeKernels& code_kernels() { return *HWY_DYNAMIC_DISPATCH(code_table)(); }
+const CodeKernels& code_kernels() {
+  static const CodeKernels& chosen = *HWY_DYNAMIC_DISPATCH(code_table)();
+  return chosen;
+}
 
 }  // namespace graft::engine
 #endif

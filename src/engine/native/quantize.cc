@@ -81,7 +81,7 @@ class QuantizeStep final : public Step {
         if (zeros > 0) ops::load({out_, Shape{}, frame.in(2)}, zeros == 1 ? 0 : c, 1, 1, &zero_point);
         const float scale = static_cast<float>(number), zero = static_cast<float>(zero_point);
         if (in_ == DType::i32) {
-          k.requantize(frame.in<int32_t>(0) + at, n, scale, zero, lo, hi, frame.out<uint8_t>(0) + at);
+          k.requantize(frame.in<int32_t>(0) + at, n, {}, &scale, 0, zero, lo, hi, frame.out<uint8_t>(0) + at);
           continue;
         }
         const float* x = frame.in<float>(0) + at;
