@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "engine/native/code_kernels.h"
 
@@ -24,13 +25,18 @@ using DF = hn::Rebind<float, D32>;
 using V32 = hn::Vec<D32>;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D32()));
 
-// x[i..n), at most one vector; what is missing repeats the last.
-template <class T, class D>
-HWY_INLINE auto load_some(D d, const T* x, int64_t i, int64_t n) {
-  if (i + kLanes <= n) return hn::LoadU(d, x + i);
-  T some[kLanes];
-  for (int64_t k = 0; k < kLanes; ++k) some[k] = x[i + k < n ? i + k : n - 1];
-  return hn::LoadU(d, some);
+#define GRAFT_INLINE __attribute__((always_inline))  // for lambdas, which must have their function's instruction set
+
+// x[i..n), at most one vector: all of one (std::true_type), or what is missing repeats the last.
+template <class Whole, class T, class D>
+HWY_INLINE auto load_some(Whole, D d, const T* x, int64_t i, int64_t n) {
+  if constexpr (Whole::value) {
+    return hn::LoadU(d, x + i);
+  } else {
+    T some[kLanes];
+    for (int64_t k = 0; k < kLanes; ++k) some[k] = x[i + k < n ? i + k : n - 1];
+    return hn::LoadU(d, some);
+  }
 }
 
 // v as codes: first kept within what leaves the range once the zero point is added, which is a small integer.
@@ -45,53 +51,60 @@ HWY_INLINE void to_codes(const Load& load, int64_t n, float zero, float lo, floa
   const hn::Rebind<T, D32> narrow;
   const auto least = hn::Set(DF(), lo - zero), most = hn::Set(DF(), hi - zero);
   const V32 z = hn::Set(d, static_cast<int32_t>(zero));
-  const auto at = [&](int64_t i) {
-    const V32 q = to_codes(load(i), least, most, z);
+  const auto at = [&](auto whole, int64_t i) GRAFT_INLINE {
+    const V32 q = to_codes(load(whole, i), least, most, z);
     return hn::DemoteTo(narrow, hn::And(q, hn::Set(d, std::numeric_limits<T>::max())));  // of either sign
   };
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) hn::StoreU(at(i), narrow, y + i);
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(at(std::true_type(), i), narrow, y + i);
   if (i < n) {
     T last[kLanes];
-    hn::StoreU(at(i), narrow, last);
+    hn::StoreU(at(std::false_type(), i), narrow, last);
     std::memcpy(y + i, last, static_cast<size_t>(n - i) * sizeof(T));
   }
 }
 
-HWY_INLINE V32 shifted(V32 v, const Shift& s, int64_t i, int64_t n) {
-  v = hn::Add(v, hn::Set(D32(), s.base));
-  if (s.add != nullptr) v = hn::Add(v, load_some(D32(), s.add, i, n));
-  if (s.times != nullptr) v = hn::Sub(v, hn::Mul(hn::Set(D32(), s.factor), load_some(D32(), s.times, i, n)));
+template <class Whole>
+HWY_INLINE V32 shifted(Whole whole, const int32_t* x, const Shift& s, int64_t i, int64_t n) {
+  const D32 d;
+  V32 v = hn::Add(load_some(whole, d, x, i, n), hn::Set(d, s.base));
+  if (s.add != nullptr) v = hn::Add(v, load_some(whole, d, s.add, i, n));
+  if (s.times != nullptr) v = hn::Sub(v, hn::Mul(hn::Set(d, s.factor), load_some(whole, d, s.times, i, n)));
   return v;
 }
 
 void shift(const int32_t* x, int64_t n, const Shift& shift, int32_t* y) {
   const D32 d;
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) hn::StoreU(shifted(hn::LoadU(d, x + i), shift, i, n), d, y + i);
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(shifted(std::true_type(), x, shift, i, n), d, y + i);
   if (i < n) {
     int32_t last[kLanes];
-    hn::StoreU(shifted(load_some(d, x, i, n), shift, i, n), d, last);
+    hn::StoreU(shifted(std::false_type(), x, shift, i, n), d, last);
     std::memcpy(y + i, last, static_cast<size_t>(n - i) * sizeof(int32_t));
   }
 }
 
 void requantize(const int32_t* x, int64_t n, const Shift& shift, const float* scale, int64_t scale_step, float zero,
                 float lo, float hi, uint8_t* y) {
-  const auto number = [&](int64_t i)
-                          HWY_ATTR { return hn::ConvertTo(DF(), shifted(load_some(D32(), x, i, n), shift, i, n)); };
-  const auto s = hn::Set(DF(), *scale);
-  if (scale_step == 0)
-    to_codes([&](int64_t i) HWY_ATTR { return hn::Mul(number(i), s); }, n, zero, lo, hi, y);
-  else
-    to_codes([&](int64_t i) HWY_ATTR { return hn::Mul(number(i), load_some(DF(), scale, i, n)); }, n, zero, lo, hi, y);
+  const DF f;
+  const auto number = [&](auto whole, int64_t i)
+                          GRAFT_INLINE { return hn::ConvertTo(f, shifted(whole, x, shift, i, n)); };
+  if (scale_step == 0) {
+    const auto s = hn::Set(f, *scale);
+    to_codes([&](auto whole, int64_t i) GRAFT_INLINE { return hn::Mul(number(whole, i), s); }, n, zero, lo, hi, y);
+  } else {
+    const auto scaled = [&](auto whole, int64_t i)
+                            GRAFT_INLINE { return hn::Mul(number(whole, i), load_some(whole, f, scale, i, n)); };
+    to_codes(scaled, n, zero, lo, hi, y);
+  }
 }
 
 template <class T>
 void quantize_to(const float* x, int64_t n, float scale, float zero, float lo, float hi, T* y) {
   const DF d;
   const auto s = hn::Set(d, scale);
-  to_codes([&](int64_t i) { return hn::Div(load_some(d, x, i, n), s); }, n, zero, lo, hi, y);
+  to_codes([&](auto whole, int64_t i) GRAFT_INLINE { return hn::Div(load_some(whole, d, x, i, n), s); }, n, zero, lo,
+           hi, y);
 }
 void quantize(const float* x, int64_t n, float scale, float zero, float lo, float hi, uint8_t* y) {
   quantize_to(x, n, scale, zero, lo, hi, y);

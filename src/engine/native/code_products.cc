@@ -184,23 +184,37 @@ void correlate(const uint8_t* x, const int64_t* at, const int16_t* weights, int6
   }
 }
 
+// some(i) for stretches of `bytes` that cover [0, n), the last one perhaps not only for the first time, or nothing
+// where there are not so many.
+template <class Some>
+HWY_INLINE bool cover(int64_t n, int64_t bytes, const Some& some) {
+  if (n < bytes) return false;
+  for (int64_t i = 0; i + bytes < n; i += bytes) some(i);
+  some(n - bytes);
+  return true;
+}
+
+void copy(const uint8_t* from, int64_t n, uint8_t mask, uint8_t* to) {
+  const auto with = [&](auto d) HWY_ATTR {
+    const auto flip = hn::Set(d, mask);
+    return cover(n, static_cast<int64_t>(hn::MaxLanes(d)),
+                 [&](int64_t i) HWY_ATTR { hn::StoreU(hn::Xor(hn::LoadU(d, from + i), flip), d, to + i); });
+  };
+  if (with(hn::CappedTag<uint8_t, 32>()) || with(hn::CappedTag<uint8_t, 8>())) return;
+  for (int64_t i = 0; i < n; ++i) to[i] = static_cast<uint8_t>(from[i] ^ mask);
+}
+
 void every_second(const uint8_t* from, int64_t n, uint8_t mask, uint8_t* to) {
   const hn::CappedTag<uint8_t, 16> d;
-  constexpr auto kBytes = static_cast<int64_t>(hn::MaxLanes(d));
   const auto flip = hn::Set(d, mask);
+  // The last one has perhaps nothing behind it.
   const auto some = [&](int64_t i) HWY_ATTR {
     hn::Vec<decltype(d)> even, odd;
     hn::LoadInterleaved2(d, from + 2 * i, even, odd);
     hn::StoreU(hn::Xor(even, flip), d, to + i);
   };
-  // The last one has perhaps nothing behind it; those before it may be taken twice.
-  int64_t i = 0;
-  for (; i + kBytes < n; i += kBytes) some(i);
-  if (i > 0) {
-    some(n - 1 - kBytes);
-    i = n - 1;
-  }
-  for (; i < n; ++i) to[i] = static_cast<uint8_t>(from[2 * i] ^ mask);
+  const int64_t done = cover(n - 1, 16, some) ? n - 1 : 0;
+  for (int64_t i = done; i < n; ++i) to[i] = static_cast<uint8_t>(from[2 * i] ^ mask);
 }
 
 #else
@@ -247,6 +261,10 @@ void correlate(const uint8_t* x, const int64_t* at, const int16_t* weights, int6
   }
 }
 
+void copy(const uint8_t* from, int64_t n, uint8_t mask, uint8_t* to) {
+  for (int64_t i = 0; i < n; ++i) to[i] = static_cast<uint8_t>(from[i] ^ mask);
+}
+
 void every_second(const uint8_t* from, int64_t n, uint8_t mask, uint8_t* to) {
   for (int64_t i = 0; i < n; ++i) to[i] = static_cast<uint8_t>(from[2 * i] ^ mask);
 }
@@ -256,8 +274,9 @@ void every_second(const uint8_t* from, int64_t n, uint8_t mask, uint8_t* to) {
 }  // namespace
 
 const CodeProducts* product_table() {
-  static constexpr CodeProducts kTable = {kWidth,     kRows,         kTogether,      sizeof(Item), take_row,
-                                          interleave, product<true>, product<false>, correlate,    every_second};
+  static constexpr CodeProducts kTable = {kWidth,    kRows,      kTogether,     sizeof(Item),
+                                          take_row,  interleave, product<true>, product<false>,
+                                          correlate, copy,       every_second};
   return &kTable;
 }
 

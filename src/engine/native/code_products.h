@@ -34,7 +34,8 @@ struct CodeProducts {
   static constexpr int64_t kBehind = 32;
   void (*correlate)(const uint8_t* x, const int64_t* at, const int16_t* weights, int64_t taps, int64_t n,
                     int32_t* sums);
-  // to[i] = from[2 * i] ^ mask
+  // to[i] = from[i] ^ mask, or from[2 * i] ^ mask
+  void (*copy)(const uint8_t* from, int64_t n, uint8_t mask, uint8_t* to);
   void (*every_second)(const uint8_t* from, int64_t n, uint8_t mask, uint8_t* to);
 };
 const CodeProducts& code_products();

@@ -31,16 +31,37 @@ struct Requantize {
   int scale = -1, zero = -1;  // inputs of the step, -1: the sums are the result; no zero
   bool by_channel = false;
   DType to = DType::u8;
+};
 
-  // Of the sums of n neighbours, from `channel` on: of one channel each if `each`, else all of that one.
-  void apply(const Frame& frame, const int32_t* sums, int64_t n, const Shift& shift, int64_t channel, bool each,
-             uint8_t* y) const {
-    const float* s = frame.in<float>(static_cast<size_t>(scale)) + (by_channel ? channel : 0);
-    const void* z = zero < 0 ? nullptr : frame.in<void>(static_cast<size_t>(zero));
-    const IntRange range = int_range(to);
-    code_kernels().requantize(sums, n, shift, s, by_channel && each ? 1 : 0, static_cast<float>(zero_at(z, to, 0)),
-                              static_cast<float>(range.lo), static_cast<float>(range.hi), y);
+// Writes results of sums in a run.
+class Results {
+ public:
+  Results(const Frame& frame, const Requantize& r) : by_channel_(r.by_channel) {
+    if (r.scale < 0) {
+      sums_ = frame.out<int32_t>(0);
+      return;
+    }
+    codes_ = frame.out<uint8_t>(0);
+    scale_ = frame.in<float>(static_cast<size_t>(r.scale));
+    zero_ = static_cast<float>(zero_at(r.zero < 0 ? nullptr : frame.in<void>(static_cast<size_t>(r.zero)), r.to, 0));
+    lo_ = static_cast<float>(int_range(r.to).lo);
+    hi_ = static_cast<float>(int_range(r.to).hi);
   }
+  bool are_codes() const { return codes_ != nullptr; }
+  int32_t* sums() const { return sums_; }
+  uint8_t* codes() const { return codes_; }
+  // Of the sums of n neighbours, from `channel` on: of one channel each if `each`, else all of that one.
+  void make_codes(const int32_t* sums, int64_t n, const Shift& shift, int64_t channel, bool each, uint8_t* y) const {
+    code_kernels().requantize(sums, n, shift, scale_ + (by_channel_ ? channel : 0), by_channel_ && each ? 1 : 0, zero_,
+                              lo_, hi_, y);
+  }
+
+ private:
+  bool by_channel_;
+  int32_t* sums_ = nullptr;
+  uint8_t* codes_ = nullptr;
+  const float* scale_ = nullptr;
+  float zero_ = 0, lo_ = 0, hi_ = 0;
 };
 
 // The step's operator, with what follows it if that is the row of Requantize along `axis` (or with one scale).

@@ -53,6 +53,7 @@ class IntegerConvStep final : public Step {
       pack(frame.in<uint8_t>(1), frame.scratch + weights_at_);
       weights = frame.scratch + weights_at_;
     }
+    const Results results(frame, conv.after);
     auto* image = reinterpret_cast<uint8_t*>(frame.scratch + image_at_);
     const int64_t items = conv.groups * blocks_;
     for (int64_t n = 0; n < conv.x[0] && !frame.cancelled(); ++n) {
@@ -61,7 +62,8 @@ class IntegerConvStep final : public Step {
         for (int64_t c = begin; c < end; ++c) {
           auto* panels = reinterpret_cast<uint8_t*>(frame.scratch + chunks_at_ + static_cast<size_t>(c) * chunk_bytes_);
           for (int64_t i = items * c / chunks_; i < items * (c + 1) / chunks_ && !frame.cancelled(); ++i)
-            block_of(frame, weights, image, panels, n, i / blocks_, i % blocks_ * at_once_ * code_products().width);
+            block_of(frame, results, weights, image, panels, n, i / blocks_,
+                     i % blocks_ * at_once_ * code_products().width);
         }
       });
     }
@@ -78,8 +80,8 @@ class IntegerConvStep final : public Step {
   int32_t* sums_of(std::byte* weights) const { return reinterpret_cast<int32_t*>(weights + rows_bytes()); }
 
   // All channels of a group at the points from `first` on that are computed at once.
-  void block_of(const Frame& frame, const std::byte* weights, const uint8_t* image, uint8_t* panels, int64_t n,
-                int64_t group, int64_t first) const {
+  void block_of(const Frame& frame, const Results& results, const std::byte* weights, const uint8_t* image,
+                uint8_t* panels, int64_t n, int64_t group, int64_t first) const {
     const CodeProducts& p = code_products();
     const int64_t steps = p.steps(conv.k()), outs = conv.outs(), end = conv.points.points();
     const int64_t count = std::min(at_once_, (end - first + p.width - 1) / p.width);
@@ -112,7 +114,7 @@ class IntegerConvStep final : public Step {
         for (int64_t o = 0; o < some; ++o) {
           Shift& shift = shifts[static_cast<size_t>(o)];
           shift.times = conv.zeros_are_0 ? nullptr : column_sums.data() + i * p.width;
-          conv.finish(frame, n, group * outs + r + o, {lines[panel].data(), line_counts[panel]},
+          conv.finish(results, n, group * outs + r + o, {lines[panel].data(), line_counts[panel]},
                       std::min(p.width, end - first - i * p.width), shift, tile.data() + o * p.width);
         }
       }
@@ -159,6 +161,7 @@ class DepthwiseStep final : public Step {
       pack(frame.in<uint8_t>(1), frame.scratch + weights_at_);
       weights = frame.scratch + weights_at_;
     }
+    const Results results(frame, conv.after);
     auto* image = reinterpret_cast<uint8_t*>(frame.scratch);
     const int64_t end = conv.points.points();
     for (int64_t n = 0; n < conv.x[0] && !frame.cancelled(); ++n) {
@@ -166,7 +169,7 @@ class DepthwiseStep final : public Step {
       frame.parallel_for(conv.y[1], std::max<int64_t>(1, 65536 / (end * taps())),
                          [&](int64_t first_channel, int64_t last) {
                            for (int64_t c = first_channel; c < last && !frame.cancelled(); ++c)
-                             channel_of(frame, weights, image + c / conv.outs() * conv.points.channel(), n, c);
+                             channel_of(frame, results, weights, image + c / conv.outs() * conv.points.channel(), n, c);
                          });
     }
     return {};
@@ -178,7 +181,8 @@ class DepthwiseStep final : public Step {
   static constexpr int64_t kPiece = IntegerConv::kPiece;
   size_t words_bytes() const { return align_up(static_cast<size_t>(conv.y[1] * taps()) * sizeof(int16_t)); }
 
-  void channel_of(const Frame& frame, const std::byte* weights, const uint8_t* x, int64_t n, int64_t channel) const {
+  void channel_of(const Frame& frame, const Results& results, const std::byte* weights, const uint8_t* x, int64_t n,
+                  int64_t channel) const {
     std::array<int32_t, kPiece + CodeProducts::kBehind> sums, column_sums;
     std::array<Points::Line, kPiece> lines;
     const auto* words = reinterpret_cast<const int16_t*>(weights) + channel * taps();
@@ -196,7 +200,7 @@ class DepthwiseStep final : public Step {
         }
       }
       const size_t found = conv.points.lines(at, count, lines.data());
-      conv.finish(frame, n, channel, {lines.data(), found}, count, shift, sums.data());
+      conv.finish(results, n, channel, {lines.data(), found}, count, shift, sums.data());
     }
   }
 

@@ -95,6 +95,7 @@ class IntegerMatmulStep final : public Step {
     const CodeProducts& p = code_products();
     const int64_t stride = p.row_bytes(panels.k), row_pieces = (rows + p.rows - 1) / p.rows;
     const bool with_zeros = take_zeros(frame);
+    const Results results(frame, after);
     for (int64_t b = 0; b < batches && !frame.cancelled(); ++b) {
       const auto* x = frame.in<uint8_t>(0) + b * x_step;
       std::byte* left = frame.scratch + rows_at;
@@ -117,13 +118,17 @@ class IntegerMatmulStep final : public Step {
       frame.parallel_for(
           row_pieces * panels.count(), std::max<int64_t>(1, 1'000'000 / work), [&](int64_t begin, int64_t end) {
             std::array<int32_t, kMostRows * kMostColumns> tile;
+            int64_t panel = begin / row_pieces, first = begin % row_pieces * p.rows;
             for (int64_t i = begin; i < end; ++i) {
-              const int64_t panel = i / row_pieces, first = i % row_pieces * p.rows;
               const int64_t count = std::min(p.rows, rows - first);
               const auto* codes = reinterpret_cast<const uint8_t*>(right) + panel * panels.each();
               p.unsigned_rows(left + first * stride, stride, codes, p.steps(panels.k), count, tile.data());
-              for (int64_t r = 0; r < count; ++r)
-                finish(frame, b, first + r, panel * p.width, with_zeros, tile.data() + r * p.width);
+              finish(frame, results, first, count, panel * p.width, with_zeros, (b * rows + first) * panels.n,
+                     tile.data());
+              first += p.rows;
+              if (first < rows) continue;
+              first = 0;
+              ++panel;
             }
           });
     }
@@ -155,15 +160,20 @@ class IntegerMatmulStep final : public Step {
     return zero_at(frame.in<void>(static_cast<size_t>(input)), is_signed ? DType::i8 : DType::u8, i);
   }
 
-  void finish(const Frame& frame, int64_t b, int64_t row, int64_t column, bool with_zeros, const int32_t* tile) const {
-    const int64_t n = std::min(code_products().width, panels.n - column), to = (b * rows + row) * panels.n + column;
-    const Shift shift{.factor = ints(frame, sums_at)[row],
-                      .add = ints(frame, columns_at) + column,
-                      .times = with_zeros ? ints(frame, zeros_at) + column : nullptr};
-    if (after.scale < 0)
-      code_kernels().shift(tile, n, shift, frame.out<int32_t>(0) + to);
-    else
-      after.apply(frame, tile, n, shift, column, true, frame.out<uint8_t>(0) + to);
+  // Sums of some rows at columns from `column` on; `to`: of the first row in the result.
+  void finish(const Frame& frame, const Results& results, int64_t row, int64_t rows_here, int64_t column,
+              bool with_zeros, int64_t to, const int32_t* tile) const {
+    const int64_t width = code_products().width, n = std::min(width, panels.n - column);
+    const int32_t* row_sums = ints(frame, sums_at) + row;
+    Shift shift{.add = ints(frame, columns_at) + column,
+                .times = with_zeros ? ints(frame, zeros_at) + column : nullptr};
+    for (int64_t r = 0; r < rows_here; ++r, tile += width, to += panels.n) {
+      shift.factor = row_sums[r];
+      if (results.are_codes())
+        results.make_codes(tile, n, shift, column, true, results.codes() + to + column);
+      else
+        code_kernels().shift(tile, n, shift, results.sums() + to + column);
+    }
   }
 };
 

@@ -6,7 +6,7 @@ namespace graft::engine {
 
 void Points::fill(const uint8_t* x, uint8_t zero, uint8_t mask, uint8_t* to) const {
   if (part == in && stride == decltype(stride){1, 1, 1} && before == decltype(before){}) {
-    for (int64_t i = 0; i < channel(); ++i) to[i] = static_cast<uint8_t>(x[i] ^ mask);
+    code_products().copy(x, channel(), mask, to);
     return;
   }
   std::memset(to, zero ^ mask, static_cast<size_t>(channel()));
@@ -28,8 +28,8 @@ void Points::fill_lines(const uint8_t* x, int64_t s, uint8_t mask, uint8_t* to) 
           to + ((which + phase) * stride[2] + s) * part_size() + (in_part * part[1] + line) * part[2] + first;
       if (stride[2] == 2) {
         code_products().every_second(from, count, mask, row);
-      } else if (stride[2] == 1 && mask == 0) {
-        std::memcpy(row, from, static_cast<size_t>(count));
+      } else if (stride[2] == 1) {
+        code_products().copy(from, count, mask, row);
       } else {
         for (int64_t i = 0; i < count; ++i) row[i] = static_cast<uint8_t>(from[i * stride[2]] ^ mask);
       }
@@ -43,12 +43,17 @@ void Points::fill_lines(const uint8_t* x, int64_t s, uint8_t mask, uint8_t* to) 
 
 size_t Points::lines(int64_t first, int64_t count, Line* lines) const {
   size_t found = 0;
+  int64_t c = first % part[2], row = first / part[2] % part[1], z = first / (part[2] * part[1]);
   for (int64_t at = 0; at < count;) {
-    const int64_t point = first + at, c = point % part[2], row = point / part[2] % part[1];
-    const int64_t z = point / (part[2] * part[1]), length = std::min(count - at, part[2] - c);
+    const int64_t length = std::min(count - at, part[2] - c);
     if (row < out[1] && c < out[2] && z < out[0])
       lines[found++] = {at, std::min(length, out[2] - c), (z * out[1] + row) * out[2] + c};
     at += length;
+    c = 0;
+    if (++row == part[1]) {
+      row = 0;
+      ++z;
+    }
   }
   return found;
 }
@@ -84,19 +89,19 @@ Shift IntegerConv::shift_of(const Frame& frame, int64_t channel, int32_t weight_
   return {i32(u32(k()) * u32(xz) * u32(wz) - u32(xz) * u32(weight_sum) + more), wz};
 }
 
-void IntegerConv::finish(const Frame& frame, int64_t n, int64_t channel, std::span<const Points::Line> lines,
+void IntegerConv::finish(const Results& results, int64_t n, int64_t channel, std::span<const Points::Line> lines,
                          int64_t count, const Shift& shift, int32_t* sums) const {
   const int64_t plane = (n * y[1] + channel) * y.product(2, y.size());
-  if (after.scale < 0) {
+  if (!results.are_codes()) {
     code_kernels().shift(sums, count, shift, sums);
     for (const Points::Line& l : lines)
-      std::memcpy(frame.out<int32_t>(0) + plane + l.to, sums + l.at, static_cast<size_t>(l.length) * sizeof(int32_t));
+      std::memcpy(results.sums() + plane + l.to, sums + l.at, static_cast<size_t>(l.length) * sizeof(int32_t));
     return;
   }
   std::array<uint8_t, kPiece> codes;
-  after.apply(frame, sums, count, shift, channel, false, codes.data());
+  results.make_codes(sums, count, shift, channel, false, codes.data());
   for (const Points::Line& l : lines)
-    std::memcpy(frame.out<uint8_t>(0) + plane + l.to, codes.data() + l.at, static_cast<size_t>(l.length));
+    std::memcpy(results.codes() + plane + l.to, codes.data() + l.at, static_cast<size_t>(l.length));
 }
 
 Result<IntegerConv> read_integer_conv(const Selection& s, int n, Prepared& made) {

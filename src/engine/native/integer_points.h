@@ -79,7 +79,7 @@ struct IntegerConv {
   Shift shift_of(const Frame& frame, int64_t channel, int32_t weight_sum) const;
   // Makes results of `count` sums of a channel, at most kPiece of them. The sums are lost.
   static constexpr int64_t kPiece = 512;
-  void finish(const Frame& frame, int64_t n, int64_t channel, std::span<const Points::Line> lines, int64_t count,
+  void finish(const Results& results, int64_t n, int64_t channel, std::span<const Points::Line> lines, int64_t count,
               const Shift& shift, int32_t* sums) const;
 };
 // Declines what none of them takes. `made` gets inputs, results and nodes; the weights are its input 1 unless they are
