@@ -113,6 +113,25 @@ void quantize_wide(const float* x, int64_t n, float scale, float zero, float lo,
   quantize_to(x, n, scale, zero, lo, hi, y);
 }
 
+void dequantize(const uint8_t* x, int64_t n, bool is_signed, float scale, float zero, float* y) {
+  const DF f;
+  const hn::Rebind<uint8_t, D32> bytes;
+  const hn::RebindToSigned<decltype(bytes)> signed_bytes;
+  const auto s = hn::Set(f, scale), z = hn::Set(f, zero);
+  const auto at = [&](auto whole, int64_t i) GRAFT_INLINE {
+    const auto code = load_some(whole, bytes, x, i, n);
+    const V32 wide = is_signed ? hn::PromoteTo(D32(), hn::BitCast(signed_bytes, code)) : hn::PromoteTo(D32(), code);
+    return hn::Mul(hn::Sub(hn::ConvertTo(f, wide), z), s);
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(at(std::true_type(), i), f, y + i);
+  if (i < n) {
+    float last[kLanes];
+    hn::StoreU(at(std::false_type(), i), f, last);
+    std::memcpy(y + i, last, static_cast<size_t>(n - i) * sizeof(float));
+  }
+}
+
 float dot_of_nibbles(const float* x, const float* x_sums, const uint8_t* codes, const float* scales, const float* zeros,
                      int64_t blocks, int64_t block) {
   const D32 d;
@@ -139,7 +158,7 @@ float dot_of_nibbles(const float* x, const float* x_sums, const uint8_t* codes, 
 }  // namespace
 
 const CodeKernels* code_table() {
-  static constexpr CodeKernels kTable = {requantize, shift, quantize, quantize_wide, dot_of_nibbles};
+  static constexpr CodeKernels kTable = {requantize, shift, quantize, quantize_wide, dequantize, dot_of_nibbles};
   return &kTable;
 }
 

@@ -21,6 +21,8 @@ struct CodeKernels {
   void (*shift)(const int32_t* x, int64_t n, const Shift& shift, int32_t* y);  // in place, too
   void (*quantize)(const float* x, int64_t n, float scale, float zero, float lo, float hi, uint8_t* y);
   void (*quantize_wide)(const float* x, int64_t n, float scale, float zero, float lo, float hi, uint16_t* y);
+  // y = (x - zero) * scale
+  void (*dequantize)(const uint8_t* x, int64_t n, bool is_signed, float scale, float zero, float* y);
   // The sum of x[i] * code[i] over blocks of `block` codes of 4 bits (a multiple of 32), each sum times its scale; the
   // codes mean code - zero. x lies apart: even places of each 32, then odd ones; x_sums are its sums by block.
   float (*dot_of_nibbles)(const float* x, const float* x_sums, const uint8_t* codes, const float* scales,
