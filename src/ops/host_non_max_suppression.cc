@@ -62,25 +62,25 @@ Status nms_reference(const Call& call, Outputs& out) {
     return fail(Code::shape_mismatch,
                 format("boxes {} and scores {}", to_string(boxes.shape), to_string(scores.shape)));
   std::vector<Box> all(static_cast<size_t>(count)), kept;
-  std::vector<Candidate> left;  // a heap: few of many candidates are ever looked at
+  std::vector<Candidate> left(all.size());  // a heap: few of many candidates are ever looked at
   std::vector<int64_t> found;
   std::array<double, kBlock> some;
   Pace pace = call.pace();
   for (int64_t row = 0; row < n * classes && pace.go_on(count); ++row) {
     if (row % classes == 0) read_boxes(boxes, row / classes, center, all);
-    left.clear();
     kept.clear();
+    auto end = left.begin();
     for (int64_t b = 0; b < count; ++b) {
       if (b % kBlock == 0) load(scores, row * count + b, 1, std::min(kBlock, count - b), some.data());
       const auto score = static_cast<float>(some[static_cast<size_t>(b % kBlock)]);
-      if (any_score ? !std::isnan(score) : score > least) left.push_back({score, b});
+      *end = {score, b};
+      end += any_score ? score == score : score > least;  // no branch, which would be guessed wrongly
     }
-    std::make_heap(left.begin(), left.end());
-    while (!left.empty() && static_cast<int64_t>(kept.size()) < most &&
+    std::make_heap(left.begin(), end);
+    while (end != left.begin() && static_cast<int64_t>(kept.size()) < most &&
            pace.go_on(static_cast<int64_t>(kept.size()) + 1)) {
-      std::pop_heap(left.begin(), left.end());
-      const int64_t b = left.back().box;
-      left.pop_back();
+      std::pop_heap(left.begin(), end);
+      const int64_t b = (--end)->box;
       const Box& box = all[static_cast<size_t>(b)];
       if (std::any_of(kept.begin(), kept.end(), [&](const Box& k) { return overlaps(k, box, iou); })) continue;
       kept.push_back(box);
