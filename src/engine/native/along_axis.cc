@@ -80,6 +80,10 @@ class CumsumStep final : public Step {
     }
     for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k, x += step, y += step) {
       int64_t i = 0;
+      if constexpr (std::is_same_v<T, float>) {
+        row_kernels().add_up(x, sums, y, n, !exclusive_);
+        continue;
+      }
       for (; i + kTogether <= n; i += kTogether) add<T, kTogether>(x + i, sums + i, y + i, exclusive_);
       for (; i < n; ++i) add<T, 1>(x + i, sums + i, y + i, exclusive_);
     }
