@@ -78,7 +78,8 @@ class CumsumStep final : public Step {
       x += (view_.n - 1) * view_.inner;
       y += (view_.n - 1) * view_.inner;
     }
-    for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k, x += step, y += step) {
+    const int64_t ask = std::max<int64_t>(1, 16384 / n);
+    for (int64_t k = 0; k < view_.n && !(k % ask == 0 && frame.cancelled()); ++k, x += step, y += step) {
       int64_t i = 0;
       if constexpr (std::is_same_v<T, float>) {
         row_kernels().add_up(x, sums, y, n, !exclusive_);
