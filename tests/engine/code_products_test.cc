@@ -1,7 +1,9 @@
 // The products of codes against plain loops, at the ends of their range, where narrower sums would saturate.
 #include "engine/native/code_products.h"
 
+#include <algorithm>
 #include <random>
+#include <vector>
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,8 @@
 // How convolutions of codes read an image.
 #pragma once
 
+#include <span>
+
 #include "engine/native/integer.h"
 #include "ops/window.h"
 
