@@ -1,4 +1,5 @@
-"""onnxruntime's side of bench/run.py: one process, one model; prints one JSON object."""
+"""onnxruntime's side of bench/run.py and bench/operators.py: one process, one model; prints one JSON object. Inputs that
+no `--input NAME=FILE.npy` gives are random."""
 
 import json
 import sys
@@ -20,7 +21,12 @@ def main():
     load = time.perf_counter() - begin
     rng = np.random.default_rng(0)
     feeds = {}
+    for given in sys.argv[6::2]:
+        name, _, file = given.partition("=")
+        feeds[name] = np.load(file)
     for v in session.get_inputs():
+        if v.name in feeds:
+            continue
         shape = [d if isinstance(d, int) else 1 for d in v.shape]
         feeds[v.name] = rng.uniform(0, 1, shape).astype(np.float32)
     begin = time.perf_counter()

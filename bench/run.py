@@ -35,8 +35,8 @@ def graft_side(model, a, tool=GRAFT, extra=()):
     return json.loads(out)
 
 
-def ort_side(model, a):
-    out = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "ort_side.py"), model, str(a.threads), str(a.warmup), str(a.runs)],
+def ort_side(model, a, extra=()):
+    out = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "ort_side.py"), model, str(a.threads), str(a.warmup), str(a.runs), *extra],
                          capture_output=True, text=True, check=True).stdout
     return json.loads(out)
 
@@ -50,6 +50,11 @@ def busy(cores):
         for p in others:
             p.kill()
             p.wait()
+
+
+def header(a, graft, ort):
+    return (f"CPU: {graft['cpu']}; {a.threads} thread(s), {a.busy} core(s) kept busy; onnxruntime {ort['version']}; "
+            f"{a.rounds} rounds of {a.runs} runs; ms")
 
 
 def spread(values):
@@ -99,7 +104,7 @@ def table(a):
             if a.before:
                 before.append(graft_side(model, a, a.before))
         if header:
-            print(f"CPU: {ours[0]['cpu']}; {a.threads} thread(s), {a.busy} core(s) kept busy; onnxruntime {theirs[0]['version']}; {a.rounds} rounds of {a.runs} runs; ms")
+            print(header(a, ours[0], theirs[0]))
             print(f"{'model':18} {'graft':>8} {'best':>8} {'ort':>8} {'best':>8}  {'time ratio':22} {'load':>7} {'ort':>7}  load ratio"
                   + ("                time to before" if a.before else ""))
             header = False
@@ -112,15 +117,19 @@ def table(a):
               + (f"  {spread([x / y['run_ms']['median'] for x, y in zip(g, before)])}" if a.before else ""), flush=True)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_side_arguments(p, runs):
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--runs", type=int, default=40)
+    p.add_argument("--runs", type=int, default=runs)
     p.add_argument("--warmup", type=int, default=5)
-    p.add_argument("--models", default="resnet18,mobilenet_v2,squeezenet1_1,efficientnet_b0")
     p.add_argument("--busy", type=int, default=0)
     p.add_argument("--before")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_side_arguments(p, runs=40)
+    p.add_argument("--models", default="resnet18,mobilenet_v2,squeezenet1_1,efficientnet_b0")
     p.add_argument("--compile", action="store_true")
     p.add_argument("--half", action="store_true")
     a = p.parse_args()

@@ -1,7 +1,9 @@
 // host_non_max_suppression: ONNX's NonMaxSuppression, which works class by class and gives triples of indices. The
 // kernel allocates: the number of boxes that stay hangs on the data.
 #include <algorithm>
+#include <array>
 
+#include "ops/blocks.h"
 #include "ops/boxes.h"
 #include "ops/host_rows.h"
 #include "ops/moving.h"
@@ -24,13 +26,30 @@ Status nms_type(const Call& call, Types& out) {
   return {};
 }
 
-Box box_at(const TensorView& boxes, int64_t at, bool center) {
-  float v[4];
-  for (int64_t k = 0; k < 4; ++k) v[k] = static_cast<float>(element_as_double(boxes, at * 4 + k));
-  if (center) return box_around(v[0], v[1], v[2], v[3]);
-  // Any two opposite corners.
-  return {std::min(v[0], v[2]), std::min(v[1], v[3]), std::max(v[0], v[2]), std::max(v[1], v[3])};
+// The boxes of an image. Of corners any two opposite ones are given.
+void read_boxes(const TensorView& boxes, int64_t image, bool center, std::vector<Box>& to) {
+  static_assert(kBlock % 4 == 0);
+  std::array<double, kBlock> given;
+  const auto numbers = 4 * static_cast<int64_t>(to.size());
+  for (int64_t first = 0; first < numbers; first += kBlock) {
+    const int64_t n = std::min(kBlock, numbers - first);
+    load(boxes, image * numbers + first, 1, n, given.data());
+    for (int64_t i = 0; i < n; i += 4) {
+      float v[4];
+      std::transform(&given[static_cast<size_t>(i)], &given[static_cast<size_t>(i)] + 4, v,
+                     [](double d) { return static_cast<float>(d); });
+      to[static_cast<size_t>((first + i) / 4)] =
+          center ? box_around(v[0], v[1], v[2], v[3])
+                 : Box{std::min(v[0], v[2]), std::min(v[1], v[3]), std::max(v[0], v[2]), std::max(v[1], v[3])};
+    }
+  }
 }
+
+struct Candidate {
+  float score;
+  int64_t box;
+  bool operator<(const Candidate& o) const { return score != o.score ? score < o.score : box > o.box; }
+};
 
 Status nms_reference(const Call& call, Outputs& out) {
   const TensorView boxes = call.in("boxes").value, scores = call.in("scores").value;
@@ -42,23 +61,27 @@ Status nms_reference(const Call& call, Outputs& out) {
   if (boxes.shape[0] != n || boxes.shape[1] != count || boxes.shape[2] != 4)
     return fail(Code::shape_mismatch,
                 format("boxes {} and scores {}", to_string(boxes.shape), to_string(scores.shape)));
-  std::vector<int64_t> found, order;
-  std::vector<Box> kept;
+  std::vector<Box> all(static_cast<size_t>(count)), kept;
+  std::vector<Candidate> left(all.size());  // a heap: few of many candidates are ever looked at
+  std::vector<int64_t> found;
+  std::array<double, kBlock> some;
   Pace pace = call.pace();
   for (int64_t row = 0; row < n * classes && pace.go_on(count); ++row) {
-    const auto score = [&](int64_t b) { return static_cast<float>(element_as_double(scores, row * count + b)); };
-    order.clear();
+    if (row % classes == 0) read_boxes(boxes, row / classes, center, all);
     kept.clear();
+    auto end = left.begin();
     for (int64_t b = 0; b < count; ++b) {
-      if (any_score ? !std::isnan(score(b)) : score(b) > least) order.push_back(b);
+      if (b % kBlock == 0) load(scores, row * count + b, 1, std::min(kBlock, count - b), some.data());
+      const auto score = static_cast<float>(some[static_cast<size_t>(b % kBlock)]);
+      *end = {score, b};
+      end += any_score ? score == score : score > least;  // no branch, which would be guessed wrongly
     }
-    sort_by(order, pace, [&](int64_t a, int64_t b) {
-      const float p = score(a), q = score(b);
-      return p != q ? p > q : a < b;
-    });
-    for (int64_t b : order) {
-      if (static_cast<int64_t>(kept.size()) >= most || !pace.go_on(static_cast<int64_t>(kept.size()) + 1)) break;
-      const Box box = box_at(boxes, row / classes * count + b, center);
+    std::make_heap(left.begin(), end);
+    while (end != left.begin() && static_cast<int64_t>(kept.size()) < most &&
+           pace.go_on(static_cast<int64_t>(kept.size()) + 1)) {
+      std::pop_heap(left.begin(), end);
+      const int64_t b = (--end)->box;
+      const Box& box = all[static_cast<size_t>(b)];
       if (std::any_of(kept.begin(), kept.end(), [&](const Box& k) { return overlaps(k, box, iou); })) continue;
       kept.push_back(box);
       found.insert(found.end(), {row / classes, row % classes, b});

@@ -36,7 +36,7 @@ class CumsumStep final : public Step {
   Status run(const Frame& frame) const override {
     ops::visit_dtype(dtype_, [&](auto tag) {
       using T = decltype(tag);
-      if constexpr (!std::is_same_v<T, bool>) view_.inner == 1 ? lines<T>(frame) : bundles<ops::Wide<T>>(frame);
+      if constexpr (!std::is_same_v<T, bool>) view_.inner == 1 ? lines<T>(frame) : bundles<T>(frame);
     });
     return {};
   }
@@ -63,29 +63,41 @@ class CumsumStep final : public Step {
     }
   }
 
-  template <class W>
+  template <class T>
   void bundles(const Frame& frame) const {
-    const TensorView x{dtype_, Shape{}, frame.in(0)};
-    const MutableTensorView y{dtype_, Shape{}, frame.out(0)};
-    each_bundle(frame, view_,
-                [&](int64_t outer, int64_t first, int64_t n) { bundle<W>(frame, x, y, view_.line(outer, first), n); });
+    each_bundle(frame, view_, [&](int64_t outer, int64_t first, int64_t n) {
+      const int64_t base = view_.line(outer, first);
+      bundle(frame, frame.in<T>(0) + base, frame.out<T>(0) + base, n);
+    });
   }
-  // g++ -O2 makes vector code of loops whose length it knows.
-  static constexpr int64_t kTogether = 16;
-  template <class W>
-  static void add(const W* __restrict v, W* __restrict sums) {
-    for (int64_t i = 0; i < kTogether; ++i) sums[i] = ops::wrap_add(sums[i], v[i]);
-  }
-  template <class W>
-  void bundle(const Frame& frame, const TensorView& x, const MutableTensorView& y, int64_t base, int64_t n) const {
-    W sums[kBlockSize] = {}, v[kBlockSize] = {};
-    for (int64_t k = 0; k < view_.n && !frame.cancelled(); ++k) {
-      const int64_t at = base + (reverse_ ? view_.n - 1 - k : k) * view_.inner;
-      ops::load(x, at, 1, n, v);
-      if (exclusive_) ops::store(y, at, 1, n, sums);
-      for (int64_t i = 0; i < n; i += kTogether) add(v + i, sums + i);
-      if (!exclusive_) ops::store(y, at, 1, n, sums);
+  template <class T>
+  void bundle(const Frame& frame, const T* x, T* y, int64_t n) const {
+    ops::Wide<T> sums[kBlockSize] = {};
+    const int64_t step = reverse_ ? -view_.inner : view_.inner;
+    if (reverse_) {
+      x += (view_.n - 1) * view_.inner;
+      y += (view_.n - 1) * view_.inner;
     }
+    const int64_t ask = std::max<int64_t>(1, 16384 / n);
+    for (int64_t k = 0; k < view_.n && !(k % ask == 0 && frame.cancelled()); ++k, x += step, y += step) {
+      int64_t i = 0;
+      if constexpr (std::is_same_v<T, float>) {
+        row_kernels().add_up(x, sums, y, n, !exclusive_);
+        continue;
+      }
+      for (; i + kTogether <= n; i += kTogether) add<T, kTogether>(x + i, sums + i, y + i, exclusive_);
+      for (; i < n; ++i) add<T, 1>(x + i, sums + i, y + i, exclusive_);
+    }
+  }
+  // g++ -O2 makes vector code of loops whose length it knows, and whose results do not lie where they read.
+  static constexpr int kTogether = 16;
+  template <class T, int n>
+  static void add(const T* x, ops::Wide<T>* __restrict sums, T* y, bool exclusive) {
+    T made[n];
+    for (int i = 0; exclusive && i < n; ++i) made[i] = ops::narrow<T>(sums[i]);
+    for (int i = 0; i < n; ++i) sums[i] = ops::wrap_add(sums[i], static_cast<ops::Wide<T>>(ops::widen(x[i])));
+    for (int i = 0; !exclusive && i < n; ++i) made[i] = ops::narrow<T>(sums[i]);
+    for (int i = 0; i < n; ++i) y[i] = made[i];
   }
 
   AxisView view_;

@@ -1,5 +1,4 @@
-// Kernels on codes: products of 8-bit integers, numbers to codes, and weights of 4 bits. One vector version for each
-// instruction set; integer results are exact.
+// Kernels on codes: numbers to codes, and weights of 4 bits. One vector version for each instruction set.
 #pragma once
 
 #include <cstddef>
@@ -7,24 +6,23 @@
 
 namespace graft::engine {
 
-// Sums of products of one unsigned and one signed byte each, over a dim whose length is counted in fours. One side are
-// rows of such fours; the other are panels: `width` columns side by side, the four bytes of each column together, so
-// that a panel is [fours][width][4].
+// What is added to sums of products before anything else is made of them: base + add[i] - factor * times[i], modulo
+// 2^32. No `add` or no `times`: without that.
+struct Shift {
+  int32_t base = 0, factor = 0;
+  const int32_t *add = nullptr, *times = nullptr;
+};
+
 struct CodeKernels {
-  int64_t width;  // columns of a panel
-  int64_t rows;   // at most in one call of a product
-  // out[r][width] for each of the rows, `stride` bytes apart. Which side is unsigned is in the name.
-  void (*unsigned_rows)(const uint8_t* rows, int64_t stride, const uint8_t* panel, int64_t fours, int64_t count,
-                        int32_t* out);
-  void (*signed_rows)(const uint8_t* rows, int64_t stride, const uint8_t* panel, int64_t fours, int64_t count,
-                      int32_t* out);
-  // Four rows of `width` bytes to one step of a panel.
-  void (*interleave)(const uint8_t* const* from, uint8_t* to);
   // y = clip(round(x * scale) + zero) or, of numbers, clip(round(x / scale) + zero), halves to even; lo..hi is the
-  // range. NaN gives lo.
-  void (*requantize)(const int32_t* x, int64_t n, float scale, float zero, float lo, float hi, uint8_t* y);
+  // range. NaN gives lo. A scale for each element where `scale_step` is 1, one for all where it is 0.
+  void (*requantize)(const int32_t* x, int64_t n, const Shift& shift, const float* scale, int64_t scale_step,
+                     float zero, float lo, float hi, uint8_t* y);
+  void (*shift)(const int32_t* x, int64_t n, const Shift& shift, int32_t* y);  // in place, too
   void (*quantize)(const float* x, int64_t n, float scale, float zero, float lo, float hi, uint8_t* y);
   void (*quantize_wide)(const float* x, int64_t n, float scale, float zero, float lo, float hi, uint16_t* y);
+  // y = (x - zero) * scale
+  void (*dequantize)(const uint8_t* x, int64_t n, bool is_signed, float scale, float zero, float* y);
   // The sum of x[i] * code[i] over blocks of `block` codes of 4 bits (a multiple of 32), each sum times its scale; the
   // codes mean code - zero. x lies apart: even places of each 32, then odd ones; x_sums are its sums by block.
   float (*dot_of_nibbles)(const float* x, const float* x_sums, const uint8_t* codes, const float* scales,

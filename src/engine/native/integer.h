@@ -8,47 +8,60 @@
 #include <map>
 
 #include "engine/native/code_kernels.h"
+#include "engine/native/code_products.h"
 #include "engine/native/kernels.h"
 #include "ops/kernel.h"
 
 namespace graft::engine {
 
 inline constexpr uint8_t kTop = 0x80;
-
-inline int64_t fours_of(int64_t k) { return (k + 3) / 4; }
-
-// The sum of a row of bytes, as what they are on their side.
-inline int32_t sum_of(const uint8_t* row, int64_t n, bool is_signed) {
-  int32_t sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += is_signed ? static_cast<int8_t>(row[i]) : row[i];
-  return sum;
-}
+inline constexpr int64_t kMostColumns = 32, kMostRows = 8;  // of CodeProducts
 
 inline int32_t zero_at(const void* zeros, DType t, int64_t i) {
   if (zeros == nullptr) return 0;
   return t == DType::i8 ? static_cast<const int8_t*>(zeros)[i] : static_cast<const uint8_t*>(zeros)[i];
 }
 
-// sum - x zero * sum of y - y zero * sum of x + k * both zeros, modulo 2^32.
-inline int32_t moved(int32_t sum, int32_t xz, int32_t y_sum, int32_t yz, int32_t x_sum, int64_t k) {
-  const auto u = [](int64_t v) { return static_cast<uint32_t>(v); };
-  return static_cast<int32_t>(u(sum) - u(xz) * u(y_sum) - u(yz) * u(x_sum) + u(k) * u(xz) * u(yz));
-}
+// Sums are modulo 2^32.
+inline uint32_t u32(int64_t v) { return static_cast<uint32_t>(v); }
+inline int32_t i32(uint32_t v) { return static_cast<int32_t>(v); }
 
 // What makes codes of the sums of row or column c: clip(round(sum * scale) + zero).
 struct Requantize {
   int scale = -1, zero = -1;  // inputs of the step, -1: the sums are the result; no zero
   bool by_channel = false;
   DType to = DType::u8;
+};
 
-  void apply(const Frame& frame, const int32_t* sums, int64_t n, int64_t channel, uint8_t* y) const {
-    const int64_t c = by_channel ? channel : 0;
-    const float s = frame.in<float>(static_cast<size_t>(scale))[c];
-    const void* z = zero < 0 ? nullptr : frame.in<void>(static_cast<size_t>(zero));
-    const IntRange range = int_range(to);
-    code_kernels().requantize(sums, n, s, static_cast<float>(zero_at(z, to, 0)), static_cast<float>(range.lo),
-                              static_cast<float>(range.hi), y);
+// Writes results of sums in a run.
+class Results {
+ public:
+  Results(const Frame& frame, const Requantize& r) : by_channel_(r.by_channel) {
+    if (r.scale < 0) {
+      sums_ = frame.out<int32_t>(0);
+      return;
+    }
+    codes_ = frame.out<uint8_t>(0);
+    scale_ = frame.in<float>(static_cast<size_t>(r.scale));
+    zero_ = static_cast<float>(zero_at(r.zero < 0 ? nullptr : frame.in<void>(static_cast<size_t>(r.zero)), r.to, 0));
+    lo_ = static_cast<float>(int_range(r.to).lo);
+    hi_ = static_cast<float>(int_range(r.to).hi);
   }
+  bool are_codes() const { return codes_ != nullptr; }
+  int32_t* sums() const { return sums_; }
+  uint8_t* codes() const { return codes_; }
+  // Of the sums of n neighbours, from `channel` on: of one channel each if `each`, else all of that one.
+  void make_codes(const int32_t* sums, int64_t n, const Shift& shift, int64_t channel, bool each, uint8_t* y) const {
+    code_kernels().requantize(sums, n, shift, scale_ + (by_channel_ ? channel : 0), by_channel_ && each ? 1 : 0, zero_,
+                              lo_, hi_, y);
+  }
+
+ private:
+  bool by_channel_;
+  int32_t* sums_ = nullptr;
+  uint8_t* codes_ = nullptr;
+  const float* scale_ = nullptr;
+  float zero_ = 0, lo_ = 0, hi_ = 0;
 };
 
 // The step's operator, with what follows it if that is the row of Requantize along `axis` (or with one scale).
@@ -83,7 +96,8 @@ inline Requantize take_over(const Selection& s, Prepared& made, int n, int axis)
   return r;
 }
 
-// Packed weights by constant, and by groups of a convolution (0: a matrix).
+// Packed weights by constant, and by what they are packed for: groups of a convolution, or one of these.
+inline constexpr int64_t kMatrix = 0, kByChannel = -1;
 struct CodesState final : ProviderState {
   std::map<std::pair<const ir::Constant*, int64_t>, std::pair<ir::ConstantPtr, std::byte*>> packed;
 };

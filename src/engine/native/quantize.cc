@@ -27,31 +27,18 @@ class DequantizeStep final : public Step {
         double scale = 0, zero = 0;
         ops::load({scales_, Shape{}, frame.in(1)}, c, 1, 1, &scale);
         if (with_zero) ops::load({in_, Shape{}, frame.in(2)}, c, 1, 1, &zero);
-        if (in_ == DType::i8)
-          dequantize<int8_t>(frame, at, n, static_cast<float>(scale), static_cast<float>(zero));
-        else
-          dequantize<uint8_t>(frame, at, n, static_cast<float>(scale), static_cast<float>(zero));
+        // In floats the product is rounded once, as it is in the reference.
+        float made[ops::kBlock];
+        float* y = out_ == DType::f32 ? frame.out<float>(0) + at : made;
+        code_kernels().dequantize(frame.in<uint8_t>(0) + at, n, in_ == DType::i8, static_cast<float>(scale),
+                                  static_cast<float>(zero), y);
+        if (out_ != DType::f32) f32_to_f16(made, frame.out<uint16_t>(0) + at, n);
       }
     });
     return {};
   }
 
  private:
-  // In floats the product is rounded once, as it is in the reference.
-  template <class T>
-  void dequantize(const Frame& frame, int64_t at, int64_t n, float scale, float zero) const {
-    constexpr int64_t kTogether = 16;  // g++ -O2 makes vector code of loops whose length it knows
-    const T* __restrict x = frame.in<T>(0) + at;
-    float made[ops::kBlock];
-    float* __restrict y = out_ == DType::f32 ? frame.out<float>(0) + at : made;
-    int64_t i = 0;
-    for (; i + kTogether <= n; i += kTogether) {
-      for (int64_t k = i; k < i + kTogether; ++k) y[k] = (static_cast<float>(x[k]) - zero) * scale;
-    }
-    for (; i < n; ++i) y[i] = (static_cast<float>(x[i]) - zero) * scale;
-    if (out_ != DType::f32) f32_to_f16(made, frame.out<uint16_t>(0) + at, n);
-  }
-
   DType in_, out_, scales_;
   int64_t runs_, inner_, channels_;
 };
@@ -81,7 +68,7 @@ class QuantizeStep final : public Step {
         if (zeros > 0) ops::load({out_, Shape{}, frame.in(2)}, zeros == 1 ? 0 : c, 1, 1, &zero_point);
         const float scale = static_cast<float>(number), zero = static_cast<float>(zero_point);
         if (in_ == DType::i32) {
-          k.requantize(frame.in<int32_t>(0) + at, n, scale, zero, lo, hi, frame.out<uint8_t>(0) + at);
+          k.requantize(frame.in<int32_t>(0) + at, n, {}, &scale, 0, zero, lo, hi, frame.out<uint8_t>(0) + at);
           continue;
         }
         const float* x = frame.in<float>(0) + at;

@@ -74,28 +74,44 @@ class SortStep final : public Step {
   }
 
  private:
+  static constexpr int64_t kTogether = 32, kFew = 16, kAsk = 4096;
+
   // The first k entries of a line, in any order, at the front of `list`.
   template <class T>
   void select(const Frame& frame, const T* x, Entry<T>* list) const {
-    constexpr int64_t kPiece = 256;
     const Key<T> flip = ascending ? 0 : ~Key<T>{0};
-    Key<T> keys[kPiece], bound = ~Key<T>{0};  // later entries of that key come behind the first k
+    Key<T> bound = ~Key<T>{0};  // later entries of that key come behind the first k
     int64_t count = 0;
     const auto cut = [&] { std::nth_element(list, list + k - 1, list + count); };
-    for (int64_t from = 0; from < view.n && !frame.cancelled(); from += kPiece) {
-      const int64_t n = std::min(kPiece, view.n - from);
-      if (view.inner == 1 && n == kPiece) {  // in vectors
-        for (int64_t i = 0; i < kPiece; ++i) keys[i] = key_of(x[from + i]) ^ flip;
-      } else {
-        for (int64_t i = 0; i < n; ++i) keys[i] = key_of(x[(from + i) * view.inner]) ^ flip;
+    const auto take = [&](Entry<T> e) {
+      if (k <= kFew) {  // they stay in order
+        int64_t at = count < k ? count++ : k - 1;
+        for (; at > 0 && e < list[at - 1]; --at) list[at] = list[at - 1];
+        list[at] = e;
+        if (count == k) bound = key_in(list[k - 1]);
+        return;
       }
+      list[count++] = e;
+      if (count < room || room == view.n) return;
+      cut();
+      bound = key_in(list[k - 1]);
+      count = k;
+    };
+    for (int64_t from = 0; from < view.n && !(from % kAsk == 0 && frame.cancelled()); from += kTogether) {
+      const int64_t n = std::min(kTogether, view.n - from);
+      T some[kTogether];
+      const T* values_here = x + from;
+      if (view.inner != 1 || n < kTogether) {
+        for (int64_t i = 0; i < kTogether; ++i) some[i] = x[(from + std::min(i, n - 1)) * view.inner];
+        values_here = some;
+      }
+      Key<T> keys[kTogether];
+      Key<T> any = 0;
+      for (int64_t i = 0; i < kTogether; ++i) keys[i] = key_of(values_here[i]) ^ flip;
+      for (int64_t i = 0; i < kTogether; ++i) any |= keys[i] < bound;
+      if (any == 0 && count >= k) continue;
       for (int64_t i = 0; i < n; ++i) {
-        if (keys[i] >= bound && count >= k) continue;
-        list[count++] = entry(keys[i], static_cast<uint32_t>(from + i));
-        if (count < room || room == view.n) continue;
-        cut();
-        bound = key_in(list[k - 1]);
-        count = k;
+        if (keys[i] < bound || count < k) take(entry(keys[i], static_cast<uint32_t>(from + i)));
       }
     }
     if (count > k) cut();

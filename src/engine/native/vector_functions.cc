@@ -233,6 +233,23 @@ void row_normalize(const float* x, const float* gamma, const float* beta, float*
   }
 }
 
+void row_add_up(const float* x, double* sums, float* y, int64_t n, bool with) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> f;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto before = hn::LoadU(d, sums + i), sum = hn::Add(before, hn::PromoteTo(d, hn::LoadU(f, x + i)));
+    hn::StoreU(sum, d, sums + i);
+    hn::StoreU(hn::DemoteTo(f, with ? sum : before), f, y + i);
+  }
+  for (; i < n; ++i) {
+    const double before = sums[i];
+    sums[i] += static_cast<double>(x[i]);
+    y[i] = static_cast<float>(with ? sums[i] : before);
+  }
+}
+
 }  // namespace
 
 const VectorKernel* vector_table() {
@@ -244,7 +261,8 @@ const VectorKernel* vector_table() {
 }
 
 const RowKernels* row_table() {
-  static constexpr RowKernels kTable = {row_softmax, row_normalize, row_sum, row_maximum, row_sum_rows, row_accumulate};
+  static constexpr RowKernels kTable = {row_softmax,  row_normalize,  row_sum,   row_maximum,
+                                        row_sum_rows, row_accumulate, row_add_up};
   return &kTable;
 }
 

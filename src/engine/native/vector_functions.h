@@ -30,6 +30,8 @@ struct RowKernels {
   bool (*sum_rows)(const float* x, int64_t rows, int64_t inner, float* acc);
   // acc[i] += x[i]
   void (*accumulate)(const float* x, float* acc, int64_t n);
+  // sums[i] += x[i]; y[i], which may be x[i], is the sum with it or without it.
+  void (*add_up)(const float* x, double* sums, float* y, int64_t n, bool with);
 };
 const RowKernels& row_kernels();
 

@@ -2,7 +2,7 @@
 import numpy as np
 from onnx import TensorProto, helper
 
-from sweep.descriptors import BYTES, F16, F32, HALVES, I32, I64, Const, codes, data
+from sweep.descriptors import BYTES, F16, F32, HALVES, I32, I64, Const, codes, data, weights
 from sweep.microsoft import CASES, case, const  # noqa: F401
 
 QUANTIZED = {np.uint8: TensorProto.UINT8, np.int8: TensorProto.INT8}
@@ -48,29 +48,29 @@ for dtype in (np.uint8, np.int8):
     lowest = Const(BYTES[dtype][0], dtype)
     for attrs in ({"axis": -1, "opset": 13}, {"axis": 1, "opset": 13}, {"axis": 1, "opset": 11}):
         coded("QLinearSoftmax", [x, number(0.05), xz, number(1 / 256), lowest], attrs, dtype=dtype)
-    a, b = codes(5, 9, dtype=dtype), codes(9, 6, dtype=np.int8, seed=1)
+    a, b = codes(5, 9, dtype=dtype), weights(9, 6, dtype=np.int8, seed=1)
     bz, each = Const(0, np.int8), Const(codes(6, dtype=np.int8, seed=2))
     c = Const(data(6, dtype=I32, lo=-900, hi=900))
     for more in ([], [None, number(0.4), xz], [c], [c, number(0.4), xz]):
         types = {"y0": TensorProto.FLOAT if len(more) < 2 else QUANTIZED[dtype]}
         case("QGemm", [a, number(0.02), xz, Const(b), number(0.03), bz, *more], types=types, coreml="any", half=False)
         case("QGemm", [a, number(0.02), xz, Const(b), const(6, lo=0.01, hi=0.1), Const(np.zeros(6, np.int8)), *more], types=types, coreml="any", half=False)
-    case("QGemm", [codes(9, 5, dtype=dtype), number(0.02), xz, Const(codes(6, 9, dtype=np.int8, seed=1)), number(0.03), bz, c], {"transA": 1, "transB": 1, "alpha": 0.7},
+    case("QGemm", [codes(9, 5, dtype=dtype), number(0.02), xz, Const(weights(6, 9, dtype=np.int8, seed=1)), number(0.03), bz, c], {"transA": 1, "transB": 1, "alpha": 0.7},
          types={"y0": TensorProto.FLOAT}, coreml="any", half=False)
     floats = {"y0": TensorProto.FLOAT}
     for inputs in ([a, b, number(0.02), number(0.03)], [a, Const(b), number(0.02), number(0.03), xz, Const(3, np.int8)],
                    [a, Const(b), number(0.02), const(6, lo=0.01, hi=0.1), xz, each, const(6)], [a, Const(b), number(0.02), number(0.03), None, None, const(6)]):
         case("MatMulIntegerToFloat", inputs, types=floats, coreml="any", half=False)
-    W, WS, BIAS = Const(codes(8, 24, dtype=dtype, seed=3)), number(0.01), const(24)
+    W, WS, BIAS = Const(weights(8, 24, dtype=dtype, seed=3)), number(0.01), const(24)
     for mask in (None, np.array([2, 3], I32), np.array([[1, 1, 0], [1, 1, 1]], I32)):
         case("QAttention", [codes(2, 3, 8), W, BIAS, number(0.02), WS, mask, Const(codes(seed=7)), Const(codes(dtype=dtype, seed=8))], {"num_heads": 2},
              types=floats, coreml="any", half=False)
     case("QAttention", [codes(2, 3, 8), W, BIAS, number(0.02), WS], {"num_heads": 2, "unidirectional": 1}, types=floats, coreml="any", half=False)
     case("QAttention", [codes(2, 3, 8), W, BIAS, number(0.02), WS, None, None, None, data(2, 2, 2, 2, 4)], {"num_heads": 2, "unidirectional": 1},
          types={"y0": TensorProto.FLOAT, "y1": TensorProto.FLOAT}, outputs=2, coreml="any", half=False)
-    case("DynamicQuantizeMatMul", [data(5, 9), Const(codes(9, 6, dtype=dtype)), number(0.03), Const(codes(dtype=dtype, seed=1)), const(6)], types=floats, coreml="any", half=False)
-    case("DynamicQuantizeMatMul", [data(2, 5, 9), Const(codes(9, 6, dtype=dtype)), const(6, lo=0.01, hi=0.1), Const(codes(6, dtype=dtype, seed=1))], types=floats, coreml="any", half=False)
-    case("DynamicQuantizeMatMul", [data(2, 5, 9), codes(9, 6, dtype=dtype), number(0.03)], types=floats, coreml="any", half=False)
+    case("DynamicQuantizeMatMul", [data(5, 9), Const(weights(9, 6, dtype=dtype)), number(0.03), Const(codes(dtype=dtype, seed=1)), const(6)], types=floats, coreml="any", half=False)
+    case("DynamicQuantizeMatMul", [data(2, 5, 9), Const(weights(9, 6, dtype=dtype)), const(6, lo=0.01, hi=0.1), Const(codes(6, dtype=dtype, seed=1))], types=floats, coreml="any", half=False)
+    case("DynamicQuantizeMatMul", [data(2, 5, 9), weights(9, 6, dtype=dtype), number(0.03)], types=floats, coreml="any", half=False)
 
 # ---- weights of a few bits -----------------------------------------------------------------------------------------
 

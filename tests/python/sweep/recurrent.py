@@ -1,7 +1,7 @@
 """The recurrent operators of the sweep: LSTM, GRU, RNN of ai.onnx, and ONNX Runtime's quantized LSTM."""
 import numpy as np
 
-from sweep.descriptors import F16, F32, F64, I32, Const, case, data
+from sweep.descriptors import F16, F32, F64, I32, Const, case, data, weights
 from sweep.microsoft import case as microsoft
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -83,7 +83,7 @@ for op in GATES:
 for signed in (np.int8, np.uint8):
     for d, columns in ((1, False), (2, False), (1, True)):
         h, i = 6, 4
-        q = lambda *shape, seed: Const(data(*shape, dtype=signed, lo=-90 if signed is np.int8 else 0, hi=90 if signed is np.int8 else 250, seed=seed))
+        q = lambda *shape, seed: Const(weights(*shape, dtype=signed, seed=seed))
         each = (d, 4 * h) if columns else (d,)
         scale = Const(data(*each, lo=0.004, hi=0.006))
         zero = Const(np.full(each, 0 if signed is np.int8 else 128, signed))
