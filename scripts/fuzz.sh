@@ -48,6 +48,7 @@ for harness in "${harnesses[@]}"; do
   fi
   status=1
   tail -n 80 "$log"
+  grep -m 20 -E 'ERROR|SUMMARY|runtime error|^ +#[0-9]+ ' "$log" || true  # last, as logs of CI keep their ends
   for file in $(sed -n 's/.*Test unit written to //p' "$log"); do
     echo "fuzz: $harness ended with the input $file; again: scripts/fuzz.sh $harness $file"
   done

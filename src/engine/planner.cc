@@ -67,6 +67,7 @@ tl::unexpected<Diag> decline(std::string why) { return fail(Code::not_worth_it, 
 
 int Selection::arg(int n, std::string_view param) const {
   const Node& at = node(n);
+  if (at.op->deferred != nullptr) return -1;  // it has one list of all that it reads
   const int i = at.op->row->param_index(param);
   return i < 0 || at.args[static_cast<size_t>(i)].empty() ? -1 : at.args[static_cast<size_t>(i)][0];
 }

@@ -60,7 +60,8 @@ struct Op {
   std::shared_ptr<const Deferred> deferred;  // null: the row says all
 
   std::string_view type() const { return row->def->name; }
-  Kind kind() const { return row->def->kind; }
+  // Of what is lowered in the run nothing is known yet that others could build on.
+  Kind kind() const { return deferred == nullptr ? row->def->kind : Kind::kernel; }
   bool is(Kind k) const { return kind() == k; }
   bool is(Scalar function) const { return kind() == Kind::pointwise && row->def->pointwise.function == function; }
   bool is(Reduction how) const { return kind() == Kind::reduction && row->def->reduction == how; }

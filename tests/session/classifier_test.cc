@@ -109,5 +109,25 @@ TEST(UnknownRank, FillTakesItsRankFromTheRun) {
   EXPECT_EQ(bad.error().op, "fill");
 }
 
+// z = sub(abs(x), 1), whose rank the package does not tell: a step of its own, though it computes what could join abs.
+TEST(UnknownRank, WhatIsPutOffJoinsNobody) {
+  auto program = std::make_shared<ir::Program>();
+  program->functions.push_back(std::make_unique<ir::Function>("main"));
+  ir::Function& f = *program->functions[0];
+  ir::Builder b(f, ops::table(), {});
+  ir::Value* x = f.add_input(ir::Type::tensor(DType::f32, ir::Dims{ir::Dim(2), ir::Dim(2)}), "x");
+  ir::Value* y = b.emit("abs", {{"x", x}});
+  const std::vector<ir::Arg> args = {{"x", y}, {"y", ir::Values{b.scalar(DType::f32, 1)}}};
+  f.body.outputs = {coreml::defer(b, *ops::table().find("sub"), args, {ir::Type::unranked(DType::f32)})[0]};
+  f.output_names = {"z"};
+  ASSERT_TRUE(b.ok());
+  const Opened s = through(*program);
+  ASSERT_TRUE(s) << render(s.error());
+  const auto out = run(**s, {tensor<float>(DType::f32, {2, 2}, {-3, 2, 1, 0})});
+  ASSERT_TRUE(out) << render(out.error());
+  const double expected[] = {2, 1, 0, -1};
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(element_as_double((*out)[0].view(), i), expected[i]);
+}
+
 }  // namespace
 }  // namespace graft::session_test
