@@ -13,9 +13,9 @@ std::shared_ptr<const Executable> drawing(bool seeded) {
   const std::array<ir::Value*, 1> hints{x};
   ir::Value* shape = net.b->dims_value({x->dim(0)}, hints);
   ir::Value *low = net.b->scalar(DType::f32, 0), *high = net.b->scalar(DType::f32, 1);
-  ir::Args args{{"shape", shape}, {"low", low}, {"high", high}};
-  if (seeded) args.emplace_back("seed", 7);
-  return load(net.finish({net.b->emit("random_uniform", args)}));
+  ir::Value* seed = seeded ? net.b->scalar(DType::i32, 7) : nullptr;
+  return load(
+      net.finish({net.b->emit("random_uniform", {{"shape", shape}, {"low", low}, {"high", high}, {"seed", seed}})}));
 }
 
 std::vector<float> drawn(const Executable& e, int64_t n) {

@@ -77,7 +77,7 @@ class CompileFuzz : public testing::TestWithParam<Case> {
     Tensor t(type.dtype, shape);
     for (int64_t i = 0; i < t.count(); ++i) {
       if (type.dtype == DType::string)
-        t.mutable_view().as<std::string>()[i] = i % 2 == 0 ? "2" : "";
+        t.mutable_view().as<std::string>()[i] = i % 2 == 0 ? "2" : "1.5";
       else
         t.span<float>()[static_cast<size_t>(i)] = 0.5f;
     }
