@@ -412,6 +412,97 @@ def loops():
 
 
 @small
+def sequences():
+    """A sequence and an optional as graph inputs: the optional's tensor, if there is one, put among the others; counted,
+    joined, and one of them taken.
+    """
+    rows = helper.make_tensor_type_proto(FLOAT, [None, 3])
+    given = helper.make_graph([node("OptionalGetElement", ["more"], ["held"])], "given", [], [info("held", FLOAT, [None, 3])])
+    first = helper.make_graph([node("SequenceAt", ["parts", "zero"], ["own"])], "first", [], [info("own", FLOAT, [None, 3])])
+    nodes = [
+        node("OptionalHasElement", ["more"], ["has"]),
+        node("If", ["has"], ["one"], then_branch=given, else_branch=first),
+        node("SequenceInsert", ["parts", "one", "at"], ["longer"]),
+        node("SequenceLength", ["longer"], ["count"]),
+        node("ConcatFromSequence", ["longer"], ["all"], axis=0),
+        node("SequenceAt", ["longer", "minus"], ["last"]),
+    ]
+    m = model(
+        "sequences",
+        nodes,
+        [
+            helper.make_value_info("parts", helper.make_sequence_type_proto(rows)),
+            helper.make_value_info("more", helper.make_optional_type_proto(rows)),
+            info("at", INT64, []),
+        ],
+        [info("count", INT64, []), info("all", FLOAT, [None, 3]), info("last", FLOAT, [None, 3])],
+        [init("zero", np.array(0)), init("minus", np.array(-1))],
+        opset=18,
+    )
+    a, b, c = (np.full((n, 3), v, np.float32) for n, v in ((1, 1), (2, -2), (1, 0.5)))
+    return Made(m, {"parts": [a, b], "more": c, "at": np.array(1)},
+                {"count": np.array(3), "all": np.concatenate([a, c, b]), "last": b})
+
+
+@small
+def strings():
+    """Strings as graph inputs, as constants and as results: joined, picked, compared, read as numbers."""
+    table = np.array(["zero", "one", "two"], dtype=object)
+    nodes = [
+        node("Gather", ["table", "ids"], ["named"]),
+        node("StringConcat", ["words", "named"], ["joined"]),
+        node("Unique", ["named"], ["once", "", "", "times"], sorted=1),
+        node("Cast", ["digits"], ["numbers"], to=FLOAT),
+    ]
+    m = model(
+        "strings",
+        nodes,
+        [info("words", TensorProto.STRING, ["n"]), info("ids", INT64, ["n"]), info("digits", TensorProto.STRING, [2])],
+        [info("joined", TensorProto.STRING, ["n"]), info("once", TensorProto.STRING, [None]), info("times", INT64, [None]),
+         info("numbers", FLOAT, [2])],
+        [init("table", table)],
+        opset=20,
+        ir=9,
+    )
+    return Made(
+        m,
+        {"words": np.array(["a ", "", "b "], dtype=object), "ids": np.array([2, 0, 2]), "digits": np.array(["1.5", "-2e3"], dtype=object)},
+        {"joined": np.array(["a two", "zero", "b two"], dtype=object), "once": np.array(["two", "zero"], dtype=object),
+         "times": np.array([2, 1]), "numbers": np.array([1.5, -2000], np.float32)},
+    )
+
+
+@small
+def quantized():
+    """Numbers as codes: `QuantizeLinear` to uint8, `QLinearMatMul` with int8 weights and a scale for each column,
+    `DequantizeLinear`, and a `MatMul` with int8 weights of their own scales.
+    """
+    rng = np.random.RandomState(24)
+    w1, w2 = rng.randint(-32, 33, (4, 6)).astype(np.int8), rng.randint(-32, 33, (6, 2)).astype(np.int8)
+    s1, s2 = np.float32([0.25, 0.5, 0.125, 0.25, 0.5, 0.125]), np.float32([0.5, 0.25])
+    sx, sy, zx, zy = np.float32(0.125), np.float32(2), np.uint8(16), np.uint8(100)
+    nodes = [
+        node("QuantizeLinear", ["x", "sx", "zx"], ["codes"]),
+        node("QLinearMatMul", ["codes", "sx", "zx", "w1", "s1", "z1", "sy", "zy"], ["product"]),
+        node("DequantizeLinear", ["product", "sy", "zy"], ["h"]),
+        node("DequantizeLinear", ["w2", "s2", "z2"], ["weight"], axis=1),
+        node("MatMul", ["h", "weight"], ["y"]),
+    ]
+    m = model(
+        "quantized",
+        nodes,
+        [info("x", FLOAT, [3, 4])],
+        [info("y", FLOAT, [3, 2])],
+        [init("sx", sx), init("zx", zx), init("w1", w1), init("s1", s1), init("z1", np.zeros(6, np.int8)), init("sy", sy),
+         init("zy", zy), init("w2", w2), init("s2", s2), init("z2", np.zeros(2, np.int8))],
+    )
+    x = (rng.randint(-16, 17, (3, 4)) / 8).astype(np.float32)
+    h = np.rint(x.astype(np.float64) @ w1 * s1 / sy)
+    h = (np.clip(h + zy, 0, 255) - zy) * sy
+    return Made(m, {"x": x}, {"y": (h @ (w2 * s2.astype(np.float64))).astype(np.float32)})
+
+
+@small
 def external_data():
     """Weights in `weights.bin` beside the model: one at offset 0, one after a gap, one without a stated length (to the
     end of the file), one inline.
@@ -900,6 +991,10 @@ def compare(results, expect, exact):
                 return f"{key}: {value!r}"
             continue
         wanted = expect[key]
+        if wanted.dtype == object:
+            if list(value) != list(wanted):
+                return f"{key}: got {value!r}, expected {wanted!r}"
+            continue
         rtol, atol = (0, 0) if exact else (1e-5, 1e-6 * np.abs(wanted).max())
         if value.shape != wanted.shape or not np.allclose(value, wanted, rtol=rtol, atol=atol):
             return f"{key}: got {value!r}, expected {wanted!r}"

@@ -1,6 +1,7 @@
 // What all plans of one executable share: the program, the options, packed weights, folded constants.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <string>
@@ -52,6 +53,8 @@ class Core {
   // Operators that were put off, as they were built for dtypes and ranks (or sizes); never dropped: plans point inside.
   mutable std::map<std::pair<const ir::Op*, std::vector<int64_t>>, std::unique_ptr<ir::Function>> deferred;
   mutable std::map<std::string_view, std::unique_ptr<ProviderState>> states;  // by provider
+  // How often each operator with random results has run, whatever the plan; counted by steps, without the lock.
+  mutable std::map<const ir::Op*, std::atomic<uint64_t>> draws;
   std::shared_ptr<PlanList> plans = std::make_shared<PlanList>();
 };
 

@@ -33,6 +33,9 @@ Value* requantized(OpBuilder& b, Value* sums, Value* factor, Value* zero, int ax
 // The same in fp32 everywhere, where a target does not have that row.
 Value* of_sums(OpBuilder& b, Value* sums, Value* factor, Value* zero, int axis);
 
+// The convolution of codes that are input 0 of QLinearConv, as its other inputs say.
+Value* qlinear_conv_of(NodeView& n, OpBuilder& b, const Coded& x);
+
 Values quantize_linear(NodeView& n, OpBuilder& b);
 Values dequantize_linear(NodeView& n, OpBuilder& b);
 

@@ -54,29 +54,16 @@ class DeferredNode final : public ir::Deferred {
   int deferrals_;
 };
 
-// The types of the results, as far as they are the same for every rank that the node takes.
+// The types of the results, as far as they are the same for every rank, or for all sizes, that the node takes.
 class ResultTypes {
  public:
   ResultTypes(ir::Function& fn, const DeferredNode& node, const Types& arguments, const Bounds& bounds) : fn_(fn) {
     int open = 0;
     for (const Type& t : arguments) open += unranked(t) ? 1 : 0;
-    for (int rank : {1, 2, 3, 4, 0, 5, 6, 7, 8}) {
-      Types ranked = arguments;
-      for (Type& t : ranked) {
-        if (!unranked(t)) continue;
-        t = Type::tensor(t.dtype, Dims{});
-        for (int d = 0; d < rank; ++d) t.dims.push_back(fresh());
-      }
-      Result<std::unique_ptr<ir::Function>> built = node.build(ranked, bounds);
-      if (!built) {
-        failure_ = std::move(built).error();
-        if (out_of_bounds(failure_.code)) return;
-        continue;
-      }
-      add((*built)->body.outputs);
-      if (open > 1) break;  // there are more sets of ranks than can be tried
-    }
-    for (Type& t : types_) settle(t, open > 1);
+    if (open > 0)
+      try_ranks(node, arguments, bounds, open > 1);
+    else
+      try_sizes(node, arguments, bounds);
   }
   Result<Types> take() && {
     if (out_of_bounds(failure_.code) || types_.empty()) return fail(std::move(failure_));
@@ -85,7 +72,46 @@ class ResultTypes {
 
  private:
   Dim fresh() { return Dim::symbol(fn_.fresh_symbol(), kAnySize); }
+  // False when there is no use in going on.
+  bool attempt(const DeferredNode& node, const Types& arguments, const Bounds& bounds) {
+    Result<std::unique_ptr<ir::Function>> built = node.build(arguments, bounds);
+    if (built) {
+      add((*built)->body.outputs);
+      return true;
+    }
+    failure_ = std::move(built).error();
+    return !out_of_bounds(failure_.code);
+  }
+  // `many`: there are more sets of ranks than can be tried.
+  void try_ranks(const DeferredNode& node, const Types& arguments, const Bounds& bounds, bool many) {
+    for (int rank : {1, 2, 3, 4, 0, 5, 6, 7, 8}) {
+      Types ranked = arguments;
+      for (Type& t : ranked) {
+        if (!unranked(t)) continue;
+        t = Type::tensor(t.dtype, Dims{});
+        for (int d = 0; d < rank; ++d) t.dims.push_back(fresh());
+      }
+      if (!attempt(node, ranked, bounds)) return;
+      if (many && !types_.empty()) break;
+    }
+    for (Type& t : types_) settle(t, many ? Keep::nothing : Keep::sizes);
+  }
+  // Every open size at once: two that fit tell the rank.
+  void try_sizes(const DeferredNode& node, const Types& arguments, const Bounds& bounds) {
+    int fitting = 0;
+    for (int64_t size : {2, 4, 1, 8, 3, 16}) {
+      Types sized = arguments;
+      for (Type& t : sized) {
+        for (Dim& d : t.dims) d = Dim(d.eval([&](std::string_view) { return std::optional(size); }).value_or(size));
+      }
+      const size_t before = tried_;
+      if (!attempt(node, sized, bounds)) return;
+      if (tried_ > before && ++fitting == 2) break;
+    }
+    for (Type& t : types_) settle(t, fitting == 2 ? Keep::rank : Keep::nothing);
+  }
   void add(const Values& outputs) {
+    ++tried_;
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (i == types_.size())
         types_.push_back(outputs[i]->type);
@@ -93,20 +119,22 @@ class ResultTypes {
         types_[i] = joined(types_[i], outputs[i]->type, [&](IntRange) { return fresh(); });
     }
   }
-  // The symbols of a trial mean nothing outside of it.
-  void settle(Type& t, bool any_rank) {
-    if (t.is_tensor() && any_rank) t = Type::unranked(t.dtype);
+  // What a trial's types tell of others. Its symbols mean nothing outside of it.
+  enum class Keep { nothing, rank, sizes };
+  void settle(Type& t, Keep keep) {
+    if (t.is_tensor() && keep == Keep::nothing) t = Type::unranked(t.dtype);
     for (Dim& d : t.dims) {
-      if (!d.known()) d = fresh();
+      if (keep != Keep::sizes || !d.known()) d = fresh();
     }
     if (!t.is_list()) return;
     Type element = *t.element;
-    settle(element, any_rank);
+    settle(element, keep);
     t.element = std::make_shared<const Type>(std::move(element));
   }
 
   ir::Function& fn_;
   Types types_;
+  size_t tried_ = 0;  // with success
   Diag failure_;
 };
 

@@ -1,5 +1,6 @@
-// Nodes that read a tensor whose rank only a run knows (a branch's, or an element of a sequence), or make one: each is
-// lowered alone, again for every set of ranks, or of sizes, that runs come with. Private to src/onnx.
+// Nodes that read a tensor whose rank only a run knows (a branch's, or an element of a sequence), or make one, or whose
+// operators hang on sizes that nothing tells: each is lowered alone, again for every set of ranks, or of sizes, that
+// runs come with. Private to src/onnx.
 #pragma once
 
 #include "onnx/lowerer.h"

@@ -85,8 +85,10 @@ Values attention(NodeView& n, OpBuilder& b) {
   const Dim heads = q->dim(1), stored = k->dim(1), steps = q->dim(2);
   const bool shares_keys = heads != stored;
   if (shares_keys && (!heads.known() || !stored.known())) {
-    if (n.outputs() == 1) {
-      if (std::optional<Values> later = n.put_off_sizes(q->dtype(), {n.in(0)->rank()})) return *later;
+    std::vector<int> ranks(static_cast<size_t>(n.outputs()), 4);
+    ranks[0] = n.in(0)->rank();
+    if (v->dtype() == q->dtype()) {
+      if (std::optional<Values> later = n.put_off_sizes(q->dtype(), ranks)) return *later;
     }
     return {n.refuse(Code::dynamic_shape, "the numbers of heads must be known, or the same")};
   }

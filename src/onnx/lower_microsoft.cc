@@ -1,6 +1,7 @@
 // ONNX Runtime's own operators, as its optimizer and its model builders write them: several of ai.onnx in one.
 // The attention family is in lower_attention.cc.
 #include "base/format.h"
+#include "onnx/codes.h"
 #include "onnx/lower_families.h"
 #include "onnx/patterns.h"
 
@@ -114,34 +115,53 @@ Values skip_rms_norm(NodeView& n, OpBuilder& b) {
 }
 
 // The rows of tables that belong to the words, their places and their segments, added and normalised; and how many
-// words of each text count.
-Values embed_layer_norm(NodeView& n, OpBuilder& b) {
-  Value *ids = n.in(0), *segments = n.optional_in(1), *words = n.in(2), *places = n.in(3);
-  Value *table = n.optional_in(4), *gamma = n.in(5), *beta = n.in(6), *mask = n.optional_in(7);
-  Value* at = n.optional_in(8);
-  if (ids->rank() != 2 || words->rank() != 2 || places->rank() != 2)
+// words of each text count. Places, segments, their table and the mask may be null.
+struct Tables {
+  Value *words, *places, *segments, *gamma, *beta;
+};
+Values embedded(NodeView& n, OpBuilder& b, const Tables& t, Value* mask, Value* at) {
+  Value *ids = n.in(0), *segments = n.optional_in(1);
+  if (!b.ok()) return {n.refused()};
+  if (ids->rank() != 2 || t.words->rank() != 2 || t.places->rank() != 2)
     return {n.refuse(Code::rank_mismatch,
                      format("got ids {}, words {} and places {}, takes matrices", ids->type.to_string(),
-                            words->type.to_string(), places->type.to_string()))};
-  if ((segments == nullptr) != (table == nullptr))
+                            t.words->type.to_string(), t.places->type.to_string()))};
+  if ((segments == nullptr) != (t.segments == nullptr))
     return {n.refuse(Code::invalid_model, "segment_ids and segment_embedding are given both or neither")};
   const auto rows = [&](Value* of, Value* indices) {
     return with_indices(n, b, indices, of, 0, [&](Value* i) { return b.gather(of, i, 0); });
   };
-  Value* sum = rows(words, ids);
+  Value* sum = rows(t.words, ids);
   if (at == nullptr) {
     Value* hint = ids;
-    Value* size = b.dims_value({ids->dim(1), places->dim(1)}, std::span<Value* const>(&hint, 1));
-    sum = b.add(sum, b.emit("slice_by_size", {{"x", places}, {"begin", std::vector<int64_t>{0, 0}}, {"size", size}}));
+    Value* size = b.dims_value({ids->dim(1), t.places->dim(1)}, std::span<Value* const>(&hint, 1));
+    sum = b.add(sum, b.emit("slice_by_size", {{"x", t.places}, {"begin", std::vector<int64_t>{0, 0}}, {"size", size}}));
   } else {
-    sum = b.add(sum, rows(places, at));
+    sum = b.add(sum, rows(t.places, at));
   }
-  if (segments != nullptr) sum = b.add(sum, rows(table, segments));
-  Value* y = layer_norm_of(b, sum, 2, gamma, beta, n.f("epsilon", 1e-12f));
+  if (segments != nullptr) sum = b.add(sum, rows(t.segments, segments));
+  Value* y = layer_norm_of(b, sum, 2, t.gamma, t.beta, n.f("epsilon", 1e-12f));
   if (!n.wants(1)) return {y, y, sum};
   Value* counts =
       mask == nullptr ? b.mul(ids, b.like(ids, 0)) : b.cast(b.binary("equal", mask, b.like(mask, 1)), DType::i32);
   return {y, b.reduce("reduce_sum", counts, {1}, false), sum};
+}
+
+Values embed_layer_norm(NodeView& n, OpBuilder& b) {
+  const Tables tables{n.in(2), n.in(3), n.optional_in(4), n.in(5), n.in(6)};
+  return embedded(n, b, tables, n.optional_in(7), n.optional_in(8));
+}
+
+// The same of tables of codes, whose scales and zero points come behind, in the tables' order.
+Values qembed_layer_norm(NodeView& n, OpBuilder& b) {
+  const auto table = [&](int i) -> Value* {
+    if (!n.has(i)) return nullptr;
+    Value* codes = n.in(i);
+    Value* scale = one_as_scalar(b, n.in(6 + i));
+    return numbers_of(b, {codes, scale, one_as_scalar(b, n.in(11 + i))});
+  };
+  const Tables tables{table(2), table(3), table(4), table(5), table(6)};
+  return embedded(n, b, tables, n.optional_in(7), nullptr);
 }
 
 constexpr Lowering kRows[] = {
@@ -164,6 +184,12 @@ constexpr Lowering kRows[] = {
      "input_ids segment_ids? word_embedding position_embedding segment_embedding? gamma beta mask? position_ids? -> "
      "output mask_index? embedding_sum?; epsilon mask_index_type",
      embed_layer_norm},
+    {"com.microsoft", "QEmbedLayerNormalization", kSince<1>,
+     "input_ids segment_ids? word_embedding_quant position_embedding_quant segment_embedding? gamma_quant beta_quant "
+     "mask? word_embedding_scale position_embedding_scale segment_embedding_scale? gamma_scale beta_scale "
+     "word_embedding_zero_point position_embedding_zero_point segment_embedding_zero_point? gamma_zero_point "
+     "beta_zero_point -> layernorm_out mask_index_out; epsilon",
+     qembed_layer_norm},
 };
 
 }  // namespace

@@ -1,7 +1,10 @@
 // ONNX Runtime's attention operators without a cache of their own, and what turns their heads.
+#include <algorithm>
+
 #include "base/format.h"
 #include "onnx/heads.h"
 #include "onnx/lower_families.h"
+#include "onnx/patterns.h"
 
 namespace graft::onnx {
 namespace {
@@ -129,9 +132,11 @@ Values multi_head_attention(NodeView& n, OpBuilder& b) {
 
 // ---- RotaryEmbedding ----------------------------------------------------------------------------------------------
 
-Values rotary_embedding(NodeView& n, OpBuilder& b) {
-  Value *x = n.in(0), *at = n.in(1), *cos = takes_rank(n, n.in(2), 2, "cos_cache");
-  Value* sin = takes_rank(n, n.in(3), 2, "sin_cache");
+// How f turns the heads of input 0, which are a dim of their own or lie side by side.
+template <class F>
+Values turned(NodeView& n, OpBuilder& b, F&& f) {
+  Value *x = n.in(0), *cos = takes_rank(n, n.in(2), 2, "cos_cache");
+  takes_rank(n, n.in(3), 2, "sin_cache");
   without(n, {}, {"is_packed_batching"});
   if (x->rank() != 3 && x->rank() != 4)
     return {n.refuse(Code::rank_mismatch, format("input is {}, takes rank 3 or 4", x->type.to_string()))};
@@ -143,17 +148,76 @@ Values rotary_embedding(NodeView& n, OpBuilder& b) {
   if (cos->dim(1) == Dim(0)) return {n.refuse(Code::shape_mismatch, "cos_cache has no columns")};
   if (flat) {
     const int64_t stated = n.i("num_heads", 0);
+    if (stated <= 0 && !cos->dim(1).known()) {
+      if (std::optional<Values> later = n.put_off_sizes(x->dtype(), {3})) return *later;
+    }
     const Dim count = stated > 0 ? Dim(stated) : ir::floor_div(x->dim(2), cos->dim(1) * Dim(2));
     const Dim each = stated > 0 ? ir::floor_div(x->dim(2), count) : cos->dim(1) * Dim(2);
     heads = b.transpose(shaped(n, b, x, Dims{x->dim(0), x->dim(1), count, each}), {0, 2, 1, 3});
   }
-  if (at->rank() == 1) {  // the first one's place
-    Value* steps = b.cast(upto(b, size(n, b, heads->dim(2))), at->dtype());
-    at = b.expand_dims(b.add(steps, at), {0});
-  }
-  Value* y = rotated(n, b, heads, at, cos, sin, n.flag("interleaved"));
+  Value* y = f(heads);
   if (!flat) return {y};
   return {shaped(n, b, b.transpose(y, {0, 2, 1, 3}), x->dims())};
+}
+
+Values rotary_embedding(NodeView& n, OpBuilder& b) {
+  return turned(n, b, [&](Value* heads) {
+    Value* at = n.in(1);
+    if (at->rank() == 1) {  // the first one's place
+      Value* steps = b.cast(upto(b, size(n, b, heads->dim(2))), at->dtype());
+      at = b.expand_dims(b.add(steps, at), {0});
+    }
+    return rotated(n, b, heads, at, n.in(2), n.in(3), n.flag("interleaved"));
+  });
+}
+
+// Which of the three places, in time, height and width, tells each column its angle: they take turns, or are sections.
+std::vector<int> places_of_columns(const std::vector<int64_t>& sections, bool in_turn) {
+  std::vector<int> of;
+  for (size_t s = 0; s < 3; ++s)
+    of.insert(of.end(), static_cast<size_t>(in_turn ? 0 : sections[s]), static_cast<int>(s));
+  if (!in_turn) return of;
+  of.resize(static_cast<size_t>(sections[0] + sections[1] + sections[2]));
+  for (size_t s = 1; s < 3; ++s) {
+    for (size_t j = s; j < std::min(of.size(), static_cast<size_t>(3 * sections[s])); j += 3)
+      of[j] = static_cast<int>(s);
+  }
+  return of;
+}
+
+Values multimodal_rotary_embedding(NodeView& n, OpBuilder& b) {
+  Value* at = takes_rank(n, n.in(1), 3, "position_ids");
+  const std::vector<int64_t> sections = n.ints("mrope_section");
+  const int64_t layout = n.i("mrope_layout", 0);
+  if (layout != 0 && layout != 1)
+    return {n.refuse(Code::invalid_attribute, format("mrope_layout is {}, takes 0 or 1", layout))};
+  if (ir::never_equal(at->dim(0), Dim(3)))
+    return {n.refuse(Code::shape_mismatch, format("position_ids is {}, takes [3, B, S]", at->type.to_string()))};
+  constexpr int64_t kMost = 1 << 20;  // columns
+  int64_t columns = 0;
+  for (const int64_t s : sections) columns = s < 0 || s > kMost ? kMost + 1 : columns + s;
+  if (sections.size() != 3 || columns > kMost || ir::never_equal(n.in(2)->dim(-1), Dim(columns))) {
+    return {n.refuse(Code::invalid_attribute,
+                     format("mrope_section is [{}], takes three sizes that add up to the columns of cos_cache, {}",
+                            join(sections, ", "), n.in(2)->type.to_string()))};
+  }
+  const std::vector<int> of = places_of_columns(sections, layout == 1);
+  const auto column_is = [&](int which) {
+    Tensor mask(DType::boolean, {columns});
+    for (size_t j = 0; j < of.size(); ++j) mask.span<bool>()[j] = of[j] == which;
+    return b.constant(ir::Constant::of(mask));
+  };
+  return turned(n, b, [&](Value* heads) {
+    const auto rows = [&](Value* table) {
+      Value* all = with_indices(n, b, at, table, 0, [&](Value* i) { return b.gather(table, i, 0); });
+      Values three = cut(n, b, all, {1, 1, 1}, 0);
+      for (Value*& each : three) each = b.squeeze(each, {0});
+      Value* y = b.select(column_is(1), three[1], three[0]);
+      return b.expand_dims(b.select(column_is(2), three[2], y), {1});
+    };
+    Value* cos = rows(n.in(2));
+    return rotated_by(n, b, heads, cos, rows(n.in(3)), n.flag("interleaved"));
+  });
 }
 
 constexpr Lowering kRows[] = {
@@ -169,6 +233,10 @@ constexpr Lowering kRows[] = {
      "input position_ids cos_cache sin_cache -> output; interleaved is_packed_batching num_heads rotary_embedding_dim "
      "scale",
      rotary_embedding, "without is_packed_batching"},
+    {"com.microsoft", "MRotaryEmbedding", kSince<1>,
+     "input position_ids cos_cache sin_cache -> output; interleaved is_packed_batching mrope_layout mrope_section "
+     "num_heads rotary_embedding_dim scale",
+     multimodal_rotary_embedding, "without is_packed_batching"},
 };
 
 }  // namespace

@@ -60,6 +60,14 @@ Values qlinear_average_pool(NodeView& n, OpBuilder& b) {
       n, b, [&](Value* x) { return channels_first(b, x, last, [&](Value* v) { return average_pool_of(n, b, v); }); });
 }
 
+Values qlinear_conv(NodeView& n, OpBuilder& b) {
+  const Coded x = coded(n, b, 0);
+  if (!b.ok()) return {n.refused()};
+  return {channels_first(b, x.codes, n.flag("channels_last"), [&](Value* codes) {
+    return qlinear_conv_of(n, b, {codes, x.scale, x.zero});
+  })};
+}
+
 // The sum of the codes is exact; Core ML gets the mean of the numbers.
 Values qlinear_global_average_pool(NodeView& n, OpBuilder& b) {
   Coded x = coded(n, b, 0);
@@ -146,6 +154,12 @@ Value* scaled_sums(OpBuilder& b, Value* sums, Value* x_scale, Value* y_scale, Va
   return bias == nullptr ? y : b.add(y, bias);
 }
 
+// Of int16 in int32.
+Values matmul_integer16(NodeView& n, OpBuilder& b) {
+  Value* x = b.cast(n.in(0), DType::i32);
+  return {b.matmul(x, b.cast(n.in(1), DType::i32))};
+}
+
 Values matmul_integer_to_float(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.in(1), *x_scale = one_as_scalar(b, n.in(2)), *y_scale = one_as_scalar(b, n.in(3));
   Value *x_zero = one_as_scalar(b, n.optional_in(4)), *y_zero = one_as_scalar(b, n.optional_in(5)),
@@ -206,9 +220,14 @@ constexpr Lowering kRows[] = {
      "A A_scale A_zero_point? B B_scale B_zero_point? C_scale C_zero_point? -> C", qlinear_add},
     {"com.microsoft", "QLinearMul", kSince<1>,
      "A A_scale A_zero_point? B B_scale B_zero_point? C_scale C_zero_point? -> C", qlinear_mul},
+    {"com.microsoft", "QLinearConv", kSince<1>,
+     "x x_scale x_zero_point w w_scale w_zero_point y_scale y_zero_point B? -> y; auto_pad channels_last dilations "
+     "group kernel_shape pads strides",
+     qlinear_conv},
     {"com.microsoft", "QLinearConcat", kSince<1>, "Y_scale Y_zero_point inputs+ -> Y; axis", qlinear_concat},
     {"com.microsoft", "QLinearWhere", kSince<1>,
      "condition X x_scale x_zero_point Y y_scale y_zero_point z_scale z_zero_point -> Z", qlinear_where},
+    {"com.microsoft", "MatMulInteger16", kSince<1>, "A B -> Y", matmul_integer16},
     {"com.microsoft", "MatMulIntegerToFloat", kSince<1>, "A B a_scale b_scale a_zero_point? b_zero_point? bias? -> Y",
      matmul_integer_to_float},
     {"com.microsoft", "DynamicQuantizeMatMul", kSince<1>, "A B b_scale b_zero_point? bias? -> Y",

@@ -1,5 +1,8 @@
 // ONNX Runtime's small operators on tensors: most are older names of what ai.onnx has now.
+#include <limits>
+
 #include "base/format.h"
+#include "onnx/heads.h"
 #include "onnx/lower_families.h"
 #include "onnx/patterns.h"
 
@@ -66,6 +69,38 @@ Values nhwc_max_pool(NodeView& n, OpBuilder& b) {
   return {b.ok() ? b.transpose(y, last) : y};
 }
 
+// scores [B, V] without the words that would make the last n - 1 of a text [B, S] a run of n that it has already.
+Values ngram_repeat_block(NodeView& n, OpBuilder& b) {
+  Value *ids = takes_rank(n, n.in(0), 2, "input_ids"), *scores = takes_rank(n, n.in(1), 2, "scores");
+  const int64_t size = positive(n, "ngram_size");
+  if (!b.ok()) return {n.refused()};
+  constexpr int64_t kMost = 1024;  // comparisons
+  if (size > kMost) return {n.refuse(Code::limit_exceeded, format("ngram_size is {}, takes 1..{}", size, kMost))};
+  const Dim length = ids->dim(1);
+  if (length.known() && length.value() < size) return {b.identity(scores)};
+  const auto places = [&](int64_t from, int64_t to) {  // a slice of the text, counted from its end where negative
+    return b.emit("slice_by_index", {{"x", ids},
+                                     {"begin", std::vector<int64_t>{0, from}},
+                                     {"end", std::vector<int64_t>{0, to}},
+                                     {"begin_mask", std::vector<bool>{true, from == 0}},
+                                     {"end_mask", std::vector<bool>{true, to == 0}}});
+  };
+  Value* follows = places(size - 1, 0);  // [B, S - n + 1]: what came behind each run of n - 1
+  Value* same = nullptr;
+  for (int64_t i = 0; i < size - 1; ++i) {
+    Value* each = b.binary("equal", places(i, i - size + 1), places(i - size + 1, i - size + 2));
+    same = same == nullptr ? each : b.binary("logical_and", same, each);
+  }
+  Value* never = b.like(scores, -std::numeric_limits<double>::infinity());
+  Value* keep = b.like(scores, std::numeric_limits<double>::infinity());
+  Value* bound = b.cast(b.mul(follows, b.like(follows, 0)), scores->dtype());
+  bound = same == nullptr ? b.add(bound, never) : b.select(same, b.add(bound, never), b.add(bound, keep));
+  return {with_indices(n, b, follows, scores, 1, [&](Value* at) {
+    return b.emit("scatter_along_axis",
+                  {{"data", scores}, {"indices", at}, {"updates", bound}, {"axis", 1}, {"mode", "min"}});
+  })};
+}
+
 constexpr Lowering kRows[] = {
     {"com.microsoft", "ExpandDims", kSince<1>, "X axis -> Y", expand_dims, "axis known"},
     {"com.microsoft", "Inverse", kSince<1>, "X -> Y", same_unary<"host_inverse">, "on the host only"},
@@ -76,6 +111,7 @@ constexpr Lowering kRows[] = {
     {"com.microsoft", "UnfoldTensor", kSince<1>, "input -> output; dim size step", unfold},
     {"com.microsoft", "CDist", kSince<1>, "A B -> C; metric", cdist},
     {"com.microsoft", "GatherND", kSince<1>, "data indices -> output", gather_nd},
+    {"com.microsoft", "NGramRepeatBlock", kSince<1>, "input_ids scores -> scores_out; ngram_size", ngram_repeat_block},
     {"com.microsoft", "NhwcMaxPool", kSince<1>, "x -> y; auto_pad ceil_mode dilations kernel_shape pads strides",
      nhwc_max_pool},
 };

@@ -2,75 +2,13 @@
 #include <algorithm>
 
 #include "base/format.h"
-#include "onnx/codes.h"
+#include "onnx/block_weights.h"
 #include "onnx/heads.h"
 #include "onnx/lower_families.h"
 #include "onnx/patterns.h"
 
 namespace graft::onnx {
 namespace {
-
-DType code_type(int64_t bits) { return bits == 2 ? DType::u2 : bits == 4 ? DType::u4 : DType::u8; }
-
-// The bytes of a constant as codes of this type and shape, which must take as many.
-ir::ConstantPtr reinterpreted(const ir::ConstantPtr& c, DType t, const Shape& shape) {
-  return ir::Constant::borrow({t, shape, c->view().data}, c);
-}
-
-// Codes [rows, columns] of rows that are padded to whole bytes, without the padding.
-ir::ConstantPtr unpadded(const ir::ConstantPtr& c, DType t, int64_t rows, int64_t columns) {
-  const int64_t each = static_cast<int64_t>(byte_size(t, columns)), per_byte = 8 / bits(t);
-  if (columns % per_byte == 0) return reinterpreted(c, t, {rows, columns});
-  Tensor made(t, {rows, columns});
-  const TensorView from{t, {rows * each * per_byte}, c->view().data};
-  auto* to = static_cast<uint8_t*>(made.mutable_view().data);
-  std::fill_n(to, byte_size(t, rows * columns), uint8_t{0});
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t k = 0; k < columns; ++k) {
-      const int64_t at = (r * columns + k) * bits(t);
-      const auto v = static_cast<unsigned>(element_as_int(from, r * each * per_byte + k));
-      to[at / 8] = static_cast<uint8_t>(to[at / 8] | v << (at % 8));
-    }
-  }
-  return ir::Constant::of(made);
-}
-
-// Weights [N, K] of codes with a scale, and maybe a zero point, for each block of a row: [N, blocks].
-struct Blocks {
-  int64_t bits, rows, columns, blocks;
-  Value *codes, *scales, *zeros;
-};
-
-// Where `bits` are 2 no operator scales codes: each block is a palette of four.
-Value* palettes(OpBuilder& b, const Blocks& w, const ir::ConstantPtr& codes) {
-  const TensorView scales = w.scales->constant->view();
-  const TensorView zeros = w.zeros->constant->view();
-  const int64_t count = w.rows * w.blocks;
-  Tensor lut(DType::f32, {w.rows, w.blocks, 4, 1});
-  for (int64_t i = 0; i < count; ++i) {
-    const double z = element_as_double(zeros, zeros.count() == 1 ? 0 : i), s = element_as_double(scales, i);
-    for (int64_t q = 0; q < 4; ++q)
-      lut.span<float>()[static_cast<size_t>(4 * i + q)] = static_cast<float>((static_cast<double>(q) - z) * s);
-  }
-  Value* entries = b.cast(b.constant(ir::Constant::of(lut)), w.scales->dtype());
-  return b.emit("constexpr_lut_to_dense", {{"indices", b.constant(codes)}, {"lut", entries}});
-}
-
-Value* dense(OpBuilder& b, const Blocks& w) {
-  const ir::ConstantPtr codes = reinterpreted(w.codes->constant, code_type(w.bits), {w.rows, w.columns});
-  if (w.bits == 2) return palettes(b, w, codes);
-  return b.emit("constexpr_blockwise_shift_scale",
-                {{"data", b.constant(codes)}, {"scale", w.scales}, {"offset", w.zeros}});
-}
-
-void needs_constants(NodeView& n, std::initializer_list<std::pair<int, std::string_view>> inputs) {
-  for (const auto& [i, what] : inputs) {
-    if (n.has(i) && !n.in(i)->is_constant())
-      n.refuse(Code::needs_constant, format("{} is made by a run; a constant is supported", what));
-  }
-}
-
-bool is_block_size(int64_t v) { return v >= 16 && v <= INT32_MAX && (v & (v - 1)) == 0; }
 
 // x times rows of weights that stay in their codes.
 Values matmul_nbits(NodeView& n, OpBuilder& b) {
@@ -80,7 +18,7 @@ Values matmul_nbits(NodeView& n, OpBuilder& b) {
   const int64_t k = positive(n, "K"), rows = positive(n, "N"), width = n.i("bits", 4),
                 block = n.required_i("block_size");
   if (!b.ok()) return {n.refused()};
-  if (width != 2 && width != 4 && width != 8)
+  if (!is_code_width(width))
     return {n.refuse(Code::unsupported_attribute, format("bits is {}; 2, 4 and 8 are supported", width))};
   if (!is_block_size(block))
     return {n.refuse(Code::invalid_attribute, format("block_size is {}, takes powers of two from 16 on", block))};
@@ -99,27 +37,19 @@ Values matmul_nbits(NodeView& n, OpBuilder& b) {
     return {n.refuse(Code::shape_mismatch, format("A is {}, takes {} columns", x->type.to_string(), k))};
   const Shape by_block{rows, blocks};
   scales = b.constant(ir::Constant::reshape(scales->constant, by_block));
-  if (zeros == nullptr) {
-    zeros = b.scalar(DType::f32, static_cast<double>(int64_t{1} << (width - 1)));
-    if (width != 2) {
-      const Tensor each(t, by_block);
-      const int fill = width == 4 ? 0x88 : 0x80;
-      std::memset(each.storage().get(), fill, byte_size(t, rows * blocks));
-      zeros = b.constant(ir::Constant::of(each));
-    }
-  } else if (zeros->dtype() == DType::u8) {
+  if (zeros != nullptr && zeros->dtype() == DType::u8) {
     const int64_t want = rows * static_cast<int64_t>(byte_size(t, blocks));
     if (count(zeros) != want)
       return {
           n.refuse(Code::shape_mismatch, format("zero_points is {}, takes {} bytes", zeros->type.to_string(), want))};
     zeros = b.constant(unpadded(zeros->constant, t, rows, blocks));
-  } else {
+  } else if (zeros != nullptr) {
     if (count(zeros) != rows * blocks)
       return {n.refuse(Code::shape_mismatch,
                        format("zero_points is {}, takes [{}, {}]", zeros->type.to_string(), rows, blocks))};
     zeros = b.constant(ir::Constant::reshape(zeros->constant, by_block));
   }
-  Value* w = dense(b, {width, rows, columns, blocks, codes, scales, zeros});
+  Value* w = dense(b, {width, {rows}, columns, blocks, codes, scales, zeros});
   if (columns != k) {  // the last block's end counts for nothing
     Ints pad(2 * x->rank(), 0);
     pad[pad.size() - 1] = columns - k;
@@ -157,7 +87,7 @@ Values gather_block_quantized(NodeView& n, OpBuilder& b) {
   const DType t = table->dtype();
   const int64_t block = n.i("block_size", 128), width = t == DType::u8 ? n.i("bits", 4) : 4;
   const int rank = table->rank();
-  if (!kTables.has(t) || (width != 2 && width != 4 && width != 8))
+  if (!kTables.has(t) || !is_code_width(width))
     return {n.refuse(Code::unsupported_attribute, format("data is {} with bits {}; {} with 2, 4 or 8 are supported",
                                                          table->type.to_string(), width, kTables.to_string()))};
   if (!is_block_size(block))
@@ -223,7 +153,48 @@ Values gather_block_quantized(NodeView& n, OpBuilder& b) {
   return {shaped(n, b, y, whole)};
 }
 
+// ---- MatMulBnb4 ---------------------------------------------------------------------------------------------------
+
+// What the codes of a block stand for, over its largest magnitude: bitsandbytes' fp4 (a sign, two bits of exponent and
+// one of mantissa, in twelfths) and nf4 (quantiles of the normal distribution).
+constexpr float kFp4[] = {0,     1.0f / 192,  8.0f / 12,  1,  4.0f / 12,  6.0f / 12,  2.0f / 12,  3.0f / 12,
+                          -0.0f, -1.0f / 192, -8.0f / 12, -1, -4.0f / 12, -6.0f / 12, -2.0f / 12, -3.0f / 12};
+constexpr float kNf4[] = {
+    -1,          -0.69619280f, -0.52507305f, -0.39491749f, -0.28444138f, -0.18477343f, -0.09105004f, 0,
+    0.07958030f, 0.16093020f,  0.24611230f,  0.33791524f,  0.44070983f,  0.56261700f,  0.72295684f,  1};
+
+// x times weights [N, K]. The blocks run through all of B. (With transB 0 ONNX Runtime reads behind its weights.)
+Values matmul_bnb4(NodeView& n, OpBuilder& b) {
+  Value *x = n.in(0), *codes = n.in(1), *scales = n.in(2);
+  needs_constants(n, {{1, "B"}, {2, "absmax"}});
+  const int64_t k = positive(n, "K"), rows = positive(n, "N"), block = n.required_i("block_size"),
+                kind = n.required_i("quant_type");
+  if (!b.ok()) return {n.refused()};
+  if (!n.flag("transB", true)) return {n.refuse(Code::unsupported_attribute, "transB is 0; 1 is supported")};
+  if (kind != 0 && kind != 1)
+    return {n.refuse(Code::invalid_attribute, format("quant_type is {}, takes 0 (fp4) or 1 (nf4)", kind))};
+  if (!is_block_size(block))
+    return {n.refuse(Code::invalid_attribute, format("block_size is {}, takes powers of two from 16 on", block))};
+  if (k % block != 0)
+    return {
+        n.refuse(Code::unsupported_attribute, format("K is {}; multiples of block_size {} are supported", k, block))};
+  const int64_t blocks = k / block, all = rows * k;
+  const auto count = [](const Value* v) { return v->constant->count(); };
+  if (codes->dtype() != DType::u8 || count(codes) != all / 2)
+    return {n.refuse(Code::shape_mismatch, format("B is {}, takes uint8[{}]", codes->type.to_string(), all / 2))};
+  if (count(scales) != rows * blocks)
+    return {
+        n.refuse(Code::shape_mismatch, format("absmax is {}, takes [{}]", scales->type.to_string(), rows * blocks))};
+  if (x->rank() < 1 || ir::never_equal(x->dim(-1), Dim(k)))
+    return {n.refuse(Code::shape_mismatch, format("A is {}, takes {} columns", x->type.to_string(), k))};
+  scales = b.constant(ir::Constant::reshape(scales->constant, {rows, blocks}));
+  Value* w = dense_of_levels(b, {4, {rows}, k, blocks, codes, scales, nullptr}, kind == 0 ? kFp4 : kNf4);
+  return {b.matmul(x, b.cast(w, x->dtype()), true)};
+}
+
 constexpr Lowering kRows[] = {
+    {"com.microsoft", "MatMulBnb4", kSince<1>, "A B absmax -> Y; K N block_size quant_type training_mode transB",
+     matmul_bnb4, "constant weights of whole blocks a row, transB 1"},
     {"com.microsoft", "GatherBlockQuantized", kSince<1>,
      "data indices scales zero_points? -> output; bits block_size gather_axis quantize_axis", gather_block_quantized,
      "constant data of 2, 4 and 8 bits, whole blocks along the last dim"},

@@ -217,7 +217,14 @@ Values pad(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const std::string mode = n.s("mode", "constant");
   std::optional<IntList> axes;
-  if (n.version() >= 18) axes = n.int_list(3, "axes");
+  if (n.version() >= 18 && n.has(3)) {
+    std::optional<int64_t> entries = n.length(3);
+    if (const std::optional<int64_t> pads = n.length(1); !entries && pads) entries = *pads / 2;
+    if (!entries) {
+      if (std::optional<Values> later = n.put_off_sizes(x->dtype(), {x->rank()})) return *later;
+    }
+    axes = n.int_list(3, "axes", entries);
+  }
   const size_t count = axes ? axes->size() : x->dims().size();
   const std::optional<IntList> list =
       n.has_attr("pads") ? IntList{n.ints("pads")} : n.int_list(1, "pads", 2 * static_cast<int64_t>(count));

@@ -257,25 +257,7 @@ Values qlinear_matmul(NodeView& n, OpBuilder& b) {
   return {codes_of(b, product, b.like(product, 1), zero, 0, zero->dtype())};
 }
 
-// Of codes with a bias in the products' own scale; Core ML gets the convolution of the numbers that they stand for.
-Values qlinear_conv(NodeView& n, OpBuilder& b) {
-  const Coded x = coded(n, b, 0), w = coded(n, b, 3);
-  Value *scale = one_as_scalar(b, n.in(6)), *zero = one_as_scalar(b, n.in(7)), *bias = n.optional_in(8);
-  const auto of_codes = [&] {
-    Value* sums = emit_conv(n, b, "host_integer_conv", x.codes, w.codes,
-                            {{"x_zero_point", x.zero}, {"weight_zero_point", w.zero}, {"bias", bias}});
-    return b.ok() ? requantized(b, sums, ratio(b, x.scale, w.scale, scale), zero, 1) : sums;
-  };
-  const auto of_numbers = [&] {
-    Value* numbers = numbers_of(b, x);
-    Value* weights = numbers_of(b, w);
-    Value* offset = bias == nullptr ? nullptr : b.mul(b.cast(bias, DType::f32), b.mul(x.scale, w.scale));
-    Value* y = emit_conv(n, b, "conv", numbers, weights, {});
-    if (offset != nullptr) y = b.add(y, along(b, offset, y->rank(), 1));
-    return b.ok() ? codes_of(b, y, scale, zero, 0, zero->dtype()) : y;
-  };
-  return {b.first_of(of_codes, of_numbers)};
-}
+Values qlinear_conv(NodeView& n, OpBuilder& b) { return {qlinear_conv_of(n, b, coded(n, b, 0))}; }
 
 constexpr Lowering kRows[] = {
     {"", "DequantizeLinear", kSince<10, 13, 19, 21, 23, 24, 25, 28>,
@@ -296,6 +278,26 @@ constexpr Lowering kRows[] = {
 };
 
 }  // namespace
+
+// Of codes with a bias in the products' own scale; Core ML gets the convolution of the numbers that they stand for.
+Value* qlinear_conv_of(NodeView& n, OpBuilder& b, const Coded& x) {
+  const Coded w = coded(n, b, 3);
+  Value *scale = one_as_scalar(b, n.in(6)), *zero = one_as_scalar(b, n.in(7)), *bias = n.optional_in(8);
+  const auto of_codes = [&] {
+    Value* sums = emit_conv(n, b, "host_integer_conv", x.codes, w.codes,
+                            {{"x_zero_point", x.zero}, {"weight_zero_point", w.zero}, {"bias", bias}});
+    return b.ok() ? requantized(b, sums, ratio(b, x.scale, w.scale, scale), zero, 1) : sums;
+  };
+  const auto of_numbers = [&] {
+    Value* numbers = numbers_of(b, x);
+    Value* weights = numbers_of(b, w);
+    Value* offset = bias == nullptr ? nullptr : b.mul(b.cast(bias, DType::f32), b.mul(x.scale, w.scale));
+    Value* y = emit_conv(n, b, "conv", numbers, weights, {});
+    if (offset != nullptr) y = b.add(y, along(b, offset, y->rank(), 1));
+    return b.ok() ? codes_of(b, y, scale, zero, 0, zero->dtype()) : y;
+  };
+  return b.first_of(of_codes, of_numbers);
+}
 
 LoweringRows quantization_lowerings() { return kRows; }
 

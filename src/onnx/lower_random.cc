@@ -1,5 +1,5 @@
 // Random numbers, and Dropout. Where the node has no seed its own number is one, so that two nodes differ; the numbers
-// are the same in every run.
+// go on from run to run of a session, and are the same in each session.
 #include <bit>
 
 #include "base/format.h"
@@ -63,6 +63,7 @@ Values random_uniform(NodeView& n, OpBuilder& b) {
   return distributed(n, b, "random_uniform", {"low", "high"}, {n.f("low", 0), n.f("high", 1)}, x);
 }
 
+// 1 with probability x, as ONNX says; onnxruntime's kernel draws 1 with probability 1 - x.
 Values bernoulli(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const DType to = n.has_attr("dtype") ? n.dtype("dtype") : x->dtype();
@@ -120,7 +121,8 @@ constexpr Lowering kRows[] = {
     {"", "RandomNormalLike", kSince<1, 22>, "input -> output; dtype mean scale seed", random_normal<true>},
     {"", "RandomUniform", kSince<1, 22>, "-> output; dtype high low seed shape", random_uniform<false>},
     {"", "RandomUniformLike", kSince<1, 22>, "input -> output; dtype high low seed", random_uniform<true>},
-    {"", "Bernoulli", kSince<15, 22>, "input -> output; dtype seed", bernoulli},
+    {"", "Bernoulli", kSince<15, 22>, "input -> output; dtype seed", bernoulli,
+     "draws 1 with probability p, as ONNX says (onnxruntime: 1 - p)"},
     {"", "Multinomial", kSince<7, 22>, "input -> output; dtype sample_size seed", multinomial},
     {"", "Dropout", kSince<1, 6, 7, 10, 12, 13, 22>,
      "data ratio?@12 training_mode?@12 -> output mask?; is_test<7 ratio<12 seed@12", dropout},

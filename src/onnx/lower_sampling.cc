@@ -55,8 +55,10 @@ Values affine_grid(NodeView& n, OpBuilder& b) {
   if (!rows.known()) rows = theta->dim(2) - Dim(1);
   if (!rows.known()) rows = size->dim(0) - Dim(2);
   if (const std::optional<int> rank = n.stated_rank(0); rank && !rows.known()) rows = Dim(*rank - 2);
-  if (!rows.known())
+  if (!rows.known()) {
+    if (std::optional<Values> later = n.put_off({ir::Type::unranked(theta->dtype())})) return *later;
     return {n.refuse(Code::dynamic_shape, "neither theta nor the sizes tell how many dims the grid has")};
+  }
   if ((rows.value() != 2 && rows.value() != 3) || ir::never_equal(theta->dim(1), rows) ||
       ir::never_equal(theta->dim(2), rows + Dim(1)) || ir::never_equal(size->dim(0), rows + Dim(2))) {
     return {
@@ -205,7 +207,10 @@ Values deform_conv(NodeView& n, OpBuilder& b) {
   const Ints kernel = kernel_of(n, b, w);
   const std::optional<WindowAttributes> window = read_window(n, x, kernel);
   if (!window) return {n.refused()};
-  if (window->open()) return {n.refuse(Code::dynamic_shape, "the weight's kernel sizes must be known")};
+  if (window->open()) {
+    if (std::optional<Values> later = n.put_off_sizes(x->dtype(), {4})) return *later;
+    return {n.refuse(Code::dynamic_shape, "the weight's kernel sizes must be known")};
+  }
   const int64_t group = n.i("group", 1);
   const Dim rows = w->dim(0), depth = w->dim(1) * Dim(kernel.product());
   if (group < 1 || (rows.known() && rows.value() % group != 0) || ir::never_equal(x->dim(1), w->dim(1) * Dim(group)))

@@ -1,4 +1,4 @@
-// Operators on strings, which live on the host alone.
+// Operators on strings and on what is left of them, which live on the host alone.
 #include "base/format.h"
 #include "onnx/lower_families.h"
 
@@ -51,6 +51,19 @@ Values tf_idf(NodeView& n, OpBuilder& b) {
                                  {"mode", n.s("mode", "")}})};
 }
 
+Values murmur_hash(NodeView& n, OpBuilder& b) {
+  const int64_t seed = n.i("seed", 0);
+  if (seed < 0 || seed > UINT32_MAX)
+    return {n.refuse(Code::invalid_attribute, format("seed is {}, takes 0..{}", seed, UINT32_MAX))};
+  return {b.emit("host_murmur_hash", {{"x", n.in(0)},
+                                      {"seed", b.constant(ir::Constant::int_scalar(DType::i64, seed))},
+                                      {"positive", n.flag("positive", true)}})};
+}
+
+Values dynamic_time_warping(NodeView& n, OpBuilder& b) {
+  return {b.emit("host_dynamic_time_warping", {{"x", n.in(0)}})};
+}
+
 constexpr Lowering kRows[] = {
     {"", "StringConcat", kSince<20>, "X Y -> Z", same_binary<"host_string_concat">, "on the host only"},
     {"", "StringSplit", kSince<20>, "X -> Y Z; delimiter maxsplit", string_split, "on the host only"},
@@ -60,6 +73,8 @@ constexpr Lowering kRows[] = {
      "X -> Y; max_gram_length max_skip_count min_gram_length mode ngram_counts ngram_indexes pool_int64s pool_strings "
      "weights",
      tf_idf, "on the host only"},
+    {"com.microsoft", "MurmurHash3", kSince<1>, "X -> Y; positive seed", murmur_hash, "on the host only"},
+    {"com.microsoft", "DynamicTimeWarping", kSince<1>, "input -> output", dynamic_time_warping, "on the host only"},
 };
 
 }  // namespace

@@ -227,7 +227,11 @@ Values max_unpool(NodeView& n, OpBuilder& b) {
 Values col2im(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *image = n.in(1), *block = n.in(2);
   const Dim rank = image->rank() == 1 ? image->dim(0) : Dim(0);
-  if (!rank.known() || rank.value() < 1 || rank.value() > kMaxRank - 2)
+  if (!rank.known()) {
+    if (std::optional<Values> later = n.put_off({ir::Type::unranked(x->dtype())})) return *later;
+    return {n.refuse(Code::dynamic_shape, "the number of the image's dims must be known")};
+  }
+  if (rank.value() < 1 || rank.value() > kMaxRank - 2)
     return {n.refuse(Code::unsupported_rank,
                      format("got an image_shape {}, takes 1 to {} sizes", image->type.to_string(), kMaxRank - 2))};
   const auto count = static_cast<int>(rank.value());

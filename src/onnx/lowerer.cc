@@ -148,6 +148,13 @@ Result<Values> Lowerer::lower(const Node& node) {
   const ir::Builder::Mark mark = b_.mark();
   Values out;
   Status s = run_row(node, out);
+  if (!s && s.error().code == Code::dynamic_shape && b_.target().host() && deferrals == 0) {
+    // What the sizes do not tell here they do in a run.
+    b_.rollback(mark);
+    out = defer(*this, node);
+    if (b_.ok()) s = {};
+    if (b_.failure() && out_of_bounds(b_.failure()->code)) s = fail(*b_.failure());
+  }
   b_.set_origin(outer);
   if (!s) {
     Diag d = std::move(s).error();

@@ -257,7 +257,7 @@ std::optional<Values> NodeView::put_off(ir::Types results) {
   return defer(lowerer_, node_, std::move(results));
 }
 
-std::optional<Values> NodeView::put_off_sizes(DType dtype, std::initializer_list<int> ranks) {
+std::optional<Values> NodeView::put_off_sizes(DType dtype, const std::vector<int>& ranks) {
   ir::Types results;
   for (const int rank : ranks) {
     ir::Type t = ir::Type::tensor(dtype, ir::Dims{});

@@ -101,7 +101,7 @@ class NodeView {
   // where the target has no such operator. For results whose rank hangs on sizes.
   std::optional<Values> put_off(ir::Types results);
   // The same for results of these ranks, all of one dtype, whose operators hang on sizes.
-  std::optional<Values> put_off_sizes(DType dtype, std::initializer_list<int> ranks);
+  std::optional<Values> put_off_sizes(DType dtype, const std::vector<int>& ranks);
   // The same where the result has as many dims as `shape` has entries, and those are not counted.
   std::optional<Values> put_off_for(const Value* shape, DType result);
 

@@ -9,8 +9,8 @@ Rows host_rows() {
         &host_unique_row(),   &host_linear_attention_row(), &host_non_max_suppression_row(),
         &host_cast_row(),     &host_integer_matmul_row(),   &host_integer_conv_row(),
         &host_recurrent_row()};
-    for (const Rows& family :
-         {signal_rows(), matrix_rows(), strings_rows(), string_numbers_rows(), text_rows(), host_windows_rows()})
+    for (const Rows& family : {signal_rows(), matrix_rows(), strings_rows(), string_numbers_rows(), text_rows(),
+                               host_windows_rows(), host_language_rows()})
       rows.insert(rows.end(), family.begin(), family.end());
     return rows;
   }();

@@ -22,5 +22,6 @@ Rows strings_rows();
 Rows string_numbers_rows();
 Rows text_rows();
 Rows host_windows_rows();
+Rows host_language_rows();
 
 }  // namespace graft::ops

@@ -161,6 +161,7 @@ struct Input {
   graft_input in{};
   std::vector<int64_t> shape;
   std::vector<std::byte> data;
+  std::vector<graft_input> elements;  // of a sequence; their data is this input's
 };
 
 // The size of an open dim: the same for the same symbol, two at best.
@@ -193,11 +194,15 @@ bool invent_inputs(const graft_session* session, std::vector<Input>& inputs) {
     port.struct_size = sizeof port;
     if (!fine(graft_session_input(session, i, &port))) defect("an input that is not there");
     Input& input = inputs.emplace_back();
-    for (int32_t d = 0; d < port.rank; ++d) input.shape.push_back(sizes.of(port, d));
+    const bool sequence = port.element_dtype != GRAFT_DTYPE_INVALID;
+    const graft_dtype dtype = sequence ? port.element_dtype : port.dtype;
+    // What the tensors of a sequence are nobody says: small matrices.
+    if (sequence) input.shape = {2, 3};
+    for (int32_t d = 0; d < port.rank && !sequence; ++d) input.shape.push_back(sizes.of(port, d));
     const int64_t count = elements(input.shape);
     if (count < 0) return false;
-    input.data.resize(static_cast<size_t>(count) * item_size(port.dtype));
-    fill(port.dtype, count, input.data);
+    input.data.resize(static_cast<size_t>(count) * item_size(dtype));
+    fill(dtype, count, input.data);
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     graft_port_info port{};
@@ -207,10 +212,19 @@ bool invent_inputs(const graft_session* session, std::vector<Input>& inputs) {
     in.struct_size = sizeof in;
     in.name = port.name;
     in.dtype = port.dtype;
-    in.rank = port.rank;
+    in.rank = static_cast<int32_t>(inputs[i].shape.size());
     in.shape = inputs[i].shape.data();
     in.data = inputs[i].data.data();
     in.bytes = inputs[i].data.size();
+    if (port.element_dtype == GRAFT_DTYPE_INVALID) continue;
+    graft_input element = in;
+    element.dtype = port.element_dtype;
+    inputs[i].elements.assign(std::strcmp(port.type, "optional") == 0 ? 1 : 2, element);
+    in = {};
+    in.struct_size = sizeof in;
+    in.name = port.name;
+    in.elements = inputs[i].elements.data();
+    in.element_count = inputs[i].elements.size();
   }
   return true;
 }
@@ -230,7 +244,7 @@ bool large_outputs(const graft_session* session) {
 
 volatile unsigned g_read;  // what was read has a use
 
-void look_at(graft_tensor* tensor) {
+void look_at(const graft_tensor* tensor) {
   graft_tensor_info info{};
   info.struct_size = sizeof info;
   if (tensor == nullptr || !fine(graft_tensor_get(tensor, &info))) defect("a run without a result");
@@ -242,7 +256,8 @@ void look_at(graft_tensor* tensor) {
       sum += static_cast<unsigned>(std::strlen(static_cast<const char* const*>(info.data)[i]));
   }
   g_read = sum;
-  graft_tensor_free(tensor);
+  for (size_t i = 0; i < info.element_count; ++i) look_at(info.elements[i]);
+  if (info.keys != nullptr) look_at(info.keys);
 }
 
 void look_at_nodes(const graft_session* session) {
@@ -270,7 +285,10 @@ void run(const graft_session* session) {
   options.struct_size = sizeof options;
   options.cancel = deadline.token();
   if (!fine(graft_session_run(session, inputs.data(), inputs.size(), outputs.data(), outputs.size(), &options))) return;
-  for (graft_output& o : outputs) look_at(o.tensor);
+  for (graft_output& o : outputs) {
+    look_at(o.tensor);
+    graft_tensor_free(o.tensor);
+  }
 }
 
 }  // namespace

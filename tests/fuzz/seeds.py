@@ -74,6 +74,12 @@ def composed():
                                     [helper.make_opsetid("", 17)])
     yield "function", model_of([node("F", ["x"], ["t"], domain="d"), node("F", ["t"], ["y"], domain="d")],
                                [tensor("x", ["n", 3])], [tensor("y", ["n", 3])], (), [function], ["d"])
+    row = helper.make_graph([node("Identity", ["v"], ["t"])], "row", [], [tensor("t", [3])])
+    both = helper.make_graph([node("Identity", ["x"], ["e"])], "both", [], [tensor("e", [2, 3])])
+    ranks = [node("If", ["c"], ["a"], then_branch=row, else_branch=both), node("Neg", ["a"], ["b"]), node("Add", ["b", "w"], ["d"]),
+             node("ReduceSum", ["d"], ["y"], keepdims=0), node("Softmax", ["d"], ["z"])]
+    yield "ranks", model_of(ranks, [tensor("x", [2, 3]), tensor("v", [3]), tensor("c", [], TensorProto.BOOL)],
+                            [tensor("y", None), tensor("z", None)], [("w", np.ones(3, np.float32))])
     turns = [node("Relu", ["x"], ["a"]), node("Unique", ["a"], ["b"], sorted=1), node("Tanh", ["b"], ["c"]),
              node("NonZero", ["c"], ["d"]), node("Cast", ["d"], ["y"], to=1)]
     yield "turns", model_of(turns, [tensor("x", [8])], [tensor("y", None), tensor("c", None)])
@@ -95,8 +101,11 @@ def models(every):
     yield from swept(every)
 
 
+NAMES = coremltools.ClassifierConfig(["cat", "dog", "eel"])
+
+
 def programs():
-    """ML Programs with what no ONNX model is compiled to: loops, compressed weights."""
+    """ML Programs with what no ONNX model is compiled to: loops, compressed weights, states, lists, classifiers, boxes."""
     tensor = mb.TensorSpec
 
     @mb.program(input_specs=[tensor((3,)), tensor((1,))])
@@ -117,10 +126,42 @@ def programs():
         terms = [mb.linear(x=x, weight=w) for w in (palette, blocks, sparse)]
         return mb.add(x=mb.add(x=terms[0], y=terms[1]), y=terms[2])
 
+    @mb.program(input_specs=[tensor((2,), dtype=types.fp16), mb.StateTensorSpec((2,), dtype=types.fp16)],
+                opset_version=coremltools.target.iOS18)
+    def states(x, total):
+        before = mb.read_state(input=total)
+        after = mb.coreml_update_state(state=total, value=mb.add(x=before, y=x))
+        return mb.mul(x=after, y=before)
+
+    @mb.program(input_specs=[tensor((3, 2)), tensor((1,), dtype=types.int32)])
+    def lists(x, n):
+        kept = mb.make_list(init_length=3, elem_shape=(2,), dynamic_length=True)
+        kept = mb.list_scatter(ls=kept, indices=np.int32([0, 1, 2]), value=x)
+        kept = mb.list_write(ls=kept, index=1, value=np.float32([1, 2]))
+        picked = mb.list_read(ls=kept, index=mb.squeeze(x=n))
+        return picked, mb.list_length(ls=kept), mb.list_gather(ls=kept, indices=n)
+
+    @mb.program(input_specs=[tensor((3,))])
+    def classifier(x):
+        return mb.softmax(x=x, axis=0)
+
+    @mb.program(input_specs=[tensor((1, 2, 6, 6)), tensor((1, 4, 5)), tensor((1, 3, 5))], opset_version=coremltools.target.iOS17)
+    def boxes(x, corners, scores):
+        best, s, places = mb.non_maximum_suppression(boxes=corners, scores=scores, iou_threshold=0.5,
+                                                            max_boxes=2)
+        crops = mb.crop_resize(x=x, boxes=mb.reshape(x=best, shape=[2, 4]), box_indices=np.int32([0, 0]), target_height=2,
+                               target_width=2, sampling_mode="ALIGN_CORNERS")
+        return crops, s, places
+
     for name, program, target in (("while", loop, coremltools.target.iOS15),
-                                  ("compressed", compressed, coremltools.target.iOS18)):
+                                  ("compressed", compressed, coremltools.target.iOS18),
+                                  ("states", states, coremltools.target.iOS18),
+                                  ("lists", lists, coremltools.target.iOS15),
+                                  ("classifier", classifier, coremltools.target.iOS15),
+                                  ("boxes", boxes, coremltools.target.iOS17)):
         yield name, coremltools.convert(program, convert_to="mlprogram", minimum_deployment_target=target,
                                         compute_precision=coremltools.precision.FLOAT32, skip_model_load=True,
+                                        classifier_config=NAMES if name == "classifier" else None,
                                         pass_pipeline=coremltools.PassPipeline.EMPTY)
 
 

@@ -68,7 +68,8 @@ TEST_P(Mutate, EndsInAnErrorOrAModel) {
 
 INSTANTIATE_TEST_SUITE_P(SmallModels, Mutate,
                          testing::Values("local_function.onnx", "dtypes.onnx", "external_data.onnx",
-                                         "unsupported_op.onnx", "loops.onnx"),
+                                         "unsupported_op.onnx", "loops.onnx", "sequences.onnx", "strings.onnx",
+                                         "quantized.onnx"),
                          [](const auto& info) {
                            const std::string file = info.param;
                            return file.substr(0, file.find('.'));

@@ -121,6 +121,30 @@ TEST(HostReshape, ZerosCopyFromTheLeftOrAreSizes) {
             "tensor<fp32, []>");
 }
 
+TEST(HostMurmurHash, IsThatOfThePublishedCode) {
+  OpCall words("host_murmur_hash");
+  words.in("x", strings({4}, {"", "hello", "hello, world", "The quick brown fox jumps over the lazy dog"}));
+  EXPECT_EQ(words.numbers(), (V{0, 0x248bfa47, 0x149bbb7f, 0x2e4ff723}));
+  OpCall seeded("host_murmur_hash");
+  seeded.in("x", strings({1}, {""})).in("seed", i64({}, {1}));
+  EXPECT_EQ(seeded.numbers(), (V{0x514e28b7}));
+  OpCall with_sign("host_murmur_hash");
+  with_sign.in("x", i64({2}, {0, -1})).in("positive", bools({}, {0}));
+  EXPECT_EQ(with_sign.described(), "int32[2]");
+}
+
+TEST(HostDynamicTimeWarping, FindsTheCheapestPath) {
+  OpCall path("host_dynamic_time_warping");
+  path.in("x", f32({3, 3}, {1, 1, 9, 9, 9, 1, 9, 9, 1}));
+  EXPECT_EQ(path.numbers(), (V{0, 0, 1, 2, 0, 1, 2, 2}));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(OpCall("host_dynamic_time_warping").in("x", f32({1, 2, 2}, {nan, nan, nan, nan})).described(),
+            "int32[2, 3]");
+  EXPECT_EQ(OpCall("host_dynamic_time_warping").in("x", f32({0, 2}, {})).described(), "int32[2, 0]");
+  EXPECT_EQ(OpCall("host_dynamic_time_warping").in("x", f32({2, 1, 1}, {0, 0})).error(),
+            "x is [2, 1, 1], takes [M, N] or [1, M, N]");
+}
+
 TEST(HostUnique, FlatAndAlongAxis) {
   OpCall rows("host_unique");
   rows.in("x", f32({3, 3}, {2, 1, 1, 2, 1, 1, 0, 5, 5})).in("axis", scalar(0));

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/list.h"
 #include "ir/text.h"
 #include "onnx/reader.h"
 #include "ops/table.h"
@@ -55,6 +56,34 @@ class CompileFuzz : public testing::TestWithParam<Case> {
     EXPECT_NE(d.code, Code::internal) << what << ": " << render(d);
   }
 
+  // Two tensors for a sequence, one for an optional, some words for strings; nothing for what else cannot be made up.
+  static Tensor made_up(const ir::Type& type) {
+    if (type.is_list()) {
+      std::vector<Tensor> tensors;
+      for (int64_t i = 0; i < (type.kind == ir::Type::Kind::optional ? 1 : 2); ++i) {
+        Tensor t = made_up(*type.element);
+        if (t.valid()) tensors.push_back(std::move(t));
+      }
+      Result<List> list = List::of(std::move(tensors), nullptr);
+      Tensor t(DType::list, {});
+      if (list) *t.mutable_view().as<List>() = std::move(*list);
+      return t;
+    }
+    if (!type.is_tensor() || (type.dtype != DType::string && type.dtype != DType::f32) || type.rank() > kMaxRank)
+      return {};
+    Shape shape;
+    for (const ir::Dim& d : type.dims) shape.push_back(d.known() ? std::min<int64_t>(d.value(), 64) : 2);
+    if (shape.product() > 4096) return {};
+    Tensor t(type.dtype, shape);
+    for (int64_t i = 0; i < t.count(); ++i) {
+      if (type.dtype == DType::string)
+        t.mutable_view().as<std::string>()[i] = i % 2 == 0 ? "2" : "1.5";
+      else
+        t.span<float>()[static_cast<size_t>(i)] = 0.5f;
+    }
+    return t;
+  }
+
   // The open input in the size that was given here, the others random.
   Status run_once(const std::string& path) const {
     const session::Options options = *session::parse_options(std::vector<session::NamedOption>{{"device", "cpu"}});
@@ -71,6 +100,13 @@ class CompileFuzz : public testing::TestWithParam<Case> {
         std::fill_n(open.span<float>().begin(), open.count(), 0.5f);
         in[static_cast<size_t>(at)] = open.view();
       }
+    }
+    std::vector<Tensor> given;
+    for (size_t i = 0; i < in.size(); ++i) {
+      const ir::Type& type = session->inputs()[i].type;
+      if (in[i].dtype != DType::invalid || (!type.is_list() && type.dtype != DType::string)) continue;
+      given.push_back(made_up(type));
+      if (given.back().valid()) in[i] = given.back().view();
     }
     GRAFT_TRY(const std::vector<Tensor> made, random_inputs(*session, in, 1));
     for (size_t i = 0; i < in.size(); ++i) {
@@ -162,7 +198,8 @@ TEST_P(CompileFuzz, EndsInAnErrorOrAResult) {
 
 INSTANTIATE_TEST_SUITE_P(SmallModels, CompileFuzz,
                          testing::Values(Case{"conv_relu_pool.onnx", "", {}}, Case{"if_branches.onnx", "", {}},
-                                         Case{"loops.onnx", "", {}, true},
+                                         Case{"loops.onnx", "", {}, true}, Case{"sequences.onnx", "", {}, true},
+                                         Case{"strings.onnx", "", {}, true}, Case{"quantized.onnx", "", {}},
                                          Case{"dynamic_heads.onnx", "x", {{2, 2, {}}, {5, 5, {}}, {8, 8, {}}}}),
                          [](const auto& info) {
                            const std::string file = info.param.file;
