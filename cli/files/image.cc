@@ -132,7 +132,10 @@ ImageOptions parse_image_options(std::string_view scale, std::string_view mean, 
 
 std::string type_text(const graft::Port& port) {
   std::string dims;
-  for (const graft::Dim& d : port.dims) dims += fmt::format("{}{}", dims.empty() ? "" : ", ", d.symbol);
+  for (const graft::Dim& d : port.dims) {
+    dims += fmt::format("{}{}", dims.empty() ? "" : ", ", d.symbol);
+    if (d.value < 0 && d.max < INT32_MAX) dims += fmt::format(" {}..{}", d.min, d.max);
+  }
   return port.has_rank ? fmt::format("tensor<{}, [{}]>", port.type, dims) : std::string(port.type);
 }
 

@@ -131,4 +131,5 @@ def ort_session(path):
 
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry("session.x64quantprecision", "1")  # products of 8 bits, on CPUs without VNNI too
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -33,6 +33,17 @@ Result<size_t> place_of(std::span<const ir::Port> ports, const IndexOf& index_of
   return invalid(format("the model has no {} '{}'; it has {}", what, name, join(names, ", ")));
 }
 
+// With the sizes that open dims take: tensor<fp32, [batch 1..64, 3]>.
+std::string in_words(const ir::Type& type) {
+  if (!type.is_tensor()) return type.to_string();
+  std::vector<std::string> dims;
+  for (const ir::Dim& d : type.dims) {
+    const IntRange r = d.range();
+    dims.push_back(d.to_string() + (d.known() || r.hi >= INT32_MAX ? "" : format(" {}..{}", r.lo, r.hi)));
+  }
+  return format("tensor<{}, [{}]>", name(type.dtype), join(dims, ", "));
+}
+
 // What is wrong with a tensor of that name. Open dims take any size in their range.
 Status check_type(std::string_view name, const ir::Type& type, DType dtype, const Shape& shape) {
   if (type.kind == ir::Type::Kind::unranked && dtype == type.dtype) return {};
@@ -42,7 +53,7 @@ Status check_type(std::string_view name, const ir::Type& type, DType dtype, cons
     ok = dim.known() ? dim.value() == shape[d] : IntRange{shape[d], shape[d]}.inside(dim.range());
   }
   if (ok) return {};
-  return invalid(format("input '{}' is {}, got {}", name, type.to_string(), describe(dtype, shape)));
+  return invalid(format("input '{}' is {}, got {}", name, in_words(type), describe(dtype, shape)));
 }
 
 Status check_memory(std::string_view name, const void* data, size_t got, size_t want) {

@@ -172,8 +172,11 @@ Values defer(Lowerer& lowerer, const Node& node, Types results) {
     if (!found) return {b.refuse(std::move(found).error())};
     results = std::move(*found);
   }
+  constexpr std::string_view kRow = "host_deferred";
+  const ir::OpRow* row = b.table().find(kRow);
+  if (row == nullptr) return {b.refuse(Code::internal, format("no row for operator '{}'", kRow))};
   auto op = std::make_unique<ir::Op>();
-  op->row = b.table().find("host_deferred");
+  op->row = row;
   op->origin = b.origin();
   op->args = {arguments};
   op->deferred = std::move(deferred);

@@ -56,7 +56,7 @@ struct HostProgram {
   std::shared_ptr<ir::Program> program;                // one function, "main"
   std::unordered_map<std::string, ir::Value*> values;  // top-level ONNX values
   std::vector<NodeFacts> nodes;                        // by Node::id
-  std::vector<Diag> problems;  // one for each failed, not merely blocked, node; empty: the program runs
+  std::vector<Diag> problems;      // one for each failed, not merely blocked, node; empty: the program runs
   std::vector<OpenDim> open_dims;  // of lower_for_coreml: the sizes that its facts hold for
   const ir::Function& main() const { return *program->main(); }
 };

@@ -22,8 +22,8 @@ Values div(NodeView& n, OpBuilder& b) {
     const auto magnitude = [&](Value* v) { return v->range.lo < 0 ? b.unary("abs", v) : v; };
     Value *left = below(x), *right = below(y), *q = b.binary("floor_div", magnitude(x), magnitude(y));
     if (left == nullptr && right == nullptr) return q;
-    Value* negative = left == nullptr || right == nullptr ? (left != nullptr ? left : right)
-                                                          : b.binary("logical_xor", left, right);
+    Value* negative =
+        left == nullptr || right == nullptr ? (left != nullptr ? left : right) : b.binary("logical_xor", left, right);
     return b.select(negative, b.binary("sub", b.like(q, 0), q), q);
   };
   if (is_float(x->dtype())) return {b.div(x, y)};

@@ -15,7 +15,8 @@ constexpr DimMeaning kMeanings[] = {
     {"samples", "samples sample audio wave waveform", "", {1, 1 << 20}, 16000},
     {"image side", "h w height width", "dims 2 and 3 of four, of numbers", {1, 2048}, 224},
     {"sequence",
-     "seq sequence len length token tokens text time t l s q k src tgt source target past cache ctx context frame frames "
+     "seq sequence len length token tokens text time t l s q k src tgt source target past cache ctx context frame "
+     "frames "
      "step steps",
      "dim 1 of two, of integers; dim 1 of three",
      {1, 4096},
@@ -194,7 +195,7 @@ class OpenDims {
 
   // Default sizes that the model takes: the rule's, or with others of one dim, or of all.
   Result<bool> find_default() {
-    constexpr int64_t kSizes[] = {224, 256, 128, 64, 32, 16, 8, 4, 2, 1, 512, 1024};
+    constexpr int64_t kSizes[] = {224, 256, 128, 64, 32, 16, 8, 512, 1024, 4, 2, 1};
     GRAFT_TRY(const bool at_once, takes(nullptr, 0));
     if (at_once || static_cast<int>(model_->graph.nodes.size()) > kMostNodes) return at_once;
     const std::vector<OpenDim> rule = dims_;
@@ -231,7 +232,12 @@ class OpenDims {
       if (next) break;
     }
     const bool above = d.step <= 128;
-    if (!above) d.step = 1;
+    if (!above) {
+      d.step = 1;
+      // A dim that no size but one goes with has another to agree with, perhaps: the rule's range says no less.
+      GRAFT_TRY(const bool below, usual > d.range.lo ? takes(&d, usual - 1) : Result<bool>(false));
+      if (!below) return {};
+    }
     const auto on_grid = [&](int64_t steps) { return usual + steps * d.step; };
     // How many steps from the default size towards `most` it takes.
     const auto reach = [&](int64_t most, int64_t sign) -> Result<int64_t> {

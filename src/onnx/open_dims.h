@@ -1,6 +1,7 @@
-// Open dims of graph inputs, as Core ML can have them. ONNX's have no end; those of a Core ML program do, and a size that
-// they have by default. Where --shapes says neither, the meaning of the dim does: a rule over its name and place that
-// docs/open_dims.md has as a table; and then the model itself, which is lowered at single sizes to see which it takes.
+// Open dims of graph inputs, as Core ML can have them. ONNX's have no end; those of a Core ML program do, and a size
+// that they have by default. Where --shapes says neither, the meaning of the dim does: a rule over its name and place
+// that docs/open_dims.md has as a table; and then the model itself, which is lowered at single sizes to see which it
+// takes.
 #pragma once
 
 #include <cstdint>

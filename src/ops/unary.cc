@@ -74,7 +74,8 @@ constexpr OpDef abs_ = numeric<kAbs, Scalar::abs>("abs", "|x|", range_abs);
 constexpr OpDef sign = numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1", range_sign);
 constexpr OpDef square =
     with_fp16(numeric<kSquare, Scalar::square>("square", "x * x", range_square), {.magnifies = true});
-constexpr OpDef exp2_ = with_fp16(numeric<kExp2, Scalar::exp2>("exp2", "2 to the power x", nullptr), {.magnifies = true});
+constexpr OpDef exp2_ =
+    with_fp16(numeric<kExp2, Scalar::exp2>("exp2", "2 to the power x", nullptr), {.magnifies = true});
 constexpr OpDef acos_ = function<[](double x) { return std::acos(x); }>("acos", "arc cosine", {.lo = -1, .hi = 1});
 constexpr OpDef asin_ = function<[](double x) { return std::asin(x); }>("asin", "arc sine", {.lo = -1, .hi = 1});
 constexpr OpDef atan_ = function<[](double x) { return std::atan(x); }>("atan", "arc tangent");

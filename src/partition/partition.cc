@@ -217,8 +217,8 @@ class Partitioner {
       Diag note;
       note.code = Code::open_dim;
       note.tensor = d.input;
-      const std::string fits = d.range.lo == d.range.hi ? format("{} alone", d.range.lo)
-                                                        : format("{} to {}", d.range.lo, d.range.hi);
+      const std::string fits =
+          d.range.lo == d.range.hi ? format("{} alone", d.range.lo) : format("{} to {}", d.range.lo, d.range.hi);
       const std::string steps = d.step > 1 ? format(" in steps of {}", d.step) : "";
       note.message = format("'{}' is {}{} in Core ML, {} by default ({}); --shapes says otherwise", d.symbol, fits,
                             steps, d.preferred, d.origin);

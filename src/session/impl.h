@@ -42,7 +42,8 @@ struct Slot {
   int maker = INT_MAX;  // the place of the loaded subgraph that fills it
 };
 
-// The sizes of inputs for which a model's facts for Core ML hold: what is compiled and placed by them runs with no other.
+// The sizes of inputs for which a model's facts for Core ML hold: what is compiled and placed by them runs with no
+// other.
 class SizesTaken {
  public:
   SizesTaken() = default;

@@ -129,7 +129,8 @@ SizesTaken::SizesTaken(const onnx::HostProgram& host) {
     const std::vector<onnx::DimInfo>& dims = declared[i].type.dims;
     for (size_t d = 0; d < dims.size(); ++d) {
       if (!dims[d].known())
-        sizes_.push_back({static_cast<int>(i), static_cast<int>(d), host.main().inputs[i]->dims()[d], declared[i].name});
+        sizes_.push_back(
+            {static_cast<int>(i), static_cast<int>(d), host.main().inputs[i]->dims()[d], declared[i].name});
     }
   }
 }

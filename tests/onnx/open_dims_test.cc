@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/format.h"
 #include "onnx/nodes.h"
 
 namespace graft::onnx {
@@ -86,9 +87,25 @@ TEST(OpenDims, MeanWhatTheirPlacesSay) {
 
 // A table of 512 positions ends the sequence.
 TEST(OpenDims, EndWhereTheModelDoes) {
-  const auto m = one_node(tensor("x", DType::f32, {dim("batch"), dim("seq"), dim(4)}), node("Add", {"x", "p"}, {"y"}),
-                          {zeros("p", {1, 512, 4})});
-  EXPECT_EQ(found(m), "batch 1..64 = 1; seq 512..512 = 512");  // of 1 too, but not of the sizes between
+  Graph g;
+  g.inputs = {tensor("x", DType::f32, {dim("batch"), dim("seq"), dim(4)})};
+  g.initializers = {zeros("p", {512, 4}),
+                    {"i", ir::Constant::ints(DType::i64, std::vector<int64_t>{1})},
+                    {"j", ir::Constant::ints(DType::i64, std::vector<int64_t>{2})},
+                    {"o", ir::Constant::ints(DType::i64, std::vector<int64_t>{0})}};
+  g.nodes = {node("Shape", {"x"}, {"s"}), node("Slice", {"s", "i", "j"}, {"n"}), node("Slice", {"p", "o", "n"}, {"q"}),
+             node("Add", {"x", "q"}, {"y"})};
+  g.outputs = {tensor("y", DType::f32, {dim("batch"), dim("seq"), dim(4)})};
+  EXPECT_EQ(found(model(std::move(g))), "batch 1..64 = 1; seq 1..512 = 128");
+}
+
+// Two that have to agree keep the rule's sizes, as one cannot be tried without the other.
+TEST(OpenDims, MayHaveToAgree) {
+  Graph g;
+  g.inputs = {tensor("a", DType::f32, {dim(2), dim("")}), tensor("b", DType::f32, {dim(""), dim(3)})};
+  g.nodes = {node("MatMul", {"a", "b"}, {"y"})};
+  g.outputs = {tensor("y", DType::f32, {dim(2), dim(3)})};
+  EXPECT_EQ(found(model(std::move(g))), "a_d1 1..4096 = 1; b_d0 1..64 = 1");
 }
 
 // What a convolution without padding takes is no smaller than its kernel.

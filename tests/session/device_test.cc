@@ -89,9 +89,9 @@ TEST_F(Device, APartitionThatCannotBeLoadedRunsOnTheHost) {
   device_->on_load = [](int, const std::string& output) { return output == "y" ? broken() : Status(); };
   const Opened s = open_on_device(two_partitions());
   ASSERT_TRUE(s) << render(s.error());
-  ASSERT_EQ((*s)->findings().size(), 1U);
-  EXPECT_EQ((*s)->findings()[0].code, Code::claimed_late_refusal);
-  EXPECT_NE(render((*s)->findings()[0]).find("the device is broken"), std::string::npos);
+  ASSERT_EQ(news(**s).size(), 1U);
+  EXPECT_EQ(news(**s)[0].code, Code::claimed_late_refusal);
+  EXPECT_NE(render(news(**s)[0]).find("the device is broken"), std::string::npos);
   EXPECT_NE((*s)->placement().planned.find("1 program could not be loaded"), std::string::npos);
   ASSERT_EQ((*s)->moved().size(), 1U);
   EXPECT_EQ((*s)->moved()[0].partition, 1);
@@ -129,7 +129,7 @@ TEST_F(Device, APartitionThatFailsInARunMovesAloneAndForGood) {
   ASSERT_EQ((*s)->moved().size(), 1U);
   EXPECT_EQ((*s)->moved()[0].partition, 0);
   EXPECT_EQ(logged_.size(), 1U);
-  EXPECT_TRUE((*s)->findings().empty());
+  EXPECT_TRUE(news(**s).empty());
 }
 
 TEST_F(Device, WhatIsRequiredIsNotGivenUp) {

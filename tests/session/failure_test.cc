@@ -41,7 +41,7 @@ class Failure : public testing::Test {
     EXPECT_EQ((*y)[0].span<float>()[0] == kThird, host);
     EXPECT_NEAR((*y)[0].span<float>()[0], kThird, 1e-3);
     EXPECT_EQ(s_->placement().planned, planned_);
-    EXPECT_TRUE(s_->findings().empty());
+    EXPECT_TRUE(news(*s_).empty());
     EXPECT_EQ(logged_, "");
   }
   void expect_error(Code code, const std::vector<Tensor>& inputs, const engine::RunOptions& options = {}) {

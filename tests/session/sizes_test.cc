@@ -13,6 +13,7 @@ namespace graft::session {
 namespace {
 
 using test::Names;
+using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr int64_t kOpen = -1;
@@ -41,6 +42,7 @@ struct Net {
   Names nodes, initializers, inputs;
   std::string output = test::value("y");  // rank 0 says nothing here: see without_shape
   int opset = 13;
+  bool takes_over = true;  // the host may
 };
 
 // A tensor of floats of which the file does not even state the rank.
@@ -57,7 +59,8 @@ Result<Tensor> run(const Net& net, const std::vector<Tensor>& inputs, const std:
   auto bytes = std::make_shared<std::string>(
       test::model(test::graph({net.nodes, net.initializers, net.inputs, {net.output}}), 8, net.opset));
   const std::vector<NamedOption> named{{"device", device}, {"cost_model", "0"}, {"precision", "float32"}};
-  GRAFT_TRY(const Options options, parse_options(named));
+  GRAFT_TRY(Options options, parse_options(named));
+  options.host_takes_over = net.takes_over;
   GRAFT_TRY(const std::shared_ptr<const Session> s,
             Session::open_memory(test::bytes_of(*bytes), bytes, "", std::make_shared<Env>(1), options));
   std::vector<TensorView> views;
@@ -117,6 +120,22 @@ TEST(Sizes, ReshapeThatARunFindsImpossible) {
     EXPECT_THAT(shape_of(back, {floats({5})}, device), HasSubstr("cannot reshape [5] into [-1, 1, 1, 6]"));
     EXPECT_EQ(shape_of(back, {floats({12})}, device), "[12]");
   }
+}
+
+// What is compiled is compiled for the sizes that Core ML has; the whole graph takes any other on the host.
+TEST(Sizes, OthersThanCoreMlHasRunOnTheHost) {
+  Net net{.nodes = {test::node("Exp", {"x"}, {"e"}), test::node("Add", {"e", "t"}, {"y"})},
+          .initializers = {},
+          .inputs = {test::value("x", {kOpen, 3}), test::value("t", {kOpen, 3})},
+          .output = without_shape("y")};
+  for (const int rows : {0, 1, 64, 65, 300}) {
+    EXPECT_EQ(shape_of(net, {floats({rows, 3}), floats({rows, 3})}, "coreml"), format("[{}, 3]", rows));
+  }
+  EXPECT_EQ(shape_of(net, {floats({100, 3}), floats({1, 3})}, "coreml"), "[100, 3]");
+  net.takes_over = false;
+  EXPECT_THAT(shape_of(net, {floats({65, 3}), floats({1, 3})}, "coreml"),
+              AllOf(HasSubstr("tensor 'x'"), HasSubstr("dim 0 is 65, the Core ML program takes 1 to 64")));
+  EXPECT_EQ(shape_of(net, {floats({64, 3}), floats({64, 3})}, "coreml"), "[64, 3]");
 }
 
 TEST(Sizes, ReshapeOfNothing) {

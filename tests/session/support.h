@@ -48,6 +48,13 @@ inline Opened through_package(const Session& s, const session::Metadata& claimed
   return back;
 }
 
+// What a session found, but which sizes its open dims have.
+inline std::vector<Diag> news(const Session& s) {
+  std::vector<Diag> found(s.findings().begin(), s.findings().end());
+  std::erase_if(found, [](const Diag& d) { return d.code == Code::open_dim; });
+  return found;
+}
+
 inline Result<std::vector<Tensor>> run(const Session& s, const std::vector<Tensor>& inputs,
                                        const engine::RunOptions& options = {}) {
   std::vector<TensorView> views;
