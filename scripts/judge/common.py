@@ -97,16 +97,6 @@ def named(ports, files):
     return {by_file.get(file_name(k)[:-4], k): v for k, v in files.items()}
 
 
-def open_shapes(report):
-    """The flags of `graft compile` by which open dims become ranges, from what `graft inspect` reports."""
-    parts = []
-    for p in report["inputs"]:
-        if all(isinstance(d, int) for d in p["shape"]):
-            continue
-        parts.append(p["name"] + ":" + "x".join(str(d) if isinstance(d, int) else "(1..1024)" for d in p["shape"]))
-    return ["--shapes", ",".join(parts)] if parts else []
-
-
 def wrong(got, want, limit, least_db):
     """Why outputs by name differ by more than this share of the range, and from this SNR too; or None."""
     for name, w in want.items():

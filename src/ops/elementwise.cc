@@ -47,8 +47,6 @@ constexpr OpDef logic(std::string_view name, std::string_view doc) {
 }
 
 // Bounds of integer results. What may leave the dtype wraps, and can be anything then.
-__extension__ using Int128 = __int128;
-
 template <auto corner>
 IntRange range_of_corners(const Call& call) {
   const IntRange a = call.in("x").range, b = call.in("y").range, whole = int_range(call.in("x").dtype());

@@ -168,8 +168,6 @@ IntRange range_of_inputs(const Call& call) {
   return r.lo > r.hi ? IntRange{} : r;
 }
 
-__extension__ using Int128 = __int128;
-
 IntRange range_of_sum(IntRange each, int64_t most, DType t) {
   const IntRange whole = int_range(t);
   const Int128 lo = std::min<Int128>(0, Int128{each.lo} * most), hi = std::max<Int128>(0, Int128{each.hi} * most);

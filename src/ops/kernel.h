@@ -226,6 +226,7 @@ Status infer_compare(const Call& call, Types& out);    // x and y, bool
 // elements, so every such row gets it without a line of code.
 bool symbolic_by_moving(const Call& call, Dims& content);
 IntRange range_of_inputs(const Call& call);  // union of the integer operands that carry data
+__extension__ using Int128 = __int128;       // holds what leaves int64
 // Of sums of up to `most` integers of dtype t. What may leave the dtype wraps, and can be anything then.
 IntRange range_of_sum(IntRange each, int64_t most, DType t);
 

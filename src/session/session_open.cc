@@ -83,8 +83,8 @@ Result<std::shared_ptr<const backend::Model>> Session::Impl::load_overridden(con
   auto fed = std::make_shared<const onnx::Model>(onnx::with_inputs(*host->model, names));
   GRAFT_TRY(const onnx::HostProgram lowered, onnx::lower_for_host(fed, options.lowering, bounds(cancel)));
   if (lowered.problems.empty()) return load_on_host(*lowered.program, cancel);
-  Diag d;
   if (names.empty()) return fail(cannot_run(*host->model, lowered.problems));
+  Diag d;
   d.code = Code::invalid_argument;
   d.tensor = names[0];
   d.message = "an initializer that the graph cannot do without while it is compiled: no other value can be fed";
@@ -188,8 +188,11 @@ Status Session::Impl::open_host(std::shared_ptr<const onnx::HostProgram> lowered
   if (!host->problems.empty()) return fail(cannot_run(model, host->problems));
   const ir::Function& main = host->main();
   // The facts for Core ML hold for some sizes; others are the host's to take.
-  GRAFT_TRY(std::vector<ir::Type> taken, onnx::input_types(model.graph, options.lowering));
-  for (size_t i = 0; i < main.inputs.size(); ++i) inputs.push_back({main.inputs[i]->name, std::move(taken[i])});
+  for (const ir::Value* v : main.inputs) inputs.push_back({v->name, v->type});
+  if (!host->open_dims.empty()) {
+    GRAFT_TRY(std::vector<ir::Type> taken, onnx::input_types(model.graph, options.lowering));
+    for (size_t i = 0; i < taken.size(); ++i) inputs[i].type = std::move(taken[i]);
+  }
   const auto any_size = [&](std::string_view symbol) -> std::optional<ir::Dim> {
     const auto of = [&](const onnx::OpenDim& d) { return !d.given && d.symbol == symbol; };
     if (std::none_of(host->open_dims.begin(), host->open_dims.end(), of)) return std::nullopt;

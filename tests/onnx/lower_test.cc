@@ -13,18 +13,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-ValueInfo tensor(const std::string& name, DType dtype, std::vector<DimInfo> dims) {
-  ValueInfo v;
-  v.name = name;
-  v.type.kind = ValueType::Kind::tensor;
-  v.type.dtype = dtype;
-  v.type.has_shape = true;
-  v.type.dims = std::move(dims);
-  return v;
-}
-DimInfo dim(int64_t v) { return {v, {}}; }
-DimInfo dim(const std::string& symbol) { return {-1, symbol}; }
-
 Initializer ints(const std::string& name, std::vector<int64_t> v) { return {name, ir::Constant::ints(DType::i64, v)}; }
 
 std::shared_ptr<const Model> model(Graph graph, int opset = 17) {

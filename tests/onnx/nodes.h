@@ -1,4 +1,4 @@
-// Nodes and attributes as a front door other than the reader would fill them.
+// Nodes, attributes and types as a front door other than the reader would fill them.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,18 @@
 namespace graft::onnx {
 
 using Names = std::vector<std::string>;
+
+inline ValueInfo tensor(const std::string& name, DType dtype, std::vector<DimInfo> dims) {
+  ValueInfo v;
+  v.name = name;
+  v.type.kind = ValueType::Kind::tensor;
+  v.type.dtype = dtype;
+  v.type.has_shape = true;
+  v.type.dims = std::move(dims);
+  return v;
+}
+inline DimInfo dim(int64_t v) { return {v, {}}; }
+inline DimInfo dim(const std::string& symbol) { return {-1, symbol}; }
 
 inline Node node(const std::string& op, Names in, Names out, std::vector<Attribute> attributes = {}) {
   Node n;

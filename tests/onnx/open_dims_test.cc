@@ -13,18 +13,6 @@ namespace {
 
 using testing::HasSubstr;
 
-ValueInfo tensor(const std::string& name, DType dtype, std::vector<DimInfo> dims) {
-  ValueInfo v;
-  v.name = name;
-  v.type.kind = ValueType::Kind::tensor;
-  v.type.dtype = dtype;
-  v.type.has_shape = true;
-  v.type.dims = std::move(dims);
-  return v;
-}
-DimInfo dim(int64_t v) { return {v, {}}; }
-DimInfo dim(const std::string& symbol) { return {-1, symbol}; }
-
 std::shared_ptr<const Model> model(Graph graph) {
   auto m = std::make_shared<Model>();
   m->ir_version = 8;
