@@ -34,6 +34,7 @@ std::vector<VerbOption> running_options(VerbOption model, std::vector<VerbOption
   add({session_option("target"),
        session_option("precision"),
        session_option("shapes"),
+       session_option("outputs"),
        {"seed", "", "N", "of the random inputs; default: 1"},
        {"threads", "", "N", "that compute; default: one a CPU"},
        session_option("memory-limit"),
@@ -52,8 +53,8 @@ std::vector<Verb> make_verbs() {
   const VerbOption model{"model", "", "MODEL", "the model: an ONNX file or a Core ML package (.mlpackage)",
                          kPositional | kRequired | kPath};
   const VerbOption target = session_option("target"), precision = session_option("precision"),
-                   shapes = session_option("shapes"), memory_limit = session_option("memory-limit"),
-                   time_limit = session_option("time-limit");
+                   shapes = session_option("shapes"), outputs = session_option("outputs"),
+                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit");
   return {
       {"inspect",
        "What is in a model, and what Core ML would take of it",
@@ -72,6 +73,7 @@ std::vector<Verb> make_verbs() {
         target,
         precision,
         shapes,
+        outputs,
         memory_limit,
         time_limit,
         {"mil", "", "", "print the programs of the partitions, or of a package, as MIL text and nothing else", kSwitch},
@@ -99,6 +101,7 @@ std::vector<Verb> make_verbs() {
         target,
         precision,
         shapes,
+        outputs,
         memory_limit,
         time_limit,
         {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},

@@ -95,7 +95,11 @@ Values cast(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (!n.has_attr("to")) return {n.refuse(Code::invalid_attribute, "attribute 'to' is required")};
   const DType to = n.version() < 6 ? n.dtype_by_name("to") : n.dtype("to");
-  // float to int64 inside Core ML would saturate at int32.
+  if (const IntRange* limit = n.limit(0); limit != nullptr && is_float(x->dtype()) && is_int(to)) {
+    x = b.emit("clip", {{"x", x},
+                        {"alpha", b.scalar(x->dtype(), static_cast<double>(limit->lo))},
+                        {"beta", b.scalar(x->dtype(), static_cast<double>(limit->hi))}});
+  }
   return {cast_to(n, b, x, to)};
 }
 

@@ -58,10 +58,13 @@ constexpr OpDef relu = [] {
 constexpr OpDef relu6 = [] {
   OpDef def = plain<[](double x) { return x < 0 ? 0 : (x > 6) ? 6 : x; }, Scalar::clip>("relu6", "min(max(x, 0), 6)");
   def.pointwise.numbers = {0, 6};
+  def.range = [](const Call&) { return IntRange{0, 6}; };
   return def;
 }();
+IntRange range_of_share(const Call&) { return {0, 1}; }
 constexpr OpDef sigmoid =
-    plain<[](double x) { return 1 / (1 + std::exp(-x)); }, Scalar::sigmoid>("sigmoid", "1 / (1 + exp(-x))");
+    with_range(plain<[](double x) { return 1 / (1 + std::exp(-x)); }, Scalar::sigmoid>("sigmoid", "1 / (1 + exp(-x))"),
+               range_of_share);
 constexpr OpDef silu = plain<[](double x) { return x / (1 + std::exp(-x)); }, Scalar::silu>("silu", "x * sigmoid(x)");
 // ln(1 + e^x) without overflow: max(x, 0) + ln(1 + e^-|x|).
 double log_one_plus_exp(double x) { return (x < 0 ? 0 : x) + std::log1p(std::exp(-std::abs(x))); }
@@ -95,11 +98,12 @@ constexpr OpDef scaled_tanh =
     with_alpha_beta<[](double x, double alpha, double beta) { return alpha * std::tanh(beta * x); },
                     Scalar::scaled_tanh>("scaled_tanh", "alpha * tanh(beta * x)");
 constexpr OpDef sigmoid_hard =
-    with_alpha_beta<[](double x, double alpha, double beta) {
-      const double v = alpha * x + beta;
-      return v < 0 ? 0 : (v > 1) ? 1 : v;
-    },
-                    Scalar::sigmoid_hard>("sigmoid_hard", "min(max(alpha * x + beta, 0), 1)");
+    with_range(with_alpha_beta<[](double x, double alpha, double beta) {
+                 const double v = alpha * x + beta;
+                 return v < 0 ? 0 : (v > 1) ? 1 : v;
+               },
+                               Scalar::sigmoid_hard>("sigmoid_hard", "min(max(alpha * x + beta, 0), 1)"),
+               range_of_share);
 
 // ---- gelu ---------------------------------------------------------------------------------------------------------
 
@@ -270,6 +274,7 @@ constexpr OpDef softmax = {.name = "softmax",
                            .host = kFloats,
                            .infer = softmax_type,
                            .reference = softmax_reference,
+                           .range = range_of_share,
                            .domain = kDomain,
                            .kind = Kind::softmax,
                            .flops = flops_of_result<5>};

@@ -168,7 +168,13 @@ IntRange range_of_inputs(const Call& call) {
   return r.lo > r.hi ? IntRange{} : r;
 }
 
+bool moves_elements_of(const ir::OpRow& row, size_t param) {
+  const std::vector<ir::Param>& params = row.params();
+  return row.def->range == range_of_inputs && carries_data(params[param], params[0]);
+}
+
 IntRange range_of_sum(IntRange each, int64_t most, DType t) {
+  if (is_float(t)) return {};  // rounding adds up
   const IntRange whole = int_range(t);
   const Int128 lo = std::min<Int128>(0, Int128{each.lo} * most), hi = std::max<Int128>(0, Int128{each.hi} * most);
   if (lo < whole.lo || hi > whole.hi) return whole;

@@ -26,8 +26,8 @@ constexpr OpDef unary(std::string_view name, std::string_view doc, std::span<con
                    function);
 }
 template <auto fn, Scalar name_of = Scalar::other>
-constexpr OpDef function(std::string_view name, std::string_view doc, Domain domain = {}) {
-  return unary(name, doc, kFloat1, kFloats, of_one<fn, Takes::floats>(name_of), domain);
+constexpr OpDef function(std::string_view name, std::string_view doc, Domain domain = {}, Range range = nullptr) {
+  return unary(name, doc, kFloat1, kFloats, of_one<fn, Takes::floats>(name_of), domain, range);
 }
 template <auto fn, Scalar name_of>
 constexpr OpDef numeric(std::string_view name, std::string_view doc, Range range) {
@@ -70,6 +70,35 @@ IntRange range_square(const Call& call) {
   return m.hi > (int64_t{1} << 31) || m.lo < 0 || m.hi * m.hi > whole.hi ? whole : IntRange{m.lo * m.lo, m.hi * m.hi};
 }
 
+// To an integer nearby.
+IntRange range_rounded(const Call& call) { return call.in("x").range; }
+template <int lo, int hi>
+IntRange range_within(const Call&) {
+  return {lo, hi};
+}
+IntRange range_exp(const Call& call) {
+  const int64_t hi = call.in("x").range.hi;
+  constexpr int64_t kMost = 32;
+  return {0, hi > kMost ? INT64_MAX : static_cast<int64_t>(std::ceil(std::exp(static_cast<double>(hi))))};
+}
+// Below 1 the root is the larger of the two.
+IntRange range_sqrt(const Call& call) { return {0, std::max<int64_t>(call.in("x").range.hi, 1)}; }
+IntRange range_log(const Call& call) {
+  const IntRange x = call.in("x").range;
+  const double most = std::log(static_cast<double>(std::max<int64_t>(x.hi, 1)) + 1);
+  return {x.lo >= 1 ? 0 : INT64_MIN, x.hi == INT64_MAX ? INT64_MAX : static_cast<int64_t>(std::ceil(most))};
+}
+IntRange range_clip(const Call& call) {
+  const IntRange x = call.in("x").range;
+  constexpr double kEnd = 0x1p53;
+  const double alpha = std::floor(std::clamp(call.f("alpha"), -kEnd, kEnd)),
+               beta = std::ceil(std::clamp(call.f("beta"), -kEnd, kEnd));
+  const auto inside = [&](int64_t bound) {
+    return static_cast<int64_t>(std::min(std::max(static_cast<double>(bound), alpha), std::max(alpha, beta)));
+  };
+  return {inside(x.lo), inside(x.hi)};
+}
+
 constexpr OpDef abs_ = numeric<kAbs, Scalar::abs>("abs", "|x|", range_abs);
 constexpr OpDef sign = numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1", range_sign);
 constexpr OpDef square =
@@ -81,23 +110,28 @@ constexpr OpDef asin_ = function<[](double x) { return std::asin(x); }>("asin", 
 constexpr OpDef atan_ = function<[](double x) { return std::atan(x); }>("atan", "arc tangent");
 constexpr OpDef atanh_ =
     function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9});
-constexpr OpDef ceil_ = function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up");
-constexpr OpDef cos_ = function<[](double x) { return std::cos(x); }>("cos", "cosine");
+constexpr OpDef ceil_ =
+    function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up", {}, range_rounded);
+constexpr OpDef cos_ = function<[](double x) { return std::cos(x); }>("cos", "cosine", {}, range_within<-1, 1>);
 constexpr OpDef cosh_ =
     with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true});
-constexpr OpDef erf_ = function<[](double x) { return std::erf(x); }, Scalar::erf>("erf", "Gauss error function");
-constexpr OpDef exp_ = with_fp16(function<[](double x) { return std::exp(x); }, Scalar::exp>("exp", "e to the power x"),
-                                 {.magnifies = true});
-constexpr OpDef floor_ = function<[](double x) { return std::floor(x); }, Scalar::floor>("floor", "round down");
-constexpr OpDef round_ =
-    function<[](double x) { return std::nearbyint(x); }, Scalar::round>("round", "round to nearest, halves to even");
-constexpr OpDef sin_ = function<[](double x) { return std::sin(x); }>("sin", "sine");
+constexpr OpDef erf_ =
+    function<[](double x) { return std::erf(x); }, Scalar::erf>("erf", "Gauss error function", {}, range_within<-1, 1>);
+constexpr OpDef exp_ =
+    with_fp16(function<[](double x) { return std::exp(x); }, Scalar::exp>("exp", "e to the power x", {}, range_exp),
+              {.magnifies = true});
+constexpr OpDef floor_ =
+    function<[](double x) { return std::floor(x); }, Scalar::floor>("floor", "round down", {}, range_rounded);
+constexpr OpDef round_ = function<[](double x) { return std::nearbyint(x); }, Scalar::round>(
+    "round", "round to nearest, halves to even", {}, range_rounded);
+constexpr OpDef sin_ = function<[](double x) { return std::sin(x); }>("sin", "sine", {}, range_within<-1, 1>);
 constexpr OpDef sinh_ =
     with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true});
-constexpr OpDef sqrt_ =
-    function<[](double x) { return std::sqrt(x); }, Scalar::sqrt>("sqrt", "square root", {.lo = 0, .hi = 4});
+constexpr OpDef sqrt_ = function<[](double x) { return std::sqrt(x); }, Scalar::sqrt>("sqrt", "square root",
+                                                                                      {.lo = 0, .hi = 4}, range_sqrt);
 constexpr OpDef tan_ = function<[](double x) { return std::tan(x); }>("tan", "tangent", {.lo = -1.2, .hi = 1.2});
-constexpr OpDef tanh_ = function<[](double x) { return std::tanh(x); }, Scalar::tanh>("tanh", "hyperbolic tangent");
+constexpr OpDef tanh_ = function<[](double x) { return std::tanh(x); }, Scalar::tanh>("tanh", "hyperbolic tangent", {},
+                                                                                      range_within<-1, 1>);
 
 constexpr Variant kNot[] = {{Opset::ios15, "x:bool", ""}};
 constexpr OpDef logical_not =
@@ -124,7 +158,8 @@ constexpr OpDef with_epsilon(Scalar function, std::string_view name, std::string
 }
 constexpr OpDef inverse =
     with_epsilon<[](double x) { return 1 / x; }>(Scalar::inverse, "inverse", "1 / (x + epsilon)", kInverse);
-constexpr OpDef log_ = with_epsilon<[](double x) { return std::log(x); }>(Scalar::log, "log", "ln(x + epsilon)", kLog);
+constexpr OpDef log_ = with_range(
+    with_epsilon<[](double x) { return std::log(x); }>(Scalar::log, "log", "ln(x + epsilon)", kLog), range_log);
 constexpr OpDef rsqrt =
     with_epsilon<[](double x) { return 1 / std::sqrt(x); }>(Scalar::rsqrt, "rsqrt", "1 / sqrt(x + epsilon)", kRsqrt);
 
@@ -140,7 +175,7 @@ constexpr Variant kClipVariants[] = {
      }},
 };
 constexpr OpDef clip = with_fp16(unary("clip", "min(max(x, alpha), beta)", kClipVariants, kFloats,
-                                       with_numbers<kClip>(Scalar::clip, "alpha", "beta")),
+                                       with_numbers<kClip>(Scalar::clip, "alpha", "beta"), {}, range_clip),
                                  {.saturates = true});
 
 constexpr Variant kThreshold[] = {{Opset::ios15, "x:T; alpha:const T", "T={fp16,fp32,int32}"}};
