@@ -11,11 +11,11 @@ namespace {
 using ir::Op;
 using ir::Scalar;
 using ops::Int128;
+using ops::saturated;
 
 constexpr IntRange kAll{};
 constexpr IntRange kNone{INT64_MAX, INT64_MIN};
 
-int64_t saturated(Int128 v) { return static_cast<int64_t>(std::clamp<Int128>(v, INT64_MIN, INT64_MAX)); }
 // An end stays one.
 int64_t moved(int64_t bound, Int128 by) {
   return bound == INT64_MIN || bound == INT64_MAX ? bound : saturated(Int128{bound} + by);

@@ -53,8 +53,7 @@ IntRange range_of_corners(const Call& call) {
   const Int128 v[] = {corner(a.lo, b.lo), corner(a.lo, b.hi), corner(a.hi, b.lo), corner(a.hi, b.hi)};
   const auto [lo, hi] = std::minmax_element(std::begin(v), std::end(v));
   if (is_int(call.in("x").dtype()) && (*lo < whole.lo || *hi > whole.hi)) return whole;
-  const auto bound = [](Int128 v) { return static_cast<int64_t>(std::clamp<Int128>(v, INT64_MIN, INT64_MAX)); };
-  return {bound(*lo), bound(*hi)};
+  return {saturated(*lo), saturated(*hi)};
 }
 constexpr auto kCornerAdd = [](Int128 a, Int128 b) { return a + b; };
 constexpr auto kCornerSub = [](Int128 a, Int128 b) { return a - b; };

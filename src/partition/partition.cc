@@ -246,10 +246,26 @@ class Partitioner {
     }
   }
 
+  // A package of the whole graph has no input that its program does not read.
+  void note_unused_inputs(const std::vector<Partitions::Finished*>& finished) {
+    if (finished.size() != 1 || finished[0] == nullptr) return;
+    Names kept;
+    for (const ir::Value* v : finished[0]->subgraph.program->main()->inputs) kept.insert(v->name);
+    for (const onnx::ValueInfo& input : graph_.inputs) {
+      if (kept.contains(input.name)) continue;
+      Diag note;
+      note.code = Code::unused_input;
+      note.tensor = input.name;
+      note.message = "nothing reads it, so it is no input of the Core ML program";
+      out_.findings.push_back(std::move(note));
+    }
+  }
+
   void adopt(std::vector<Subgraph> subgraphs, const std::vector<Partitions::Finished*>& finished) {
     out_.subgraphs = std::move(subgraphs);
     note_open_dims();
     note_limits();
+    note_unused_inputs(finished);
     for (size_t s = 0; s < out_.subgraphs.size(); ++s) {
       if (finished[s] == nullptr) continue;
       for (const Node* n : out_.subgraphs[s].nodes) out_.nodes[index_of(*n)].partition = out_.partitions;
