@@ -73,6 +73,12 @@ constexpr OpDef pointwise(OpDef def, const Pointwise& function) {
   return def;
 }
 
+// Rows whose ranges follow from their function's values at the corners.
+constexpr OpDef with_corners(OpDef def) {
+  def.pointwise.corners = true;
+  return def;
+}
+
 // Content of integer arithmetic on symbolic dims, element by element; operands of one element repeat.
 template <auto fn>
 bool symbolic_binary(const Call& call, Dims& content) {

@@ -71,6 +71,7 @@ OrRefusals<Partitions::Finished> Partitions::run_passes(onnx::LoweredSubgraph pa
   passes::PassContext context;
   context.target = ir::Target::mlprogram(target);
   context.bounds = bounds_;
+  context.keep_fp32 = keep_fp32;
   std::vector<Dump> dumps;
   if (!options_.dump_after.empty()) {
     context.after_pass = [&](std::string_view pass, const ir::Function& f) {
