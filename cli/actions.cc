@@ -29,8 +29,7 @@ Report report_of(T result, int exit_code = 0, std::string reason = {}) {
 }
 
 // What passes over the model's files once maps them instead of copying.
-graft::Model open_mapped(const Arguments& a, const Context& c) {
-  graft::Options options = a.session();
+graft::Model open_mapped(const Arguments& a, const Context& c, graft::Options options) {
   options.push_back({"weights", "mapped"});
   return {c.env, a.text("model"), options};
 }
@@ -41,7 +40,7 @@ std::string precision_of(const Arguments& a) {
 }
 
 Examined examine_at(const Arguments& a, const Context& c) {
-  return examine(a.text("model"), open_mapped(a, c), precision_of(a));
+  return examine(a.text("model"), open_mapped(a, c, a.session()), precision_of(a));
 }
 
 // What a session is fed: the user's files, and random numbers.
@@ -98,11 +97,49 @@ void say(const Context& c, std::string_view stage) {
   if (c.progress) c.progress(stage, -1);
 }
 
+// A session on the ONNX graph, which is what programs are compared with.
+graft::Session open_reference(const Arguments& a, const Context& c, graft::Options options) {
+  say(c, "running the ONNX graph on the host");
+  options.push_back({"device", "cpu"});
+  return {c.env, a.text("model"), options};
+}
+
+Fed feed_reference(const Arguments& a, const InputOptions& how, const graft::Session& reference) {
+  Fed fed = feed(a, how.image, how.seed, reference);
+  if (fed.initializers)
+    throw Failure(GRAFT_CODE_INVALID_OPTION,
+                  "--input: the program has an initializer's default baked in, so no other value can be verified");
+  return fed;
+}
+
+// What a verb is told of the doctor's limit.
+graft::DoctorOptions doctor_options(const Arguments& a) {
+  graft::DoctorOptions options;
+  options.own_limit = a.find("min-snr") != nullptr;
+  options.min_snr_db = a.number<double>("min-snr", 0, -300, 300);
+  return options;
+}
+
+// compile --precision auto: the program in float16, but for what the doctor keeps in fp32.
+void compile_auto(const Arguments& a, const Context& c, const InputOptions& how, const graft::Options& options,
+                  Examined& e, Compilation& r) {
+  const graft::Session reference = open_reference(a, c, options);
+  Fed fed = feed_reference(a, how, reference);
+  const graft::Diagnosis found(*e.parts, fed.inputs, doctor_options(a), &reference);
+  r.diagnosis = diagnosis_of(a.text("model"), found);
+  r.inputs = std::move(fed.described);
+  r.seed = how.seed;
+  if (r.diagnosis->keep_fp32.empty() || r.diagnosis->accurate_before) return;
+  graft::Options with = options;
+  with.push_back({"keep_fp32", r.diagnosis->keep_fp32});
+  e = examine(a.text("model"), open_mapped(a, c, with), "float16");
+}
+
 }  // namespace
 
 Report run_inspect(const Arguments& a, const Context& c) {
   const std::string path = a.text("model"), dump_after = a.text("dump-after");
-  graft::Model model = open_mapped(a, c);
+  graft::Model model = open_mapped(a, c, a.session());
   if (model.info().format == GRAFT_FORMAT_MLPACKAGE) {
     if (!dump_after.empty())
       throw Failure(GRAFT_CODE_INVALID_OPTION,
@@ -129,7 +166,18 @@ Report run_compile(const Arguments& a, const Context& c) {
   options.allow_partial = a.flag("allow-partial");
   options.overwrite = a.flag("force");
   graft::check_output(r.output, options);
-  Examined e = examine_at(a, c);
+  const InputOptions how(a);
+  graft::Options session = a.session();
+  const bool automatic = a.text("precision") == "auto";
+  if (automatic) {
+    const auto is_precision = [](const auto& o) { return o.name == "precision"; };
+    std::find_if(session.begin(), session.end(), is_precision)->value = "float16";
+  } else if (!a.all("input").empty() || a.find("min-snr") != nullptr) {
+    throw Failure(GRAFT_CODE_INVALID_OPTION, "options input and min-snr: they are for --precision auto");
+  }
+  Examined e = examine(a.text("model"), open_mapped(a, c, session), automatic ? "float16" : precision_of(a));
+  if (automatic && e.parts && !e.verdict.partitions.empty() && (e.verdict.whole || options.allow_partial))
+    compile_auto(a, c, how, session, e, r);
   r.verdict = std::move(e.verdict);
   std::string reason;
   const auto finish = [&](const std::vector<graft::Package>& packages) {
@@ -156,7 +204,11 @@ Report run_compile(const Arguments& a, const Context& c) {
     reason = error.what();
   }
   r.seconds = ms_since(start) / 1000;
-  const int code = r.done ? 0 : 1;
+  int code = r.done ? 0 : 1;
+  if (r.done && r.diagnosis && !r.diagnosis->accurate) {
+    code = 3;
+    reason = as_error({GRAFT_CODE_NOT_ACCURATE, not_accurate_text(*r.diagnosis), r.verdict.path}).what();
+  }
   return report_of(std::move(r), code, std::move(reason));
 }
 
@@ -227,14 +279,8 @@ Report run_verify(const Arguments& a, const Context& c) {
     if (error.code() != GRAFT_CODE_NOT_DELEGATED) throw;
     return report_of(std::move(r), 1, error.what());
   }
-  say(c, "running the ONNX graph on the host");
-  graft::Options host = a.session();
-  host.push_back({"device", "cpu"});
-  const graft::Session reference(c.env, a.text("model"), host);
-  Fed fed = feed(a, how.image, how.seed, reference);
-  if (fed.initializers)
-    throw Failure(GRAFT_CODE_INVALID_OPTION,
-                  "--input: the program has an initializer's default baked in, so no other value can be verified");
+  const graft::Session reference = open_reference(a, c, a.session());
+  Fed fed = feed_reference(a, how, reference);
   r.inputs = std::move(fed.described);
   const graft::Verification v(*e.parts, fed.inputs, options, &reference);
   const graft_verification_info info = v.info();
@@ -246,6 +292,8 @@ Report run_verify(const Arguments& a, const Context& c) {
   for (const graft_difference& d : v.layers()) r.layers.push_back(difference_of(d));
   if (info.first_bad >= 0) r.first_bad = static_cast<size_t>(info.first_bad);
   if (info.worst >= 0) r.worst = static_cast<size_t>(info.worst);
+  if (a.flag("doctor"))
+    r.diagnosis = diagnosis_of(r.verdict.path, graft::Diagnosis(*e.parts, fed.inputs, doctor_options(a), &reference));
   if (r.accurate) return report_of(std::move(r));
   const graft::Error error = as_error({GRAFT_CODE_NOT_ACCURATE, not_accurate_text(r), r.verdict.path});
   return report_of(std::move(r), 3, error.what());

@@ -104,14 +104,6 @@ struct WrittenPackage {
   std::vector<PortInfo> inputs, outputs;
 };
 
-struct Compilation {
-  Inspection verdict;
-  bool done = false;  // false: nothing was written
-  std::string output;
-  std::vector<WrittenPackage> packages;
-  double seconds = 0;
-};
-
 struct Placement {
   std::string requested, allowed, planned;
 };
@@ -179,6 +171,33 @@ struct Tolerance {
   std::string to_string() const;
 };
 
+// Where fp16 loses the digits of a model.
+struct Diagnosis {
+  struct Suspect {
+    std::string node, op, tensor, loss;
+    std::optional<double> snr_db, operands_snr_db;  // unset: no difference
+    bool kept = false;
+  };
+  std::string path;
+  bool accurate_before = false, accurate = false;
+  std::string keep_fp32, reason;
+  int attempts = 0;
+  std::vector<Difference> before, after;  // the outputs
+  std::vector<Suspect> suspects;
+};
+
+struct Compilation {
+  Inspection verdict;
+  bool done = false;  // false: nothing was written
+  std::string output;
+  std::vector<WrittenPackage> packages;
+  double seconds = 0;
+  // With precision auto: what was tried, on which inputs.
+  std::optional<Diagnosis> diagnosis;
+  std::vector<InputTensor> inputs;
+  uint64_t seed = 0;
+};
+
 struct Verification {
   Inspection verdict;
   bool ran = false;  // false: nothing could be compiled
@@ -191,6 +210,7 @@ struct Verification {
   bool layers_asked = false;
   std::vector<Difference> layers;
   std::optional<size_t> first_bad, worst;  // among them
+  std::optional<Diagnosis> diagnosis;      // where the doctor was asked for
 };
 
 struct BenchResult {

@@ -140,6 +140,7 @@ std::string text(const Verification& r, Style style) {
       page.item("first bad", "none");
     layer("worst", r.worst);
   }
+  if (r.diagnosis) diagnosis_text(page, *r.diagnosis);
   page.line();
   page.item("verdict", r.accurate ? page.good("accurate") : page.bad("not accurate enough"));
   page.item("tolerance", r.tolerance.to_string());
@@ -181,6 +182,10 @@ std::string text(const Compilation& r, Style style) {
   page.line();
   page.item("from", clean(v.path));
   verdict_text(page, v);
+  if (r.diagnosis) {
+    inputs_text(page, r.inputs, r.seed);
+    diagnosis_text(page, *r.diagnosis);
+  }
   if (r.packages.size() > 1 || !v.whole) {
     std::vector<std::vector<std::string>> rows = {{"package", "nodes", "size"}};
     for (const WrittenPackage& p : r.packages)

@@ -302,6 +302,50 @@ class Verification {
   detail::Handle<graft_verification, graft_verification_free> verification_;
 };
 
+struct DoctorOptions {
+  bool own_limit = false;  // min_snr_db decides instead of the stated tolerance
+  double min_snr_db = 0;
+  int attempts = 0;  // 0: the library's own number
+};
+class Diagnosis {
+ public:
+  // reference: null: one is made.
+  Diagnosis(const Partitioning& partitioning, const std::vector<Input>& inputs, const DoctorOptions& options = {},
+            const Session* reference = nullptr) {
+    const detail::InputPointers in(inputs);
+    auto how = detail::sized<graft_doctor_options>();
+    how.own_limit = options.own_limit ? 1 : 0;
+    how.min_snr_db = options.min_snr_db;
+    how.attempts = options.attempts;
+    graft_diagnosis* d = nullptr;
+    check(graft_diagnose(partitioning.get(), reference == nullptr ? nullptr : reference->get(), in.data(), in.size(),
+                         &how, &d));
+    diagnosis_.reset(d);
+  }
+  graft_diagnosis_info info() const {
+    auto info = detail::sized<graft_diagnosis_info>();
+    check(graft_diagnosis_get(get(), &info));
+    return info;
+  }
+  std::vector<graft_difference> before() const { return differences(graft_diagnosis_before); }
+  std::vector<graft_difference> outputs() const { return differences(graft_diagnosis_output); }
+  std::vector<graft_suspect_info> suspects() const {
+    return detail::collect<graft_suspect_info>(
+        info().suspect_count, [&](size_t i, auto* out) { return graft_diagnosis_suspect(get(), i, out); },
+        detail::as_it_is<graft_suspect_info>);
+  }
+  const graft_diagnosis* get() const { return diagnosis_.get(); }
+
+ private:
+  template <class Get>
+  std::vector<graft_difference> differences(Get of) const {
+    return detail::collect<graft_difference>(
+        info().output_count, [&](size_t i, auto* out) { return of(get(), i, out); },
+        detail::as_it_is<graft_difference>);
+  }
+  detail::Handle<graft_diagnosis, graft_diagnosis_free> diagnosis_;
+};
+
 inline graft_bench_result bench(const Session& session, const std::vector<Input>& inputs, int runs = 50,
                                 int warmup = 5) {
   const detail::InputPointers in(inputs);

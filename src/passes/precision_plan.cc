@@ -88,6 +88,7 @@ void PrecisionPlanner::note(Code code, const Op& op, std::string message) {
   Diag d;
   d.code = code;
   d.op = std::string(op.type());
+  d.origin = op.origin.nodes();
   d.tensor = op.results.empty() ? std::string() : op.results[0]->name;
   d.message = std::move(message);
   plan_.findings.push_back(std::move(d));
@@ -245,9 +246,17 @@ void PrecisionPlanner::by_integers(const Op& op) {
 
 void PrecisionPlanner::by_request(const Op& op) {
   if (kept_.empty() || !on_floats(op)) return;
-  const std::vector<int32_t> nodes = op.origin.nodes();
-  if (std::any_of(nodes.begin(), nodes.end(), [&](int32_t id) { return kept_.contains(id); }))
-    open_island(Code::precision_note, op, "kept in fp32 as asked");
+  for (const int32_t node : op.origin.nodes()) {
+    if (!kept_.contains(node)) continue;
+    const auto [at, first] = asked_.emplace(node, kNone);
+    if (first) {
+      open_island(Code::precision_note, op, "kept in fp32 as asked");
+      at->second = island_;
+    }
+    island_ = at->second;
+    keep(op);
+    return;
+  }
 }
 
 PrecisionPlan plan_precision(const ir::Function& function, const ir::Target& target, const KeptNodes& kept) {

@@ -79,7 +79,8 @@ class PrecisionPlanner {
   ErrorRanges ranges_;
   static constexpr size_t kNone = SIZE_MAX;
   std::vector<Island> islands_;
-  size_t island_ = kNone;  // that is being filled
+  size_t island_ = kNone;                      // that is being filled
+  std::unordered_map<int32_t, size_t> asked_;  // by the node that the user named
 };
 
 // Operators that compute one element at a time, by their family's word, and those that reduce.
