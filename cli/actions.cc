@@ -53,6 +53,10 @@ struct Fed {
   bool initializers = false;  // one of them has a value of its own
 };
 
+graft::Input input_of(const graft::Port& port, const graft::Tensor& t) {
+  return {std::string(port.name), t.dtype(), {t.shape().begin(), t.shape().end()}, t.bytes().data(), t.bytes().size()};
+}
+
 Fed feed(const Arguments& a, const ImageOptions& image, uint64_t seed, const graft::Session& session) {
   Fed fed;
   fed.seed = seed;
@@ -78,7 +82,7 @@ Fed feed(const Arguments& a, const ImageOptions& image, uint64_t seed, const gra
       const graft::Tensor& t = fed.random[i];
       const std::vector<int64_t> shape(t.shape().begin(), t.shape().end());
       fed.described.push_back({std::string(ports[i].name), type_of(t.dtype(), shape), "random", ""});
-      fed.inputs.push_back({std::string(ports[i].name), t.dtype(), shape, t.bytes().data(), t.bytes().size()});
+      fed.inputs.push_back(input_of(ports[i], t));
     }
   }
   return fed;
@@ -118,6 +122,45 @@ graft::DoctorOptions doctor_options(const Arguments& a) {
   options.own_limit = a.find("min-snr") != nullptr;
   options.min_snr_db = a.number<double>("min-snr", 0, -300, 300);
   return options;
+}
+
+// The same comparison on inputs that are harder than the ordinary ones, in place of those that are not given.
+std::vector<DrawCheck> verify_draws(const Context& c, const graft::Partitioning& parts, const graft::Session& reference,
+                                    const Fed& fed, graft::VerifyOptions options) {
+  std::vector<DrawCheck> list;
+  const std::vector<graft::Port> ports = reference.inputs();
+  std::vector<graft::Input> given;
+  for (const FileInput& f : fed.files) given.push_back(f.as(ports[f.index]));
+  options.layers = false;
+  const std::vector<graft_draw_info> draws = graft::draws();
+  for (size_t i = 1; i < draws.size(); ++i) {
+    const std::vector<graft::Tensor> made = graft::draw_inputs(reference, given, fed.seed, i);
+    if (made.empty()) continue;
+    say(c, fmt::format("drawing {}", draws[i].doc));
+    std::vector<graft::Input> in = given;
+    for (size_t k = 0; k < made.size(); ++k) {
+      if (made[k]) in.push_back(input_of(ports[k], made[k]));
+    }
+    DrawCheck check{draws[i].name, draws[i].doc, draws[i].typical != 0, false, "", std::nullopt, ""};
+    try {
+      const graft::Verification v(parts, in, options, &reference);
+      check.accurate = v.info().accurate != 0;
+      for (const graft_difference& d : v.outputs()) {
+        const Difference to = difference_of(d);
+        const double worst = check.snr_db.value_or(HUGE_VAL);
+        const bool special = !to.same_type || to.nans != to.expected_nans || to.infs != to.expected_infs;
+        const double snr = special || (!to.snr_db && !to.equal) ? -HUGE_VAL : to.snr_db.value_or(HUGE_VAL);
+        if (snr < worst || (check.output.empty() && !to.ok)) {
+          check.output = to.name;
+          check.snr_db = snr;
+        }
+      }
+    } catch (const graft::Error& error) {
+      check.error = error.what();
+    }
+    list.push_back(std::move(check));
+  }
+  return list;
 }
 
 // compile --precision auto: the program in float16, but for what the doctor keeps in fp32.
@@ -292,6 +335,8 @@ Report run_verify(const Arguments& a, const Context& c) {
   for (const graft_difference& d : v.layers()) r.layers.push_back(difference_of(d));
   if (info.first_bad >= 0) r.first_bad = static_cast<size_t>(info.first_bad);
   if (info.worst >= 0) r.worst = static_cast<size_t>(info.worst);
+  r.draws = verify_draws(c, *e.parts, reference, fed, options);
+  for (const DrawCheck& d : r.draws) r.accurate = r.accurate && (d.accurate || !d.typical || !d.error.empty());
   if (a.flag("doctor"))
     r.diagnosis = diagnosis_of(r.verdict.path, graft::Diagnosis(*e.parts, fed.inputs, doctor_options(a), &reference));
   if (r.accurate) return report_of(std::move(r));

@@ -267,6 +267,14 @@ std::string json(const Verification& r) {
     out.update(difference(d));
     return out;
   });
+  j["draws"] = list(r.draws, [](const DrawCheck& d) {
+    Json draw = {{"name", d.name}, {"doc", d.doc}, {"typical", d.typical}, {"accurate", d.accurate}};
+    if (d.error.empty())
+      draw.update({{"output", d.output}, {"snr_db", d.snr_db ? Json(*d.snr_db) : Json(nullptr)}});
+    else
+      draw["error"] = d.error;
+    return draw;
+  });
   if (r.layers_asked) {
     j["layers"] = {{"compared", r.layers.size()},
                    {"first_bad", r.first_bad ? layer(r.layers[*r.first_bad]) : Json(nullptr)},

@@ -198,6 +198,15 @@ struct Compilation {
   uint64_t seed = 0;
 };
 
+// The comparison on other made-up inputs.
+struct DrawCheck {
+  std::string name, doc;
+  bool typical = true, accurate = false;
+  std::string output;            // the one that is furthest off
+  std::optional<double> snr_db;  // its; unset: no difference
+  std::string error;             // why the host itself, or the program, did not run on such inputs
+};
+
 struct Verification {
   Inspection verdict;
   bool ran = false;  // false: nothing could be compiled
@@ -207,6 +216,7 @@ struct Verification {
   uint64_t seed = 0;
   std::vector<Difference> outputs;
   bool accurate = false;
+  std::vector<DrawCheck> draws;
   bool layers_asked = false;
   std::vector<Difference> layers;
   std::optional<size_t> first_bad, worst;  // among them

@@ -346,6 +346,23 @@ typedef struct graft_pass_info {
 GRAFT_API size_t graft_pass_count(void);
 GRAFT_API graft_error* graft_pass(size_t index, graft_pass_info* out);
 
+/* ---- hard inputs ------------------------------------------------------------------------------------------------ */
+
+/* A kind of made-up inputs. The first, "ordinary", is what graft_session_random_inputs makes. */
+typedef struct graft_draw_info {
+  size_t struct_size;
+  const char* name;
+  const char* doc;
+  int32_t typical; /* 1: values that any model of such inputs has to bear (masks, ids); 0: magnitudes of floats that are
+                      for its user to judge */
+} graft_draw_info;
+GRAFT_API size_t graft_draw_count(void);
+GRAFT_API graft_error* graft_draw(size_t index, graft_draw_info* out);
+/* As graft_session_random_inputs, by a draw. *applies receives 0 where the session has no input, beside those that are
+ * given, of which the draw makes anything else than the ordinary one does. */
+GRAFT_API graft_error* graft_session_draw_inputs(const graft_session* session, const graft_input* given, size_t count,
+                                                 uint64_t seed, size_t draw, graft_tensor** tensors, int32_t* applies);
+
 /* ---- precision -------------------------------------------------------------------------------------------------- */
 
 typedef struct graft_doctor_options {

@@ -346,6 +346,22 @@ class Diagnosis {
   detail::Handle<graft_diagnosis, graft_diagnosis_free> diagnosis_;
 };
 
+// Kinds of made-up inputs; the first is Session::random_inputs's.
+inline std::vector<graft_draw_info> draws() {
+  return detail::collect<graft_draw_info>(graft_draw_count(), graft_draw, detail::as_it_is<graft_draw_info>);
+}
+// Session::random_inputs by a draw, which is a place in draws(); nothing where it makes the same as the first.
+inline std::vector<Tensor> draw_inputs(const Session& session, const std::vector<Input>& given, uint64_t seed,
+                                       size_t draw) {
+  const detail::InputPointers in(given);
+  std::vector<graft_tensor*> made(graft_session_input_count(session.get()));
+  int32_t applies = 0;
+  check(graft_session_draw_inputs(session.get(), in.data(), in.size(), seed, draw, made.data(), &applies));
+  std::vector<Tensor> tensors;
+  for (graft_tensor* t : made) tensors.push_back(t == nullptr ? Tensor() : Tensor(t));
+  return applies != 0 ? std::move(tensors) : std::vector<Tensor>();
+}
+
 inline graft_bench_result bench(const Session& session, const std::vector<Input>& inputs, int runs = 50,
                                 int warmup = 5) {
   const detail::InputPointers in(inputs);

@@ -61,6 +61,18 @@ Status with_reference(const graft_partitioning& partitioning, const graft_sessio
   return check(parts, *host, run.inputs());
 }
 
+Status make_up(const graft::session::Session& session, std::span<const graft::TensorView> given, uint64_t seed,
+               const graft::tools::Draw& draw, graft_tensor** tensors) {
+  GRAFT_TRY(std::vector<Tensor> made, graft::tools::random_inputs(session, given, seed, draw));
+  std::vector<std::unique_ptr<graft_tensor>> owned;
+  for (Tensor& t : made) {
+    t.hand_over();
+    owned.push_back(t.valid() ? graft::api::tensor_handle(std::move(t)) : nullptr);
+  }
+  for (size_t i = 0; i < owned.size(); ++i) tensors[i] = owned[i].release();
+  return {};
+}
+
 Status check_count(const char* option, int32_t value, int32_t least) {
   constexpr int32_t kMost = 1'000'000;
   if (value >= least && value <= kMost) return {};
@@ -79,14 +91,33 @@ graft_error* graft_session_random_inputs(const graft_session* session, const gra
       return invalid("session or tensors is null");
     Run run(*session->session);
     GRAFT_CHECK(run.take_inputs(given, count));
-    GRAFT_TRY(std::vector<Tensor> made, graft::tools::random_inputs(*session->session, run.inputs(), seed));
-    std::vector<std::unique_ptr<graft_tensor>> owned;
-    for (Tensor& t : made) {
-      t.hand_over();
-      owned.push_back(t.valid() ? graft::api::tensor_handle(std::move(t)) : nullptr);
-    }
-    for (size_t i = 0; i < owned.size(); ++i) tensors[i] = owned[i].release();
-    return {};
+    return make_up(*session->session, run.inputs(), seed, graft::tools::draws().front(), tensors);
+  });
+}
+
+size_t graft_draw_count(void) { return graft::tools::draws().size(); }
+
+graft_error* graft_draw(size_t index, graft_draw_info* out) {
+  const auto draws = graft::tools::draws();
+  return give_item(&draws, index, out, [](const graft::tools::Draw& d, graft_draw_info& info) {
+    info.name = d.name.data();
+    info.doc = d.doc.data();
+    info.typical = d.typical ? 1 : 0;
+  });
+}
+
+graft_error* graft_session_draw_inputs(const graft_session* session, const graft_input* given, size_t count,
+                                       uint64_t seed, size_t draw, graft_tensor** tensors, int32_t* applies) {
+  return guarded([&]() -> Status {
+    if (session == nullptr || applies == nullptr || (tensors == nullptr && !session->inputs.empty()))
+      return invalid("session, tensors or applies is null");
+    if (draw >= graft::tools::draws().size()) return invalid("there is no such draw");
+    const graft::tools::Draw& how = graft::tools::draws()[draw];
+    Run run(*session->session);
+    GRAFT_CHECK(run.take_inputs(given, count));
+    const auto tables = graft::tools::tables_of(*session->session);
+    *applies = graft::tools::applies(how, *session->session, tables, run.inputs()) ? 1 : 0;
+    return make_up(*session->session, run.inputs(), seed, how, tensors);
   });
 }
 

@@ -1,4 +1,6 @@
 // Rules 7 and 8 of precision.h: operators that make much of the digits that fp16 drops.
+#include <algorithm>
+
 #include "base/format.h"
 #include "passes/precision.h"
 #include "passes/precision_planner.h"
@@ -15,6 +17,16 @@ constexpr double kTurnError = 0x1p-7;
 // fp16 has all integers up to here, and thresholds among them.
 constexpr double kCounts = 2048;
 
+// Tables are weights: in fp32 they would be twice the bytes.
+bool reads_table(const Op& op) {
+  constexpr int64_t kSmall = 1024;
+  return std::any_of(op.args.begin(), op.args.end(), [](const auto& arg) {
+    return std::any_of(arg.begin(), arg.end(), [](const Value* v) {
+      return v->dtype() == DType::f32 && v->is_constant() && v->constant->count() > kSmall;
+    });
+  });
+}
+
 }  // namespace
 
 // ---- where operands come from ----------------------------------------------------------------------------------
@@ -28,7 +40,7 @@ void PrecisionPlanner::look_back(const Value* v, Source& source, std::unordered_
     return;
   }
   const bool running = op->is(Kind::cumsum);
-  if (!(op->is(Kind::pointwise) || running || only_moves(*op)) || seen.size() == kMost) {
+  if (!(op->is(Kind::pointwise) || running || only_moves(*op)) || reads_table(*op) || seen.size() == kMost) {
     source.exact = false;
     return;
   }

@@ -102,6 +102,15 @@ TEST(PrecisionDigits, RowsAsSmallAsEpsilon) {
         d.b.emit("layer_norm", {{"x", x}, {"axes", Ints{-1}}, {"gamma", gamma}, {"beta", beta}, {"epsilon", epsilon}}));
   }
   EXPECT_EQ(kept_of(d), "layer_norm") << "the first";
+  Draft e = draft();  // rows of a table, which would be twice as large in fp32
+  Value* ids = e.input("ids", {2}, DType::i32);
+  Value* rows = e.b.gather(e.weights({1000, 8}, 3), ids, 0);
+  e.output(e.b.emit("layer_norm", {{"x", rows},
+                                   {"axes", Ints{-1}},
+                                   {"gamma", e.weights({8}, 1)},
+                                   {"beta", e.weights({8}, 2)},
+                                   {"epsilon", 1e-12}}));
+  EXPECT_EQ(kept_of(e), "");
 }
 
 TEST(PrecisionDigits, WhatTheUserNames) {

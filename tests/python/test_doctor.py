@@ -78,8 +78,8 @@ def test_precision_auto(overflow, sample, tmp_path):
     j = report("compile", overflow, "-o", out, "--precision", "auto", "--input", sample)
     assert j["precision"] == "float16" and kept(j["diagnosis"]) == {"square", "plus", "root"}
     assert any("as asked" in f["message"] and f["node"] == "square" for f in j["findings"])
-    for path in (overflow, out):
-        graft("run", path, "--input", sample, "--output", tmp_path / path.name.split(".")[1])
+    for path in (overflow, str(out)):
+        graft("run", path, "--input", sample, "--output", tmp_path / str(path).split(".")[-1])
     want, got = (np.load(tmp_path / kind / "y.npy") for kind in ("onnx", "mlpackage"))
     np.testing.assert_allclose(got, want, rtol=2e-3)
     text = graft("compile", overflow, "-o", out, "--precision", "auto", "--input", sample).stdout
@@ -102,3 +102,46 @@ def test_options_that_do_not_fit(overflow, sample, tmp_path):
     p = graft("verify", overflow, "--doctor", "--precision", "float32", code=USAGE)
     assert "float16" in p.stderr
     assert graft("verify", overflow, "--precision", "auto", code=USAGE)
+
+
+# ---- inputs that verify makes up ----
+
+
+@pytest.fixture
+def looked_up(tmp_path):
+    """Rows of a table, the last of which is beyond what fp16 adds up, where a mask is on."""
+    table = np.ones((10, 4), np.float32)
+    table[9] = 60000
+    init = [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.float32(1), "one")]
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["rows"]), helper.make_node("Cast", ["mask"], ["keep"], to=TensorProto.FLOAT),
+             helper.make_node("Unsqueeze", ["keep", "axis"], ["keep1"]), helper.make_node("Mul", ["rows", "keep1"], ["kept"], name="kept"),
+             helper.make_node("Add", ["kept", "kept"], ["twice"], name="twice"), helper.make_node("Sqrt", ["twice"], ["y"])]
+    init.append(numpy_helper.from_array(np.int64([-1]), "axis"))
+    return save(tmp_path / "rows.onnx", nodes, [value("ids", TensorProto.INT64, [3]), value("mask", TensorProto.BOOL, [3])],
+                [value("y", TensorProto.FLOAT, [3, 4])], init)
+
+
+def test_draws_reach_the_ends_of_tables(looked_up):
+    j = report("verify", looked_up, code=INACCURATE)
+    draws = {d["name"]: d for d in j["draws"]}
+    assert set(draws) == {"off", "on", "ends"}, "there is no float to be large"
+    assert draws["off"]["accurate"] and draws["on"]["accurate"] and not draws["ends"]["accurate"]
+    assert draws["ends"]["output"] == "y" and all(o["ok"] for o in j["outputs"])
+    p = graft("verify", looked_up, code=INACCURATE)
+    assert "'y' of draw ends" in p.stderr and "not accurate: y" in p.stdout
+    assert j["draws"] == report("verify", looked_up, code=INACCURATE)["draws"], "the same seed, the same numbers"
+
+
+def test_magnitudes_of_floats_are_told(tmp_path):
+    nodes = [helper.make_node("Mul", ["x", "k"], ["a"]), helper.make_node("Mul", ["a", "a"], ["b"]), helper.make_node("Sqrt", ["b"], ["y"])]
+    path = model(tmp_path / "square.onnx", nodes, {"k": 100})
+    draws = {d["name"]: d for d in report("verify", path)["draws"]}
+    assert not draws["large"]["typical"] and not draws["large"]["accurate"] and draws["tiny"]["accurate"]
+    assert "accurate, and not for inputs as drawn by: large, counts" in graft("verify", path).stdout
+
+
+def test_what_is_given_is_not_drawn(overflow, looked_up, sample, tmp_path):
+    assert report("verify", overflow, "--input", sample, "--keep-fp32", "Mul,Add,Sqrt")["draws"] == []
+    np.save(tmp_path / "ids.npy", np.int64([0, 1, 2]))
+    draws = report("verify", looked_up, "--input", f"ids={tmp_path / 'ids.npy'}")["draws"]
+    assert [d["name"] for d in draws] == ["off", "on"]
