@@ -29,9 +29,7 @@ Report report_of(T result, int exit_code = 0, std::string reason = {}) {
 }
 
 // What passes over the model's files once maps them instead of copying.
-graft::Model open_mapped(const Arguments& a, const Context& c, const graft::Options& more = {}) {
-  graft::Options options = a.session();
-  options.insert(options.end(), more.begin(), more.end());
+graft::Model open_mapped(const Arguments& a, const Context& c, graft::Options options) {
   options.push_back({"weights", "mapped"});
   return {c.env, a.text("model"), options};
 }
@@ -41,8 +39,8 @@ std::string precision_of(const Arguments& a) {
   return word.size() == 7 && word.ends_with("32") ? "float32" : "float16";
 }
 
-Examined examine_at(const Arguments& a, const Context& c, const graft::Options& more = {}) {
-  return examine(a.text("model"), open_mapped(a, c, more), precision_of(a));
+Examined examine_at(const Arguments& a, const Context& c) {
+  return examine(a.text("model"), open_mapped(a, c, a.session()), precision_of(a));
 }
 
 // What a session is fed: the user's files, and random numbers.
@@ -54,6 +52,10 @@ struct Fed {
   uint64_t seed = 1;
   bool initializers = false;  // one of them has a value of its own
 };
+
+graft::Input input_of(const graft::Port& port, const graft::Tensor& t) {
+  return {std::string(port.name), t.dtype(), {t.shape().begin(), t.shape().end()}, t.bytes().data(), t.bytes().size()};
+}
 
 Fed feed(const Arguments& a, const ImageOptions& image, uint64_t seed, const graft::Session& session) {
   Fed fed;
@@ -80,7 +82,7 @@ Fed feed(const Arguments& a, const ImageOptions& image, uint64_t seed, const gra
       const graft::Tensor& t = fed.random[i];
       const std::vector<int64_t> shape(t.shape().begin(), t.shape().end());
       fed.described.push_back({std::string(ports[i].name), type_of(t.dtype(), shape), "random", ""});
-      fed.inputs.push_back({std::string(ports[i].name), t.dtype(), shape, t.bytes().data(), t.bytes().size()});
+      fed.inputs.push_back(input_of(ports[i], t));
     }
   }
   return fed;
@@ -99,11 +101,88 @@ void say(const Context& c, std::string_view stage) {
   if (c.progress) c.progress(stage, -1);
 }
 
+// A session on the ONNX graph, which is what programs are compared with.
+graft::Session open_reference(const Arguments& a, const Context& c, graft::Options options) {
+  say(c, "running the ONNX graph on the host");
+  options.push_back({"device", "cpu"});
+  return {c.env, a.text("model"), options};
+}
+
+Fed feed_reference(const Arguments& a, const InputOptions& how, const graft::Session& reference) {
+  Fed fed = feed(a, how.image, how.seed, reference);
+  if (fed.initializers)
+    throw Failure(GRAFT_CODE_INVALID_OPTION,
+                  "--input: the program has an initializer's default baked in, so no other value can be verified");
+  return fed;
+}
+
+// What a verb is told of the doctor's limit.
+graft::DoctorOptions doctor_options(const Arguments& a) {
+  graft::DoctorOptions options;
+  options.own_limit = a.find("min-snr") != nullptr;
+  options.min_snr_db = a.number<double>("min-snr", 0, -300, 300);
+  return options;
+}
+
+// The same comparison on inputs that are harder than the ordinary ones, in place of those that are not given.
+std::vector<DrawCheck> verify_draws(const Context& c, const graft::Partitioning& parts, const graft::Session& reference,
+                                    const Fed& fed, graft::VerifyOptions options) {
+  std::vector<DrawCheck> list;
+  const std::vector<graft::Port> ports = reference.inputs();
+  std::vector<graft::Input> given;
+  for (const FileInput& f : fed.files) given.push_back(f.as(ports[f.index]));
+  options.layers = false;
+  const std::vector<graft_draw_info> draws = graft::draws();
+  for (size_t i = 1; i < draws.size(); ++i) {
+    const std::vector<graft::Tensor> made = graft::draw_inputs(reference, given, fed.seed, i);
+    if (made.empty()) continue;
+    say(c, fmt::format("drawing {}", draws[i].doc));
+    std::vector<graft::Input> in = given;
+    for (size_t k = 0; k < made.size(); ++k) {
+      if (made[k]) in.push_back(input_of(ports[k], made[k]));
+    }
+    DrawCheck check{draws[i].name, draws[i].doc, draws[i].typical != 0, false, "", std::nullopt, ""};
+    try {
+      const graft::Verification v(parts, in, options, &reference);
+      check.accurate = v.info().accurate != 0;
+      for (const graft_difference& d : v.outputs()) {
+        const Difference to = difference_of(d);
+        const double worst = check.snr_db.value_or(HUGE_VAL);
+        const bool special = !to.same_type || to.nans != to.expected_nans || to.infs != to.expected_infs;
+        const double snr = special || (!to.snr_db && !to.equal) ? -HUGE_VAL : to.snr_db.value_or(HUGE_VAL);
+        if (snr < worst || (check.output.empty() && !to.ok)) {
+          check.output = to.name;
+          check.snr_db = snr;
+        }
+      }
+    } catch (const graft::Error& error) {
+      check.error = error.what();
+    }
+    list.push_back(std::move(check));
+  }
+  return list;
+}
+
+// compile --precision auto: the program in float16, but for what the doctor keeps in fp32.
+void compile_auto(const Arguments& a, const Context& c, const InputOptions& how, const graft::Options& options,
+                  Examined& e, Compilation& r) {
+  const graft::Session reference = open_reference(a, c, options);
+  Fed fed = feed_reference(a, how, reference);
+  const graft::Diagnosis found(*e.parts, fed.inputs, doctor_options(a), &reference);
+  r.diagnosis = diagnosis_of(a.text("model"), found);
+  r.inputs = std::move(fed.described);
+  r.seed = how.seed;
+  if (r.diagnosis->keep_fp32.empty() || r.diagnosis->accurate_before) return;
+  graft::Options with = options;
+  with.push_back({"keep_fp32", r.diagnosis->keep_fp32});
+  e = examine(a.text("model"), open_mapped(a, c, with), "float16");
+}
+
 }  // namespace
 
 Report run_inspect(const Arguments& a, const Context& c) {
   const std::string path = a.text("model"), dump_after = a.text("dump-after");
-  graft::Model model = open_mapped(a, c);
+  graft::Model model = open_mapped(a, c, a.session());
   if (model.info().format == GRAFT_FORMAT_MLPACKAGE) {
     if (!dump_after.empty())
       throw Failure(GRAFT_CODE_INVALID_OPTION,
@@ -130,8 +209,19 @@ Report run_compile(const Arguments& a, const Context& c) {
   options.allow_partial = a.flag("allow-partial");
   options.overwrite = a.flag("force");
   graft::check_output(r.output, options);
-  // Whether a package pays is for whoever opens it to say.
-  Examined e = examine_at(a, c, {{"cost_model", "0"}});
+  const InputOptions how(a);
+  graft::Options session = a.session();
+  session.push_back({"cost_model", "0"});  // whether a package pays is for whoever opens it to say
+  const bool automatic = a.text("precision") == "auto";
+  if (automatic) {
+    const auto is_precision = [](const auto& o) { return o.name == "precision"; };
+    std::find_if(session.begin(), session.end(), is_precision)->value = "float16";
+  } else if (!a.all("input").empty() || a.find("min-snr") != nullptr) {
+    throw Failure(GRAFT_CODE_INVALID_OPTION, "options input and min-snr: they are for --precision auto");
+  }
+  Examined e = examine(a.text("model"), open_mapped(a, c, session), automatic ? "float16" : precision_of(a));
+  if (automatic && e.parts && !e.verdict.partitions.empty() && (e.verdict.whole || options.allow_partial))
+    compile_auto(a, c, how, session, e, r);
   r.verdict = std::move(e.verdict);
   std::string reason;
   const auto finish = [&](const std::vector<graft::Package>& packages) {
@@ -158,7 +248,11 @@ Report run_compile(const Arguments& a, const Context& c) {
     reason = error.what();
   }
   r.seconds = ms_since(start) / 1000;
-  const int code = r.done ? 0 : 1;
+  int code = r.done ? 0 : 1;
+  if (r.done && r.diagnosis && !r.diagnosis->accurate) {
+    code = 3;
+    reason = as_error({GRAFT_CODE_NOT_ACCURATE, not_accurate_text(*r.diagnosis), r.verdict.path}).what();
+  }
   return report_of(std::move(r), code, std::move(reason));
 }
 
@@ -229,14 +323,8 @@ Report run_verify(const Arguments& a, const Context& c) {
     if (error.code() != GRAFT_CODE_NOT_DELEGATED) throw;
     return report_of(std::move(r), 1, error.what());
   }
-  say(c, "running the ONNX graph on the host");
-  graft::Options host = a.session();
-  host.push_back({"device", "cpu"});
-  const graft::Session reference(c.env, a.text("model"), host);
-  Fed fed = feed(a, how.image, how.seed, reference);
-  if (fed.initializers)
-    throw Failure(GRAFT_CODE_INVALID_OPTION,
-                  "--input: the program has an initializer's default baked in, so no other value can be verified");
+  const graft::Session reference = open_reference(a, c, a.session());
+  Fed fed = feed_reference(a, how, reference);
   r.inputs = std::move(fed.described);
   const graft::Verification v(*e.parts, fed.inputs, options, &reference);
   const graft_verification_info info = v.info();
@@ -248,6 +336,10 @@ Report run_verify(const Arguments& a, const Context& c) {
   for (const graft_difference& d : v.layers()) r.layers.push_back(difference_of(d));
   if (info.first_bad >= 0) r.first_bad = static_cast<size_t>(info.first_bad);
   if (info.worst >= 0) r.worst = static_cast<size_t>(info.worst);
+  r.draws = verify_draws(c, *e.parts, reference, fed, options);
+  for (const DrawCheck& d : r.draws) r.accurate = r.accurate && (d.accurate || !d.typical || !d.error.empty());
+  if (a.flag("doctor"))
+    r.diagnosis = diagnosis_of(r.verdict.path, graft::Diagnosis(*e.parts, fed.inputs, doctor_options(a), &reference));
   if (r.accurate) return report_of(std::move(r));
   const graft::Error error = as_error({GRAFT_CODE_NOT_ACCURATE, not_accurate_text(r), r.verdict.path});
   return report_of(std::move(r), 3, error.what());

@@ -131,6 +131,23 @@ Difference difference_of(const graft_difference& d) {
   return to;
 }
 
+Diagnosis diagnosis_of(const std::string& path, const graft::Diagnosis& d) {
+  const graft_diagnosis_info info = d.info();
+  Diagnosis to;
+  to.path = path;
+  to.accurate_before = info.accurate_before != 0;
+  to.accurate = info.accurate != 0;
+  to.keep_fp32 = info.keep_fp32;
+  to.reason = info.reason;
+  to.attempts = info.attempts;
+  for (const graft_difference& o : d.before()) to.before.push_back(difference_of(o));
+  for (const graft_difference& o : d.outputs()) to.after.push_back(difference_of(o));
+  const auto snr = [](double db) { return db == HUGE_VAL ? std::nullopt : std::optional(db); };
+  for (const graft_suspect_info& s : d.suspects())
+    to.suspects.push_back({s.node, s.op, s.tensor, s.loss, snr(s.snr_db), snr(s.operands_snr_db), s.kept != 0});
+  return to;
+}
+
 TensorType type_of(int32_t dtype, std::span<const int64_t> shape) {
   return {graft_dtype_name(dtype), {shape.begin(), shape.end()}};
 }

@@ -14,6 +14,7 @@ std::vector<Problem> problems_of(const std::vector<graft::Reason>& reasons);
 std::vector<PortInfo> ports_of(const std::vector<graft::Port>& ports);
 Placement placement_of(const graft::Session& session);
 Difference difference_of(const graft_difference& d);
+Diagnosis diagnosis_of(const std::string& path, const graft::Diagnosis& d);
 TensorType type_of(int32_t dtype, std::span<const int64_t> shape);
 OpList op_list();
 

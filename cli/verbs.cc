@@ -20,6 +20,15 @@ VerbOption session_option(std::string name) {
   return {std::move(name), "", row->placeholder, std::move(doc), kSession};
 }
 
+// How images become inputs.
+std::vector<VerbOption> image_options() {
+  return {
+      {"image-scale", "", "S[,S,S]",
+       "images: value = (pixel - mean) * scale, pixel being 0 to 255; one number, or one a channel; default: 1/255"},
+      {"image-mean", "", "M[,M,M]", "see image-scale; default: 0"},
+      {"image-layout", "", "NCHW|NHWC", "of the image in the input; default: NCHW"}};
+}
+
 // What run, verify and bench have in common, around the verb's own options. Verify chooses the devices itself.
 std::vector<VerbOption> running_options(VerbOption model, std::vector<VerbOption> own, bool devices) {
   std::vector<VerbOption> list{std::move(model),
@@ -33,6 +42,7 @@ std::vector<VerbOption> running_options(VerbOption model, std::vector<VerbOption
   if (devices) add({session_option("device"), session_option("require-device")});
   add({session_option("target"),
        session_option("precision"),
+       session_option("keep-fp32"),
        session_option("shapes"),
        session_option("outputs"),
        {"seed", "", "N", "of the random inputs; default: 1"},
@@ -41,10 +51,7 @@ std::vector<VerbOption> running_options(VerbOption model, std::vector<VerbOption
        session_option("time-limit"),
        session_option("engine")});
   if (devices) add({session_option("weights")});
-  add({{"image-scale", "", "S[,S,S]",
-        "images: value = (pixel - mean) * scale, pixel being 0 to 255; one number, or one a channel; default: 1/255"},
-       {"image-mean", "", "M[,M,M]", "see image-scale; default: 0"},
-       {"image-layout", "", "NCHW|NHWC", "of the image in the input; default: NCHW"}});
+  add(image_options());
   return list;
 }
 
@@ -54,7 +61,29 @@ std::vector<Verb> make_verbs() {
                          kPositional | kRequired | kPath};
   const VerbOption target = session_option("target"), precision = session_option("precision"),
                    shapes = session_option("shapes"), outputs = session_option("outputs"),
-                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit");
+                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit"), keep_fp32 = session_option("keep-fp32");
+  VerbOption any_precision = precision;
+  any_precision.doc += "; auto: float16, but for what has to stay in fp32 for these inputs to be accurate";
+  std::vector<VerbOption> compile_options{
+      onnx_model,
+      {"output", "o", "OUT.mlpackage", "where to write the package (with --allow-partial: the folder)",
+       kRequired | kPath},
+      target,
+      any_precision,
+      keep_fp32,
+      shapes,
+      outputs,
+      memory_limit,
+      time_limit,
+      {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
+      {"force", "", "",
+       "let a package take the place of a folder that --allow-partial wrote, or the other way round, or of an empty "
+       "folder",
+       kSwitch},
+      {"input", "", "NAME=FILE", "with --precision auto: an input, as for verify; others are random", kRepeated},
+      {"seed", "", "N", "of the random inputs; default: 1"},
+      {"min-snr", "", "DB", "with --precision auto: what is accurate enough, instead of verify's tolerance"}};
+  for (VerbOption& o : image_options()) compile_options.push_back(std::move(o));
   return {
       {"inspect",
        "What is in a model, and what Core ML would take of it",
@@ -72,6 +101,7 @@ std::vector<Verb> make_verbs() {
        {model,
         target,
         precision,
+        keep_fp32,
         shapes,
         outputs,
         memory_limit,
@@ -80,13 +110,17 @@ std::vector<Verb> make_verbs() {
         {"dump-after", "", "PASS",
          "print the programs as they are after this pass of the compiler (docs/passes.md lists them), or after all"}},
        run_inspect},
-      {"compile",
-       "ONNX to a Core ML package",
+      {"compile", "ONNX to a Core ML package",
        "Writes the whole graph as one ML Program package, or writes nothing, says why for every node that is in the "
        "way,\n"
        "and exits with 1. The package appears in one step and is the same byte for byte for the same model and "
        "options.\n"
        "With --allow-partial the output is a folder: one package a partition, and report.json.\n"
+       "With --precision auto the model is compiled, run on the inputs and compared with the host; the fewest nodes "
+       "that have "
+       "to\n"
+       "stay in fp32 for it to be accurate are looked for, kept there, and listed. It exits with 3 where that is not "
+       "enough.\n"
        "What is at the output is replaced only when this verb could have written it and nothing else lies in it; "
        "folders\n"
        "with other files, files, pipes and devices (/dev/null too) are refused, with --force as well. To see whether "
@@ -94,22 +128,10 @@ std::vector<Verb> make_verbs() {
        "compiles without writing anything, use graft inspect.\n\n"
        "  graft compile resnet18.onnx -o resnet18.mlpackage\n"
        "  graft compile model.onnx -o model.mlpackage --target iOS16 --precision float32\n"
+       "  graft compile model.onnx -o model.mlpackage --precision auto --input x=sample.npy\n"
+       "  graft compile model.onnx -o model.mlpackage --keep-fp32 /encoder/Pow,ReduceMean\n"
        "  graft compile hard.onnx --allow-partial -o hard_parts\n",
-       {onnx_model,
-        {"output", "o", "OUT.mlpackage", "where to write the package (with --allow-partial: the folder)",
-         kRequired | kPath},
-        target,
-        precision,
-        shapes,
-        outputs,
-        memory_limit,
-        time_limit,
-        {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
-        {"force", "", "",
-         "let a package take the place of a folder that --allow-partial wrote, or the other way round, or of an empty "
-         "folder",
-         kSwitch}},
-       run_compile},
+       std::move(compile_options), run_compile},
       {"run", "Run a model",
        "Runs an ONNX model or a Core ML package and prints its outputs. Inputs come from .npy files and images; "
        "missing\n"
@@ -138,11 +160,15 @@ std::vector<Verb> make_verbs() {
        "to disk and read back, and compares every output: largest errors, signal to noise, cosine, NaN and "
        "infinities,\n"
        "first places of classifiers. Exits with 3 when that is not accurate enough. --layers also compares the values\n"
-       "inside, and names the first and the worst that are off.\n\n"
+       "inside, and names the first and the worst that are off. --doctor ranks the nodes by the digits that fp16 costs "
+       "them,\n"
+       "finds the smallest set of them that has to stay in fp32, and prints how to compile with it.\n\n"
        "  graft verify resnet18.onnx\n"
-       "  graft verify model.onnx --precision float32 --input x=sample.npy --layers\n",
+       "  graft verify model.onnx --precision float32 --input x=sample.npy --layers\n"
+       "  graft verify model.onnx --doctor --input x=sample.npy\n",
        running_options(onnx_model,
                        {{"layers", "", "", "compare the values inside, too", kSwitch},
+                        {"doctor", "", "", "find what has to stay in fp32 for it to be accurate", kSwitch},
                         {"min-snr", "", "DB", "what is accurate enough, in dB, instead of the stated tolerance"}},
                        false),
        run_verify},

@@ -133,6 +133,31 @@ Json layer(const Difference& d) {
   return j;
 }
 
+Json diagnosis(const Diagnosis& d) {
+  Json j = {{"accurate_before", d.accurate_before},
+            {"accurate", d.accurate},
+            {"keep_fp32", d.keep_fp32},
+            {"reason", d.reason},
+            {"attempts", d.attempts}};
+  const auto output = [](const Difference& o) {
+    Json out = {{"name", o.name}, {"ok", o.ok}};
+    out.update(difference(o));
+    return out;
+  };
+  j["before"] = list(d.before, output);
+  j["after"] = list(d.after, output);
+  j["suspects"] = list(d.suspects, [](const Diagnosis::Suspect& s) {
+    return Json{{"node", s.node},
+                {"op", s.op},
+                {"tensor", s.tensor},
+                {"loss", s.loss},
+                {"snr_db", s.snr_db ? Json(*s.snr_db) : Json(nullptr)},
+                {"operands_snr_db", s.operands_snr_db ? Json(*s.operands_snr_db) : Json(nullptr)},
+                {"kept", s.kept}};
+  });
+  return j;
+}
+
 }  // namespace
 
 std::string json(const Inspection& r) {
@@ -187,6 +212,11 @@ std::string json(const Compilation& r) {
     return Json{{"path", p.path},   {"target", p.target},          {"bytes", p.bytes},
                 {"nodes", p.nodes}, {"inputs", borders(p.inputs)}, {"outputs", borders(p.outputs)}};
   });
+  if (r.diagnosis) {
+    j["seed"] = r.seed;
+    j["inputs"] = inputs(r.inputs);
+    j["diagnosis"] = diagnosis(*r.diagnosis);
+  }
   add_verdict(j, r.verdict);
   return dump(j);
 }
@@ -238,12 +268,21 @@ std::string json(const Verification& r) {
     out.update(difference(d));
     return out;
   });
+  j["draws"] = list(r.draws, [](const DrawCheck& d) {
+    Json draw = {{"name", d.name}, {"doc", d.doc}, {"typical", d.typical}, {"accurate", d.accurate}};
+    if (d.error.empty())
+      draw.update({{"output", d.output}, {"snr_db", d.snr_db ? Json(*d.snr_db) : Json(nullptr)}});
+    else
+      draw["error"] = d.error;
+    return draw;
+  });
   if (r.layers_asked) {
     j["layers"] = {{"compared", r.layers.size()},
                    {"first_bad", r.first_bad ? layer(r.layers[*r.first_bad]) : Json(nullptr)},
                    {"worst", r.worst ? layer(r.layers[*r.worst]) : Json(nullptr)}};
     j["layers"]["all"] = list(r.layers, layer);
   }
+  if (r.diagnosis) j["diagnosis"] = diagnosis(*r.diagnosis);
   add_verdict(j, r.verdict);
   return dump(j);
 }

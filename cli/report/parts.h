@@ -17,6 +17,7 @@ void verdict_text(Page& page, const Inspection& r);
 void refusals_text(Page& page, const Inspection& r);
 void findings_text(Page& page, const std::vector<Problem>& findings);
 void placement_text(Page& page, const Placement& placement);
+void diagnosis_text(Page& page, const Diagnosis& d);
 void inputs_text(Page& page, const std::vector<InputTensor>& inputs, uint64_t seed);
 
 }  // namespace cli

@@ -34,6 +34,8 @@ std::string json(const Problem& error);        // graft.error/1
 
 // Why a verification is not accurate: the message of an error.
 std::string not_accurate_text(const Verification& r);
+// Why a program is not accurate whatever stays in fp32.
+std::string not_accurate_text(const Diagnosis& d);
 // What a verification proves; empty where it did not run.
 std::string proves_text(const Verification& r);
 

@@ -106,14 +106,6 @@ struct WrittenPackage {
   std::vector<PortInfo> inputs, outputs;
 };
 
-struct Compilation {
-  Inspection verdict;
-  bool done = false;  // false: nothing was written
-  std::string output;
-  std::vector<WrittenPackage> packages;
-  double seconds = 0;
-};
-
 struct Placement {
   std::string requested, allowed, planned;
 };
@@ -181,6 +173,42 @@ struct Tolerance {
   std::string to_string() const;
 };
 
+// Where fp16 loses the digits of a model.
+struct Diagnosis {
+  struct Suspect {
+    std::string node, op, tensor, loss;
+    std::optional<double> snr_db, operands_snr_db;  // unset: no difference
+    bool kept = false;
+  };
+  std::string path;
+  bool accurate_before = false, accurate = false;
+  std::string keep_fp32, reason;
+  int attempts = 0;
+  std::vector<Difference> before, after;  // the outputs
+  std::vector<Suspect> suspects;
+};
+
+struct Compilation {
+  Inspection verdict;
+  bool done = false;  // false: nothing was written
+  std::string output;
+  std::vector<WrittenPackage> packages;
+  double seconds = 0;
+  // With precision auto: what was tried, on which inputs.
+  std::optional<Diagnosis> diagnosis;
+  std::vector<InputTensor> inputs;
+  uint64_t seed = 0;
+};
+
+// The comparison on other made-up inputs.
+struct DrawCheck {
+  std::string name, doc;
+  bool typical = true, accurate = false;
+  std::string output;            // the one that is furthest off
+  std::optional<double> snr_db;  // its; unset: no difference
+  std::string error;             // why the host itself, or the program, did not run on such inputs
+};
+
 struct Verification {
   Inspection verdict;
   bool ran = false;  // false: nothing could be compiled
@@ -190,9 +218,11 @@ struct Verification {
   uint64_t seed = 0;
   std::vector<Difference> outputs;
   bool accurate = false;
+  std::vector<DrawCheck> draws;
   bool layers_asked = false;
   std::vector<Difference> layers;
   std::optional<size_t> first_bad, worst;  // among them
+  std::optional<Diagnosis> diagnosis;      // where the doctor was asked for
 };
 
 struct BenchResult {

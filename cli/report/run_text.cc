@@ -35,6 +35,9 @@ std::string not_accurate_text(const Verification& r) {
   for (const Difference& d : r.outputs) {
     if (!d.ok) names.push_back(format("'{}' ({})", d.name, snr_text(d)));
   }
+  for (const DrawCheck& d : r.draws) {
+    if (d.typical && d.error.empty() && !d.accurate) names.push_back(format("'{}' of draw {}", d.output, d.name));
+  }
   return format("not accurate enough: output {}; wanted: {}", fmt::join(names, ", "), r.tolerance.to_string());
 }
 
@@ -102,6 +105,32 @@ std::string text(const RunResult& r, Style style) {
   return page.take();
 }
 
+void draws_text(Page& page, const Verification& r) {
+  if (r.draws.empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"draw", "SNR at least", "", "what"}};
+  for (const DrawCheck& d : r.draws) {
+    const std::string snr = !d.snr_db                ? "exact"
+                            : *d.snr_db == -HUGE_VAL ? "NaN or inf"
+                                                     : format("{:.1f} dB", *d.snr_db);
+    rows.push_back({d.name, d.error.empty() ? snr : "-",
+                    !d.error.empty() ? "not run"
+                    : d.accurate     ? page.good("ok")
+                                     : page.bad(format("not accurate: {}", clean(d.output))),
+                    d.error.empty() ? d.doc : clean(d.error)});
+  }
+  page.line();
+  page.table(rows, "  ", {1}, true);
+}
+
+// What was drawn beside the inputs and is not accurate, by name.
+std::string inaccurate_draws(const Verification& r, bool typical) {
+  std::vector<std::string> names;
+  for (const DrawCheck& d : r.draws) {
+    if (d.error.empty() && !d.accurate && d.typical == typical) names.push_back(d.name);
+  }
+  return format("{}", fmt::join(names, ", "));
+}
+
 std::string text(const Verification& r, Style style) {
   Page page(style.colour);
   page.line(page.bold(clean(r.verdict.path)) + format("   {}, {}", r.verdict.target, r.verdict.precision));
@@ -126,6 +155,7 @@ std::string text(const Verification& r, Style style) {
     page.line(format("  {}: first place agrees in {} of {}, {} of the first five in common", clean(d.name),
                      d.top1_equal, plural(d.rows, "row"), percent_text(d.top5_share)));
   }
+  draws_text(page, r);
   if (r.layers_asked) {
     page.line();
     const auto layer = [&](std::string_view what, std::optional<size_t> at) {
@@ -140,8 +170,11 @@ std::string text(const Verification& r, Style style) {
       page.item("first bad", "none");
     layer("worst", r.worst);
   }
+  if (r.diagnosis) diagnosis_text(page, *r.diagnosis);
   page.line();
-  page.item("verdict", r.accurate ? page.good("accurate") : page.bad("not accurate enough"));
+  const std::string odd = inaccurate_draws(r, false);
+  page.item("verdict", (r.accurate ? page.good("accurate") : page.bad("not accurate enough")) +
+                           (odd.empty() ? "" : page.warn(", and not for inputs as drawn by: " + odd)));
   page.item("tolerance", r.tolerance.to_string());
   page.item("proves", (r.accurate ? "" : "that they differ: ") + proves_text(r));
   findings_text(page, r.verdict.findings);
@@ -181,6 +214,10 @@ std::string text(const Compilation& r, Style style) {
   page.line();
   page.item("from", clean(v.path));
   verdict_text(page, v);
+  if (r.diagnosis) {
+    inputs_text(page, r.inputs, r.seed);
+    diagnosis_text(page, *r.diagnosis);
+  }
   if (r.packages.size() > 1 || !v.whole) {
     std::vector<std::vector<std::string>> rows = {{"package", "nodes", "size"}};
     for (const WrittenPackage& p : r.packages)

@@ -18,6 +18,7 @@ extern "C" {
 
 typedef struct graft_compilation graft_compilation;
 typedef struct graft_verification graft_verification;
+typedef struct graft_diagnosis graft_diagnosis;
 
 /* ---- models ----------------------------------------------------------------------------------------------------- */
 
@@ -344,6 +345,67 @@ typedef struct graft_pass_info {
 } graft_pass_info;
 GRAFT_API size_t graft_pass_count(void);
 GRAFT_API graft_error* graft_pass(size_t index, graft_pass_info* out);
+
+/* ---- hard inputs ------------------------------------------------------------------------------------------------ */
+
+/* A kind of made-up inputs. The first, "ordinary", is what graft_session_random_inputs makes. */
+typedef struct graft_draw_info {
+  size_t struct_size;
+  const char* name;
+  const char* doc;
+  int32_t typical; /* 1: values that any model of such inputs has to bear (masks, ids); 0: magnitudes of floats that are
+                      for its user to judge */
+} graft_draw_info;
+GRAFT_API size_t graft_draw_count(void);
+GRAFT_API graft_error* graft_draw(size_t index, graft_draw_info* out);
+/* As graft_session_random_inputs, by a draw. *applies receives 0 where the session has no input, beside those that are
+ * given, of which the draw makes anything else than the ordinary one does. */
+GRAFT_API graft_error* graft_session_draw_inputs(const graft_session* session, const graft_input* given, size_t count,
+                                                 uint64_t seed, size_t draw, graft_tensor** tensors, int32_t* applies);
+
+/* ---- precision -------------------------------------------------------------------------------------------------- */
+
+typedef struct graft_doctor_options {
+  size_t struct_size;
+  int32_t own_limit; /* 1: min_snr_db decides what is accurate instead of the stated tolerance */
+  double min_snr_db;
+  int32_t attempts; /* programs that are made and run at most, 1 to 1,000,000; 0: 64 */
+} graft_doctor_options;
+
+/* Where does fp16 lose the digits, and what is the least that has to stay in fp32? Compares the compiled program with
+ * the host layer by layer, ranks the nodes by the noise that they add, and looks for a small set of them that makes
+ * every output accurate: each attempt is partitioned, compiled, read back and run. Otherwise as graft_verify.
+ * Errors: invalid_option too (a partitioning in float32), time_limit. */
+GRAFT_API graft_error* graft_diagnose(const graft_partitioning* partitioning, const graft_session* reference,
+                                      const graft_input* inputs, size_t count, const graft_doctor_options* options,
+                                      graft_diagnosis** out);
+GRAFT_API void graft_diagnosis_free(graft_diagnosis* diagnosis);
+
+typedef struct graft_diagnosis_info {
+  size_t struct_size;
+  int32_t accurate_before, accurate; /* as it is, and with the option "keep_fp32" as it is proposed */
+  const char* keep_fp32;             /* the option's value; empty: nothing has to stay */
+  const char* reason;                /* why it is not accurate after all; empty where it is */
+  int32_t attempts;
+  size_t output_count, suspect_count;
+} graft_diagnosis_info;
+GRAFT_API graft_error* graft_diagnosis_get(const graft_diagnosis* diagnosis, graft_diagnosis_info* out);
+/* The outputs of the program as it is, and of the one that is proposed (the best, where none is accurate). */
+GRAFT_API graft_error* graft_diagnosis_before(const graft_diagnosis* diagnosis, size_t index, graft_difference* out);
+GRAFT_API graft_error* graft_diagnosis_output(const graft_diagnosis* diagnosis, size_t index, graft_difference* out);
+
+/* A node of the Core ML program, the one that adds most noise first. */
+typedef struct graft_suspect_info {
+  size_t struct_size;
+  const char* node;
+  const char* op;
+  const char* tensor;     /* its result that is furthest off; empty: it is part of another's operator */
+  const char* loss;       /* "overflow", "vanishing", "cancellation", "rounding" */
+  double snr_db;          /* of the result; INFINITY: no difference, -INFINITY: NaN or infinities */
+  double operands_snr_db; /* of the worst of its operands */
+  int32_t kept;           /* 1: it has to stay in fp32 */
+} graft_suspect_info;
+GRAFT_API graft_error* graft_diagnosis_suspect(const graft_diagnosis* diagnosis, size_t index, graft_suspect_info* out);
 
 #ifdef __cplusplus
 }

@@ -312,6 +312,66 @@ class Verification {
   detail::Handle<graft_verification, graft_verification_free> verification_;
 };
 
+struct DoctorOptions {
+  bool own_limit = false;  // min_snr_db decides instead of the stated tolerance
+  double min_snr_db = 0;
+  int attempts = 0;  // 0: the library's own number
+};
+class Diagnosis {
+ public:
+  // reference: null: one is made.
+  Diagnosis(const Partitioning& partitioning, const std::vector<Input>& inputs, const DoctorOptions& options = {},
+            const Session* reference = nullptr) {
+    const detail::InputPointers in(inputs);
+    auto how = detail::sized<graft_doctor_options>();
+    how.own_limit = options.own_limit ? 1 : 0;
+    how.min_snr_db = options.min_snr_db;
+    how.attempts = options.attempts;
+    graft_diagnosis* d = nullptr;
+    check(graft_diagnose(partitioning.get(), reference == nullptr ? nullptr : reference->get(), in.data(), in.size(),
+                         &how, &d));
+    diagnosis_.reset(d);
+  }
+  graft_diagnosis_info info() const {
+    auto info = detail::sized<graft_diagnosis_info>();
+    check(graft_diagnosis_get(get(), &info));
+    return info;
+  }
+  std::vector<graft_difference> before() const { return differences(graft_diagnosis_before); }
+  std::vector<graft_difference> outputs() const { return differences(graft_diagnosis_output); }
+  std::vector<graft_suspect_info> suspects() const {
+    return detail::collect<graft_suspect_info>(
+        info().suspect_count, [&](size_t i, auto* out) { return graft_diagnosis_suspect(get(), i, out); },
+        detail::as_it_is<graft_suspect_info>);
+  }
+  const graft_diagnosis* get() const { return diagnosis_.get(); }
+
+ private:
+  template <class Get>
+  std::vector<graft_difference> differences(Get of) const {
+    return detail::collect<graft_difference>(
+        info().output_count, [&](size_t i, auto* out) { return of(get(), i, out); },
+        detail::as_it_is<graft_difference>);
+  }
+  detail::Handle<graft_diagnosis, graft_diagnosis_free> diagnosis_;
+};
+
+// Kinds of made-up inputs; the first is Session::random_inputs's.
+inline std::vector<graft_draw_info> draws() {
+  return detail::collect<graft_draw_info>(graft_draw_count(), graft_draw, detail::as_it_is<graft_draw_info>);
+}
+// Session::random_inputs by a draw, which is a place in draws(); nothing where it makes the same as the first.
+inline std::vector<Tensor> draw_inputs(const Session& session, const std::vector<Input>& given, uint64_t seed,
+                                       size_t draw) {
+  const detail::InputPointers in(given);
+  std::vector<graft_tensor*> made(graft_session_input_count(session.get()));
+  int32_t applies = 0;
+  check(graft_session_draw_inputs(session.get(), in.data(), in.size(), seed, draw, made.data(), &applies));
+  std::vector<Tensor> tensors;
+  for (graft_tensor* t : made) tensors.push_back(t == nullptr ? Tensor() : Tensor(t));
+  return applies != 0 ? std::move(tensors) : std::vector<Tensor>();
+}
+
 inline graft_bench_result bench(const Session& session, const std::vector<Input>& inputs, int runs = 50,
                                 int warmup = 5) {
   const detail::InputPointers in(inputs);

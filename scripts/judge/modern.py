@@ -2,6 +2,7 @@
 """The table of ../shared/models/modern: what runs, what compiles, what is missing.
 
     scripts/judge/modern.py [--only SUBSTRING] [--letters abc] [--markdown]
+    scripts/judge/modern.py --auto [--only SUBSTRING]
 
 Each folder has a model as it is exported today, inputs (at one or two sizes) and PyTorch's own outputs. Every model must be
 inspected, every missing operator named at once. A model whose operators are all in the table must run right on the host at
@@ -9,6 +10,10 @@ both sizes, and, where `compile` takes the whole graph, from its package too. Ex
 
 Tolerance: 1e-3 of the output's range for fp32 (PyTorch's own kernels and onnxruntime differ by up to 1e-4 there), 2e-2 for
 fp16 models and fp16 packages, or 35 dB where single elements stand out; integer and bool outputs must be equal.
+
+--auto: of modern, real and zoo what compiles whole, in fp16 as it is and by `compile --precision auto` with the first inputs
+(random ones where the folder has none): least SNR of the outputs against the host before and after, what stays in fp32 and
+why. Wanted are 40 dB, or the reason; exit status 1 if one has neither.
 """
 
 import argparse
@@ -84,16 +89,76 @@ def judge(folder, scratch):
     return row
 
 
+AUTO_DB = 40  # wanted of fp16 packages
+
+
+def least_snr(outputs):
+    """Of float outputs; integers and bools that differ count as nothing right."""
+    values = []
+    for o in outputs:
+        nothing = not o["same_type"] or o["nan"] != o["expected_nan"] or o["inf"] != o["expected_inf"]
+        values.append(float("-inf") if nothing or (o["snr_db"] is None and not o["equal"]) else
+                      float("inf") if o["snr_db"] is None else o["snr_db"])
+    return min(values, default=float("inf"))
+
+
+def judge_auto(model, inputs, scratch):
+    """(before, after, kept nodes, attempts, reason), or None where no whole package is made."""
+    flags = []
+    for i, (name, a) in enumerate(inputs.items()):
+        path = os.path.join(scratch, f"in{i}.npy")
+        np.save(path, a)
+        flags += ["--input", f"{name}={path}"]
+    package = os.path.join(scratch, "auto.mlpackage")
+    try:
+        report = graft("compile", model, "-o", package, "--precision", "auto", "--min-snr", AUTO_DB, *flags, ok=(0, 3))
+    except Failed:
+        return None
+    d = report["diagnosis"]
+    kept = [s for s in d["suspects"] if s["kept"]]
+    return least_snr(d["before"]), least_snr(d["after"]), kept, len(d["suspects"]), d["attempts"], d["reason"], d["accurate"]
+
+
+def judge_all_auto(only):
+    models = [(p, cases(os.path.dirname(p))[0][0]) for p in sorted(glob.glob(os.path.join(SHARED, "models", "modern", "*", "model.onnx")))]
+    models += [(p, {}) for kind in ("real", "zoo") for p in sorted(glob.glob(os.path.join(SHARED, "models", kind, "*.onnx")))]
+    line = "{:34} {:>8} {:>8} {:>9} {:>8}  {}"
+    print(line.format("model", "as it is", "auto", "kept", "attempts", "what and why"))
+    counts, bad = collections.Counter(), []
+    for path, inputs in models:
+        name = os.path.relpath(path, os.path.join(SHARED, "models")).removesuffix("/model.onnx")
+        if only not in name:
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            got = judge_auto(path, named(graft("inspect", path)["inputs"], inputs), scratch)
+        if got is None:
+            counts["not whole"] += 1
+            continue
+        before, after, kept, nodes, attempts, reason, accurate = got
+        counts["as it is" if not attempts else "auto" if accurate else "reason" if reason else "bad"] += 1
+        if not accurate and not reason:
+            bad.append(name)
+        why = collections.Counter(f"{s['op']} ({s['loss']})" for s in kept)
+        what = reason or ", ".join(f"{n} {k}" if n > 1 else k for k, n in why.most_common(4))
+        print(line.format(name, f"{before:.1f}", f"{after:.1f}", f"{len(kept)}/{nodes}" if attempts else "-", attempts, what), flush=True)
+    print(f"{AUTO_DB} dB: {counts['as it is']} as they are, {counts['auto']} by auto, {counts['reason']} not, with the reason, "
+          f"{len(bad)} without; {counts['not whole']} do not compile whole")
+    return 1 if bad else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
     parser.add_argument("--letters", default="", help="only models that begin with one of these")
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--auto", action="store_true")
     args = parser.parse_args()
     root = os.path.join(SHARED, "models", "modern")
     if not os.path.isdir(root):
         print("skipped: ../shared/models/modern is not here")
         return 0
+    if args.auto:
+        return judge_all_auto(args.only)
     rows, crashed = [], []
     line = "| {:22} | {:5} | {:10} | {:10} | {:4} | {}" if args.markdown else "{:22} {:5} {:10} {:10} {:4} {}"
     print(line.format("model", "runs", "package32", "package16", "host", "missing or wrong"))

@@ -1,4 +1,4 @@
-// The C ABI: random inputs, verify, bench.
+// The C ABI: random inputs, verify, diagnose, bench.
 #include "api/run.h"
 #include "base/format.h"
 #include "tools/bench.h"
@@ -35,6 +35,44 @@ void fill(const graft::tools::Difference& d, graft_difference& out) {
   out.top5_share = d.top5_share;
 }
 
+void fill(const graft::tools::OutputCheck& c, graft_difference& d) {
+  d.name = c.name.c_str();
+  d.type = c.type.c_str();
+  d.op = "";
+  d.ok = c.ok ? 1 : 0;
+  fill(c.difference, d);
+}
+
+// Runs `check` with the reference and with all of its inputs.
+template <class Check>
+Status with_reference(const graft_partitioning& partitioning, const graft_session* reference, const graft_input* inputs,
+                      size_t count, const Check& check) {
+  const graft::tools::Partitioned& parts = *partitioning.parts;
+  if (parts.partitions.empty()) return graft::fail(graft::tools::not_delegated(parts, false));
+  std::shared_ptr<const graft::session::Session> host;
+  if (reference != nullptr) {
+    host = reference->session;
+  } else {
+    GRAFT_TRY(host, graft::tools::open_reference(parts));
+  }
+  Run run(*host);
+  GRAFT_CHECK(run.take_inputs(inputs, count));
+  GRAFT_CHECK(run.complete());
+  return check(parts, *host, run.inputs());
+}
+
+Status make_up(const graft::session::Session& session, std::span<const graft::TensorView> given, uint64_t seed,
+               const graft::tools::Draw& draw, graft_tensor** tensors) {
+  GRAFT_TRY(std::vector<Tensor> made, graft::tools::random_inputs(session, given, seed, draw));
+  std::vector<std::unique_ptr<graft_tensor>> owned;
+  for (Tensor& t : made) {
+    t.hand_over();
+    owned.push_back(t.valid() ? graft::api::tensor_handle(std::move(t)) : nullptr);
+  }
+  for (size_t i = 0; i < owned.size(); ++i) tensors[i] = owned[i].release();
+  return {};
+}
+
 Status check_count(const char* option, int32_t value, int32_t least) {
   constexpr int32_t kMost = 1'000'000;
   if (value >= least && value <= kMost) return {};
@@ -53,14 +91,33 @@ graft_error* graft_session_random_inputs(const graft_session* session, const gra
       return invalid("session or tensors is null");
     Run run(*session->session);
     GRAFT_CHECK(run.take_inputs(given, count));
-    GRAFT_TRY(std::vector<Tensor> made, graft::tools::random_inputs(*session->session, run.inputs(), seed));
-    std::vector<std::unique_ptr<graft_tensor>> owned;
-    for (Tensor& t : made) {
-      t.hand_over();
-      owned.push_back(t.valid() ? graft::api::tensor_handle(std::move(t)) : nullptr);
-    }
-    for (size_t i = 0; i < owned.size(); ++i) tensors[i] = owned[i].release();
-    return {};
+    return make_up(*session->session, run.inputs(), seed, graft::tools::draws().front(), tensors);
+  });
+}
+
+size_t graft_draw_count(void) { return graft::tools::draws().size(); }
+
+graft_error* graft_draw(size_t index, graft_draw_info* out) {
+  const auto draws = graft::tools::draws();
+  return give_item(&draws, index, out, [](const graft::tools::Draw& d, graft_draw_info& info) {
+    info.name = d.name.data();
+    info.doc = d.doc.data();
+    info.typical = d.typical ? 1 : 0;
+  });
+}
+
+graft_error* graft_session_draw_inputs(const graft_session* session, const graft_input* given, size_t count,
+                                       uint64_t seed, size_t draw, graft_tensor** tensors, int32_t* applies) {
+  return guarded([&]() -> Status {
+    if (session == nullptr || applies == nullptr || (tensors == nullptr && !session->inputs.empty()))
+      return invalid("session, tensors or applies is null");
+    if (draw >= graft::tools::draws().size()) return invalid("there is no such draw");
+    const graft::tools::Draw& how = graft::tools::draws()[draw];
+    Run run(*session->session);
+    GRAFT_CHECK(run.take_inputs(given, count));
+    const auto tables = graft::tools::tables_of(*session->session);
+    *applies = graft::tools::applies(how, *session->session, tables, run.inputs()) ? 1 : 0;
+    return make_up(*session->session, run.inputs(), seed, how, tensors);
   });
 }
 
@@ -75,20 +132,12 @@ graft_error* graft_verify(const graft_partitioning* partitioning, const graft_se
       how.layers = o.layers != 0;
       if (o.own_limit != 0) how.min_snr_db = o.min_snr_db;
     }
-    const graft::tools::Partitioned& parts = *partitioning->parts;
-    if (parts.partitions.empty()) return graft::fail(graft::tools::not_delegated(parts, false));
-    std::shared_ptr<const graft::session::Session> host;
-    if (reference != nullptr) {
-      host = reference->session;
-    } else {
-      GRAFT_TRY(host, graft::tools::open_reference(parts));
-    }
-    Run run(*host);
-    GRAFT_CHECK(run.take_inputs(inputs, count));
-    GRAFT_CHECK(run.complete());
-    GRAFT_TRY(auto result, graft::tools::verify(parts, *host, run.inputs(), how));
-    *out = new graft_verification{std::move(result)};
-    return {};
+    return with_reference(*partitioning, reference, inputs, count,
+                          [&](const auto& parts, const auto& host, const auto& in) -> Status {
+                            GRAFT_TRY(auto result, graft::tools::verify(parts, host, in, how));
+                            *out = new graft_verification{std::move(result)};
+                            return {};
+                          });
   });
 }
 
@@ -115,13 +164,7 @@ graft_error* graft_verification_get(const graft_verification* verification, graf
 
 graft_error* graft_verification_output(const graft_verification* verification, size_t index, graft_difference* out) {
   return give_item(verification == nullptr ? nullptr : &verification->result.outputs, index, out,
-                   [](const graft::tools::OutputCheck& c, graft_difference& d) {
-                     d.name = c.name.c_str();
-                     d.type = c.type.c_str();
-                     d.op = "";
-                     d.ok = c.ok ? 1 : 0;
-                     fill(c.difference, d);
-                   });
+                   [](const graft::tools::OutputCheck& c, graft_difference& d) { fill(c, d); });
 }
 
 graft_error* graft_verification_layer(const graft_verification* verification, size_t index, graft_difference* out) {
@@ -132,6 +175,71 @@ graft_error* graft_verification_layer(const graft_verification* verification, si
                      d.op = c.op.c_str();
                      d.ok = c.ok ? 1 : 0;
                      fill(c.difference, d);
+                   });
+}
+
+graft_error* graft_diagnose(const graft_partitioning* partitioning, const graft_session* reference,
+                            const graft_input* inputs, size_t count, const graft_doctor_options* options,
+                            graft_diagnosis** out) {
+  return guarded([&]() -> Status {
+    if (partitioning == nullptr || out == nullptr) return invalid("partitioning or out is null");
+    graft::tools::DoctorOptions how;
+    if (options != nullptr) {
+      GRAFT_TRY(const graft_doctor_options o, read_struct(options, "graft_doctor_options"));
+      if (o.own_limit != 0) how.min_snr_db = o.min_snr_db;
+      if (o.attempts != 0) {
+        GRAFT_CHECK(check_count("attempts", o.attempts, 1));
+        how.attempts = o.attempts;
+      }
+    }
+    return with_reference(*partitioning, reference, inputs, count,
+                          [&](const auto& parts, const auto& host, const auto& in) -> Status {
+                            GRAFT_TRY(auto result, graft::tools::diagnose(parts, host, in, how));
+                            std::string keep = format("{}", graft::join(result.keep, ","));
+                            *out = new graft_diagnosis{std::move(result), std::move(keep)};
+                            return {};
+                          });
+  });
+}
+
+void graft_diagnosis_free(graft_diagnosis* diagnosis) { delete diagnosis; }
+
+graft_error* graft_diagnosis_get(const graft_diagnosis* diagnosis, graft_diagnosis_info* out) {
+  return guarded([&]() -> Status {
+    if (diagnosis == nullptr) return invalid("diagnosis is null");
+    const graft::tools::Diagnosis& d = diagnosis->result;
+    graft_diagnosis_info info{};
+    info.accurate_before = d.before.accurate ? 1 : 0;
+    info.accurate = d.after.accurate ? 1 : 0;
+    info.keep_fp32 = diagnosis->keep_fp32.c_str();
+    info.reason = d.reason.c_str();
+    info.attempts = d.attempts;
+    info.output_count = d.after.outputs.size();
+    info.suspect_count = d.suspects.size();
+    return give(info, out);
+  });
+}
+
+graft_error* graft_diagnosis_before(const graft_diagnosis* diagnosis, size_t index, graft_difference* out) {
+  return give_item(diagnosis == nullptr ? nullptr : &diagnosis->result.before.outputs, index, out,
+                   [](const graft::tools::OutputCheck& c, graft_difference& d) { fill(c, d); });
+}
+
+graft_error* graft_diagnosis_output(const graft_diagnosis* diagnosis, size_t index, graft_difference* out) {
+  return give_item(diagnosis == nullptr ? nullptr : &diagnosis->result.after.outputs, index, out,
+                   [](const graft::tools::OutputCheck& c, graft_difference& d) { fill(c, d); });
+}
+
+graft_error* graft_diagnosis_suspect(const graft_diagnosis* diagnosis, size_t index, graft_suspect_info* out) {
+  return give_item(diagnosis == nullptr ? nullptr : &diagnosis->result.suspects, index, out,
+                   [](const graft::tools::Suspect& s, graft_suspect_info& info) {
+                     info.node = s.node.c_str();
+                     info.op = s.op.c_str();
+                     info.tensor = s.tensor.c_str();
+                     info.loss = graft::tools::name(s.loss).data();
+                     info.snr_db = s.snr_db;
+                     info.operands_snr_db = s.operands_snr_db;
+                     info.kept = s.kept ? 1 : 0;
                    });
 }
 

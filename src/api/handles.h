@@ -16,7 +16,7 @@
 
 #include "session/session.h"
 #include "tools/compile.h"
-#include "tools/verify.h"
+#include "tools/doctor.h"
 
 struct graft_error {
   graft::Diag diag;
@@ -110,6 +110,11 @@ struct graft_compilation {
 
 struct graft_verification {
   graft::tools::Verification result;
+};
+
+struct graft_diagnosis {
+  graft::tools::Diagnosis result;
+  std::string keep_fp32;  // as the option's value
 };
 
 namespace graft::api {

@@ -59,6 +59,9 @@ struct Fp16 {
   bool saturates = false;    // constants are bounds or fill values: beyond fp16's range its end means the same
   bool places = false;       // operands (but x) say where things lie: stays in fp32, and what computes them does
   bool offsets = false;      // a tiny constant only keeps things away from zero: fp16's smallest number does too
+  bool steps = false;        // the result jumps where operands cross a step: floats that become integers, remainders
+  bool turns = false;        // periodic: of the operand counts what whole turns leave, in absolute digits
+  bool poles = false;        // grows without end as its last operand nears zero: how near counts
 };
 
 struct OpDef {

@@ -155,6 +155,8 @@ struct Pointwise {
   std::array<std::string_view, 2> params{};       // read as numbers; the empty ones are these:
   std::array<double, 2> numbers{};
   bool compares = false;  // the kernels write bool, and not the type that they read
+  // Over a box of operands the function is least and greatest at corners of the box, or where operands are zero.
+  bool corners = false;
   // Rows whose function hangs on their arguments. What is chosen has to be what `reference` computes.
   void (*choose)(const Call&, Pointwise&) = nullptr;
   // Rows with parameters by channel (dim 1): makes the second and third operand, a vector each, of constant ones.

@@ -53,26 +53,23 @@ constexpr OpDef relu = [] {
     const IntRange r = call.in("x").range;
     return IntRange{std::max<int64_t>(0, r.lo), std::max<int64_t>(0, r.hi)};
   };
-  return def;
+  return with_corners(def);
 }();
 constexpr OpDef relu6 = [] {
   OpDef def = plain<[](double x) { return x < 0 ? 0 : (x > 6) ? 6 : x; }, Scalar::clip>("relu6", "min(max(x, 0), 6)");
   def.pointwise.numbers = {0, 6};
-  def.range = [](const Call&) { return IntRange{0, 6}; };
-  return def;
+  return with_corners(def);
 }();
-IntRange range_of_share(const Call&) { return {0, 1}; }
-constexpr OpDef sigmoid =
-    with_range(plain<[](double x) { return 1 / (1 + std::exp(-x)); }, Scalar::sigmoid>("sigmoid", "1 / (1 + exp(-x))"),
-               range_of_share);
+constexpr OpDef sigmoid = with_corners(
+    plain<[](double x) { return 1 / (1 + std::exp(-x)); }, Scalar::sigmoid>("sigmoid", "1 / (1 + exp(-x))"));
 constexpr OpDef silu = plain<[](double x) { return x / (1 + std::exp(-x)); }, Scalar::silu>("silu", "x * sigmoid(x)");
 // ln(1 + e^x) without overflow: max(x, 0) + ln(1 + e^-|x|).
 double log_one_plus_exp(double x) { return (x < 0 ? 0 : x) + std::log1p(std::exp(-std::abs(x))); }
-constexpr OpDef softplus =
+constexpr OpDef softplus = with_corners(
     with_fp16(plain<[](double x) { return log_one_plus_exp(x); }, Scalar::softplus>("softplus", "ln(1 + exp(x))"),
-              {.overflows = true});
+              {.overflows = true}));
 constexpr OpDef softsign =
-    plain<[](double x) { return x / (1 + std::abs(x)); }, Scalar::softsign>("softsign", "x / (1 + |x|)");
+    with_corners(plain<[](double x) { return x / (1 + std::abs(x)); }, Scalar::softsign>("softsign", "x / (1 + |x|)"));
 
 // ---- scalar parameters --------------------------------------------------------------------------------------------
 
@@ -98,12 +95,11 @@ constexpr OpDef scaled_tanh =
     with_alpha_beta<[](double x, double alpha, double beta) { return alpha * std::tanh(beta * x); },
                     Scalar::scaled_tanh>("scaled_tanh", "alpha * tanh(beta * x)");
 constexpr OpDef sigmoid_hard =
-    with_range(with_alpha_beta<[](double x, double alpha, double beta) {
-                 const double v = alpha * x + beta;
-                 return v < 0 ? 0 : (v > 1) ? 1 : v;
-               },
-                               Scalar::sigmoid_hard>("sigmoid_hard", "min(max(alpha * x + beta, 0), 1)"),
-               range_of_share);
+    with_corners(with_alpha_beta<[](double x, double alpha, double beta) {
+      const double v = alpha * x + beta;
+      return v < 0 ? 0 : (v > 1) ? 1 : v;
+    },
+                                 Scalar::sigmoid_hard>("sigmoid_hard", "min(max(alpha * x + beta, 0), 1)"));
 
 // ---- gelu ---------------------------------------------------------------------------------------------------------
 
@@ -274,7 +270,7 @@ constexpr OpDef softmax = {.name = "softmax",
                            .host = kFloats,
                            .infer = softmax_type,
                            .reference = softmax_reference,
-                           .range = range_of_share,
+                           .range = [](const Call&) { return IntRange{0, 1}; },
                            .domain = kDomain,
                            .kind = Kind::softmax,
                            .flops = flops_of_result<5>};

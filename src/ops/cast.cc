@@ -87,6 +87,7 @@ constexpr OpDef cast = [] {
       of_one<[](auto x) { return x; }, Takes::all>(Scalar::cast));
   def.flops = nullptr;
   def.pointwise.choose = choose_cast;
+  def.fp16 = {.steps = true};  // to integers
   return def;
 }();
 

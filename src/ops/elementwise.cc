@@ -161,14 +161,14 @@ constexpr auto kDimMod = [](const Dim& a, const Dim& b) -> MaybeDim {
   return b.range().lo >= 1 ? MaybeDim(a - b * ir::floor_div(a, b)) : std::nullopt;
 };
 
-constexpr OpDef add =
+constexpr OpDef add = with_corners(
     with_fp16(arithmetic<kAdd, Scalar::add>("add", "x + y", symbolic_binary<kDimAdd>, range_of_corners<kCornerAdd>),
-              {.offsets = true});
-constexpr OpDef sub =
+              {.offsets = true}));
+constexpr OpDef sub = with_corners(
     with_fp16(arithmetic<kSub, Scalar::sub>("sub", "x - y", symbolic_binary<kDimSub>, range_of_corners<kCornerSub>),
-              {.offsets = true});
+              {.offsets = true}));
 constexpr OpDef mul =
-    arithmetic<kMul, Scalar::mul>("mul", "x * y", symbolic_binary<kDimMul>, range_of_corners<kCornerMul>);
+    with_corners(arithmetic<kMul, Scalar::mul>("mul", "x * y", symbolic_binary<kDimMul>, range_of_corners<kCornerMul>));
 // What Core ML's gives for integers is not documented.
 constexpr OpDef real_div = [] {
   OpDef def =
@@ -178,12 +178,17 @@ constexpr OpDef real_div = [] {
     if (is_float(call.in("x").dtype())) return {};
     return fail(Code::unsupported_dtype, format("got {}, takes fp16/fp32", name(call.in("x").dtype())));
   };
+  def.pointwise.corners = true;
+  def.fp16 = {.poles = true};
   return def;
 }();
-constexpr OpDef floor_div = arithmetic<kFloorDiv>("floor_div", "floor(x / y); integer x / 0 is 0",
-                                                  symbolic_binary<kDimFloorDiv>, range_divide, {.lo = 0.2, .hi = 3});
-constexpr OpDef mod = arithmetic<kMod>("mod", "x - y * floor(x / y): the result has the sign of y",
-                                       symbolic_binary<kDimMod>, range_mod, {.lo = 0.2, .hi = 3});
+constexpr OpDef floor_div =
+    with_corners(with_fp16(arithmetic<kFloorDiv>("floor_div", "floor(x / y); integer x / 0 is 0",
+                                                 symbolic_binary<kDimFloorDiv>, range_divide, {.lo = 0.2, .hi = 3}),
+                           {.steps = true}));
+constexpr OpDef mod = with_fp16(arithmetic<kMod>("mod", "x - y * floor(x / y): the result has the sign of y",
+                                                 symbolic_binary<kDimMod>, range_mod, {.lo = 0.2, .hi = 3}),
+                                {.steps = true});
 // A constant exponent that has a function of its own.
 void choose_pow(const Call& call, Pointwise& f) {
   const Operand &x = call.in("x"), &y = call.in("y");
@@ -199,14 +204,14 @@ constexpr OpDef pow_ = [] {
   def.pointwise.choose = choose_pow;
   return def;
 }();
-constexpr OpDef maximum =
+constexpr OpDef maximum = with_corners(
     with_fp16(arithmetic<kMaximum, Scalar::maximum>("maximum", "the larger of x and y; NaN wins",
                                                     symbolic_binary<kDimMax>, range_of_corners<kCornerMax>),
-              {.saturates = true, .offsets = true});
-constexpr OpDef minimum =
+              {.saturates = true, .offsets = true}));
+constexpr OpDef minimum = with_corners(
     with_fp16(arithmetic<kMinimum, Scalar::minimum>("minimum", "the smaller of x and y; NaN wins",
                                                     symbolic_binary<kDimMin>, range_of_corners<kCornerMin>),
-              {.saturates = true});
+              {.saturates = true}));
 constexpr OpDef equal = comparison<[](auto a, auto b) { return a == b; }, Scalar::equal>("equal", "x == y");
 constexpr OpDef not_equal = comparison<[](auto a, auto b) { return a != b; }, Scalar::not_equal>("not_equal", "x != y");
 constexpr OpDef less = comparison<[](auto a, auto b) { return a < b; }, Scalar::less>("less", "x < y");

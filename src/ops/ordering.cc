@@ -175,6 +175,7 @@ constexpr OpDef cumsum = {.name = "cumsum",
                           .infer = cumsum_type,
                           .reference = running_reference<false>,
                           .range = cumsum_range,
+                          .fp16 = {.accumulates = true},
                           .kind = ir::Kind::cumsum};
 
 constexpr Variant kCumProd[] = {{Opset::host,

@@ -70,68 +70,45 @@ IntRange range_square(const Call& call) {
   return m.hi > (int64_t{1} << 31) || m.lo < 0 || m.hi * m.hi > whole.hi ? whole : IntRange{m.lo * m.lo, m.hi * m.hi};
 }
 
-// To an integer nearby.
-IntRange range_rounded(const Call& call) { return call.in("x").range; }
-template <int lo, int hi>
-IntRange range_within(const Call&) {
-  return {lo, hi};
-}
-IntRange range_exp(const Call& call) {
-  const int64_t hi = call.in("x").range.hi;
-  constexpr int64_t kMost = 32;
-  return {0, hi > kMost ? INT64_MAX : static_cast<int64_t>(std::ceil(std::exp(static_cast<double>(hi))))};
-}
-// Below 1 the root is the larger of the two.
-IntRange range_sqrt(const Call& call) { return {0, std::max<int64_t>(call.in("x").range.hi, 1)}; }
-IntRange range_log(const Call& call) {
-  const IntRange x = call.in("x").range;
-  const double most = std::log(static_cast<double>(std::max<int64_t>(x.hi, 1)) + 1);
-  return {x.lo >= 1 ? 0 : INT64_MIN, x.hi == INT64_MAX ? INT64_MAX : static_cast<int64_t>(std::ceil(most))};
-}
-IntRange range_clip(const Call& call) {
-  const IntRange x = call.in("x").range;
-  constexpr double kEnd = 0x1p53;
-  const double alpha = std::floor(std::clamp(call.f("alpha"), -kEnd, kEnd)),
-               beta = std::ceil(std::clamp(call.f("beta"), -kEnd, kEnd));
-  const auto inside = [&](int64_t bound) {
-    return static_cast<int64_t>(std::min(std::max(static_cast<double>(bound), alpha), std::max(alpha, beta)));
-  };
-  return {inside(x.lo), inside(x.hi)};
-}
+// Of what goes round.
+IntRange range_of_turns(const Call&) { return {-1, 1}; }
 
-constexpr OpDef abs_ = numeric<kAbs, Scalar::abs>("abs", "|x|", range_abs);
-constexpr OpDef sign = numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1", range_sign);
+constexpr OpDef abs_ = with_corners(numeric<kAbs, Scalar::abs>("abs", "|x|", range_abs));
+constexpr OpDef sign = with_corners(numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1", range_sign));
 constexpr OpDef square =
-    with_fp16(numeric<kSquare, Scalar::square>("square", "x * x", range_square), {.magnifies = true});
+    with_corners(with_fp16(numeric<kSquare, Scalar::square>("square", "x * x", range_square), {.magnifies = true}));
 constexpr OpDef exp2_ =
-    with_fp16(numeric<kExp2, Scalar::exp2>("exp2", "2 to the power x", nullptr), {.magnifies = true});
-constexpr OpDef acos_ = function<[](double x) { return std::acos(x); }>("acos", "arc cosine", {.lo = -1, .hi = 1});
-constexpr OpDef asin_ = function<[](double x) { return std::asin(x); }>("asin", "arc sine", {.lo = -1, .hi = 1});
-constexpr OpDef atan_ = function<[](double x) { return std::atan(x); }>("atan", "arc tangent");
-constexpr OpDef atanh_ =
-    function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9});
-constexpr OpDef ceil_ =
-    function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up", {}, range_rounded);
-constexpr OpDef cos_ = function<[](double x) { return std::cos(x); }>("cos", "cosine", {}, range_within<-1, 1>);
-constexpr OpDef cosh_ =
-    with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true});
+    with_corners(with_fp16(numeric<kExp2, Scalar::exp2>("exp2", "2 to the power x", nullptr), {.magnifies = true}));
+constexpr OpDef acos_ =
+    with_corners(function<[](double x) { return std::acos(x); }>("acos", "arc cosine", {.lo = -1, .hi = 1}));
+constexpr OpDef asin_ =
+    with_corners(function<[](double x) { return std::asin(x); }>("asin", "arc sine", {.lo = -1, .hi = 1}));
+constexpr OpDef atan_ = with_corners(function<[](double x) { return std::atan(x); }>("atan", "arc tangent"));
+constexpr OpDef atanh_ = with_corners(
+    function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9}));
+constexpr OpDef ceil_ = with_corners(
+    with_fp16(function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up"), {.steps = true}));
+constexpr OpDef cos_ = with_fp16(function<[](double x) { return std::cos(x); }>("cos", "cosine", {}, range_of_turns), {.turns = true});
+constexpr OpDef cosh_ = with_corners(
+    with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true}));
 constexpr OpDef erf_ =
-    function<[](double x) { return std::erf(x); }, Scalar::erf>("erf", "Gauss error function", {}, range_within<-1, 1>);
-constexpr OpDef exp_ =
-    with_fp16(function<[](double x) { return std::exp(x); }, Scalar::exp>("exp", "e to the power x", {}, range_exp),
-              {.magnifies = true});
-constexpr OpDef floor_ =
-    function<[](double x) { return std::floor(x); }, Scalar::floor>("floor", "round down", {}, range_rounded);
-constexpr OpDef round_ = function<[](double x) { return std::nearbyint(x); }, Scalar::round>(
-    "round", "round to nearest, halves to even", {}, range_rounded);
-constexpr OpDef sin_ = function<[](double x) { return std::sin(x); }>("sin", "sine", {}, range_within<-1, 1>);
-constexpr OpDef sinh_ =
-    with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true});
-constexpr OpDef sqrt_ = function<[](double x) { return std::sqrt(x); }, Scalar::sqrt>("sqrt", "square root",
-                                                                                      {.lo = 0, .hi = 4}, range_sqrt);
-constexpr OpDef tan_ = function<[](double x) { return std::tan(x); }>("tan", "tangent", {.lo = -1.2, .hi = 1.2});
-constexpr OpDef tanh_ = function<[](double x) { return std::tanh(x); }, Scalar::tanh>("tanh", "hyperbolic tangent", {},
-                                                                                      range_within<-1, 1>);
+    with_corners(function<[](double x) { return std::erf(x); }, Scalar::erf>("erf", "Gauss error function"));
+constexpr OpDef exp_ = with_corners(with_fp16(
+    function<[](double x) { return std::exp(x); }, Scalar::exp>("exp", "e to the power x"), {.magnifies = true}));
+constexpr OpDef floor_ = with_corners(
+    with_fp16(function<[](double x) { return std::floor(x); }, Scalar::floor>("floor", "round down"), {.steps = true}));
+constexpr OpDef round_ = with_corners(with_fp16(
+    function<[](double x) { return std::nearbyint(x); }, Scalar::round>("round", "round to nearest, halves to even"),
+    {.steps = true}));
+constexpr OpDef sin_ = with_fp16(function<[](double x) { return std::sin(x); }>("sin", "sine", {}, range_of_turns), {.turns = true});
+constexpr OpDef sinh_ = with_corners(
+    with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true}));
+constexpr OpDef sqrt_ = with_corners(
+    function<[](double x) { return std::sqrt(x); }, Scalar::sqrt>("sqrt", "square root", {.lo = 0, .hi = 4}));
+constexpr OpDef tan_ = with_fp16(
+    function<[](double x) { return std::tan(x); }>("tan", "tangent", {.lo = -1.2, .hi = 1.2}), {.turns = true});
+constexpr OpDef tanh_ =
+    with_corners(function<[](double x) { return std::tanh(x); }, Scalar::tanh>("tanh", "hyperbolic tangent"));
 
 constexpr Variant kNot[] = {{Opset::ios15, "x:bool", ""}};
 constexpr OpDef logical_not =
@@ -156,12 +133,14 @@ constexpr OpDef with_epsilon(Scalar function, std::string_view name, std::string
   return unary(name, doc, variants, kFloats, with_numbers<kMoved, Takes::floats>(function, "epsilon"),
                {.lo = 0.2, .hi = 4});
 }
-constexpr OpDef inverse =
-    with_epsilon<[](double x) { return 1 / x; }>(Scalar::inverse, "inverse", "1 / (x + epsilon)", kInverse);
-constexpr OpDef log_ = with_range(
-    with_epsilon<[](double x) { return std::log(x); }>(Scalar::log, "log", "ln(x + epsilon)", kLog), range_log);
-constexpr OpDef rsqrt =
-    with_epsilon<[](double x) { return 1 / std::sqrt(x); }>(Scalar::rsqrt, "rsqrt", "1 / sqrt(x + epsilon)", kRsqrt);
+constexpr OpDef inverse = with_corners(
+    with_fp16(with_epsilon<[](double x) { return 1 / x; }>(Scalar::inverse, "inverse", "1 / (x + epsilon)", kInverse),
+              {.poles = true}));
+constexpr OpDef log_ = with_corners(with_fp16(
+    with_epsilon<[](double x) { return std::log(x); }>(Scalar::log, "log", "ln(x + epsilon)", kLog), {.poles = true}));
+constexpr OpDef rsqrt = with_corners(with_fp16(
+    with_epsilon<[](double x) { return 1 / std::sqrt(x); }>(Scalar::rsqrt, "rsqrt", "1 / sqrt(x + epsilon)", kRsqrt),
+    {.poles = true}));
 
 // iOS17 requires alpha < beta; written so that NaN stays NaN.
 constexpr auto kClip = [](auto x, auto lo, auto hi) { return x < lo ? lo : x > hi ? hi : x; };
@@ -174,15 +153,15 @@ constexpr Variant kClipVariants[] = {
                    format("alpha {} must be below beta {} from iOS17 on", call.f("alpha"), call.f("beta")));
      }},
 };
-constexpr OpDef clip = with_fp16(unary("clip", "min(max(x, alpha), beta)", kClipVariants, kFloats,
-                                       with_numbers<kClip>(Scalar::clip, "alpha", "beta"), {}, range_clip),
-                                 {.saturates = true});
+constexpr OpDef clip = with_corners(with_fp16(unary("clip", "min(max(x, alpha), beta)", kClipVariants, kFloats,
+                                                    with_numbers<kClip>(Scalar::clip, "alpha", "beta")),
+                                              {.saturates = true}));
 
 constexpr Variant kThreshold[] = {{Opset::ios15, "x:T; alpha:const T", "T={fp16,fp32,int32}"}};
 constexpr auto kAtLeast = [](auto x, auto alpha, auto) { return x < alpha ? alpha : x; };
-constexpr OpDef threshold = with_fp16(
+constexpr OpDef threshold = with_corners(with_fp16(
     unary("threshold", "max(x, alpha)", kThreshold, kNumbers, with_numbers<kAtLeast>(Scalar::threshold, "alpha")),
-    {.saturates = true});
+    {.saturates = true}));
 
 constexpr const OpDef* kRows[] = {
     &logical_not, &abs_, &sign,  &square,  &exp2_, &acos_,  &asin_,  &atan_,     &atanh_,

@@ -62,6 +62,7 @@ class Partitioner {
   }
 
   Result<Partitioning> run() {
+    GRAFT_TRY(partitions_.keep_fp32, kept_nodes(graph_, options_.keep_fp32));
     mark_folded();
     attempt_all();
     schedule();

@@ -19,6 +19,8 @@ using passes::Precision;
 struct Options {
   std::optional<ir::Opset> target;  // unset: the lowest that the claimed nodes need
   Precision precision = Precision::float16;
+  // What stays in fp32 beside float16: names of ONNX nodes, of tensors (the node that makes one), or operator types.
+  std::vector<std::string> keep_fp32;
   // false: everything stays on the host (device cpu), which runs host->program: the subgraph gets no program of its own
   bool claim = true;
   bool drop_unprofitable = true;  // partitions that the cost model says do not pay
@@ -75,8 +77,8 @@ struct Partitioning {
 };
 std::vector<Diag> refusals(std::span<const NodePlan> nodes);  // of the host's nodes, by NodePlan::obstacle
 
-// Errors are only those that make partitioning itself impossible, memory_limit and cancelled; everything else is a
-// refusal in the result.
+// Errors are only those that make partitioning itself impossible, invalid_option for a name in keep_fp32 that the model
+// does not have, memory_limit and cancelled; everything else is a refusal in the result.
 Result<Partitioning> partition(std::shared_ptr<const onnx::HostProgram> host, const Options& options,
                                const Bounds& bounds = {});
 

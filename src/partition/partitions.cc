@@ -71,6 +71,7 @@ OrRefusals<Partitions::Finished> Partitions::run_passes(onnx::LoweredSubgraph pa
   passes::PassContext context;
   context.target = ir::Target::mlprogram(target);
   context.bounds = bounds_;
+  context.keep_fp32 = keep_fp32;
   std::vector<Dump> dumps;
   if (!options_.dump_after.empty()) {
     context.after_pass = [&](std::string_view pass, const ir::Function& f) {
@@ -92,6 +93,11 @@ OrRefusals<Partitions::Finished> Partitions::run_passes(onnx::LoweredSubgraph pa
   Finished out;
   out.gain_us = gain_us(*partition.function, options_.cost);
   out.findings = std::move(context.findings);
+  for (Diag& d : out.findings) {  // of what an operator was made of, the last node gives its result
+    const auto among = [&](const onnx::Node* n) { return std::binary_search(d.origin.begin(), d.origin.end(), n->id); };
+    const auto at = std::find_if(nodes.rbegin(), nodes.rend(), among);
+    if (at != nodes.rend()) d.node = (*at)->name;
+  }
   out.subgraph.coreml = true;
   out.subgraph.dumps = std::move(dumps);
   out.subgraph.target = context.target;

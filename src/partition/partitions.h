@@ -5,12 +5,15 @@
 #include <map>
 
 #include "partition/host_part.h"
+#include "partition/keep.h"
 
 namespace graft::partition {
 
 class Partitions {
  public:
   Partitions(const onnx::HostProgram& host, const Options& options, const Bounds& bounds);
+
+  passes::KeptNodes keep_fp32;  // as options.keep_fp32 names them
 
   struct Finished {
     Subgraph subgraph;

@@ -5,11 +5,14 @@
 
 #include <functional>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "ir/builder.h"
 
 namespace graft::passes {
+
+using KeptNodes = std::unordered_set<int32_t>;  // ids of ONNX nodes
 
 struct PassContext {
   // host, or the newest opset that a rewrite may need: a rewrite the target cannot take is not made.
@@ -18,6 +21,8 @@ struct PassContext {
   std::vector<Diag> findings;
   // What the constants that a rewrite makes, and the time it takes, must stay within.
   Bounds bounds;
+  // Operators of these nodes are not for fp16.
+  KeptNodes keep_fp32;
   // Called by pipelines after each pass, for dumps and for tests that check every step. May be empty.
   std::function<void(std::string_view pass, const ir::Function&)> after_pass;
 };

@@ -179,7 +179,7 @@ class MixedPrecision {
 }  // namespace
 
 Result<int> half_precision(Function& function, PassContext& context) {
-  PrecisionPlan plan = plan_precision(function, context.target);
+  PrecisionPlan plan = plan_precision(function, context.target, context.keep_fp32);
   for (Diag& d : plan.findings) context.findings.push_back(std::move(d));
   plan.findings.clear();
   Rewriter rewriter(function, context);

@@ -8,7 +8,12 @@
 //      (adding eps, the root, the logarithm, a quotient),
 //   4. it computes with numbers made from integers that fp16 cannot count (positions, sizes),
 //   5. its row says that operands are places or thresholds (crop_resize, ...): so does what computes those,
-//   6. a constant operand does not fit: finite but beyond 65504, or so small that its digits are lost.
+//   6. a constant operand does not fit: finite but beyond 65504, or so small that its digits are lost,
+//   7. its row says that it makes much of lost digits: it steps (floor, a comparison with 0.3, an integer), or turns
+//      (the sine of a large argument). Known are ranges and errors (error_ranges.h). What computes the operand stays
+//      with it as far as that is exact in fp32: back to inputs, constants and integers,
+//   8. it nears a pole (a logarithm, 1 / x), and what keeps its operand from zero is less than fp16 has,
+//   9. the user says so of an ONNX node that it comes from.
 // A constant that does not fit is kept out of rule 6 where another one means the same: bounds and fill values (the row
 // says so) become +-65504; masks that are added or multiplied in (all that does not fit is negative, the rest 0) become
 // kMask; eps becomes fp16's smallest number where the row says it is only an offset. From iOS17 on small parameters

@@ -20,7 +20,8 @@ struct PrecisionPlan {
   std::vector<Diag> findings;
 };
 
-PrecisionPlan plan_precision(const ir::Function& function, const ir::Target& target);
+// kept: operators of these ONNX nodes stay in fp32, whatever the rules say.
+PrecisionPlan plan_precision(const ir::Function& function, const ir::Target& target, const KeptNodes& kept);
 
 // Operators that only move elements: their dtype is whatever comes in.
 bool only_moves(const ir::Op& op);

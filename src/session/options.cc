@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <filesystem>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "base/machine.h"
 
@@ -84,6 +86,30 @@ Status set_precision(State& s, std::string_view name, std::string_view value) {
     s.options.partitioning.precision = partition::Precision::float32;
   else
     return bad_value(name, value, "float16, float32");
+  return {};
+}
+
+// Names separated by commas, or a file of them, a line each; what stands behind '#' there is left out.
+Status set_keep_fp32(State& s, std::string_view, std::string_view value) {
+  std::vector<std::string>& names = s.options.partitioning.keep_fp32;
+  names.clear();
+  std::string text(value);
+  std::error_code none;
+  const bool file = std::filesystem::is_regular_file(text, none);
+  if (file) {
+    constexpr size_t kLargest = 16 << 20;
+    GRAFT_TRY(text, read_file(text, kLargest));
+  }
+  const char separator = file ? '\n' : ',';
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(separator, at), text.size());
+    std::string_view word = std::string_view(text).substr(at, end - at);
+    if (file) word = word.substr(0, word.find('#'));
+    const size_t first = word.find_first_not_of(" \t\r");
+    if (first != std::string_view::npos)
+      names.emplace_back(word.substr(first, word.find_last_not_of(" \t\r") + 1 - first));
+    at = end + 1;
+  }
   return {};
 }
 
@@ -271,6 +297,10 @@ std::vector<Row> make_rows() {
         "precision of the Core ML program", true, "PRECISION"},
        set_precision},
       {{"compute_precision", "FLOAT16, FLOAT32", "FLOAT16", "coremltools' word for precision", true}, set_precision},
+      {{"keep_fp32",
+        "names of ONNX nodes, of tensors that nodes make, or operator types, with commas; or a file of them", "",
+        "what stays in fp32 in a float16 program, beside what needs to", true, "FILE|NAME,…"},
+       set_keep_fp32},
       {{"shapes", "input:1x3x(64..2048)x(64..2048=512),…", "",
         "sizes of open input dims, or their ranges; '=' is the default size", true, "NAME:DIMS,…"},
        set_shapes},

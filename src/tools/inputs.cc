@@ -26,21 +26,37 @@ class Random {
   uint64_t state_;
 };
 
+// entries: of the table that integers name places in; 0: of none that is known.
 Result<Tensor> random_tensor(const std::string& name, DType dtype, const Shape& shape, uint64_t seed, bool image,
-                             const std::shared_ptr<MemoryLimit>& limit) {
+                             const Draw& draw, int64_t entries, const std::shared_ptr<MemoryLimit>& limit) {
   if (checked_count(shape) < 0)
     return fail(Code::limit_exceeded, format("input '{}': {} is too large", name, describe(dtype, shape)));
   Result<Tensor> made = Tensor::allocate(dtype, shape, limit);
   if (!made) return fail(std::move(made.error()).at_tensor(name));
   Tensor t = std::move(*made);
   Random random(seed ^ hash64(Bytes(reinterpret_cast<const std::byte*>(name.data()), name.size())));
+  const auto number = [&] {
+    if (image) return std::floor(random.unit() * 256);
+    const double v = random.unit() * (draw.hi - draw.lo) + draw.lo;
+    return draw.whole ? std::round(v) : v;
+  };
+  const auto integer = [&]() -> int64_t {
+    const auto one = static_cast<int64_t>(random.bits() >> 63);
+    switch (draw.integers) {
+      case Draw::Integers::either: return one;
+      case Draw::Integers::zeros: return 0;
+      case Draw::Integers::ones: return 1;
+      case Draw::Integers::ends: return entries > 0 ? one * (entries - 1) : one;
+    }
+    return one;
+  };
   const auto fill = [&](auto kind) {
     using T = decltype(kind);
     for (T& v : t.span<T>()) {
       if constexpr (std::is_integral_v<T>)
-        v = static_cast<T>(random.bits() >> 63);
+        v = static_cast<T>(integer());
       else
-        v = T(image ? std::floor(random.unit() * 256) : random.unit() * 2 - 1);
+        v = T(number());
     }
   };
   switch (dtype) {
@@ -70,8 +86,13 @@ Result<Tensor> random_tensor(const std::string& name, DType dtype, const Shape& 
 
 class Maker {
  public:
-  Maker(const session::Session& session, std::span<const TensorView> given, uint64_t seed)
-      : session_(session), shapes_(session.options().lowering.shapes), seed_(seed), made_(session.inputs().size()) {
+  Maker(const session::Session& session, std::span<const TensorView> given, uint64_t seed, const Draw& draw)
+      : session_(session),
+        shapes_(session.options().lowering.shapes),
+        seed_(seed),
+        draw_(draw),
+        made_(session.inputs().size()) {
+    if (draw.integers == Draw::Integers::ends) tables_ = tables_of(session);
     if (session.partitioning() != nullptr && session.partitioning()->host != nullptr)
       defaults_ = session.partitioning()->host->main().default_dims;
     for (size_t i = 0; i < given.size(); ++i) {
@@ -147,13 +168,17 @@ class Maker {
       shape.push_back(size);
     }
     const bool image = f != nullptr && f->image.has_value();
-    GRAFT_TRY(made_[i], random_tensor(port.name, port.type.dtype, shape, seed_, image, session_.memory()));
+    const auto table = tables_.find(port.name);
+    GRAFT_TRY(made_[i], random_tensor(port.name, port.type.dtype, shape, seed_, image, draw_,
+                                      table == tables_.end() ? 0 : table->second, session_.memory()));
     return {};
   }
 
   const session::Session& session_;
   const decltype(onnx::LowerOptions::shapes)& shapes_;
   const uint64_t seed_;
+  const Draw& draw_;
+  Tables tables_;
   std::set<size_t> given_;  // among all_inputs()
   std::vector<Tensor> made_;
   std::map<std::string, int64_t> sizes_;  // by symbol
@@ -164,8 +189,8 @@ class Maker {
 }  // namespace
 
 Result<std::vector<Tensor>> random_inputs(const session::Session& session, std::span<const TensorView> given,
-                                          uint64_t seed) {
-  return Maker(session, given, seed).run();
+                                          uint64_t seed, const Draw& draw) {
+  return Maker(session, given, seed, draw).run();
 }
 
 }  // namespace graft::tools

@@ -72,7 +72,8 @@ std::vector<Diag> Partitioned::refusals() const {
 
 Result<std::shared_ptr<const Partitioned>> partition_model(std::shared_ptr<const Model> model,
                                                            std::span<const session::NamedOption> named,
-                                                           const std::string& dump_after, const CancelToken* cancel) {
+                                                           const std::string& dump_after, const CancelToken* cancel,
+                                                           std::span<const std::string> keep_fp32) {
   GRAFT_CHECK(check_later_options(named));
   GRAFT_CHECK(check_pass(dump_after));
   if (model->package)
@@ -83,6 +84,8 @@ Result<std::shared_ptr<const Partitioned>> partition_model(std::shared_ptr<const
   out->named.insert(out->named.end(), named.begin(), named.end());
   GRAFT_TRY(out->options, session::parse_options(out->named));
   out->options.partitioning.dump_after = dump_after;
+  std::vector<std::string>& kept = out->options.partitioning.keep_fp32;
+  kept.insert(kept.end(), keep_fp32.begin(), keep_fp32.end());
   if (model->env->progress) model->env->progress("trying every node against Core ML", -1);
   const CancelToken token(cancel, out->options.time_limit);
   GRAFT_TRY(partition::Partitioning p,

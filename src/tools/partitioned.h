@@ -37,11 +37,13 @@ class Partitioned {
 
 // named: options beside the model's; not those that decide how a model is read (shapes, weights, memory_limit), which
 // are invalid_option. dump_after: the programs after this pass, or after "all" of them, are kept as text; a wrong name
-// is invalid_option. Errors: those, invalid_argument for a package, the model's problem, of memory and cancel.
+// is invalid_option. keep_fp32: names beside those that the option of that name gives. Errors: those, invalid_argument
+// for a package, the model's problem, of memory and cancel.
 Result<std::shared_ptr<const Partitioned>> partition_model(std::shared_ptr<const Model> model,
                                                            std::span<const session::NamedOption> named,
                                                            const std::string& dump_after,
-                                                           const CancelToken* cancel = nullptr);
+                                                           const CancelToken* cancel = nullptr,
+                                                           std::span<const std::string> keep_fp32 = {});
 
 // Options beside the partition's; those for partitioning and lowering are the partition's alone. Without one that says
 // otherwise the device is "coreml". Errors: as Session::open.

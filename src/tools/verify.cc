@@ -60,6 +60,17 @@ struct Intermediates {
   }
 };
 
+}  // namespace
+
+struct Witness {
+  const session::Session* session = nullptr;
+  std::vector<TensorView> inputs;
+  std::vector<Tensor> outputs;
+  Intermediates intermediates;
+};
+
+namespace {
+
 // fp16 against fp32 is what is wanted here: both as fp32.
 Tensor as_f32(const TensorView& t) {
   if (t.dtype == DType::f32) return Tensor::copy_of(t);
@@ -160,11 +171,30 @@ Result<std::shared_ptr<const session::Session>> open_reference(const Partitioned
   return session::Session::open(p.model->onnx, p.model->env, options);
 }
 
-Result<Verification> verify(const Partitioned& p, const session::Session& reference, std::span<const TensorView> inputs,
-                            const VerifyOptions& options) {
+Result<std::shared_ptr<const Witness>> run_reference(const session::Session& reference,
+                                                     std::span<const TensorView> inputs, bool layers, const Env& env) {
   if (inputs.size() > reference.inputs().size())
     return fail(Code::invalid_argument,
                 "the program has an initializer's default baked in, so no other value can be verified");
+  if (env.progress) env.progress("running the ONNX graph on the host", -1);
+  auto witness = std::make_shared<Witness>();
+  witness->session = &reference;
+  witness->inputs.assign(inputs.begin(), inputs.end());
+  backend::RunOptions run;
+  if (layers) run.observe = [&](const ir::Value& v, TensorView t) { witness->intermediates.keep(v, t); };
+  GRAFT_TRY(witness->outputs, run_once(reference, inputs, run));
+  return std::shared_ptr<const Witness>(std::move(witness));
+}
+
+Result<Verification> verify(const Partitioned& p, const session::Session& reference, std::span<const TensorView> inputs,
+                            const VerifyOptions& options) {
+  GRAFT_TRY(const auto witness, run_reference(reference, inputs, options.layers, *p.model->env));
+  return verify(p, *witness, options);
+}
+
+Result<Verification> verify(const Partitioned& p, const Witness& witness, const VerifyOptions& options) {
+  const session::Session& reference = *witness.session;
+  const std::vector<Tensor>& expected = witness.outputs;
   Verification out;
   out.tolerance.f32 = p.options.partitioning.precision == partition::Precision::float32;
   if (options.min_snr_db) {
@@ -173,18 +203,17 @@ Result<Verification> verify(const Partitioned& p, const session::Session& refere
   }
   out.from_package = p.partitioning->whole();
   const Env& env = *p.model->env;
-  if (env.progress) env.progress("running the ONNX graph on the host", -1);
-  Intermediates intermediates;
-  backend::RunOptions run;
-  if (options.layers) run.observe = [&](const ir::Value& v, TensorView t) { intermediates.keep(v, t); };
-  GRAFT_TRY(const std::vector<Tensor> expected, run_once(reference, inputs, run));
   if (env.progress) env.progress("running the Core ML program", -1);
+  backend::RunOptions run;
   GRAFT_TRY(const Compiled compiled, open_compiled(p));
   const session::Session& session = *compiled.session;
   std::unordered_map<std::string, size_t> seen;
-  if (options.layers)
-    run.observe = [&](const ir::Value& v, TensorView t) { compare_layer(v, t, intermediates, out, seen); };
-  GRAFT_TRY(const std::vector<TensorView> own, in_order_of(session, reference, inputs));
+  // Who is watched rounds every value to its type. Else fused operators keep more digits between them than the program
+  // states, and a value beyond fp16 that a device would make infinite is never seen.
+  run.observe = [&](const ir::Value& v, TensorView t) {
+    if (options.layers) compare_layer(v, t, witness.intermediates, out, seen);
+  };
+  GRAFT_TRY(const std::vector<TensorView> own, in_order_of(session, reference, witness.inputs));
   GRAFT_TRY(const std::vector<Tensor> got, run_once(session, own, run));
   const bool lone = expected.size() == 1;  // a model with one [rows, classes] output is a classifier
   out.accurate = true;

@@ -42,6 +42,13 @@ struct Verification {
 // A session of the partitioned model on the host, in ONNX's own types.
 Result<std::shared_ptr<const session::Session>> open_reference(const Partitioned& p);
 
+// What the reference gives for some inputs, to compare with as often as wanted.
+struct Witness;
+// With `layers` also the values inside. The session and what the inputs show must outlive the result.
+Result<std::shared_ptr<const Witness>> run_reference(const session::Session& reference,
+                                                     std::span<const TensorView> inputs, bool layers, const Env& env);
+Result<Verification> verify(const Partitioned& p, const Witness& witness, const VerifyOptions& options);
+
 // Compares the compiled partitions, of which there must be one, with `reference`, a session of the same model on the
 // host; `inputs` as reference.run() takes them. Errors: invalid_argument where the reference is of another model, and
 // what opening and running brings.

@@ -501,6 +501,57 @@ TEST_F(Compiler, WritesFilesAllOrNone) {
   EXPECT_EQ(fs::file_size(out + "/a.bin"), 4u) << "none of them was written";
 }
 
+TEST_F(Compiler, DiagnosesWhatHasToStayInFp32) {
+  part(kDigits);
+  const graft_input in = image();
+  auto options = sized<graft_doctor_options>();
+  options.own_limit = 1;
+  options.min_snr_db = 90;
+  graft_diagnosis* d = nullptr;
+  ASSERT_OK(graft_diagnose(partition_, nullptr, &in, 1, &options, &d));
+  auto info = sized<graft_diagnosis_info>();
+  ASSERT_OK(graft_diagnosis_get(d, &info));
+  EXPECT_EQ(info.accurate_before, 0);
+  EXPECT_EQ(info.accurate, 1);
+  EXPECT_STREQ(info.reason, "");
+  EXPECT_GT(info.attempts, 1);
+  EXPECT_EQ(info.output_count, 1u);
+  check_getter<graft_suspect_info>("suspect", info.suspect_count,
+                                   [&](size_t i, auto* o) { return graft_diagnosis_suspect(d, i, o); });
+  check_getter<graft_difference>("before", info.output_count,
+                                 [&](size_t i, auto* o) { return graft_diagnosis_before(d, i, o); });
+  check_getter<graft_difference>("output", info.output_count,
+                                 [&](size_t i, auto* o) { return graft_diagnosis_output(d, i, o); });
+  auto before = sized<graft_difference>(), after = sized<graft_difference>();
+  ASSERT_OK(graft_diagnosis_before(d, 0, &before));
+  ASSERT_OK(graft_diagnosis_output(d, 0, &after));
+  EXPECT_LT(before.snr_db, 90);
+  EXPECT_GE(after.snr_db, 90);
+  const std::string kept = info.keep_fp32;
+  auto first = sized<graft_suspect_info>();
+  ASSERT_OK(graft_diagnosis_suspect(d, 0, &first));
+  EXPECT_TRUE(first.kept == 0 || kept.find(first.node) != std::string::npos) << kept;
+  graft_diagnosis_free(d);
+  d = nullptr;
+
+  // One attempt is not enough, and the reason says so.
+  options.attempts = 1;
+  ASSERT_OK(graft_diagnose(partition_, nullptr, &in, 1, &options, &d));
+  ASSERT_OK(graft_diagnosis_get(d, &info));
+  EXPECT_EQ(info.accurate, 0);
+  EXPECT_NE(std::string(info.reason).find("attempts"), std::string::npos);
+  graft_diagnosis_free(d);
+  d = nullptr;
+
+  EXPECT_CODE(INVALID_ARGUMENT, graft_diagnose(nullptr, nullptr, &in, 1, nullptr, &d));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_diagnose(partition_, nullptr, nullptr, 0, nullptr, &d)) << "an input is missing";
+  options.attempts = -1;
+  EXPECT_CODE(INVALID_OPTION, graft_diagnose(partition_, nullptr, &in, 1, &options, &d));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_diagnosis_get(nullptr, &info));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_diagnosis_suspect(nullptr, 0, &first));
+  EXPECT_EQ(d, nullptr);
+}
+
 TEST_F(Compiler, VerifiesAndSaysHowFarItIsOff) {
   part(kDigits);
   const graft_input in = image();

@@ -172,8 +172,9 @@ TEST(HalfPrecision, EpsilonByTarget) {
     Draft d(ir::Target::mlprogram(target));
     Value* x = d.input("x", {2, 8});
     Value *gamma = d.weights({8}, 1), *beta = d.weights({8}, 2);
-    d.output(
-        d.b.emit("layer_norm", {{"x", x}, {"axes", Ints{-1}}, {"gamma", gamma}, {"beta", beta}, {"epsilon", 1e-12}}));
+    Value* data = d.b.matmul(x, d.weights({8, 8}, 3));  // rows of an input may be as small as epsilon, these are not
+    d.output(d.b.emit("layer_norm",
+                      {{"x", data}, {"axes", Ints{-1}}, {"gamma", gamma}, {"beta", beta}, {"epsilon", 1e-12}}));
     d.output(d.b.emit("rsqrt", {{"x", d.b.unary("abs", x)}, {"epsilon", 1e-10}}));
     d.output(d.b.emit("rsqrt", {{"x", d.b.unary("exp", x)}}));  // the row's default, 1e-12
     const Halved h = halve(d, target);
