@@ -6,7 +6,8 @@
 //   2. its row sums and more than kLongSum elements meet in one result,
 //   3. it reduces something magnified (a square, a power of e), and what magnified it, and what brings the result back
 //      (adding eps, the root, the logarithm, a quotient),
-//   4. it computes with numbers made from integers that fp16 cannot count (positions, sizes),
+//   4. it computes with numbers made from integers that fp16 cannot count (positions, sizes), or from integers alone
+//      what becomes an integer again (places between elements),
 //   5. its row says that operands are places or thresholds (crop_resize, ...): so does what computes those,
 //   6. a constant operand does not fit: finite but beyond 65504, or so small that its digits are lost.
 // A constant that does not fit is kept out of rule 6 where another one means the same: bounds and fill values (the row

@@ -39,6 +39,7 @@ class PrecisionPlanner {
 
   PrecisionPlan plan() && {
     for (Op* op : ops_) by_row(*op);
+    for (Op* op : ops_) by_index(*op);
     for (Op* op : ops_) by_integers(*op);
     for (Op* op : ops_) by_constants(*op);
     return std::move(plan_);
@@ -165,6 +166,33 @@ class PrecisionPlanner {
   }
 
   // ---- rule 4 -----------------------------------------------------------------------------------------------------
+
+  // A place or a size that is computed from integers and becomes one again: a fraction of it is lost in fp16.
+  void by_index(const Op& op) {
+    constexpr int kLongest = 32;
+    if (!op.is(Scalar::cast) || !is_int(op.result()->dtype()) || op.arg("x")->dtype() != DType::f32) return;
+    std::unordered_set<const Op*> chain;
+    if (!of_integers(op.arg("x"), chain, kLongest)) return;
+    chain.insert(&op);
+    for (const Op* c : chain) {
+      plan_.wide.insert(c);
+      for (const Value* r : c->results) counted_.insert(r);
+    }
+  }
+
+  // Whether v is computed from integers and constants alone, one element at a time; the operators from there to v.
+  static bool of_integers(const Value* v, std::unordered_set<const Op*>& chain, int depth) {
+    if (v->is_constant() || !is_float(v->dtype())) return true;
+    const Op* op = v->producer;
+    if (op == nullptr || depth == 0) return false;
+    if (!chain.insert(op).second) return true;
+    if (op->is(Scalar::cast) && is_int(op->arg("x")->dtype())) return true;
+    if (op->is(Scalar::cast) && op->arg("x")->dtype() == DType::boolean) op = op->arg("x")->producer;  // of a test
+    if (op == nullptr || !(elementwise(*op) || only_moves(*op))) return false;
+    return std::all_of(op->args.begin(), op->args.end(), [&](const auto& arg) {
+      return std::all_of(arg.begin(), arg.end(), [&](const Value* x) { return of_integers(x, chain, depth - 1); });
+    });
+  }
 
   void by_integers(const Op& op) {
     if (!on_floats(op)) return;

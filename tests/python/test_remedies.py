@@ -101,13 +101,13 @@ def save(path, nodes, inputs, outputs, initializers=(), opset=17):
     return path
 
 
-DOUBLED = [("s", np.array([1, 1, 2, 2], np.float32))]
+DOUBLED = [("s", np.array([1, 1, 2, 2], np.float32)), ("box", np.array([0, 0, 0, 0, 1, 1, 1, 1], np.float32))]
 
 
 def doubled(names):
     """This grid has a MIL form for known sizes only."""
-    grid = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
-    return [helper.make_node("Resize", [n, "", "s"], [f"y{i}"], name=f"grow{i}", **grid) for i, n in enumerate(names)]
+    grid = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
+    return [helper.make_node("Resize", [n, "box", "s"], [f"y{i}"], name=f"grow{i}", **grid) for i, n in enumerate(names)]
 
 
 # ---- graft inspect -------------------------------------------------------------------------------------------------
@@ -144,9 +144,9 @@ def test_fixed_shapes_stand_beside_those_given(tmp_path):
 
 
 def test_an_exact_form_for_fixed_sizes(tmp_path):
-    nodes = [helper.make_node("Resize", ["x", "", "s"], ["y"], name="grow", mode="linear", coordinate_transformation_mode="align_corners")]
-    model = save(tmp_path / "m.onnx", nodes, {"x": [1, 3, "h", "w"]}, {"y": None}, [("s", np.array([1, 1, 2.5, 2.5], np.float32))])
-    check_inspect(["inspect", model])
+    nodes = [helper.make_node("Resize", ["x", "", "s"], ["y"], name="shrink", mode="linear", antialias=1)]
+    model = save(tmp_path / "m.onnx", nodes, {"x": [1, 3, "h", "w"]}, {"y": None}, [("s", np.array([1, 1, 0.4, 0.4], np.float32))], opset=18)
+    assert check_inspect(["inspect", model])
 
 
 @pytest.mark.skipif(RUN_MODELS is None, reason="run_models is not built")
@@ -218,8 +218,8 @@ def big_then_host(path):
     """A convolution that pays for its crossing, then an operator that Core ML does not have."""
     weights = np.zeros((64, 64, 3, 3), np.float32)
     nodes = [helper.make_node("Conv", ["x", "w"], ["a"], name="conv", pads=[1, 1, 1, 1]),
-             helper.make_node("Resize", ["a", "", "s"], ["y"], name="cubic", mode="cubic")]
-    return save(path, nodes, {"x": [1, 64, 56, 56]}, {"y": None}, [("w", weights), ("s", np.array([1, 1, 2, 2], np.float32))])
+             helper.make_node("CumProd", ["a", "axis"], ["y"], name="running")]
+    return save(path, nodes, {"x": [1, 64, 56, 56]}, {"y": None}, [("w", weights), ("axis", np.array(3))], opset=26)
 
 
 def test_a_package_for_each_partition(tmp_path):

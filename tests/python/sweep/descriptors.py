@@ -694,35 +694,39 @@ case("Upsample", [data(1, 2, 3, 4)], (7,), {"scales": [1.0, 1.0, 2.0, 2.0]})
 case("Upsample", [data(1, 2, 3, 4), scales(1, 1, 2, 3)], (9,))
 case("Upsample", [data(1, 2, 3, 4), scales(1, 1, 2, 2)], (9,), {"mode": "linear"})
 case("Resize", [data(1, 2, 4, 4), scales(1, 1, 2, 2)], (10,))
-case("Resize", [data(1, 2, 4, 4), scales(1, 1, 0.5, 0.6)], (10,), coreml="any")
-case("Resize", [data(1, 2, 4, 4), np.array([1, 1, 0.6, 3], F32)], (10,), coreml="refused")
+case("Resize", [data(1, 2, 4, 4), scales(1, 1, 0.5, 0.6)], (10,))
+case("Resize", [data(1, 2, 4, 4), np.array([1, 1, 0.6, 3], F32)], (10,))
 case("Resize", [data(1, 2, 4, 4), scales(1, 1, 2, 2)], (10,), {"mode": "linear"})
 for coordinate in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"):
     for by in ((1, 1, 2, 2), (1, 1, 2, 3), (1, 1, 0.5, 1), (1, 1, 1.5, 2.5), (1, 1, 0.7, 0.6)):
         at = {"coordinate_transformation_mode": coordinate}
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], (11, 13, 19), {**at, "mode": "linear"}, coreml="any")
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "linear"}, coreml="any", dynamic=True)
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "cubic"}, coreml="any")
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], (11, 13, 19), {**at, "mode": "linear"})
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "linear"}, dynamic=True)
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "cubic"})
         for nearest in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
-            case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "nearest", "nearest_mode": nearest}, coreml="any")
+            case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "nearest", "nearest_mode": nearest})
     case("Resize", [data(1, 2, 4, 6), ROI, ROI, ints(1, 2, 7, 9)], (11,), {**at, "mode": "linear"})
     case("Resize", [data(1, 2, 4, 6), ROI, None, ints(1, 2, 7, 9)], (13, 19), {**at, "mode": "linear"})
-    case("Resize", [data(1, 2, 4, 6), ROI, None, ints(1, 2, 3, 1)], 13, {**at, "mode": "linear"}, coreml="any")
+    case("Resize", [data(1, 2, 4, 6), ROI, None, ints(1, 2, 3, 1)], 13, {**at, "mode": "linear"})
 for by in ((1, 1, 2, 2), (1, 1, 0.5, 1), (1, 1, 1.5, 2.5), (1, 1, 0.7, 0.6), (1, 1, 1, 0.6)):
     at = {"coordinate_transformation_mode": "half_pixel_symmetric"}
     for mode in ("linear", "cubic"):
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": mode}, coreml="any")
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": mode})
     for nearest in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": "nearest", "nearest_mode": nearest}, coreml="any")
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": "nearest", "nearest_mode": nearest})
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "nearest"})
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "linear"}, dynamic=True)
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "nearest"}, dynamic=True)
 case("Resize", [data(1, 2, 6), ROI, scales(1, 1, 2)], 13, {"mode": "linear"})
 case("Resize", [data(1, 2, 4, 6), ROI, None, ints(8, 12)], 18, {"mode": "linear", "axes": [2, 3]})
-case("Resize", [data(1, 2, 4, 6), ROI, None, ints(2, 4)], 18, {"mode": "linear", "axes": [2, 3], "antialias": 1}, coreml="refused")
+case("Resize", [data(1, 2, 4, 6), ROI, None, ints(2, 4)], 18, {"mode": "linear", "axes": [2, 3], "antialias": 1})
+case("Resize", [data(1, 2, 6), ROI, None, ints(3)], 18, {"mode": "cubic", "axes": [2], "antialias": 1, "exclude_outside": 1})
+case("Resize", [data(1, 2, 4, 6), Const([0, 0, 0.2, 0.3, 1, 1, 0.9, 1.2], F32), None, ints(1, 2, 7, 9)], 13,
+     {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 0.5})
+case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 1.5, 2)], 13, {"mode": "cubic", "exclude_outside": 1, "cubic_coeff_a": -0.5}, dynamic=True)
 for policy in ("not_larger", "not_smaller"):
-    case("Resize", [data(1, 2, 4, 6), ROI, None, ints(7, 8)], 18, {"mode": "linear", "axes": [2, 3], "keep_aspect_ratio_policy": policy}, coreml="any")
+    case("Resize", [data(1, 2, 4, 6), ROI, None, ints(7, 8)], 18, {"mode": "linear", "axes": [2, 3], "keep_aspect_ratio_policy": policy})
 
 # ---- host operators ------------------------------------------------------------------------------------------------
 
