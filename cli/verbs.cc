@@ -33,6 +33,7 @@ std::vector<VerbOption> running_options(VerbOption model, std::vector<VerbOption
   if (devices) add({session_option("device"), session_option("require-device")});
   add({session_option("target"),
        session_option("precision"),
+       session_option("allow-narrowing"),
        session_option("shapes"),
        {"seed", "", "N", "of the random inputs; default: 1"},
        {"threads", "", "N", "that compute; default: one a CPU"},
@@ -52,7 +53,8 @@ std::vector<Verb> make_verbs() {
   const VerbOption model{"model", "", "MODEL", "the model: an ONNX file or a Core ML package (.mlpackage)",
                          kPositional | kRequired | kPath};
   const VerbOption target = session_option("target"), precision = session_option("precision"),
-                   shapes = session_option("shapes"), memory_limit = session_option("memory-limit"),
+                   narrowing = session_option("allow-narrowing"), shapes = session_option("shapes"),
+                   memory_limit = session_option("memory-limit"),
                    time_limit = session_option("time-limit");
   return {
       {"inspect",
@@ -71,6 +73,7 @@ std::vector<Verb> make_verbs() {
        {model,
         target,
         precision,
+        narrowing,
         shapes,
         memory_limit,
         time_limit,
@@ -98,6 +101,7 @@ std::vector<Verb> make_verbs() {
          kRequired | kPath},
         target,
         precision,
+        narrowing,
         shapes,
         memory_limit,
         time_limit,

@@ -7,6 +7,7 @@
 
 #include "base/format.h"
 #include "onnx/visit.h"
+#include "partition/attempts.h"
 #include "partition/grouping.h"
 #include "partition/host_part.h"
 #include "partition/partitions.h"
@@ -99,12 +100,12 @@ class Partitioner {
   }
 
   void attempt_all() {
-    const onnx::SubgraphLowerer lowerer(*out_.host, ir::Target::mlprogram(options_.newest()), bounds_);
+    Attempts attempt(*out_.host, options_.lowered_for(options_.newest()), bounds_);
     for (NodePlan& n : out_.nodes) {
       if (n.where == Where::folded || !options_.claim) continue;
       if (cut_off_) return;
       ++out_.lowered;
-      Result<ir::Opset> r = lowerer.attempt(*n.node);
+      Result<ir::Opset> r = attempt(*n.node);
       if (r) {
         n.where = Where::coreml;
       } else {

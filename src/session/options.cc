@@ -87,6 +87,11 @@ Status set_precision(State& s, std::string_view name, std::string_view value) {
   return {};
 }
 
+Status set_narrowing(State& s, std::string_view name, std::string_view value) {
+  GRAFT_TRY(s.options.partitioning.allow_narrowing, parse_bool(name, value));
+  return {};
+}
+
 Status set_shapes(State& s, std::string_view, std::string_view value) {
   return parse_shapes(value, s.options.lowering);
 }
@@ -259,6 +264,9 @@ std::vector<Row> make_rows() {
         "precision of the Core ML program", true, "PRECISION"},
        set_precision},
       {{"compute_precision", "FLOAT16, FLOAT32", "FLOAT16", "coremltools' word for precision", true}, set_precision},
+      {{"allow_narrowing", "0, 1", "0",
+        "compute fp64, which Core ML does not have, in fp32 instead of leaving it on the host", true},
+       set_narrowing},
       {{"shapes", "input:1x3x(64..2048)x(64..2048=512),…", "",
         "sizes of open input dims, or their ranges; '=' is the default size", true, "NAME:DIMS,…"},
        set_shapes},

@@ -21,6 +21,7 @@ PRINTED = {
     '"--target {}"': r"--target \S+",
     '"--shapes "': r"--shapes .+",
     '"make the input \'{}\' an initializer"': r"make the input '.+' an initializer",
+    '"--allow-narrowing (fp64 is computed in fp32)"': r"--allow-narrowing \(.*\)",
     '"--force"': r"--force",
     '"--allow-partial -o DIR (a package for each partition)"': r"--allow-partial -o DIR \(.*\)",
 }
@@ -134,6 +135,15 @@ def test_a_constant_input(tmp_path, op, shape):
     model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
     onnx.save(model, tmp_path / "m.onnx")
     assert check_inspect(["inspect", tmp_path / "m.onnx"], tmp_path) == ["make the input 'k' an initializer"]
+
+
+def test_narrowing(tmp_path):
+    nodes = [helper.make_node("Cast", ["x"], ["wide"], name="widen", to=TensorProto.DOUBLE),
+             helper.make_node("Mul", ["wide", "third"], ["part"], name="scale"),
+             helper.make_node("Cast", ["part"], ["y"], name="narrow", to=TensorProto.FLOAT)]
+    model = save(tmp_path / "m.onnx", nodes, {"x": [2, 3]}, {"y": [2, 3]}, [("third", np.array(1 / 3))])
+    assert check_inspect(["inspect", model]) == 3 * ["--allow-narrowing (fp64 is computed in fp32)"]
+    assert report(["verify", model, "--allow-narrowing"])["accurate"]
 
 
 def test_fixed_shapes_stand_beside_those_given(tmp_path):
