@@ -54,8 +54,7 @@ std::vector<Verb> make_verbs() {
                          kPositional | kRequired | kPath};
   const VerbOption target = session_option("target"), precision = session_option("precision"),
                    narrowing = session_option("allow-narrowing"), shapes = session_option("shapes"),
-                   memory_limit = session_option("memory-limit"),
-                   time_limit = session_option("time-limit");
+                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit");
   return {
       {"inspect",
        "What is in a model, and what Core ML would take of it",

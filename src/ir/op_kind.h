@@ -57,8 +57,8 @@ enum class Kind : uint8_t {
 constexpr bool has_blocks(Kind k) { return k == Kind::cond || k == Kind::loop; }
 // Can be said of tensors of fewer dims: passes/low_rank.h does.
 constexpr bool merges_dims(Kind k) {
-  return k == Kind::move || k == Kind::view || k == Kind::sizes || k == Kind::transpose || k == Kind::slice || k == Kind::pad ||
-         k == Kind::concat || k == Kind::reduction || k == Kind::pointwise;
+  return k == Kind::move || k == Kind::view || k == Kind::sizes || k == Kind::transpose || k == Kind::slice ||
+         k == Kind::pad || k == Kind::concat || k == Kind::reduction || k == Kind::pointwise;
 }
 // Sums of products with weights, which engines pack.
 constexpr bool is_product(Kind k) {

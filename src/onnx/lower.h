@@ -80,8 +80,9 @@ struct LoweredSubgraph {
   ir::Opset needed = ir::Target::oldest().opset();
 };
 
-// Lowers nodes against the host program's facts, for passes to bring within the target's ranks. One object belongs to one thread; `host` must outlive it. Refusals of
-// the codes memory_limit and cancelled say nothing about the node: they end whatever it is attempted for.
+// Lowers nodes against the host program's facts, for passes to bring within the target's ranks. One object belongs to
+// one thread; `host` must outlive it. Refusals of the codes memory_limit and cancelled say nothing about the node: they
+// end whatever it is attempted for.
 class SubgraphLowerer {
  public:
   SubgraphLowerer(const HostProgram& host, ir::Target target, Bounds bounds = {})

@@ -115,8 +115,8 @@ void Attempts::refuse(Chain& chain, const Refusals& refusals) {
     if (own == refusals.end() && who != chain.nodes.end()) {
       d = Diag();
       d.code = out_of_bounds(first.code) ? first.code : Code::unsupported_rank;
-      d.message = format("its tensors of more than {} dims lead to '{}' ({}), which is not taken", ir::Target::kMostDims,
-                         (*who)->name, (*who)->op_type);
+      d.message = format("its tensors of more than {} dims lead to '{}' ({}), which is not taken",
+                         ir::Target::kMostDims, (*who)->name, (*who)->op_type);
     }
     d.origin = {n->id};
     chain.refusals[n] = std::move(d).at_node(n->name, n->op_type);

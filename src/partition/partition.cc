@@ -145,6 +145,14 @@ class Partitioner {
     return subgraphs;
   }
 
+  // A result without elements, which is known and which Core ML cannot give.
+  bool gives_nothing() const {
+    return std::any_of(graph_.outputs.begin(), graph_.outputs.end(), [&](const onnx::ValueInfo& o) {
+      const auto at = out_.host->values.find(o.name);
+      return at != out_.host->values.end() && at->second->is_constant() && at->second->constant->count() == 0;
+    });
+  }
+
   // The values that leave the subgraph in which they are made, or the graph.
   Names crossing(const std::vector<Subgraph>& subgraphs) const {
     std::vector<size_t> subgraph_of(out_.nodes.size());
@@ -164,7 +172,7 @@ class Partitioner {
   // again. Giving up a whole partition changes no other, so that few rounds do.
   bool build_partitions() {
     std::vector<Subgraph> subgraphs = group();
-    const bool whole = subgraphs.size() == 1;
+    const bool whole = subgraphs.size() == 1 && !gives_nothing();
     const Names names = crossing(subgraphs);
     std::vector<std::vector<std::string>> outputs(subgraphs.size());
     std::vector<ir::Opset> needs(subgraphs.size());

@@ -43,8 +43,8 @@ Runs runs_of(const std::vector<int>& labels, const Dims& dims) {
 Dims merged(const Dims& dims, const Runs& runs) {
   Dims to;
   for (const Run& r : runs)
-    to.push_back(ir::product(Dims(dims.begin() + static_cast<std::ptrdiff_t>(r.first),
-                                  dims.begin() + static_cast<std::ptrdiff_t>(r.end))));
+    to.push_back(ir::product(
+        Dims(dims.begin() + static_cast<std::ptrdiff_t>(r.first), dims.begin() + static_cast<std::ptrdiff_t>(r.end))));
   return to;
 }
 
@@ -83,7 +83,10 @@ Order best_step(const Order& from, const Order& to) {
 
 class LowRank {
  public:
-  explicit LowRank(Rewriter& rewriter) : rewriter_(rewriter), b_(rewriter.build()) {}
+  LowRank(Rewriter& rewriter, const Function& function) : rewriter_(rewriter), b_(rewriter.build()) {
+    std::copy_if(function.inputs.begin(), function.inputs.end(), std::back_inserter(inputs_),
+                 [](const Value* v) { return v->type.is_tensor() && !many(v); });
+  }
 
   std::optional<Values> operator()(Op& op) {
     if (op.results.size() != 1 || !touches_many(op)) return std::nullopt;
@@ -106,30 +109,36 @@ class LowRank {
     return any(op.results) || std::any_of(op.args.begin(), op.args.end(), any);
   }
 
-  // The same elements in the same order on few dims, as they came before they had many; null where they did not.
+  // The same elements in the same order on few dims, as they came before they had many; null where they did not. A run
+  // in which they cannot get the many dims fails as well where dims are made of those, each of them told.
   static Value* few(Value* v) {
     Value* low = v;
     while (many(low) && !low->is_constant()) {
       const Op* op = low->producer;
       Value* x = op == nullptr || !op->is(Kind::view) ? nullptr : op->arg("x");
-      if (x == nullptr || !ir::always_equal(ir::product(x->dims()), ir::product(low->dims()))) return nullptr;
+      if (x == nullptr) return nullptr;
       low = x;
     }
     return low;
+  }
+
+  // v with these dims, whose sizes are computed from its own and the inputs'.
+  Value* reshaped(Value* v, const Dims& dims) {
+    Values hints{v};
+    hints.insert(hints.end(), inputs_.begin(), inputs_.end());
+    return b_.reshape(v, dims, hints);
   }
 
   // v with its runs as dims; null where that cannot be.
   Value* with_runs(Value* v, const Runs& runs) {
     Value* low = runs.size() > kMost ? nullptr : few(v);
     if (low == nullptr) return nullptr;
-    Value* hints[] = {low};
-    return b_.reshape(low, merged(v->dims(), runs), hints);
+    return reshaped(low, merged(v->dims(), runs));
   }
 
   // The operator's result from what was computed on few dims.
   Values result(const Op& op, Value* low) {
-    Value* hints[] = {low, few(op.arg("x") != nullptr ? op.arg("x") : low)};
-    Value* y = b_.reshape(low, op.result()->dims(), std::span<Value* const>(hints, hints[1] == nullptr ? 1 : 2));
+    Value* y = reshaped(low, op.result()->dims());
     if (!y->poison && !y->is_constant() && y->type != op.result()->type) y->type = op.result()->type;
     return {y};
   }
@@ -162,15 +171,18 @@ class LowRank {
     const Value* shape = op.row->param_index("shape") >= 0 ? op.arg("shape") : nullptr;
     const std::optional<Ints> numbers = shape == nullptr ? std::nullopt : ints_of(op, "shape");
     const bool copies = !numbers || std::find(numbers->begin(), numbers->end(), 0) != numbers->end();
-    if (copies) return result(op, low);
+    const bool same = ir::always_equal(ir::product(low->dims()), ir::product(op.result()->dims()));
+    if (copies || !same) return result(op, low);
     Args args = op.args;
     set(op, args, "x", low);
     return again(op, args);
   }
 
   std::optional<Values> sizes(const Op& op) {
-    Value* hints[] = {few(op.arg("x"))};
-    if (hints[0] == nullptr) return std::nullopt;
+    Value* low = few(op.arg("x"));
+    if (low == nullptr) return std::nullopt;
+    Values hints{low};
+    hints.insert(hints.end(), inputs_.begin(), inputs_.end());
     return Values{b_.dims_value(op.arg("x")->dims(), hints)};
   }
 
@@ -181,7 +193,6 @@ class LowRank {
     Value* v = few(op.arg("x"));
     const std::optional<Ints> perm = ints_of(op, "perm");
     if (v == nullptr || !perm) return std::nullopt;
-    Value* hints[] = {v};
     Order from, to;
     for (int64_t d = 0; d < x->rank(); ++d) {
       if (!(x->dim(static_cast<int>(d)) == Dim(1))) from.push_back(d);
@@ -202,26 +213,26 @@ class LowRank {
       std::sort(places.begin(), places.end());
       Ints moves;
       for (const auto& place : places) moves.push_back(place.second);
-      v = b_.transpose(b_.reshape(v, merged(dims, runs), hints), moves);
+      v = b_.transpose(reshaped(v, merged(dims, runs)), moves);
       from = next;
     }
-    Value* y = b_.reshape(v, op.result()->dims(), hints);
-    return Values{y};
+    return result(op, v);
   }
 
   std::optional<Values> sliced(const Op& op) {
-    const auto begin = ints_of(op, "begin"), end = ints_of(op, "end"), stride = ints_of(op, "stride");
+    const auto begin = ints_of(op, "begin"), end = ints_of(op, "end"), steps = ints_of(op, "stride");
     const auto begin_mask = ints_of(op, "begin_mask"), end_mask = ints_of(op, "end_mask");
     const auto squeeze = ints_of(op, "squeeze_mask");
     Value* x = op.arg("x");
     const int rank = x->rank();
     if (!begin || !end || begin->size() != rank || end->size() != rank) return std::nullopt;
+    const auto step = [&](int d) { return steps && d < steps->size() ? (*steps)[d] : 1; };
     const auto on = [](const std::optional<Ints>& mask, int d) { return mask && d < mask->size() && (*mask)[d] != 0; };
     std::vector<int> labels;
     for (int d = 0; d < rank; ++d) {
       const bool starts = on(begin_mask, d) || (*begin)[d] == 0;
       const bool ends = on(end_mask, d) || (x->dim(d).known() && (*end)[d] == x->dim(d).value());
-      const bool whole = starts && ends && !on(squeeze, d) && (!stride || (*stride)[d] == 1);
+      const bool whole = starts && ends && !on(squeeze, d) && step(d) == 1;
       labels.push_back(whole ? 0 : kOwn);
     }
     const Runs runs = runs_of(labels, x->dims());
@@ -236,7 +247,7 @@ class LowRank {
       const int64_t after_it = (*begin)[d] + 1;
       from.push_back(whole ? 0 : (*begin)[d]);
       to.push_back(whole ? 0 : one ? after_it : (*end)[d]);
-      by.push_back(whole || !stride ? 1 : (*stride)[d]);
+      by.push_back(whole ? 1 : step(d));
       from_first.push_back(whole || on(begin_mask, d));
       to_last.push_back(whole || (one ? after_it == 0 : on(end_mask, d)));
       none.push_back(false);
@@ -310,10 +321,7 @@ class LowRank {
     }
     const auto own = std::find_if(runs.begin(), runs.end(), [&](const Run& r) { return labels[r.first] == kOwn; });
     set(op, args, "axis", list_scalar(own - runs.begin()));
-    const Values y = rewriter_.emit_again(op, args);
-    if (y.size() != 1) return std::nullopt;
-    Value* hints[] = {y[0]};
-    return Values{b_.reshape(y[0], op.result()->dims(), hints)};
+    return again(op, args);
   }
   Value* list_scalar(int64_t v) { return b_.constant(ir::Constant::int_scalar(DType::i32, v)); }
 
@@ -374,24 +382,21 @@ class LowRank {
       own.insert(own.end(), v->dims().begin(), v->dims().end());
       Value* low = few(v);
       if (low == nullptr) return std::nullopt;
-      Value* hints[] = {low};
-      args[p] = {b_.reshape(low, merged(own, runs), hints)};
+      args[p] = {reshaped(low, merged(own, runs))};
     }
-    const Values out = rewriter_.emit_again(op, args);
-    if (out.size() != 1) return std::nullopt;
-    Value* hints[] = {out[0]};
-    return Values{b_.reshape(out[0], y, hints)};
+    return again(op, args);
   }
 
   Rewriter& rewriter_;
   ops::OpBuilder& b_;
+  Values inputs_;  // of the function
 };
 
 }  // namespace
 
 Result<int> low_rank(Function& function, PassContext& context) {
   Rewriter rewriter(function, context);
-  LowRank rule(rewriter);
+  LowRank rule(rewriter, function);
   return rewriter.run(rule);
 }
 

@@ -9,8 +9,9 @@
 //   4. it computes with numbers made from integers that fp16 cannot count (positions, sizes), or from integers alone
 //      what becomes an integer again (places between elements),
 //   5. its row says that operands are places or thresholds (crop_resize, ...): so does what computes those,
-//   6. a constant operand does not fit: finite but beyond 65504, or so small that its digits are lost.
-// A constant that does not fit is kept out of rule 6 where another one means the same: bounds and fill values (the row
+//   6. it is in the body of a loop, and no product with weights,
+//   7. a constant operand does not fit: finite but beyond 65504, or so small that its digits are lost.
+// A constant that does not fit is kept out of rule 7 where another one means the same: bounds and fill values (the row
 // says so) become +-65504; masks that are added or multiplied in (all that does not fit is negative, the rest 0) become
 // kMask; eps becomes fp16's smallest number where the row says it is only an offset. From iOS17 on small parameters
 // with a type of their own (eps, alpha, gamma, ...) just stay fp32. Each such decision is a finding. Operators that

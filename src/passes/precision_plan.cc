@@ -39,6 +39,7 @@ class PrecisionPlanner {
 
   PrecisionPlan plan() && {
     for (Op* op : ops_) by_row(*op);
+    for (Op* op : ops_) by_turns(*op);
     for (Op* op : ops_) by_index(*op);
     for (Op* op : ops_) by_integers(*op);
     for (Op* op : ops_) by_constants(*op);
@@ -69,7 +70,7 @@ class PrecisionPlanner {
     if (!why.empty()) note(Code::precision_note, op, std::move(why));
   }
 
-  // ---- rules 1 to 3, 5
+  // ---- rules 1 to 3, 5, 6
   // -----------------------------------------------------------------------------------------------
 
   void by_row(const Op& op) {
@@ -167,6 +168,16 @@ class PrecisionPlanner {
 
   // ---- rule 4 -----------------------------------------------------------------------------------------------------
 
+  // What a loop carries from turn to turn is rounded in each of them, and decides how many there are.
+  void by_turns(const Op& op) {
+    if (!op.is(Kind::loop)) return;
+    for (const auto& block : op.blocks) {
+      ir::visit_ops(*block, [&](Op& inner) {
+        if (on_floats(inner) && !ir::is_product(inner.kind()) && !has_blocks(inner.kind())) plan_.wide.insert(&inner);
+      });
+    }
+  }
+
   // A place or a size that is computed from integers and becomes one again: a fraction of it is lost in fp16.
   void by_index(const Op& op) {
     constexpr int kLongest = 32;
@@ -227,7 +238,7 @@ class PrecisionPlanner {
     }
   }
 
-  // ---- rule 6 -----------------------------------------------------------------------------------------------------
+  // ---- rule 7 -----------------------------------------------------------------------------------------------------
 
   const ConstantFacts& facts(const Value* v) {
     const auto [at, added] = facts_.try_emplace(v->constant.get());

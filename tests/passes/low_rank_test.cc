@@ -57,14 +57,16 @@ TEST(LowRank, PixelShuffleOfAnOpenBatch) {
 
 TEST(LowRank, WindowsOfOpenSides) {
   Many d;
-  const Dim h = Dim::symbol("h", {1, 64}), w = Dim::symbol("w", {1, 64});
-  Value* x = d.input("x", {2, h * Dim(4), w * Dim(4), 3});
-  Value* parts = d.b.transpose(d.reshape(x, {2, h, 4, w, 4, 3}), {0, 1, 3, 2, 4, 5});
-  Value* windows = d.reshape(parts, {h * w * Dim(2), 16, 3});
+  const Dim h = Dim::symbol("h", {4, 64}), w = Dim::symbol("w", {4, 64});
+  const Dim rows = ir::floor_div(h, 4), columns = ir::floor_div(w, 4);
+  Value* x = d.input("x", {2, h, w, 3});
+  Value* hints[] = {x};
+  Value* parts = d.b.transpose(d.reshape(x, {2, rows, 4, columns, 4, 3}), {0, 1, 3, 2, 4, 5});
+  Value* windows = d.b.reshape(parts, {rows * columns * Dim(2), 16, 3}, hints);
   d.output(windows);
-  Value* back = d.b.transpose(d.reshape(d.b.unary("relu", windows), {2, h, w, 4, 4, 3}), {0, 1, 3, 2, 4, 5});
-  d.output(d.b.reshape(back, {2, h * Dim(4), w * Dim(4), 3}, std::vector<Value*>{x}));
-  lower_and_compare(d);
+  Value* back = d.b.reshape(d.b.unary("relu", windows), {2, rows, columns, 4, 4, 3}, hints);
+  d.output(d.b.reshape(d.b.transpose(back, {0, 1, 3, 2, 4, 5}), {2, h, w, 3}, hints));
+  lower_and_compare(d, 8);
 }
 
 // Any permutation of six, seven and eight dims, some of them 1.
@@ -109,10 +111,11 @@ TEST(LowRank, OneElementOfADim) {
   Value* x = d.input("x", {2, 3, 4, 5});
   Value* y = d.reshape(x, {2, 3, 2, 2, 5, 1});
   for (const int64_t at : {1, -1}) {
-    d.output(d.b.emit("slice_by_index", {{"x", y},
-                                         {"begin", std::vector<int64_t>{0, at, 0, 0, 0, 0}},
-                                         {"end", std::vector<int64_t>{2, at + 1, 2, 2, 5, 1}},
-                                         {"squeeze_mask", std::vector<bool>{false, true, false, false, false, false}}}));
+    d.output(
+        d.b.emit("slice_by_index", {{"x", y},
+                                    {"begin", std::vector<int64_t>{0, at, 0, 0, 0, 0}},
+                                    {"end", std::vector<int64_t>{2, at + 1, 2, 2, 5, 1}},
+                                    {"squeeze_mask", std::vector<bool>{false, true, false, false, false, false}}}));
   }
   lower_and_compare(d);
 }

@@ -128,9 +128,9 @@ def test_fixed_shapes(tmp_path, names):
     assert len(found) == len(names) and all(f.startswith("--shapes ") for f in found)
 
 
-@pytest.mark.parametrize("op, shape", [("TopK", [1])])
+@pytest.mark.parametrize("op, shape", [("ReduceSum", [1])])
 def test_a_constant_input(tmp_path, op, shape):
-    nodes = [helper.make_node(op, ["x", "k"], ["y", "i"][: 2 if op == "TopK" else 1], name="n")]
+    nodes = [helper.make_node(op, ["x", "k"], ["y"], name="n")]
     model = onnx.load(save(tmp_path / "m.onnx", nodes, {"x": [3, 4], "k": shape}, {"y": None}))
     model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
     onnx.save(model, tmp_path / "m.onnx")

@@ -613,7 +613,7 @@ for k, axis in ((3, -1), (1, 0)):
     case("TopK", [data(4, 6)], 7, {"k": k, "axis": axis}, outputs=2)
     case("TopK", [data(4, 6), ints(k)], (10, 11), {"axis": axis}, outputs=2)
     case("TopK", [data(4, 6), ints(k)], 11, {"axis": axis, "largest": 0}, outputs=2)
-    case("TopK", [data(4, 6), np.array([k])], 11, {"axis": axis}, outputs=2, coreml="refused")
+    case("TopK", [data(4, 6), np.array([k])], 11, {"axis": axis}, outputs=2)
 for attrs in ({}, {"exclusive": 1}, {"reverse": 1}, {"exclusive": 1, "reverse": 1}):
     case("CumSum", [data(3, 4), Const(1, I64)], (11, 14), attrs)
     case("CumSum", [data(3, 4, dtype=I32), Const(-2, I32)], 14, attrs)
@@ -735,14 +735,17 @@ case("Unique", [np.array([2, 1, 1, 3], F32)], 11, {"sorted": 0}, outputs=4, core
 case("Unique", [np.array([[1, 0], [1, 0], [2, 3]], F32)], 11, {"axis": 0}, outputs=4, coreml="refused")
 BOXES = np.array([[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, -0.1, 1, 0.9], [0, 10, 1, 11], [0, 10.1, 1, 11.1], [0, 100, 1, 101]]], F32)
 SCORES = np.array([[[0.9, 0.75, 0.6, 0.95, 0.5, 0.3]]], F32)
-case("NonMaxSuppression", [BOXES, SCORES, ints(3), Const([0.5], F32), Const([0.4], F32)], (10, 11), coreml="refused")
+case("NonMaxSuppression", [BOXES, SCORES, ints(3), Const([0.5], F32), Const([0.4], F32)], (10, 11))
+case("NonMaxSuppression", [BOXES[..., [2, 1, 0, 3]], SCORES, ints(3), Const([0.0], F32)], 11)
+case("NonMaxSuppression", [BOXES, SCORES, np.array([2], I64), np.array([0.5], F32), np.array([0.4], F32)], 11)
 case("NonMaxSuppression", [BOXES, SCORES, ints(2), Const([0.5], F32)], 11, {"center_point_box": 1})
 CENTRES, RANKED = held_by_fp16(data(2, 9, 4, lo=1, hi=4)), held_by_fp16(data(2, 3, 9, lo=-1, hi=1))
 for most in (1, 3, 100):
     for least in ([Const([0.1], F32)], []):
         case("NonMaxSuppression", [CENTRES, RANKED, ints(most), Const([0.3], F32), *least], 11, {"center_point_box": 1})
-case("NonMaxSuppression", [CENTRES, RANKED, ints(3), Const([0.0], F32)], 11, {"center_point_box": 1}, coreml="refused")
-case("NonMaxSuppression", [CENTRES, RANKED, np.array([3], I64), Const([0.3], F32)], 11, {"center_point_box": 1}, coreml="refused")
+        case("NonMaxSuppression", [CENTRES, RANKED, ints(most), Const([0.3], F32), *least], 11)
+case("NonMaxSuppression", [CENTRES, RANKED, ints(3), Const([0.0], F32)], 11, {"center_point_box": 1})
+case("NonMaxSuppression", [CENTRES, RANKED, np.array([3], I64), Const([0.3], F32)], 11, {"center_point_box": 1})
 
 # ---- attention -----------------------------------------------------------------------------------------------------
 
