@@ -43,6 +43,7 @@ std::vector<VerbOption> running_options(VerbOption model, std::vector<VerbOption
   add({session_option("target"),
        session_option("precision"),
        session_option("keep-fp32"),
+       session_option("allow-narrowing"),
        session_option("shapes"),
        session_option("outputs"),
        {"seed", "", "N", "of the random inputs; default: 1"},
@@ -61,7 +62,8 @@ std::vector<Verb> make_verbs() {
                          kPositional | kRequired | kPath};
   const VerbOption target = session_option("target"), precision = session_option("precision"),
                    shapes = session_option("shapes"), outputs = session_option("outputs"),
-                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit"), keep_fp32 = session_option("keep-fp32");
+                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit"), keep_fp32 = session_option("keep-fp32"),
+                   narrowing = session_option("allow-narrowing");
   VerbOption any_precision = precision;
   any_precision.doc += "; auto: float16, but for what has to stay in fp32 for these inputs to be accurate";
   std::vector<VerbOption> compile_options{
@@ -71,6 +73,7 @@ std::vector<Verb> make_verbs() {
       target,
       any_precision,
       keep_fp32,
+      narrowing,
       shapes,
       outputs,
       memory_limit,
@@ -102,6 +105,7 @@ std::vector<Verb> make_verbs() {
         target,
         precision,
         keep_fp32,
+        narrowing,
         shapes,
         outputs,
         memory_limit,

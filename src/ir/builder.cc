@@ -142,8 +142,25 @@ Value* Builder::result_value(Call& call, size_t result, Type type) {
   return v;
 }
 
+bool Builder::fold_empty(const Op& op, const Types& types, Values& results) {
+  const bool empty = std::all_of(types.begin(), types.end(), [](const Type& t) {
+    return t.is_tensor() && t.is_static() && checked_count(t.shape()) == 0;
+  });
+  if (types.empty() || !empty || op.row->def->effects != Effects::none) return false;
+  Provenance origin = origin_;
+  for (const auto& arg : op.args) {
+    for (const Value* v : arg) origin.merge(v->origin);
+  }
+  for (const Type& t : types) {
+    results.push_back(constant(Constant::of(Tensor(t.dtype, t.shape()))));
+    results.back()->origin = origin;
+  }
+  return true;
+}
+
 bool Builder::fold(const Op& op, const Call& call, const Types& types, Values& results) {
   const OpDef& def = *op.row->def;
+  if (fold_empty(op, types, results)) return true;
   if (def.reference == nullptr || def.effects != Effects::none) return false;
   size_t input_bytes = 0, output_bytes = 0, source_bytes = 0;
   int depth = 0;
@@ -285,6 +302,15 @@ Status Builder::legal(const Call& call, const Types& types) {
   return {};
 }
 
+namespace {
+// Files tell unknown sizes from known ones, and not from each other.
+bool same_in_files(const Type& a, const Type& b) {
+  return a.is_tensor() && b.is_tensor() &&
+         std::equal(a.dims.begin(), a.dims.end(), b.dims.begin(), b.dims.end(),
+                    [](const Dim& x, const Dim& y) { return x == y || (!x.known() && !y.known()); });
+}
+}  // namespace
+
 // Core ML wants one type of a result, whichever block gave it.
 Status Builder::legal(std::span<const std::unique_ptr<Block>> blocks, const Types& results) const {
   if (target_.host()) return {};
@@ -293,6 +319,7 @@ Status Builder::legal(std::span<const std::unique_ptr<Block>> blocks, const Type
       const Type& got = block->outputs[i]->type;
       if (got == results[i] || got.dtype != results[i].dtype || got.rank() != results[i].rank()) continue;
       if (got.is_list() && results[i].is_list() && *got.element == *results[i].element) continue;
+      if (blocks[0]->inputs.empty() && same_in_files(got, results[i])) continue;  // not of what a loop carries
       return fail(Code::dynamic_shape,
                   format("output {} is {} from one branch and may differ from another, Core ML takes one type for both",
                          i, got.to_string()));

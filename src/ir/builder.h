@@ -145,6 +145,8 @@ class Builder {
   Status bind(const OpRow& row, std::span<const Arg> args, Op& op);
   Status legal(const Call& call, const Types& types);
   Status legal(std::span<const std::unique_ptr<Block>> blocks, const Types& results) const;
+  // What has no elements is known, whatever it is made of.
+  bool fold_empty(const Op& op, const Types& types, Values& results);
   bool fold(const Op& op, const Call& call, const Types& types, Values& results);
   std::optional<Diag> compute(const OpDef& def, const Call& call, const Types& types, int64_t& allowance,
                               std::vector<Tensor>& made) const;

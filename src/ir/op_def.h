@@ -98,7 +98,7 @@ struct OpDef {
   Status (*moves)(const Call&, Moves&) = nullptr;        // of rows that move elements; an error: not by copies alone
   Status (*indexing)(const Call&, Indexing&) = nullptr;  // of Kind::gather (x) and Kind::scatter (data)
   Status (*recurrence)(const Call&, Recurrence&) = nullptr;  // of Kind::recurrent
-  bool reads_type_only = false;  // nothing of the first operand but its dims and dtype matters
+  bool reads_type_only = false;  // nothing of the first operand but its dims matters, as of Kind::sizes
   bool kernel_sized = false;     // only the kernel can tell the size of its result, whatever is known
   // Floating-point operations that give the first result (a multiply-add counts two); null: none, data is moved.
   double (*flops)(const Call&, const Type& result, const SizeOf&) = nullptr;

@@ -21,6 +21,7 @@ enum class Kind : uint8_t {
   reduction,  // OpDef::reduction
   move,       // elements go to other places: OpDef::moves. So they do in some of the kinds that follow.
   view,       // the elements of the first operand, in their order, under another shape
+  sizes,      // those of the first operand's dims, as a list
   transpose,
   slice,
   concat,
@@ -54,6 +55,11 @@ enum class Kind : uint8_t {
   loop,
 };
 constexpr bool has_blocks(Kind k) { return k == Kind::cond || k == Kind::loop; }
+// Can be said of tensors of fewer dims: passes/low_rank.h does.
+constexpr bool merges_dims(Kind k) {
+  return k == Kind::move || k == Kind::view || k == Kind::sizes || k == Kind::transpose || k == Kind::slice ||
+         k == Kind::pad || k == Kind::concat || k == Kind::reduction || k == Kind::pointwise;
+}
 // Sums of products with weights, which engines pack.
 constexpr bool is_product(Kind k) {
   return k == Kind::convolution || k == Kind::transposed_convolution || k == Kind::matmul || k == Kind::linear;

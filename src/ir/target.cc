@@ -19,7 +19,6 @@ constexpr OpsetInfo kOpsets[] = {
 // What Core ML computes with. A file may also hold constants of fewer bits, which operators make into these.
 constexpr DTypes kValues{DType::f16, DType::f32, DType::i32, DType::boolean, DType::string,
                          DType::i8,  DType::u8,  DType::i16, DType::u16};
-constexpr int kMaxCoremlRank = 5;
 
 struct Alias {
   std::string_view name;
@@ -117,9 +116,9 @@ Status has_elements(const Type& type) {
 }
 
 Status rank_fits(const Type& type) {
-  if (type.rank() <= kMaxCoremlRank) return {};
+  if (type.rank() <= Target::kMostDims) return {};
   return fail(Code::unsupported_rank,
-              format("got {}, Core ML tensors have rank 0 to {}", type.to_string(), kMaxCoremlRank));
+              format("got {}, Core ML tensors have rank 0 to {}", type.to_string(), Target::kMostDims));
 }
 
 tl::unexpected<Diag> of_operator(const OpRow& row, Code code, std::string message) {
@@ -199,7 +198,7 @@ Status Target::accepts(const Type& type) const {
   if (!kValues.has(type.dtype))
     return fail(Code::unsupported_dtype,
                 format("got {}, Core ML tensors are {}", graft::name(type.dtype), kValues.to_string()));
-  GRAFT_CHECK(rank_fits(type));
+  if (!any_rank_) GRAFT_CHECK(rank_fits(type));
   return has_elements(type);
 }
 
@@ -243,10 +242,13 @@ Result<Opset> Target::accepts(const Call& call, std::span<const Type> results) c
   GRAFT_CHECK(has(call.row()));
   GRAFT_TRY(const Opset since, oldest_variant(call, opset_));
   for (const Type& t : results) GRAFT_CHECK(accepts(t));
+  const bool any_rank = any_rank_ && merges_dims(call.row().def->kind);
+  for (const Type& t : results) GRAFT_CHECK(any_rank || !t.is_tensor() ? Status() : rank_fits(t));
   // Constants need elements too; an empty list of integers is one of axes, or a scalar's shape.
   for (const auto& slot : call.slots()) {
     for (const Operand& o : slot) {
       if (o.type->is_tensor() && (is_float(o.type->dtype) || o.type->rank() > 1)) GRAFT_CHECK(has_elements(*o.type));
+      if (o.type->is_tensor() && !any_rank) GRAFT_CHECK(rank_fits(*o.type));
     }
   }
   return since;

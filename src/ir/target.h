@@ -51,18 +51,34 @@ class Target {
   // Where a user fixes no target: what nothing may go beyond, and what everything has.
   static constexpr Target newest() { return Target(Opset::ios18); }
   static constexpr Target oldest() { return Target(Opset::ios15); }
+  static constexpr int kMostDims = 5;  // of a tensor in Core ML
+  // The same for programs that the passes have not been through: operators that they write on fewer dims may have more.
+  constexpr Target before_passes() const {
+    Target t = *this;
+    t.any_rank_ = !host();
+    return t;
+  }
 
   constexpr bool host() const { return opset_ == Opset::host; }
   constexpr Opset opset() const { return opset_; }
   std::string_view name() const { return host() ? "host" : info(opset_).name; }
   constexpr bool operator==(const Target&) const = default;
+  // The same where numbers in fp64 are computed in fp32: with fewer digits, which is for the user to allow.
+  constexpr Target narrowing(bool allowed) const {
+    Target t = *this;
+    t.narrows_ = allowed && !host();
+    return t;
+  }
 
   // ---- element types ----
   DTypes values() const;     // of what a program computes with
   DTypes constants() const;  // of constants in a file; some of them only feed constexpr operators
   DTypes ports() const;      // of a model's inputs and outputs
   // What a value of this type is inside a program: int64 is int32 in Core ML, where that is proven safe.
-  DType inside(DType t) const { return !host() && t == DType::i64 ? DType::i32 : t; }
+  DType inside(DType t) const {
+    if (!host() && t == DType::i64) return DType::i32;
+    return narrows_ && t == DType::f64 ? DType::f32 : t;
+  }
   // What a port for a value of this type is, the program casting behind it; invalid where there is none.
   DType port(DType t) const;
 
@@ -80,6 +96,7 @@ class Target {
  private:
   explicit constexpr Target(Opset opset) : opset_(opset) {}
   Opset opset_ = Opset::host;
+  bool any_rank_ = false, narrows_ = false;
 };
 
 }  // namespace graft::ir

@@ -5,6 +5,7 @@
 #include <queue>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/format.h"
 #include "onnx/functions.h"
@@ -183,6 +184,19 @@ bool is_sorted(const Graph& graph, const Producers& producers) {
 }
 
 // Checks one graph after its bodies, sorts it, and leaves in `captures` what it reads from outside.
+// Outputs beyond the first that nobody reads: as if the file had left them out.
+void leave_out_unread(Graph& graph) {
+  std::unordered_set<std::string_view> read;
+  for (const Node& n : graph.nodes) for_each_read(n, [&](const std::string& name) { read.insert(name); });
+  for (const ValueInfo& v : graph.outputs) read.insert(v.name);
+  for (Node& n : graph.nodes) {
+    if (!n.bodies().empty()) continue;
+    for (size_t i = 1; i < n.outputs.size(); ++i) {
+      if (!read.contains(n.outputs[i])) n.outputs[i].clear();
+    }
+  }
+}
+
 Status resolve(Graph& graph) {
   for (Node& n : graph.nodes) {
     for (Attribute& a : n.attributes) {
@@ -207,6 +221,7 @@ Status resolve(Graph& graph) {
     if (v.name.empty()) return fail(Code::invalid_model, format("graph '{}' has an output without a name", graph.name));
     note(v.name);
   }
+  leave_out_unread(graph);
   graph.captures.assign(outside.begin(), outside.end());
   if (is_sorted(graph, producers)) return {};
   return sort_nodes(graph, producers);

@@ -96,7 +96,7 @@ void UsedRanges::visit(const Op& op) {
         use(v, kAll);
       } else if (binary && (v == x) != (v == y)) {
         use(v, used_of_binary(op, v == x, result, (v == x ? y : x)->range));
-      } else if (p == 0 && def.reads_type_only) {
+      } else if (p == 0 && (def.reads_type_only || op.is(ir::Kind::sizes))) {
         continue;
       } else if (op.is(Scalar::cast)) {  // to another integer: what it holds passes
         const DType to = op.results[0]->dtype();

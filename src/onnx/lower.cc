@@ -325,7 +325,9 @@ void connect(Lowerer& lowerer, const HostProgram& host) {
 // Values of a partition's function that stand for what the host program knows outside of it.
 class BoundaryValues {
  public:
-  BoundaryValues(const HostProgram& host, OpBuilder& b, ir::Function& fn) : host_(host), b_(b), fn_(fn) {}
+  // `ports`: what the values have to be.
+  BoundaryValues(const HostProgram& host, OpBuilder& b, ir::Function& fn, const ir::Target& ports)
+      : host_(host), b_(b), fn_(fn), ports_(ports) {}
   Lowerer* lowerer = nullptr;
   std::vector<ir::BoundaryPort> inputs;
   ir::Opset needed = ir::Target::oldest().opset();  // by the inputs alone
@@ -354,7 +356,7 @@ class BoundaryValues {
       return b_.refuse(Code::host_only,
                        format("'{}' is {}, inputs of Core ML programs are tensors", name, type.to_string()));
     type.dtype = b_.target().inside(type.dtype);
-    if (Status s = b_.target().accepts(type); !s && s.error().code != Code::unsupported_dtype)
+    if (Status s = ports_.accepts(type); !s && s.error().code != Code::unsupported_dtype)
       return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
     if (Status s = cross(type.dtype); !s) return b_.refuse(std::move(std::move(s).error()).at_tensor(name));
     Value* v = fn_.add_input(type, name);
@@ -383,6 +385,7 @@ class BoundaryValues {
   const HostProgram& host_;
   OpBuilder& b_;
   ir::Function& fn_;
+  ir::Target ports_;
 };
 
 // A node that hands on what it gets emits nothing, so no row has looked at the type.
@@ -416,7 +419,7 @@ Result<ir::Opset> SubgraphLowerer::attempt(const Node& node) const {
   ir::Function fn("attempt");
   OpBuilder b(fn, target_, bounds_);
   b.keep_to_defined();
-  BoundaryValues boundary(host_, b, fn);
+  BoundaryValues boundary(host_, b, fn, target_);
   Lowerer lowerer(b, [&](const std::string& name) { return boundary(name); });
   boundary.lowerer = &lowerer;
   connect(lowerer, host_);
@@ -434,7 +437,7 @@ OrRefusals<LoweredSubgraph> SubgraphLowerer::build(std::string name, std::span<c
   fn.default_dims = host_.main().default_dims;
   OpBuilder b(fn, target_, bounds_);
   b.keep_to_defined();
-  BoundaryValues boundary(host_, b, fn);
+  BoundaryValues boundary(host_, b, fn, ports_);
   Lowerer lowerer(b, [&](const std::string& value) -> Value* { return boundary(value); });
   boundary.lowerer = &lowerer;
   connect(lowerer, host_);
@@ -448,6 +451,11 @@ OrRefusals<LoweredSubgraph> SubgraphLowerer::build(std::string name, std::span<c
   for (const std::string& o : outputs) {
     Value* v = lowerer.value(o);
     if (b.failure()) return tl::unexpected(Refusals{*b.failure()});
+    if (Status s = ports_.accepts(v->type); !s) {
+      Diag d = std::move(std::move(s).error()).at_tensor(o);
+      if (v->producer != nullptr) d.origin = v->producer->origin.nodes();
+      return tl::unexpected(Refusals{std::move(d)});
+    }
     fn.body.outputs.push_back(v);
     fn.output_names.push_back(o);
     partition.outputs.push_back({o, host_.values.at(o)->type, v->type});

@@ -85,12 +85,13 @@ struct LoweredSubgraph {
   ir::Opset needed = ir::Target::oldest().opset();
 };
 
-// Lowers nodes against the host program's facts. One object belongs to one thread; `host` must outlive it. Refusals of
-// the codes memory_limit and cancelled say nothing about the node: they end whatever it is attempted for.
+// Lowers nodes against the host program's facts, for passes to bring within the target's ranks. One object belongs to
+// one thread; `host` must outlive it. Refusals of the codes memory_limit and cancelled say nothing about the node: they
+// end whatever it is attempted for.
 class SubgraphLowerer {
  public:
   SubgraphLowerer(const HostProgram& host, ir::Target target, Bounds bounds = {})
-      : host_(host), target_(target), bounds_(std::move(bounds)) {}
+      : host_(host), target_(target.before_passes()), ports_(target), bounds_(std::move(bounds)) {}
   // Tries one top-level node alone, with placeholders for its inputs, and forgets the result. Gives the opset it needs;
   // the refusal names the node.
   Result<ir::Opset> attempt(const Node& node) const;
@@ -101,7 +102,7 @@ class SubgraphLowerer {
 
  private:
   const HostProgram& host_;
-  ir::Target target_;
+  ir::Target target_, ports_;  // of what is lowered, and of what crosses its border
   Bounds bounds_;
 };
 

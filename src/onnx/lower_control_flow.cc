@@ -9,6 +9,56 @@
 namespace graft::onnx {
 namespace {
 
+// v with sizes that nobody knows where `to` has such: `none` is a zero that only the run knows.
+Value* opened(OpBuilder& b, Value* v, const Dims& to, Value* none) {
+  std::vector<Part> ends;
+  std::vector<bool> whole;
+  bool empty = v->is_constant() && v->constant->count() == 0;
+  for (size_t d = 0; d < to.size(); ++d) {
+    const Dim& own = v->dims()[d];
+    const bool opens = own.known() && !to[d].known();
+    whole.push_back(!opens);
+    if (!opens) {
+      ends.push_back(Part::of(empty && own.known() ? own.value() : 0));
+      empty = empty && own.known();
+    } else {
+      ends.push_back(Part::element(b.add(none, b.like(none, static_cast<double>(own.value()))), 0));
+    }
+  }
+  Value* end = list_of(b, ends);
+  if (empty) return b.emit("fill", {{"shape", end}, {"value", b.like(v, 0)}});
+  return b.emit("slice_by_index", {{"x", v},
+                                   {"begin", std::vector<int64_t>(to.size(), 0)},
+                                   {"end", end},
+                                   {"begin_mask", std::vector<bool>(to.size(), true)},
+                                   {"end_mask", whole}});
+}
+
+// Results whose sizes differ from branch to branch are of no known size in either: Core ML takes one type for both.
+void open_sizes(OpBuilder& b, Value* condition, std::span<const std::unique_ptr<ir::Block>> blocks,
+                const ir::Types& types) {
+  for (size_t branch = 0; branch < 2; ++branch) {
+    ir::Block& block = *blocks[branch];
+    ir::Builder::BlockScope scope(b, block);
+    Value* none = nullptr;
+    for (size_t i = 0; i < types.size(); ++i) {
+      Value*& v = block.outputs[i];
+      const ir::Type& to = types[i];
+      if (!to.is_tensor() || !v->type.is_tensor() || to.dtype == DType::string) continue;
+      bool opens = false;
+      for (size_t d = 0; d < to.dims.size(); ++d) opens |= v->dims()[d].known() && !to.dims[d].known();
+      if (!opens) continue;
+      if (none == nullptr) {
+        Value* other = branch == 0 ? b.unary("logical_not", condition) : b.identity(condition);
+        none = b.expand_dims(b.cast(other, DType::i32), {0});
+      }
+      const Value* was = v;
+      v = opened(b, v, to.dims, none);
+      if (b.ok() && is_int(to.dtype) && !was->is_constant()) v->range = was->range;
+    }
+  }
+}
+
 Values if_(NodeView& n, OpBuilder& b) {
   Value* condition = n.in(0);
   if (!b.ok()) return {n.refused()};  // the bodies' refusals are told apart below
@@ -40,6 +90,8 @@ Values if_(NodeView& n, OpBuilder& b) {
   const auto &a = blocks[0]->outputs, &c = blocks[1]->outputs;
   Result<ir::Types> types = ir::joined_types(b.function(), a, c);
   if (!types) return {b.refuse(std::move(types).error())};
+  open_sizes(b, condition, blocks, *types);
+  if (!b.ok()) return {n.refused()};
   std::vector<IntRange> ranges;
   for (size_t i = 0; i < a.size(); ++i)
     ranges.push_back({std::min(a[i]->range.lo, c[i]->range.lo), std::max(a[i]->range.hi, c[i]->range.hi)});

@@ -5,6 +5,7 @@
 #include "base/format.h"
 #include "onnx/heads.h"
 #include "onnx/lower_families.h"
+#include "onnx/patterns.h"
 
 namespace graft::onnx {
 namespace {
@@ -117,7 +118,6 @@ std::string_view beyond_mil(const Layer& l) {
   if (!known(l.w) || !known(l.r) || !known(l.bias) || !known(l.peephole)) return "weights that are not constant";
   if (l.lengths != nullptr) return "sequence_lens";
   if (l.clip) return "clip";
-  if (l.reset_after) return "linear_before_reset";
   if (l.coupled) return "input_forget";
   const size_t each = l.cell.activations.size();
   for (size_t i = 0; i < l.activations.size(); ++i) {
@@ -217,6 +217,103 @@ Values by_mil(OpBuilder& b, const Layer& l) {
   return {y, b.concat({there[1], back[1]}, 0)};
 }
 
+// A GRU whose reset gate works on the product (all that PyTorch makes) is written out: the products with x in one, and
+// those with the state in the turns of a loop.
+class ResetAfter {
+ public:
+  ResetAfter(NodeView& n, OpBuilder& b, const Layer& l) : n_(n), b_(b), l_(l) {}
+
+  Values operator()() {
+    if (l_.lengths != nullptr)
+      return {n_.refuse(Code::host_only, "MIL's gru has no sequence_lens; it runs on the host")};
+    if (!l_.r->dim(2).known()) return {n_.refuse(Code::dynamic_shape, "the number of hidden values must be known")};
+    hidden_ = l_.r->dim(2).value();
+    Values y, h;
+    for (int64_t d = 0; d < l_.directions && b_.ok(); ++d) {
+      const bool back = l_.direction == "reverse" || d == 1;
+      const Values out = direction(d, back);
+      if (!b_.ok() || out.size() != 3) return {n_.refused()};
+      y.push_back(b_.expand_dims(out[2], {1}));
+      h.push_back(b_.expand_dims(out[1], {0}));
+    }
+    Value* all = b_.concat(y, 1);
+    return {all, b_.concat(h, 0)};
+  }
+
+ private:
+  Value* of_direction(Value* v, int64_t d) { return b_.gather(v, b_.scalar(DType::i32, static_cast<double>(d)), 0); }
+
+  Values direction(int64_t d, bool back) {
+    Value* x = l_.x;
+    Value *w = of_direction(l_.w, d), *r = of_direction(l_.r, d);
+    Value *of_x = b_.matmul(x, w, true), *of_h = nullptr;
+    if (l_.bias != nullptr) {
+      Value* bias = of_direction(l_.bias, d);
+      of_x = b_.add(of_x, sublist(b_, bias, 0, 3 * hidden_));
+      of_h = sublist(b_, bias, 3 * hidden_, 6 * hidden_);
+    }
+    const auto zeros = [&](const Dims& dims) {
+      Value* shape = b_.dims_value(dims, std::span<Value* const>(&x, 1));
+      return b_.emit("fill", {{"shape", shape}, {"value", b_.like(x, 0)}});
+    };
+    Value* h = l_.h == nullptr ? zeros({x->dim(1), Dim(hidden_)}) : of_direction(l_.h, d);
+    Value* count = size_along(b_, x, 0);
+    const Values initial{b_.like(count, 0), h, zeros({x->dim(0), x->dim(1), Dim(hidden_)})};
+    const Activation* gates = l_.activations.data() + static_cast<size_t>(d) * 2;
+    const auto inputs = [&] {
+      Values list;
+      for (const Value* v : initial) list.push_back(b_.function().new_value(v->type));
+      list[0]->range = {0, INT32_MAX - 1};  // counts the turns
+      return list;
+    };
+    const Values asked = inputs(), turned = inputs();
+    std::vector<std::unique_ptr<ir::Block>> blocks;
+    blocks.push_back(n_.block_of(asked, [&]() -> Values { return {b_.binary("less", asked[0], count)}; }));
+    blocks.push_back(n_.block_of(turned, [&]() -> Values {
+      Value *turn = turned[0], *last = b_.sub(count, b_.like(count, 1));
+      Value* at = b_.expand_dims(back ? b_.maximum(b_.sub(last, turn), b_.like(turn, 0)) : turn, {0});
+      Value* next = step(b_.squeeze(b_.gather(of_x, at, 0), {0}), turned[1], r, of_h, gates);
+      Value* all = b_.emit("scatter", {{"data", turned[2]},
+                                       {"indices", at},
+                                       {"updates", b_.expand_dims(next, {0})},
+                                       {"axis", 0},
+                                       {"mode", "update"}});
+      return {b_.add(turn, b_.like(turn, 1)), next, all};
+    }));
+    if (!b_.ok()) return {};
+    ir::Types results;
+    for (const Value* v : initial) results.push_back(v->type);
+    return b_.emit_blocks("while_loop", {{"loop_vars", initial}}, std::move(blocks), std::move(results));
+  }
+
+  Value* step(Value* of_x, Value* h, Value* r, Value* bias, const Activation* gates) {
+    Value* of_h = b_.matmul(h, r, true);
+    if (bias != nullptr) of_h = b_.add(of_h, bias);
+    Value* update = activated(gates[0], b_.add(gate(of_x, 0), gate(of_h, 0)));
+    Value* reset = activated(gates[0], b_.add(gate(of_x, 1), gate(of_h, 1)));
+    Value* fresh = activated(gates[1], b_.add(gate(of_x, 2), b_.mul(reset, gate(of_h, 2))));
+    Value* share = b_.mul(b_.sub(b_.like(update, 1), update), fresh);
+    return b_.add(share, b_.mul(update, h));
+  }
+  Value* gate(Value* v, int64_t i) {
+    return b_.emit("slice_by_index", {{"x", v},
+                                      {"begin", std::vector<int64_t>{0, i * hidden_}},
+                                      {"end", std::vector<int64_t>{0, (i + 1) * hidden_}},
+                                      {"end_mask", std::vector<bool>{true, false}}});
+  }
+  Value* activated(const Activation& a, Value* v) {
+    if (l_.clip) v = b_.clamp(v, b_.like(v, -*l_.clip), b_.like(v, *l_.clip));
+    if (a.numbers == 0) return b_.unary(a.row, v);
+    return a.numbers == 1 ? b_.emit(a.row, {{"x", v}, {"alpha", a.alpha}})
+                          : b_.emit(a.row, {{"x", v}, {"alpha", a.alpha}, {"beta", a.beta}});
+  }
+
+  NodeView& n_;
+  OpBuilder& b_;
+  const Layer& l_;
+  int64_t hidden_ = 0;
+};
+
 Values layer(NodeView& n, OpBuilder& b, Layer& l, bool batch_first) {
   const Ints first_two{1, 0, 2};
   const auto turned = [&](Value* v) {
@@ -236,7 +333,8 @@ Values layer(NodeView& n, OpBuilder& b, Layer& l, bool batch_first) {
       n.refuse(Code::host_only, format("MIL's {} has no {}; it runs on the host", l.cell.name, what));
     return by_mil(b, l);
   };
-  Values out = b.first_of([&] { return on_host(b, l); }, in_mil);
+  const auto host = [&] { return on_host(b, l); };
+  Values out = l.reset_after ? b.first_of(host, [&] { return ResetAfter(n, b, l)(); }) : b.first_of(host, in_mil);
   if (!b.ok()) return {n.refused(), n.refused(), n.refused()};
   if (batch_first) {
     out[0] = b.transpose(out[0], {2, 0, 1, 3});

@@ -1,5 +1,6 @@
 // Sorting, running sums, filling by index, and the remaining operators that move elements.
 #include <algorithm>
+#include <limits>
 
 #include "base/format.h"
 #include "onnx/lower_families.h"
@@ -10,6 +11,43 @@ namespace {
 
 // ---- order and sums -----------------------------------------------------------------------------------------------
 
+// As many as k may be at most, and of those the first k: of x with so many elements behind its own that there are as
+// many in every run, none of which comes before one of its own.
+Values topk_at_most(NodeView& n, OpBuilder& b, Value* x, Value* k, int axis, bool largest) {
+  constexpr int64_t kMost = 1 << 16;
+  int64_t most = std::min(k->range.hi, x->dim(axis).range().hi);
+  if (k->content && k->content->size() == 1) most = std::min(most, (*k->content)[0].range().hi);
+  if (most < 1 || most > kMost)
+    return {n.refuse(Code::needs_constant, format("k must be a constant, or known to be {} at most", kMost))};
+  const auto rank = static_cast<size_t>(x->rank()), at = static_cast<size_t>(axis);
+  if (const int64_t lack = most - x->dim(axis).range().lo; lack > 0) {
+    std::vector<int64_t> pads(2 * rank, 0);
+    pads[2 * at + 1] = lack;
+    const double infinity = std::numeric_limits<double>::infinity();
+    const IntRange numbers = is_float(x->dtype()) ? IntRange{} : int_range(x->dtype());
+    Value* worst = is_float(x->dtype())
+                       ? b.like(x, largest ? -infinity : infinity)
+                       : b.constant(ir::Constant::int_scalar(x->dtype(), largest ? numbers.lo : numbers.hi));
+    x = b.emit("pad", {{"x", x}, {"pad", pads}, {"mode", "constant"}, {"constant_val", worst}});
+  }
+  Value* count = b.constant(ir::Constant::int_scalar(k->dtype(), most));
+  const auto [values, indices] = b.topk(x, count, axis, !largest);
+  std::vector<Part> ends(rank, Part::of(0));
+  ends[at] = Part::element(b.expand_dims(k, {0}), 0);
+  Value* end = list_of(b, ends);
+  std::vector<bool> whole(rank, true);
+  whole[at] = false;
+  const auto first_k = [&](Value* v) {
+    return b.emit("slice_by_index", {{"x", v},
+                                     {"begin", std::vector<int64_t>(rank, 0)},
+                                     {"end", end},
+                                     {"begin_mask", std::vector<bool>(rank, true)},
+                                     {"end_mask", whole}});
+  };
+  Value* best = first_k(values);
+  return {best, first_k(indices)};
+}
+
 Values topk(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   const int axis = n.axis("axis", -1, x->rank());
@@ -17,8 +55,16 @@ Values topk(NodeView& n, OpBuilder& b) {
   if (k->is_constant() && k->constant->count() == 1 && element_as_int(k->constant->view(), 0) < 0)
     return {n.refuse(Code::value_out_of_range, "k is negative")};
   const bool largest = n.version() < 11 || n.flag("largest", true);
-  const auto [values, indices] = b.topk(x, scalar_of(b, k), axis, !largest);
-  return {values, b.cast(indices, n.inside(DType::i64))};
+  k = scalar_of(b, k);
+  const auto direct = [&]() -> Values {
+    const auto [values, indices] = b.topk(x, k, axis, !largest);
+    return {values, indices};
+  };
+  const Values found =
+      k->is_constant() ? direct() : b.first_of(direct, [&] { return topk_at_most(n, b, x, k, axis, largest); });
+  if (!b.ok() || found.size() != 2) return {n.refused()};
+  Value* indices = b.cast(found[1], n.inside(DType::i64));
+  return {found[0], indices};
 }
 
 template <OpName op>

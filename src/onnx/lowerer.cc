@@ -34,6 +34,7 @@ Value* Lowerer::constant(const ir::ConstantPtr& c, const std::string& name, bool
   };
   const DType inside = b_.target().inside(c->dtype());
   if (inside == c->dtype()) return plain(c);
+  if (is_float(inside)) return plain(ir::Constant::cast(c, inside));
   const IntRange i32 = int_range(inside);
   const TensorView view = c->view();
   bool fits = true;
@@ -100,7 +101,7 @@ Status Lowerer::check_ranges(const Node& node) {
   const NodeFacts& f = (*facts)[static_cast<size_t>(node.id)];
   for (size_t i = 0; i < f.outputs.size(); ++i) {
     const Value* v = f.outputs[i];
-    if (v == nullptr || v->is_constant() || target.inside(v->dtype()) == v->dtype() ||
+    if (v == nullptr || v->is_constant() || !is_int(v->dtype()) || target.inside(v->dtype()) == v->dtype() ||
         v->range.inside(int_range(target.inside(v->dtype()))))
       continue;
     Diag d;

@@ -77,8 +77,6 @@ Status resize_type(const Call& call, Types& out) {
 
 // ---- modes --------------------------------------------------------------------------------------------------------
 
-enum class Mode : uint8_t { nearest, linear, cubic };
-
 template <class E, size_t n>
 Result<E> one_of(const Call& call, std::string_view param, const std::pair<std::string_view, E> (&names)[n]) {
   const std::string_view given = call.str(param);
@@ -87,11 +85,9 @@ Result<E> one_of(const Call& call, std::string_view param, const std::pair<std::
   for (const auto& known : names) list += format("{}{}", list.empty() ? "" : ", ", known.first);
   return fail(Code::invalid_attribute, format("{} '{}', takes {}", param, given, list));
 }
-constexpr std::pair<std::string_view, Mode> kModes[] = {
-    {"nearest", Mode::nearest}, {"linear", Mode::linear}, {"cubic", Mode::cubic}};
 
 Status check_modes(const Call& call) {
-  GRAFT_CHECK(one_of(call, "mode", kModes));
+  GRAFT_CHECK(one_of(call, "mode", kInterpolations));
   GRAFT_TRY(const Coordinate c, one_of(call, "coordinate_transformation_mode", kCoordinates));
   GRAFT_CHECK(one_of(call, "nearest_mode", kNearest));
   if (c == Coordinate::tf_crop_and_resize && !call.has("roi"))
@@ -99,86 +95,22 @@ Status check_modes(const Call& call) {
   return {};
 }
 
-// ---- weights ------------------------------------------------------------------------------------------------------
-
-struct Resize {
-  Mode mode;
-  Coordinate coordinate;
-  Nearest nearest;
-  double cubic_a, extrapolation;
-  bool exclude_outside, antialias;
-};
-
-// For each output index of a dim: `width` source elements with their weights, or outside the crop box.
-struct Table {
-  int width = 1;
-  std::vector<int64_t> source;
-  std::vector<double> weight;
-  std::vector<uint8_t> outside;
-};
-
-// Source elements that a tap may touch on each side; antialiasing widens the filter when shrinking.
-int64_t reach_of(const Resize& r, double shrink) {
-  const double support = r.mode == Mode::cubic ? 2 : 1;
-  return static_cast<int64_t>(std::ceil(support / shrink));
-}
-
-Result<Table> table_of(const Resize& r, const ResizeAxis& a) {
-  Table t;
-  const double shrink = r.antialias ? std::min(1.0, static_cast<double>(a.scale)) : 1.0;
-  const int64_t reach = r.mode == Mode::nearest ? 0 : reach_of(r, shrink);
-  const int64_t width = std::max<int64_t>(1, 2 * reach);
-  if (width > 1 << 20 || checked_count(Shape{width, a.out}) < 0 || width * a.out > int64_t{1} << 32)
-    return fail(Code::limit_exceeded, format("{} filter taps for a dim of {}", width, a.out));
-  t.width = static_cast<int>(width);
-  t.source.resize(static_cast<size_t>(width * a.out));
-  t.weight.resize(t.source.size(), 1.0);
-  t.outside.resize(static_cast<size_t>(a.out), 0);
-  for (int64_t i = 0; i < a.out; ++i) {
-    const float x = resize_source(r.coordinate, a, i);
-    if (!std::isfinite(x) || std::abs(x) > 1e15f)
-      return fail(Code::value_out_of_range, format("output index {} samples at {}", i, x));
-    t.outside[static_cast<size_t>(i)] =
-        r.coordinate == Coordinate::tf_crop_and_resize && (x < 0 || x > static_cast<float>(a.in - 1));
-    int64_t* source = &t.source[static_cast<size_t>(i * width)];
-    double* weight = &t.weight[static_cast<size_t>(i * width)];
-    if (r.mode == Mode::nearest) {
-      *source = std::clamp<int64_t>(resize_nearest(r.nearest, x), 0, a.in - 1);
-      continue;
-    }
-    const auto floor = static_cast<int64_t>(std::floor(x));
-    double sum = 0;
-    for (int64_t k = 0; k < width; ++k) {
-      const int64_t at = floor + 1 - reach + k;
-      const double distance = (static_cast<double>(at) - static_cast<double>(x)) * shrink;
-      weight[k] = r.mode == Mode::cubic ? cubic_weight(distance, r.cubic_a) : std::max(0.0, 1 - std::abs(distance));
-      if (r.exclude_outside && (at < 0 || at >= a.in)) weight[k] = 0;
-      source[k] = std::clamp<int64_t>(at, 0, a.in - 1);
-      sum += weight[k];
-    }
-    // A filter cut off or stretched no longer sums to 1.
-    if ((r.exclude_outside || shrink < 1) && sum != 0) {
-      for (int64_t k = 0; k < width; ++k) weight[k] /= sum;
-    }
-  }
-  return t;
-}
-
 // ---- the kernel ---------------------------------------------------------------------------------------------------
 
 struct Plan {
-  Resize r;
+  ResizeFilter r;
+  double extrapolation = 0;
   Ints axes;
-  std::vector<Table> tables;  // one an axis
+  std::vector<ResizeTaps> tables;  // one an axis
 };
 
 Result<Plan> plan_of(const Call& call, const Shape& x, const Shape& y) {
   Plan p;
-  GRAFT_TRY(p.r.mode, one_of(call, "mode", kModes));
+  GRAFT_TRY(p.r.mode, one_of(call, "mode", kInterpolations));
   GRAFT_TRY(p.r.coordinate, one_of(call, "coordinate_transformation_mode", kCoordinates));
   GRAFT_TRY(p.r.nearest, one_of(call, "nearest_mode", kNearest));
   p.r.cubic_a = call.f("cubic_coeff_a");
-  p.r.extrapolation = call.f("extrapolation_value");
+  p.extrapolation = call.f("extrapolation_value");
   p.r.exclude_outside = call.flag("exclude_outside");
   p.r.antialias = call.flag("antialias");
   GRAFT_TRY(p.axes, resize_axes(call));
@@ -200,7 +132,7 @@ Result<Plan> plan_of(const Call& call, const Shape& x, const Shape& y) {
       a.start = static_cast<float>(element_as_double(roi, k));
       a.end = static_cast<float>(element_as_double(roi, k + n));
     }
-    GRAFT_TRY(Table t, table_of(p.r, a));
+    GRAFT_TRY(ResizeTaps t, resize_taps(p.r, a));
     p.tables.push_back(std::move(t));
   }
   if (!(expect == y)) return fail(Code::shape_mismatch, format("cannot resize {} to {}", to_string(x), to_string(y)));
@@ -212,7 +144,7 @@ template <class T>
 double sum_taps(const Plan& p, const TensorView& x, const Ints& strides, const Shape& index, int k, int64_t base) {
   if (k == p.axes.size()) return static_cast<double>(widen(x.as<T>()[base]));
   const int d = static_cast<int>(p.axes[k]);
-  const Table& t = p.tables[static_cast<size_t>(k)];
+  const ResizeTaps& t = p.tables[static_cast<size_t>(k)];
   const auto first = static_cast<size_t>(index[d] * t.width);
   double sum = 0;
   for (size_t j = 0; j < static_cast<size_t>(t.width); ++j) {
@@ -243,8 +175,8 @@ Status resize_reference(const Call& call, Outputs& out) {
         outside |= p.tables[static_cast<size_t>(k)].outside[static_cast<size_t>(walk.index()[d])] != 0;
       }
       if (outside) {
-        y.as<T>()[i] = narrow<T>(p.r.extrapolation);
-      } else if (p.r.mode == Mode::nearest) {
+        y.as<T>()[i] = narrow<T>(p.extrapolation);
+      } else if (p.r.mode == Interpolation::nearest) {
         for (int k = 0; k < p.axes.size(); ++k) {
           const int d = static_cast<int>(p.axes[k]);
           base += p.tables[static_cast<size_t>(k)].source[static_cast<size_t>(walk.index()[d])] * strides[d];

@@ -63,7 +63,12 @@ class OpBuilder : public ir::Builder {
     const Values out = emit_all("topk", {{"x", x}, {"k", k}, {"axis", axis}, {"ascending", ascending}});
     return out.size() == 2 ? std::array{out[0], out[1]} : std::array{function().poison(), function().poison()};
   }
-  Value* shape(Value* x) { return emit("shape", {{"x", x}}); }
+  // Of what the target takes no shape of: that of the same as int32.
+  Value* shape(Value* x) {
+    const auto of_x = [&] { return emit("shape", {{"x", x}}); };
+    if (!is_int(x->dtype()) || x->dtype() == DType::i32) return of_x();
+    return first_of(of_x, [&] { return emit("shape", {{"x", cast(x, DType::i32)}}); });
+  }
   Value* select(Value* cond, Value* a, Value* b) { return emit("select", {{"cond", cond}, {"a", a}, {"b", b}}); }
   Value* reduce(std::string_view op, Value* x, const Ints& axes, bool keep_dims) {
     return emit(op, {{"x", x}, {"axes", axes}, {"keep_dims", keep_dims}});

@@ -1,6 +1,11 @@
 #include "ops/resize_grid.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include "base/format.h"
+#include "base/shape.h"
+#include "ops/sampling.h"
 
 namespace graft::ops {
 
@@ -34,6 +39,58 @@ int64_t resize_nearest(Nearest mode, float place) {
     case Nearest::ceil: return static_cast<int64_t>(std::ceil(place));
   }
   return 0;
+}
+
+namespace {
+
+// Source elements that a tap may touch on each side; antialiasing widens the filter when shrinking.
+int64_t reach_of(const ResizeFilter& r, double shrink) {
+  const double support = r.mode == Interpolation::cubic ? 2 : 1;
+  return static_cast<int64_t>(std::ceil(support / shrink));
+}
+
+}  // namespace
+
+Result<ResizeTaps> resize_taps(const ResizeFilter& r, const ResizeAxis& a) {
+  ResizeTaps t;
+  const double shrink = r.antialias ? std::min(1.0, static_cast<double>(a.scale)) : 1.0;
+  const int64_t reach = r.mode == Interpolation::nearest ? 0 : reach_of(r, shrink);
+  const int64_t width = std::max<int64_t>(1, 2 * reach);
+  if (width > 1 << 20 || checked_count(Shape{width, a.out}) < 0 || width * a.out > int64_t{1} << 32)
+    return fail(Code::limit_exceeded, format("{} filter taps for a dim of {}", width, a.out));
+  t.width = static_cast<int>(width);
+  t.source.resize(static_cast<size_t>(width * a.out));
+  t.weight.resize(t.source.size(), 1.0);
+  t.outside.resize(static_cast<size_t>(a.out), 0);
+  for (int64_t i = 0; i < a.out; ++i) {
+    const float x = resize_source(r.coordinate, a, i);
+    if (!std::isfinite(x) || std::abs(x) > 1e15f)
+      return fail(Code::value_out_of_range, format("output index {} samples at {}", i, x));
+    t.outside[static_cast<size_t>(i)] =
+        r.coordinate == Coordinate::tf_crop_and_resize && (x < 0 || x > static_cast<float>(a.in - 1));
+    int64_t* source = &t.source[static_cast<size_t>(i * width)];
+    double* weight = &t.weight[static_cast<size_t>(i * width)];
+    if (r.mode == Interpolation::nearest) {
+      *source = std::clamp<int64_t>(resize_nearest(r.nearest, x), 0, a.in - 1);
+      continue;
+    }
+    const auto floor = static_cast<int64_t>(std::floor(x));
+    double sum = 0;
+    for (int64_t k = 0; k < width; ++k) {
+      const int64_t at = floor + 1 - reach + k;
+      const double distance = (static_cast<double>(at) - static_cast<double>(x)) * shrink;
+      weight[k] =
+          r.mode == Interpolation::cubic ? cubic_weight(distance, r.cubic_a) : std::max(0.0, 1 - std::abs(distance));
+      if (r.exclude_outside && (at < 0 || at >= a.in)) weight[k] = 0;
+      source[k] = std::clamp<int64_t>(at, 0, a.in - 1);
+      sum += weight[k];
+    }
+    // A filter cut off or stretched no longer sums to 1.
+    if ((r.exclude_outside || shrink < 1) && sum != 0) {
+      for (int64_t k = 0; k < width; ++k) weight[k] /= sum;
+    }
+  }
+  return t;
 }
 
 }  // namespace graft::ops

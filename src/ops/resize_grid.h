@@ -11,6 +11,9 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
+
+#include "base/diag.h"
 
 namespace graft::ops {
 
@@ -24,6 +27,7 @@ enum class Coordinate : uint8_t {
   tf_crop_and_resize
 };
 enum class Nearest : uint8_t { round_prefer_floor, round_prefer_ceil, floor, ceil };
+enum class Interpolation : uint8_t { nearest, linear, cubic };
 
 inline constexpr std::pair<std::string_view, Coordinate> kCoordinates[] = {
     {"half_pixel", Coordinate::half_pixel},
@@ -37,6 +41,9 @@ inline constexpr std::pair<std::string_view, Nearest> kNearest[] = {{"round_pref
                                                                     {"round_prefer_ceil", Nearest::round_prefer_ceil},
                                                                     {"floor", Nearest::floor},
                                                                     {"ceil", Nearest::ceil}};
+
+inline constexpr std::pair<std::string_view, Interpolation> kInterpolations[] = {
+    {"nearest", Interpolation::nearest}, {"linear", Interpolation::linear}, {"cubic", Interpolation::cubic}};
 
 template <class E, size_t n>
 constexpr std::optional<E> named(const std::pair<std::string_view, E> (&names)[n], std::string_view name) {
@@ -57,5 +64,23 @@ struct ResizeAxis {
 float resize_source(Coordinate mode, const ResizeAxis& axis, int64_t i);
 // The element nearest to such a place, not clamped to the input either.
 int64_t resize_nearest(Nearest mode, float place);
+
+// How many elements one of the output is made of, and of which.
+struct ResizeFilter {
+  Interpolation mode = Interpolation::nearest;
+  Coordinate coordinate = Coordinate::half_pixel;
+  Nearest nearest = Nearest::round_prefer_floor;
+  double cubic_a = -0.75;
+  bool exclude_outside = false, antialias = false;
+};
+
+// For each output index of a dim: `width` source elements with their weights, or that it lies outside the crop box.
+struct ResizeTaps {
+  int width = 1;
+  std::vector<int64_t> source;
+  std::vector<double> weight;
+  std::vector<uint8_t> outside;
+};
+Result<ResizeTaps> resize_taps(const ResizeFilter& filter, const ResizeAxis& axis);
 
 }  // namespace graft::ops

@@ -247,7 +247,7 @@ constexpr OpDef shape = {.name = "shape",
                          .reference = shape_reference,
                          .symbolic = shape_symbolic,
                          .range = shape_range,
-                         .reads_type_only = true};
+                         .kind = ir::Kind::sizes};
 
 Status flatten2d_type(const Call& call, Types& out) {
   const Dims& x = call.in("x").dims();

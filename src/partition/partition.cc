@@ -8,6 +8,7 @@
 
 #include "base/format.h"
 #include "onnx/visit.h"
+#include "partition/attempts.h"
 #include "partition/grouping.h"
 #include "partition/host_part.h"
 #include "partition/partitions.h"
@@ -106,12 +107,12 @@ class Partitioner {
   }
 
   void attempt_all() {
-    const onnx::SubgraphLowerer lowerer(*out_.host, ir::Target::mlprogram(options_.newest()), bounds_);
+    Attempts attempt(*out_.host, options_.lowered_for(options_.newest()), bounds_);
     for (NodePlan& n : out_.nodes) {
       if (n.where == Where::folded || !options_.claim) continue;
       if (cut_off_) return;
       ++out_.lowered;
-      Result<ir::Opset> r = lowerer.attempt(*n.node);
+      Result<ir::Opset> r = attempt(*n.node);
       if (r) {
         n.where = Where::coreml;
       } else {
@@ -151,6 +152,14 @@ class Partitioner {
     return subgraphs;
   }
 
+  // A result without elements, which is known and which Core ML cannot give.
+  bool gives_nothing() const {
+    return std::any_of(graph_.outputs.begin(), graph_.outputs.end(), [&](const onnx::ValueInfo& o) {
+      const auto at = out_.host->values.find(o.name);
+      return at != out_.host->values.end() && at->second->is_constant() && at->second->constant->count() == 0;
+    });
+  }
+
   // The values that leave the subgraph in which they are made, or the graph.
   Names crossing(const std::vector<Subgraph>& subgraphs) const {
     std::vector<size_t> subgraph_of(out_.nodes.size());
@@ -170,7 +179,7 @@ class Partitioner {
   // again. Giving up a whole partition changes no other, so that few rounds do.
   bool build_partitions() {
     std::vector<Subgraph> subgraphs = group();
-    const bool whole = subgraphs.size() == 1;
+    const bool whole = subgraphs.size() == 1 && !gives_nothing();
     const Names names = crossing(subgraphs);
     std::vector<std::vector<std::string>> outputs(subgraphs.size());
     std::vector<ir::Opset> needs(subgraphs.size());

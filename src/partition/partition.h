@@ -23,9 +23,11 @@ struct Options {
   std::vector<std::string> keep_fp32;
   // false: everything stays on the host (device cpu), which runs host->program: the subgraph gets no program of its own
   bool claim = true;
+  bool allow_narrowing = false;   // fp64 is computed in fp32
   bool drop_unprofitable = true;  // partitions that the cost model says do not pay
   std::string dump_after;         // a pass's name, or "all": each partition's program after it is kept as text
   CostModel cost;
+  ir::Target lowered_for(ir::Opset opset) const { return ir::Target::mlprogram(opset).narrowing(allow_narrowing); }
   ir::Opset newest() const { return target.value_or(ir::Target::newest().opset()); }  // that anything may need
 };
 

@@ -28,7 +28,7 @@ void adopt_types(const ir::Function& fn, onnx::LoweredSubgraph& partition) {
 }  // namespace
 
 Partitions::Partitions(const onnx::HostProgram& host, const Options& options, const Bounds& bounds)
-    : options_(options), bounds_(bounds), lowerer_(host, ir::Target::mlprogram(options.newest()), bounds) {
+    : options_(options), bounds_(bounds), lowerer_(host, options.lowered_for(options.newest()), bounds) {
   for (const onnx::ValueInfo& v : host.model->graph.inputs)
     model_inputs_.emplace(v.name, static_cast<int>(model_inputs_.size()));
 }

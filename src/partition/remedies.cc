@@ -6,7 +6,7 @@
 
 #include "base/format.h"
 #include "onnx/visit.h"
-#include "partition/partition.h"
+#include "partition/attempts.h"
 
 namespace graft::partition {
 namespace {
@@ -16,16 +16,28 @@ bool may_find(const NodePlan& n, const onnx::HostProgram& host) {
   return n.refusal->code != Code::not_worth_it && !host.nodes[static_cast<size_t>(n.node->id)].failure;
 }
 
-void try_later_targets(const onnx::HostProgram& host, ir::Opset newest, const Bounds& bounds,
+// The first that takes them, of the later targets.
+void try_later_targets(const onnx::HostProgram& host, const Options& options, const Bounds& bounds,
                        std::vector<NodePlan>& nodes) {
-  for (NodePlan& n : nodes) {
-    if (!may_find(n, host)) continue;
-    for (const ir::OpsetInfo& o : ir::all_opsets()) {
-      if (o.opset <= newest || !onnx::SubgraphLowerer(host, ir::Target::mlprogram(o.opset), bounds).attempt(*n.node))
-        continue;
+  std::unordered_set<const NodePlan*> helped;
+  for (const ir::OpsetInfo& o : ir::all_opsets()) {
+    if (o.opset <= options.newest()) continue;
+    Attempts attempt(host, options.lowered_for(o.opset), bounds);
+    for (NodePlan& n : nodes) {
+      if (!may_find(n, host) || helped.contains(&n) || !attempt(*n.node)) continue;
       n.refusal->remedies.push_back(format("--target {}", o.name));
-      break;
+      helped.insert(&n);
     }
+  }
+}
+
+void try_narrowing(const onnx::HostProgram& host, const Options& options, const Bounds& bounds,
+                   std::vector<NodePlan>& nodes) {
+  if (options.allow_narrowing) return;
+  Attempts attempt(host, ir::Target::mlprogram(options.newest()).narrowing(true), bounds);
+  for (NodePlan& n : nodes) {
+    if (may_find(n, host) && n.refusal->code == Code::unsupported_dtype && attempt(*n.node))
+      n.refusal->remedies.push_back("--allow-narrowing (fp64 is computed in fp32)");
   }
 }
 
@@ -62,7 +74,7 @@ std::optional<std::string> fixed_shapes(const onnx::HostProgram& host, onnx::Low
   return shell_word(text);
 }
 
-void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, const Bounds& bounds,
+void try_fixed_shapes(const onnx::HostProgram& host, const Options& so_far, const Bounds& bounds,
                       std::vector<NodePlan>& nodes) {
   std::vector<NodePlan*> left;
   for (NodePlan& n : nodes) {
@@ -73,9 +85,9 @@ void try_fixed_shapes(const onnx::HostProgram& host, ir::Opset newest, const Bou
   if (!text) return;
   const Result<onnx::HostProgram> fixed = onnx::lower_for_host(host.model, options, bounds);
   if (!fixed || fixed->problems.size() != host.problems.size()) return;
-  const onnx::SubgraphLowerer lowerer(*fixed, ir::Target::mlprogram(newest), bounds);
+  Attempts attempt(*fixed, so_far.lowered_for(so_far.newest()), bounds);
   for (NodePlan* n : left) {
-    if (lowerer.attempt(*n->node)) n->refusal->remedies.push_back("--shapes " + *text);
+    if (attempt(*n->node)) n->refusal->remedies.push_back("--shapes " + *text);
   }
 }
 
@@ -91,7 +103,7 @@ ir::ConstantPtr filled(DType dtype, const Shape& shape, double with) {
 // MIL wants many parameters as constants that ONNX lets be inputs: would a node be taken if one of the graph's inputs
 // were an initializer? Which value is not known here: all zeros are tried, and all ones (a count of zero may be
 // illegal).
-void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, const Bounds& bounds,
+void try_constant_inputs(const onnx::HostProgram& host, const Options& options, const Bounds& bounds,
                          std::vector<NodePlan>& nodes) {
   std::unordered_map<std::string_view, std::vector<NodePlan*>> readers;  // the host may want the constant as well
   for (NodePlan& n : nodes) {
@@ -115,10 +127,10 @@ void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, const 
           onnx::with_constant(*host.model, input.name, filled(type.dtype, type.shape(), value)));
       const Result<onnx::HostProgram> fixed = onnx::lower_for_host(model, {}, bounds);
       if (!fixed || fixed->problems.size() > host.problems.size()) continue;
-      const onnx::SubgraphLowerer lowerer(*fixed, ir::Target::mlprogram(newest), bounds);
+      Attempts attempt(*fixed, options.lowered_for(options.newest()), bounds);
       std::erase_if(left, [&](NodePlan* n) {
         if (helped.contains(n)) return true;
-        if (!lowerer.attempt(*n->node)) return false;
+        if (!attempt(*n->node)) return false;
         n->refusal->remedies.push_back(format("make the input '{}' an initializer", input.name));
         helped.insert(n);
         return true;
@@ -169,9 +181,10 @@ std::vector<std::string> ends_before_host(const Partitioning& partitioning) {
 void find_remedies(const onnx::HostProgram& host, const Options& options, const Bounds& bounds,
                    std::vector<NodePlan>& nodes) {
   if (!options.claim) return;
-  try_later_targets(host, options.newest(), bounds, nodes);
-  try_fixed_shapes(host, options.newest(), bounds, nodes);
-  try_constant_inputs(host, options.newest(), bounds, nodes);
+  try_later_targets(host, options, bounds, nodes);
+  try_narrowing(host, options, bounds, nodes);
+  try_fixed_shapes(host, options, bounds, nodes);
+  try_constant_inputs(host, options, bounds, nodes);
 }
 
 }  // namespace graft::partition

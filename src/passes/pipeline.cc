@@ -6,6 +6,7 @@
 #include "passes/dead_code.h"
 #include "passes/fuse_conv.h"
 #include "passes/fuse_linear.h"
+#include "passes/low_rank.h"
 #include "passes/precision.h"
 #include "passes/recognise.h"
 #include "passes/shapes.h"
@@ -40,6 +41,11 @@ Status run(const PassRow& row, ir::Function& function, PassContext& context) {
   return ir::verify_in_debug(function, row.name);
 }
 
+// After the fusions, which know operators by their dims.
+constexpr PassRow kFewDims[] = {
+    {"low_rank", "Core ML's tensors have five dims at most", low_rank},
+    {"dead_code_after_low_rank", "shapes of more dims that nobody looks at any more", dead_code},
+};
 // After the fusions, so that the constants that are rounded are the final ones.
 constexpr PassRow kPrecision = {"half_precision", "fp16 except where it would overflow", half_precision};
 constexpr PassRow kInterface = {"coreml_io", "Core ML has inputs and outputs of a few types only", coreml_io};
@@ -57,6 +63,7 @@ std::span<const PassRow> rewrites() { return kRewrites; }
 
 std::vector<PassRow> coreml_passes() {
   std::vector<PassRow> passes(std::begin(kRewrites), std::end(kRewrites));
+  passes.insert(passes.end(), std::begin(kFewDims), std::end(kFewDims));
   passes.insert(passes.end(), {kPrecision, kInterface});
   passes.insert(passes.end(), std::begin(kAfterInterface), std::end(kAfterInterface));
   return passes;
@@ -84,8 +91,10 @@ Status run_host_pipeline(ir::Function& function, PassContext& context) {
 }
 
 Status run_coreml_pipeline(ir::Function& function, const CoremlPassOptions& options, PassContext& context) {
-  context.target = options.target;
+  context.target = options.target.before_passes();
   for (const PassRow& row : kRewrites) GRAFT_CHECK(run(row, function, context));
+  for (const PassRow& row : kFewDims) GRAFT_CHECK(run(row, function, context));
+  context.target = options.target;
   if (options.precision == Precision::float16) GRAFT_CHECK(run(kPrecision, function, context));
   GRAFT_CHECK(run(kInterface, function, context));
   for (const PassRow& row : kAfterInterface) GRAFT_CHECK(run(row, function, context));

@@ -77,6 +77,7 @@ PrecisionPlanner::PrecisionPlanner(const ir::Function& function, const ir::Targe
 PrecisionPlan PrecisionPlanner::plan() && {
   for (Op* op : ops_) by_request(*op);
   for (Op* op : ops_) by_row(*op);
+  for (Op* op : ops_) by_loop(*op);
   for (Op* op : ops_) by_integers(*op);
   for (Op* op : ops_) by_digits(*op);
   for (Op* op : ops_) by_constants(*op);
@@ -256,6 +257,24 @@ void PrecisionPlanner::by_request(const Op& op) {
     island_ = at->second;
     keep(op);
     return;
+  }
+}
+
+// ---- rule 10 ---------------------------------------------------------------------------------------------------
+
+void PrecisionPlanner::by_loop(const Op& op) {
+  if (!op.is(Kind::loop)) return;
+  bool first = true;
+  for (const auto& block : op.blocks) {
+    ir::visit_ops(*block, [&](Op& inner) {
+      if (!on_floats(inner) || ir::is_product(inner.kind()) || ir::has_blocks(inner.kind())) return;
+      if (first) {
+        open_island(Code::precision_note, inner, "kept in fp32 with the rest of a loop's body, which rounds in every turn");
+        first = false;
+      } else {
+        keep(inner);
+      }
+    });
   }
 }
 

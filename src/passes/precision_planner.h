@@ -1,5 +1,5 @@
 // The rules of precision.h as they look at a function, one after the other. Private to src/passes: precision_plan.cc
-// (rules 1 to 5 and 9), precision_digits.cc (7, 8) and precision_constants.cc (6).
+// (rules 1 to 5, 9 and 10), precision_digits.cc (7, 8) and precision_constants.cc (6).
 #pragma once
 
 #include "passes/constant_facts.h"
@@ -35,6 +35,7 @@ class PrecisionPlanner {
   void by_row(const ir::Op& op);
   void by_integers(const ir::Op& op);
   void by_request(const ir::Op& op);
+  void by_loop(const ir::Op& op);
 
   // Where the numbers that an operator reads come from, as far back as they are computed one by one.
   struct Source {

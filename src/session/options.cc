@@ -113,6 +113,11 @@ Status set_keep_fp32(State& s, std::string_view, std::string_view value) {
   return {};
 }
 
+Status set_narrowing(State& s, std::string_view name, std::string_view value) {
+  GRAFT_TRY(s.options.partitioning.allow_narrowing, parse_bool(name, value));
+  return {};
+}
+
 Status set_shapes(State& s, std::string_view, std::string_view value) {
   return parse_shapes(value, s.options.lowering);
 }
@@ -301,6 +306,9 @@ std::vector<Row> make_rows() {
         "names of ONNX nodes, of tensors that nodes make, or operator types, with commas; or a file of them", "",
         "what stays in fp32 in a float16 program, beside what needs to", true, "FILE|NAME,…"},
        set_keep_fp32},
+      {{"allow_narrowing", "0, 1", "0",
+        "compute fp64, which Core ML does not have, in fp32 instead of leaving it on the host", true},
+       set_narrowing},
       {{"shapes", "input:1x3x(64..2048)x(64..2048=512),…", "",
         "sizes of open input dims, or their ranges; '=' is the default size", true, "NAME:DIMS,…"},
        set_shapes},

@@ -66,6 +66,29 @@ TEST(HalfPrecision, IntegersAndBoolsAreLeftAlone) {
   expect_same(*h.before, d.f, 0);
 }
 
+// Places of 0.7 * i + 0.35: fp16 has no halves beyond 1024.
+TEST(HalfPrecision, PlacesComputedFromIntegersStayWide) {
+  Draft d(ir::Target::mlprogram(Opset::ios15));
+  Value *i = d.input("i", {5}, DType::i32), *x = d.input("x", {1500});
+  i->range = {0, 2000};
+  Value* place = d.b.mul(d.b.add(d.b.cast(i, DType::f32), d.number(0.5)), d.number(0.7));
+  Value* down = d.b.unary("floor", place);
+  Value* past = d.b.binary("greater", d.b.sub(place, down), d.number(0.5));
+  Value* nearest = d.b.add(down, d.b.cast(past, DType::f32));
+  d.output(d.b.gather(x, d.b.maximum(d.b.cast(nearest, DType::i32), d.b.like(i, 0)), 0));
+  halve(d, Opset::ios15);
+  for (const char* op : {"add", "mul", "floor", "sub", "greater"}) EXPECT_EQ(runs_in(d.f, op), DType::f32) << op;
+  EXPECT_EQ(runs_in(d.f, "gather"), DType::f16);
+}
+
+TEST(HalfPrecision, NumbersThatAreNoPlacesDoNot) {
+  Draft d(ir::Target::mlprogram(Opset::ios15));
+  Value* x = d.input("x", {5});
+  d.output(d.b.cast(d.b.unary("floor", d.b.mul(x, d.number(3))), DType::i32));
+  halve(d, Opset::ios15);
+  EXPECT_EQ(runs_in(d.f, "mul"), DType::f16);
+}
+
 TEST(HalfPrecision, BranchesKeepTheirTypes) {
   Draft d(ir::Target::mlprogram(Opset::ios15));
   Value *x = d.input("x", {2}), *p = d.input("p", {}, DType::boolean);

@@ -21,6 +21,7 @@ PRINTED = {
     '"--target {}"': r"--target \S+",
     '"--shapes "': r"--shapes .+",
     '"make the input \'{}\' an initializer"': r"make the input '.+' an initializer",
+    '"--allow-narrowing (fp64 is computed in fp32)"': r"--allow-narrowing \(.*\)",
     '"--force"': r"--force",
     '"--outputs "': r"--outputs .+",
     '"--allow-partial -o DIR (a package for each partition)"': r"--allow-partial -o DIR \(.*\)",
@@ -102,13 +103,13 @@ def save(path, nodes, inputs, outputs, initializers=(), opset=17):
     return path
 
 
-DOUBLED = [("s", np.array([1, 1, 2, 2], np.float32))]
+DOUBLED = [("s", np.array([1, 1, 2, 2], np.float32)), ("box", np.array([0, 0, 0, 0, 1, 1, 1, 1], np.float32))]
 
 
 def doubled(names):
     """This grid has a MIL form for known sizes only."""
-    grid = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
-    return [helper.make_node("Resize", [n, "", "s"], [f"y{i}"], name=f"grow{i}", **grid) for i, n in enumerate(names)]
+    grid = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
+    return [helper.make_node("Resize", [n, "box", "s"], [f"y{i}"], name=f"grow{i}", **grid) for i, n in enumerate(names)]
 
 
 # ---- graft inspect -------------------------------------------------------------------------------------------------
@@ -128,13 +129,22 @@ def test_fixed_shapes(tmp_path, names):
     assert len(found) == len(names) and all(f.startswith("--shapes ") for f in found)
 
 
-@pytest.mark.parametrize("op, shape", [("TopK", [1])])
+@pytest.mark.parametrize("op, shape", [("ReduceSum", [1])])
 def test_a_constant_input(tmp_path, op, shape):
-    nodes = [helper.make_node(op, ["x", "k"], ["y", "i"][: 2 if op == "TopK" else 1], name="n")]
+    nodes = [helper.make_node(op, ["x", "k"], ["y"], name="n")]
     model = onnx.load(save(tmp_path / "m.onnx", nodes, {"x": [3, 4], "k": shape}, {"y": None}))
     model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
     onnx.save(model, tmp_path / "m.onnx")
     assert check_inspect(["inspect", tmp_path / "m.onnx"], tmp_path) == ["make the input 'k' an initializer"]
+
+
+def test_narrowing(tmp_path):
+    nodes = [helper.make_node("Cast", ["x"], ["wide"], name="widen", to=TensorProto.DOUBLE),
+             helper.make_node("Mul", ["wide", "third"], ["part"], name="scale"),
+             helper.make_node("Cast", ["part"], ["y"], name="narrow", to=TensorProto.FLOAT)]
+    model = save(tmp_path / "m.onnx", nodes, {"x": [2, 3]}, {"y": [2, 3]}, [("third", np.array(1 / 3))])
+    assert check_inspect(["inspect", model]) == 3 * ["--allow-narrowing (fp64 is computed in fp32)"]
+    assert report(["verify", model, "--allow-narrowing"])["accurate"]
 
 
 def test_fixed_shapes_stand_beside_those_given(tmp_path):
@@ -145,9 +155,9 @@ def test_fixed_shapes_stand_beside_those_given(tmp_path):
 
 
 def test_an_exact_form_for_fixed_sizes(tmp_path):
-    nodes = [helper.make_node("Resize", ["x", "", "s"], ["y"], name="grow", mode="linear", coordinate_transformation_mode="align_corners")]
-    model = save(tmp_path / "m.onnx", nodes, {"x": [1, 3, "h", "w"]}, {"y": None}, [("s", np.array([1, 1, 2.5, 2.5], np.float32))])
-    check_inspect(["inspect", model])
+    nodes = [helper.make_node("Resize", ["x", "", "s"], ["y"], name="shrink", mode="linear", antialias=1)]
+    model = save(tmp_path / "m.onnx", nodes, {"x": [1, 3, "h", "w"]}, {"y": None}, [("s", np.array([1, 1, 0.4, 0.4], np.float32))], opset=18)
+    assert check_inspect(["inspect", model])
 
 
 @pytest.mark.skipif(RUN_MODELS is None, reason="run_models is not built")

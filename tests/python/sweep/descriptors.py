@@ -83,7 +83,7 @@ for op in ARITHMETIC:
     for a, b in (((2, 3), (2, 3)), ((2, 1, 4), (3, 1)), ((), (3,)), ((1, 2, 3, 2), (2,))):
         case(op, [data(*a), data(*b, lo=0.5, seed=1)], (7, 13, 14))
     case(op, [data(2, 3), data(3, lo=0.5)], 14, dynamic=True)
-    case(op, [data(0, 3), data(1, 3, lo=0.5)], 14, coreml="refused")
+    case(op, [data(0, 3), data(1, 3, lo=0.5)], 14, coreml="constant")
     case(op, [data(2, 3, dtype=F16), data(3, dtype=F16, lo=0.5)], 14)
     case(op, [data(2, 3, dtype=F64), data(3, dtype=F64, lo=0.5)], 14, coreml="refused")
     # int64 results are not proven to fit, Div of negative numbers has no MIL form.
@@ -178,7 +178,7 @@ for dtype in INTEGERS:
         most = np.dtype(dtype).itemsize * 8 - 1
         case("BitShift", [bits(dtype, 4, 3), Const([0, 1, most], dtype)], (11, 28) if np.dtype(dtype).kind == "u" else 28,
              {"direction": direction}, coreml="refused")
-case("BitwiseNot", [bits(I32, 0, 3)], 18, coreml="refused")
+case("BitwiseNot", [bits(I32, 0, 3)], 18, coreml="constant")
 for a, b, c in (((2, 3), (2, 3), (2, 3)), ((3,), (2, 1), (1, 3)), ((2, 3), (), ()), ((2, 3), (3,), (3,))):
     case("Where", [data(*a, dtype=BOOL), data(*b), data(*c, seed=1)], (9, 16))
 case("Where", [data(2, 3, dtype=BOOL), Const(1.0, F32), Const(-1.0, F32)], 16)
@@ -208,7 +208,7 @@ for shape, weight, attrs in (((1, 4, 9), (6, 4, 3), {}), ((2, 4, 9), (6, 2, 3), 
     case("Conv", [data(*shape), Const(data(*weight))], 11, attrs, dynamic=True)
 case("Conv", [data(1, 3, 7, 8), data(4, 3, 3, 2), data(4)], 11)
 case("Conv", [data(1, 4, 9, 8), data(8, 1, 3, 3)], 11, {"group": 4, "dilations": [2, 2]}, coreml="refused")
-case("Conv", [data(0, 3, 7, 8), Const(data(4, 3, 3, 2))], 11, coreml="refused")
+case("Conv", [data(0, 3, 7, 8), Const(data(4, 3, 3, 2))], 11, coreml="constant")
 for shape, weight, attrs in (((1, 3, 5), (3, 2, 3), {}), ((1, 3, 5), (3, 2, 3), {"strides": [3], "output_padding": [1]}),
                              ((1, 4, 4, 5), (4, 3, 3, 3), {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]}),
                              ((1, 4, 4, 5), (4, 2, 3, 2), {"strides": [2, 3], "group": 2, "dilations": [2, 1]}),
@@ -419,7 +419,7 @@ case("Unsqueeze", [data(), ints(0)], 13)
 case("Transpose", [data(2, 3, 4)], (7, 13, 21))
 case("Transpose", [data(2, 3, 4)], (7, 13), {"perm": [1, 2, 0]})
 case("Transpose", [data(2, 3, dtype=BOOL)], 13)
-case("Transpose", [data(2, 0)], 13, coreml="refused")
+case("Transpose", [data(2, 0)], 13, coreml="constant")
 case("Shape", [data(2, 3, 4)], (7, 13, 15, 19, 21), coreml="constant")
 case("Shape", [data(2, 3, 4)], (15, 19, 21), {"start": 1}, coreml="constant")
 case("Shape", [data(2, 3, 4)], (7, 13, 15, 19, 21), dynamic=True)
@@ -456,7 +456,7 @@ for starts, ends, axes, steps in (([1, 0], [4, 6], None, None), ([1], [BIG], [1]
     case("Slice", [data(5, 6), *parts], 13, dynamic=True)
     if max(map(abs, starts + ends)) < 2**31:  # what packages take as run-time int64 values
         case("Slice", [data(5, 6), np.array(starts), np.array(ends), *parts[2:]], 13)
-case("Slice", [data(5, 6), ints(4), ints(2), ints(0)], 13, coreml="refused")  # nothing left
+case("Slice", [data(5, 6), ints(4), ints(2), ints(0)], 13, coreml="constant")  # nothing left
 case("Slice", [data(5, 6, dtype=BOOL), ints(1), ints(4), ints(0)], 13)
 for axis in (0, 1, -1):
     case("Gather", [data(4, 5), Const([[0, 2], [-1, 1]], I64)], (7, 11, 13), {"axis": axis})
@@ -480,7 +480,7 @@ for to in ((3, 4), (2, 3, 4), (1, 4), (1,), (2, 1, 1)):
         case("Expand", [data(3, 1, dtype=dtype), ints(*to)], (8, 13))
     case("Expand", [data(3, 1), np.array(to, I64)], 13)
     case("Expand", [data(3, 1), ints(*to)], 13, dynamic=True)
-case("Expand", [data(1, 3), ints(0, 3)], 13, coreml="refused")
+case("Expand", [data(1, 3), ints(0, 3)], 13, coreml="constant")
 case("Expand", [data(), ints(2, 3)], 13)
 case("Tile", [data(2, 3), ints(2, 1)], (7, 13))
 case("Tile", [data(2, 3), np.array([1, 3], I64)], 13)
@@ -532,7 +532,7 @@ for dtype, wide in WIDE.items():
          21, {"axis": 1, "block_size": 2}, coreml="refused", half=False)
     case("QuantizeLinear", [data(2, 40, dtype=F16, lo=-9, hi=9), Const(0.1, F16), Const(zero)], (19, 21)[wide > 1:], coreml="any", half=False)
     case("QuantizeLinear", [data(1000, lo=-40, hi=40), Const(0.37, F32), Const(zero)], versions[-1], coreml="any", half=False)
-    case("QuantizeLinear", [data(0, 3), Const(0.5, F32), Const(zero)], versions[-1], coreml="refused", half=False)
+    case("QuantizeLinear", [data(0, 3), Const(0.5, F32), Const(zero)], versions[-1], coreml="constant", half=False)
 case("QuantizeLinear", [HALVES, Const(0.5, F32)], (10, 13), half=False)
 for output_dtype in (TensorProto.INT8, TensorProto.UINT16):
     case("QuantizeLinear", [HALVES, Const(0.5, F32)], (21, 23), {"output_dtype": output_dtype}, coreml="any", half=False, types={"y0": output_dtype})
@@ -613,7 +613,7 @@ for k, axis in ((3, -1), (1, 0)):
     case("TopK", [data(4, 6)], 7, {"k": k, "axis": axis}, outputs=2)
     case("TopK", [data(4, 6), ints(k)], (10, 11), {"axis": axis}, outputs=2)
     case("TopK", [data(4, 6), ints(k)], 11, {"axis": axis, "largest": 0}, outputs=2)
-    case("TopK", [data(4, 6), np.array([k])], 11, {"axis": axis}, outputs=2, coreml="refused")
+    case("TopK", [data(4, 6), np.array([k])], 11, {"axis": axis}, outputs=2)
 for attrs in ({}, {"exclusive": 1}, {"reverse": 1}, {"exclusive": 1, "reverse": 1}):
     case("CumSum", [data(3, 4), Const(1, I64)], (11, 14), attrs)
     case("CumSum", [data(3, 4, dtype=I32), Const(-2, I32)], 14, attrs)
@@ -694,35 +694,39 @@ case("Upsample", [data(1, 2, 3, 4)], (7,), {"scales": [1.0, 1.0, 2.0, 2.0]})
 case("Upsample", [data(1, 2, 3, 4), scales(1, 1, 2, 3)], (9,))
 case("Upsample", [data(1, 2, 3, 4), scales(1, 1, 2, 2)], (9,), {"mode": "linear"})
 case("Resize", [data(1, 2, 4, 4), scales(1, 1, 2, 2)], (10,))
-case("Resize", [data(1, 2, 4, 4), scales(1, 1, 0.5, 0.6)], (10,), coreml="any")
-case("Resize", [data(1, 2, 4, 4), np.array([1, 1, 0.6, 3], F32)], (10,), coreml="refused")
+case("Resize", [data(1, 2, 4, 4), scales(1, 1, 0.5, 0.6)], (10,))
+case("Resize", [data(1, 2, 4, 4), np.array([1, 1, 0.6, 3], F32)], (10,))
 case("Resize", [data(1, 2, 4, 4), scales(1, 1, 2, 2)], (10,), {"mode": "linear"})
 for coordinate in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"):
     for by in ((1, 1, 2, 2), (1, 1, 2, 3), (1, 1, 0.5, 1), (1, 1, 1.5, 2.5), (1, 1, 0.7, 0.6)):
         at = {"coordinate_transformation_mode": coordinate}
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], (11, 13, 19), {**at, "mode": "linear"}, coreml="any")
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "linear"}, coreml="any", dynamic=True)
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "cubic"}, coreml="any")
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], (11, 13, 19), {**at, "mode": "linear"})
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "linear"}, dynamic=True)
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "cubic"})
         for nearest in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
-            case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "nearest", "nearest_mode": nearest}, coreml="any")
+            case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 13, {**at, "mode": "nearest", "nearest_mode": nearest})
     case("Resize", [data(1, 2, 4, 6), ROI, ROI, ints(1, 2, 7, 9)], (11,), {**at, "mode": "linear"})
     case("Resize", [data(1, 2, 4, 6), ROI, None, ints(1, 2, 7, 9)], (13, 19), {**at, "mode": "linear"})
-    case("Resize", [data(1, 2, 4, 6), ROI, None, ints(1, 2, 3, 1)], 13, {**at, "mode": "linear"}, coreml="any")
+    case("Resize", [data(1, 2, 4, 6), ROI, None, ints(1, 2, 3, 1)], 13, {**at, "mode": "linear"})
 for by in ((1, 1, 2, 2), (1, 1, 0.5, 1), (1, 1, 1.5, 2.5), (1, 1, 0.7, 0.6), (1, 1, 1, 0.6)):
     at = {"coordinate_transformation_mode": "half_pixel_symmetric"}
     for mode in ("linear", "cubic"):
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": mode}, coreml="any")
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": mode})
     for nearest in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
-        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": "nearest", "nearest_mode": nearest}, coreml="any")
+        case("Resize", [data(1, 2, 4, 6), ROI, scales(*by)], 19, {**at, "mode": "nearest", "nearest_mode": nearest})
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "nearest"})
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "linear"}, dynamic=True)
 case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 2, 2)], 13, {"mode": "nearest"}, dynamic=True)
 case("Resize", [data(1, 2, 6), ROI, scales(1, 1, 2)], 13, {"mode": "linear"})
 case("Resize", [data(1, 2, 4, 6), ROI, None, ints(8, 12)], 18, {"mode": "linear", "axes": [2, 3]})
-case("Resize", [data(1, 2, 4, 6), ROI, None, ints(2, 4)], 18, {"mode": "linear", "axes": [2, 3], "antialias": 1}, coreml="refused")
+case("Resize", [data(1, 2, 4, 6), ROI, None, ints(2, 4)], 18, {"mode": "linear", "axes": [2, 3], "antialias": 1})
+case("Resize", [data(1, 2, 6), ROI, None, ints(3)], 18, {"mode": "cubic", "axes": [2], "antialias": 1, "exclude_outside": 1})
+case("Resize", [data(1, 2, 4, 6), Const([0, 0, 0.2, 0.3, 1, 1, 0.9, 1.2], F32), None, ints(1, 2, 7, 9)], 13,
+     {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 0.5})
+case("Resize", [data(1, 2, 4, 6), ROI, scales(1, 1, 1.5, 2)], 13, {"mode": "cubic", "exclude_outside": 1, "cubic_coeff_a": -0.5}, dynamic=True)
 for policy in ("not_larger", "not_smaller"):
-    case("Resize", [data(1, 2, 4, 6), ROI, None, ints(7, 8)], 18, {"mode": "linear", "axes": [2, 3], "keep_aspect_ratio_policy": policy}, coreml="any")
+    case("Resize", [data(1, 2, 4, 6), ROI, None, ints(7, 8)], 18, {"mode": "linear", "axes": [2, 3], "keep_aspect_ratio_policy": policy})
 
 # ---- host operators ------------------------------------------------------------------------------------------------
 
@@ -731,14 +735,17 @@ case("Unique", [np.array([2, 1, 1, 3], F32)], 11, {"sorted": 0}, outputs=4, core
 case("Unique", [np.array([[1, 0], [1, 0], [2, 3]], F32)], 11, {"axis": 0}, outputs=4, coreml="refused")
 BOXES = np.array([[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, -0.1, 1, 0.9], [0, 10, 1, 11], [0, 10.1, 1, 11.1], [0, 100, 1, 101]]], F32)
 SCORES = np.array([[[0.9, 0.75, 0.6, 0.95, 0.5, 0.3]]], F32)
-case("NonMaxSuppression", [BOXES, SCORES, ints(3), Const([0.5], F32), Const([0.4], F32)], (10, 11), coreml="refused")
+case("NonMaxSuppression", [BOXES, SCORES, ints(3), Const([0.5], F32), Const([0.4], F32)], (10, 11))
+case("NonMaxSuppression", [BOXES[..., [2, 1, 0, 3]], SCORES, ints(3), Const([0.0], F32)], 11)
+case("NonMaxSuppression", [BOXES, SCORES, np.array([2], I64), np.array([0.5], F32), np.array([0.4], F32)], 11)
 case("NonMaxSuppression", [BOXES, SCORES, ints(2), Const([0.5], F32)], 11, {"center_point_box": 1})
 CENTRES, RANKED = held_by_fp16(data(2, 9, 4, lo=1, hi=4)), held_by_fp16(data(2, 3, 9, lo=-1, hi=1))
 for most in (1, 3, 100):
     for least in ([Const([0.1], F32)], []):
         case("NonMaxSuppression", [CENTRES, RANKED, ints(most), Const([0.3], F32), *least], 11, {"center_point_box": 1})
-case("NonMaxSuppression", [CENTRES, RANKED, ints(3), Const([0.0], F32)], 11, {"center_point_box": 1}, coreml="refused")
-case("NonMaxSuppression", [CENTRES, RANKED, np.array([3], I64), Const([0.3], F32)], 11, {"center_point_box": 1}, coreml="refused")
+        case("NonMaxSuppression", [CENTRES, RANKED, ints(most), Const([0.3], F32), *least], 11)
+case("NonMaxSuppression", [CENTRES, RANKED, ints(3), Const([0.0], F32)], 11, {"center_point_box": 1})
+case("NonMaxSuppression", [CENTRES, RANKED, np.array([3], I64), Const([0.3], F32)], 11, {"center_point_box": 1})
 
 # ---- attention -----------------------------------------------------------------------------------------------------
 

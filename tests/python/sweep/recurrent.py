@@ -57,8 +57,9 @@ for op in GATES:
         for direction, d in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):
             for lens in (None, [4, 1]):
                 case(op, inputs(op, d=d, states=True, lens=lens), VERSIONS, both(op, {"direction": direction, "linear_before_reset": 1}),
-                     outputs="YY", coreml="refused")
-        case(op, inputs(op, bias=False), 14, both(op, {"linear_before_reset": 1}), outputs="YY", coreml="refused")
+                     outputs="YY", **({"coreml": "refused"} if lens else {}))
+        case(op, inputs(op, bias=False), 14, both(op, {"linear_before_reset": 1}), outputs="YY")
+        case(op, inputs(op), 14, both(op, {"linear_before_reset": 1, "clip": 0.3}), outputs="YY")
     case(op, inputs(op), (7, 22), both(op, {"clip": 0.3}), outputs=all_outputs, coreml="refused")
     case(op, inputs(op, bias=False), 14, both(op, {"clip": 0.3}), outputs=all_outputs, coreml="refused")
     for f in EVERY:
