@@ -211,6 +211,7 @@ Report run_compile(const Arguments& a, const Context& c) {
   graft::check_output(r.output, options);
   const InputOptions how(a);
   graft::Options session = a.session();
+  session.push_back({"cost_model", "0"});  // whether a package pays is for whoever opens it to say
   const bool automatic = a.text("precision") == "auto";
   if (automatic) {
     const auto is_precision = [](const auto& o) { return o.name == "precision"; };

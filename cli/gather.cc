@@ -63,7 +63,12 @@ void add_verdict(const graft::Partitioning& parts, Inspection& out) {
   out.flops_claimed = info.flops_claimed;
   for (const graft::Partition& p : parts.partitions())
     out.partitions.push_back({p.nodes, p.operators, p.flops, ports_of(p.inputs), ports_of(p.outputs)});
-  out.refusals = problems_of(parts.refusals());
+  const std::vector<graft::Node> nodes = parts.nodes();
+  for (const size_t node : parts.obstacles()) {
+    Problem& p = out.refusals.emplace_back(problem_of(parts.refusal(node)));
+    p.cut_nodes = nodes[node].cut_nodes;
+    p.cut_flops = nodes[node].cut_flops;
+  }
   out.findings = problems_of(parts.findings());
 }
 

@@ -44,6 +44,7 @@ std::vector<VerbOption> running_options(VerbOption model, std::vector<VerbOption
        session_option("precision"),
        session_option("keep-fp32"),
        session_option("shapes"),
+       session_option("outputs"),
        {"seed", "", "N", "of the random inputs; default: 1"},
        {"threads", "", "N", "that compute; default: one a CPU"},
        session_option("memory-limit"),
@@ -59,8 +60,8 @@ std::vector<Verb> make_verbs() {
   const VerbOption model{"model", "", "MODEL", "the model: an ONNX file or a Core ML package (.mlpackage)",
                          kPositional | kRequired | kPath};
   const VerbOption target = session_option("target"), precision = session_option("precision"),
-                   shapes = session_option("shapes"), memory_limit = session_option("memory-limit"),
-                   time_limit = session_option("time-limit"), keep_fp32 = session_option("keep-fp32");
+                   shapes = session_option("shapes"), outputs = session_option("outputs"),
+                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit"), keep_fp32 = session_option("keep-fp32");
   VerbOption any_precision = precision;
   any_precision.doc += "; auto: float16, but for what has to stay in fp32 for these inputs to be accurate";
   std::vector<VerbOption> compile_options{
@@ -71,6 +72,7 @@ std::vector<Verb> make_verbs() {
       any_precision,
       keep_fp32,
       shapes,
+      outputs,
       memory_limit,
       time_limit,
       {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
@@ -101,6 +103,7 @@ std::vector<Verb> make_verbs() {
         precision,
         keep_fp32,
         shapes,
+        outputs,
         memory_limit,
         time_limit,
         {"mil", "", "", "print the programs of the partitions, or of a package, as MIL text and nothing else", kSwitch},

@@ -88,13 +88,17 @@ void refusals_text(Page& page, const Inspection& r) {
   // operator is refused for that operator's sake: it only hides the other reasons, so it gets one line.
   std::vector<std::pair<const Problem*, std::vector<std::string>>> groups;
   std::map<std::tuple<graft_code, std::string_view, std::vector<std::string>>, size_t> same;
-  std::vector<const Problem*> behind;
+  std::vector<const Problem*> behind, cheap;
   std::unordered_set<std::string_view> missing;
   for (const MissingOperator& m : r.missing) missing.insert(m.op);
   for (const Problem& d : r.refusals) {
     if (r.unusable) break;
     if (d.code == GRAFT_CODE_UNKNOWN_TYPE && !missing.empty()) {
       behind.push_back(&d);
+      continue;
+    }
+    if (d.code == GRAFT_CODE_NOT_WORTH_IT) {
+      cheap.push_back(&d);
       continue;
     }
     if (d.code == GRAFT_CODE_UNSUPPORTED_OPERATOR && missing.contains(d.op) && d.inner.empty()) continue;
@@ -106,7 +110,7 @@ void refusals_text(Page& page, const Inspection& r) {
     if (first) groups.emplace_back(&d, std::vector<std::string>());
     groups[at->second].second.push_back(d.node);
   }
-  if (groups.empty() && behind.empty()) return;
+  if (groups.empty() && behind.empty() && cheap.empty()) return;
   page.line();
   page.line("  " + page.warn(format("left on the host: {}", plural(r.host, "node"))));
   constexpr size_t kShown = 40;
@@ -114,6 +118,8 @@ void refusals_text(Page& page, const Inspection& r) {
     const auto& [d, nodes] = groups[i];
     std::string where = clean(nodes[0]);
     if (nodes.size() > 1) where += format(" and {} more", nodes.size() - 1);
+    if (r.flops_total > 0 && d->cut_flops >= 0.01 * r.flops_total)
+      where += format(", cuts off {} of the work", percent_text(d->cut_flops / r.flops_total));
     page.line("    " + page.bold(clean(d->op)) + "  " + where);
     page.block(format("{} [{}]", d->message, d->code_name), "      ");
     for (const Problem& inner : d->inner) page.block(inner.text, "        ");
@@ -124,6 +130,13 @@ void refusals_text(Page& page, const Inspection& r) {
     page.line(format("    {} behind an unsupported operator, first {}",
                      plural(static_cast<int64_t>(behind.size()), "node"), clean(behind[0]->node)));
     page.block(format("no type is known for the inputs [{}]", behind[0]->code_name), "      ");
+  }
+  if (!cheap.empty()) {
+    page.line(format("    {} that Core ML would take, in partitions too small to pay for crossing into it",
+                     plural(static_cast<int64_t>(cheap.size()), "node")));
+    page.block(
+        format("sessions leave them on the host, compile --allow-partial writes them too [{}]", cheap[0]->code_name),
+        "      ");
   }
 }
 

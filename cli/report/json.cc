@@ -28,6 +28,7 @@ Json to_json(const Problem& d) {
   Json j = {{"node", d.node}, {"op", d.op}, {"code", d.code_name}, {"message", d.message}};
   if (!d.tensor.empty()) j["tensor"] = d.tensor;
   j["remedies"] = d.remedies;
+  if (d.cut_nodes > 0) j["cuts_off"] = {{"nodes", d.cut_nodes}, {"flops", d.cut_flops}};
   if (!d.inner.empty()) {
     j["inner"] = Json::array();
     for (const Problem& i : d.inner) j["inner"].push_back(to_json(i));

@@ -21,7 +21,9 @@ struct Problem {
   std::string message, file, node, op, tensor;
   std::vector<std::string> remedies;
   std::vector<Problem> inner;
-  std::string text;  // all of it, as it should be shown
+  std::string text;   // all of it, as it should be shown
+  int cut_nodes = 0;  // refusals: what the node keeps out of the partitions, itself counted
+  double cut_flops = 0;
 };
 
 struct PortInfo {

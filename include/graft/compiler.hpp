@@ -14,6 +14,8 @@
 #include <graft/compiler.h>
 #include <graft/graft.hpp>
 
+#include <algorithm>
+
 namespace graft {
 
 struct Function {
@@ -139,11 +141,19 @@ class Partitioning {
   }
   // Of a node that stays on the host; the first question looks for remedies of all.
   Reason refusal(size_t node) const { return Reason(graft_partitioning_refusal(get(), node)); }
-  std::vector<Reason> refusals() const {
-    std::vector<Reason> list;
-    for (size_t i = 0; i < info().node_count; ++i) {
-      if (const Reason r = refusal(i)) list.push_back(r);
+  // The nodes that do, what cuts off most first.
+  std::vector<size_t> obstacles() const {
+    const std::vector<Node> all = nodes();
+    std::vector<size_t> list;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (all[i].obstacle >= 0) list.push_back(i);
     }
+    std::sort(list.begin(), list.end(), [&](size_t a, size_t b) { return all[a].obstacle < all[b].obstacle; });
+    return list;
+  }
+  std::vector<Reason> refusals() const {  // in that order
+    std::vector<Reason> list;
+    for (const size_t i : obstacles()) list.push_back(refusal(i));
     return list;
   }
   std::vector<Reason> findings() const {

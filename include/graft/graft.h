@@ -91,6 +91,8 @@ typedef enum graft_code {
   GRAFT_CODE_PRECISION_NOTE = 53,
   GRAFT_CODE_UNKNOWN_TYPE = 54,
   GRAFT_CODE_OPEN_DIM = 55,
+  GRAFT_CODE_INPUT_RANGE = 56,
+  GRAFT_CODE_UNUSED_INPUT = 57,
   /* options and calls */
   GRAFT_CODE_UNKNOWN_OPTION = 70,
   GRAFT_CODE_INVALID_OPTION = 71,
@@ -346,6 +348,9 @@ typedef struct graft_node_info {
   int32_t partition;       /* GRAFT_WHERE_COREML: which one; else -1 */
   graft_code reason;       /* GRAFT_WHERE_HOST: why; else, and when nothing was attempted, GRAFT_CODE_OK */
   const char* reason_text; /* rendered, with remedies; empty when there is none */
+  int32_t obstacle;        /* the reason's place among all, what cuts off most first; -1: there is none */
+  int32_t cut_nodes;       /* what it cuts off: the node, and what runs before or after it, whichever is less */
+  double cut_flops;        /* the same as floating-point operations at default sizes */
 } graft_node_info;
 /* The top-level nodes of an ONNX model in the graph's order; packages have none. A node is told as it is at the time of
  * the call: where its Core ML program could not be loaded, or failed in a run, it is on the host by now. The first

@@ -305,6 +305,9 @@ struct Node {
   int partition;
   graft_code reason;
   std::string_view reason_text;
+  int obstacle;  // -1: none
+  int cut_nodes;
+  double cut_flops;
 };
 
 namespace detail {
@@ -314,7 +317,7 @@ inline Port port(const graft_port_info& p) {
   return port;
 }
 inline Node node(const graft_node_info& n) {
-  return {n.name, n.op, n.domain, n.where, n.partition, n.reason, n.reason_text};
+  return {n.name, n.op, n.domain, n.where, n.partition, n.reason, n.reason_text, n.obstacle, n.cut_nodes, n.cut_flops};
 }
 // `count` structs that get(i, &info) fills, each made into what make(info) returns.
 template <class Info, class Get, class Make>

@@ -71,6 +71,9 @@ void fill_node(const partition::NodePlan& node, const char* reason, graft_node_i
   out.partition = node.partition;
   out.reason = node.refusal ? code_of(node.refusal->code) : GRAFT_CODE_OK;
   out.reason_text = reason;
+  out.obstacle = node.refusal ? node.obstacle : -1;
+  out.cut_nodes = node.cut_nodes;
+  out.cut_flops = node.cut_flops;
 }
 
 namespace {

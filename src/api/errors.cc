@@ -37,6 +37,8 @@ graft_code code_of(Code code) {
     case Code::claimed_late_refusal: return GRAFT_CODE_CLAIMED_LATE_REFUSAL;
     case Code::overridable_initializer: return GRAFT_CODE_OVERRIDABLE_INITIALIZER;
     case Code::open_dim: return GRAFT_CODE_OPEN_DIM;
+    case Code::input_range: return GRAFT_CODE_INPUT_RANGE;
+    case Code::unused_input: return GRAFT_CODE_UNUSED_INPUT;
     case Code::precision_note: return GRAFT_CODE_PRECISION_NOTE;
     case Code::unknown_option: return GRAFT_CODE_UNKNOWN_OPTION;
     case Code::invalid_option: return GRAFT_CODE_INVALID_OPTION;

@@ -48,6 +48,16 @@ DType dtype_from_name(std::string_view mil_name) {
   return find([&](const DTypeInfo& i) { return i.name == mil_name && i.kind != DTypeKind::list; });
 }
 
+int significand_digits(DType t) {
+  switch (t) {
+    case DType::bf16: return 8;
+    case DType::f16: return 11;
+    case DType::f32: return 24;
+    case DType::f64: return 53;
+    default: return 0;
+  }
+}
+
 IntRange int_range(DType t) {
   const DTypeInfo& i = info(t);
   if (i.kind == DTypeKind::boolean) return {0, 1};

@@ -48,6 +48,10 @@ DType dtype_from_name(std::string_view mil_name);
 inline bool is_float(DType t) { return info(t).kind == DTypeKind::floating; }
 inline bool is_int(DType t) { return info(t).kind == DTypeKind::signed_int || info(t).kind == DTypeKind::unsigned_int; }
 
+// The binary digits of a float type's significand, the first one counted: integers up to 2 to that power are exact. 0
+// for the types of 8 bits and less, and for what is no float.
+int significand_digits(DType t);
+
 // The values an integer type (or bool: 0..1) can hold; u64's upper end is given as INT64_MAX.
 struct IntRange {
   int64_t lo = INT64_MIN, hi = INT64_MAX;

@@ -33,6 +33,20 @@ DType wide_enough(DType t, std::span<const int64_t> numbers) {
   return std::any_of(numbers.begin(), numbers.end(), outside) ? DType::i64 : t;
 }
 
+// Of a float: rounding in its dtype carries no element outside. Without an end from 2^53 on.
+IntRange real_range(IntRange r, DType t) {
+  constexpr int64_t kEnd = int64_t{1} << 53;
+  const int digits = significand_digits(t);
+  if (digits == 0) return {};
+  const auto widened = [&](int64_t bound, int64_t sign) {
+    const int64_t size = std::abs(bound);
+    return size >> digits == 0 ? bound : bound + sign * (size >> (digits - 1));
+  };
+  if (r.lo <= -kEnd || r.lo >= kEnd) r.lo = INT64_MIN;
+  if (r.hi <= -kEnd || r.hi >= kEnd) r.hi = INT64_MAX;
+  return {r.lo == INT64_MIN ? r.lo : widened(r.lo, -1), r.hi == INT64_MAX ? r.hi : widened(r.hi, 1)};
+}
+
 }  // namespace
 
 Builder::Builder(Function& function, const OpTable& table, Target target, Bounds bounds)
@@ -115,13 +129,16 @@ Status Builder::bind(const OpRow& row, std::span<const Arg> args, Op& op) {
   return {};
 }
 
-Value* Builder::result_value(const Call& call, Type type) {
-  const bool integral = type.is_tensor() && (is_int(type.dtype) || type.dtype == DType::boolean);
+Value* Builder::result_value(Call& call, size_t result, Type type) {
+  const bool tensor = type.is_tensor();
   Value* v = function_->new_value(std::move(type));
-  if (integral && call.row().def->range != nullptr) {
-    const IntRange r = call.row().def->range(call);
+  if (!tensor || call.row().def->range == nullptr) return v;
+  call.result = result;
+  const IntRange r = call.row().def->range(call);
+  if (is_float(v->dtype()))
+    v->range = real_range(r, v->dtype());
+  else if (is_int(v->dtype()) || v->dtype() == DType::boolean)
     v->range = {std::max(r.lo, v->range.lo), std::min(r.hi, v->range.hi)};
-  }
   return v;
 }
 
@@ -219,7 +236,7 @@ Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
   auto op = std::make_unique<Op>();
   if (Status s = bind(*row, args, *op); !s) return poison(std::move(s).error());
 
-  const Call call = call_of(*op, [this](IntRange r) { return Dim::symbol(function_->fresh_symbol(), r); });
+  Call call = call_of(*op, [this](IntRange r) { return Dim::symbol(function_->fresh_symbol(), r); });
   Types types;
   Status s = check_arguments(call, row->form_of(call), true);
   if (s) s = infer(call, types);
@@ -240,7 +257,7 @@ Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
         if (types[0].rank() == 0) c = Constant::reshape(std::move(c), Shape{});
         return {constant(std::move(c))};
       }
-      results = {result_value(call, types[0])};
+      results = {result_value(call, 0, types[0])};
       IntRange r{INT64_MAX, INT64_MIN};
       for (const Dim& d : content) r = {std::min(r.lo, d.range().lo), std::max(r.hi, d.range().hi)};
       if (!content.empty())
@@ -249,7 +266,7 @@ Values Builder::emit_all(std::string_view op_name, std::span<const Arg> args) {
     }
   }
   if (results.empty()) {
-    for (Type& t : types) results.push_back(result_value(call, std::move(t)));
+    for (size_t i = 0; i < types.size(); ++i) results.push_back(result_value(call, i, std::move(types[i])));
   }
   for (size_t i = 0; i < results.size(); ++i) {
     results[i]->producer = op.get();

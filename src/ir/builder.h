@@ -148,7 +148,7 @@ class Builder {
   bool fold(const Op& op, const Call& call, const Types& types, Values& results);
   std::optional<Diag> compute(const OpDef& def, const Call& call, const Types& types, int64_t& allowance,
                               std::vector<Tensor>& made) const;
-  Value* result_value(const Call& call, Type type);
+  Value* result_value(Call& call, size_t result, Type type);
 
   Function* function_;
   Block* block_;

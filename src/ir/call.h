@@ -12,13 +12,13 @@ struct Operand {
   TensorView value;  // data == nullptr: not known, or nobody has read the constant yet
   const Dims* content = nullptr;
   bool constant = false;  // the value is a constant of the program, not just known in this run
-  IntRange range;         // integers: proven bounds
+  IntRange range;         // proven bounds, as Value::range
   const Constant* source = nullptr;
 
   bool known() const { return value.data != nullptr || source != nullptr || (constant && value.count() == 0); }
   // What is known(), at any address. A lazy constant is computed by this: for parameters, not for weights.
   TensorView elements() const { return value.data != nullptr || source == nullptr ? value : source->view(); }
-  bool never_negative() const;  // integers: proven
+  bool never_negative() const;  // proven
   ConstantPtr shared() const { return source == nullptr ? nullptr : source->shared_from_this(); }
   DType dtype() const { return type->dtype; }
   int rank() const { return type->rank(); }
@@ -98,6 +98,8 @@ class Call {
   // How much work the kernel may do, by its Pace; null: any. One that used it up stopped early as well.
   int64_t* allowance = nullptr;
   Pace pace() const { return Pace(cancel, allowance); }
+
+  size_t result = 0;  // which of the results OpDef::range is asked about
 
   // A new symbol for a size that only a run can tell. Inference in the builder gives it a name; while planning a run it
   // stays unknown, which tells the engine to ask the data.

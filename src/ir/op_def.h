@@ -80,8 +80,12 @@ struct OpDef {
   Status (*defined)(const Call&) = nullptr;
   // The content of a small integer result when operands hold symbolic dims; false when it cannot be told.
   bool (*symbolic)(const Call&, Dims& content) = nullptr;
-  // The range of an integer result; null: the whole range of its dtype.
+  // Integers between which the elements of call.result lie, NaN aside; of a float rounded outwards, and beyond +-2^53
+  // nothing is said. Null: what its dtype holds.
   IntRange (*range)(const Call&) = nullptr;
+  // What an integer operand that names places in another may hold: anything else is an error on every runtime. Null, or
+  // none: it names no places.
+  std::optional<IntRange> (*places)(const Call&, size_t param) = nullptr;
   // Folding without computing: constants for the results of a call on constants that keep the arguments' storage
   // (views, casts, transposes, compressed forms). Null, or none: fold with `reference`.
   std::vector<ConstantPtr> (*lazy)(const Call&, const Types& out) = nullptr;
@@ -94,12 +98,19 @@ struct OpDef {
   Status (*moves)(const Call&, Moves&) = nullptr;        // of rows that move elements; an error: not by copies alone
   Status (*indexing)(const Call&, Indexing&) = nullptr;  // of Kind::gather (x) and Kind::scatter (data)
   Status (*recurrence)(const Call&, Recurrence&) = nullptr;  // of Kind::recurrent
-  bool kernel_sized = false;  // only the kernel can tell the size of its result, whatever is known
+  bool reads_type_only = false;  // nothing of the first operand but its dims and dtype matters
+  bool kernel_sized = false;     // only the kernel can tell the size of its result, whatever is known
   // Floating-point operations that give the first result (a multiply-add counts two); null: none, data is moved.
   double (*flops)(const Call&, const Type& result, const SizeOf&) = nullptr;
 };
 
-// The row with its fp16 facts, for rows that a helper makes.
+// The row with its range, for rows that a helper makes.
+constexpr OpDef with_range(OpDef def, IntRange (*range)(const Call&)) {
+  def.range = range;
+  return def;
+}
+
+// The row with its fp16 facts, likewise.
 constexpr OpDef with_fp16(OpDef def, Fp16 fp16) {
   def.fp16 = fp16;
   return def;

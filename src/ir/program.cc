@@ -32,19 +32,40 @@ Value* Function::new_value(Type type, std::string value_name) {
   return &v;
 }
 
+namespace {
+
+// An element, as the integers around it. Without an end on the side where none is near.
+IntRange around(double x) {
+  constexpr double kEnd = 0x1p53;
+  return {x > -kEnd ? static_cast<int64_t>(std::floor(std::min(x, kEnd))) : INT64_MIN,
+          x < kEnd ? static_cast<int64_t>(std::ceil(std::max(x, -kEnd))) : INT64_MAX};
+}
+
+IntRange range_of(const TensorView& elements) {
+  const bool real = is_float(elements.dtype);
+  if (!real && !is_int(elements.dtype) && elements.dtype != DType::boolean) return {};
+  IntRange r{INT64_MAX, INT64_MIN};
+  for (int64_t i = 0; i < elements.count(); ++i) {
+    IntRange x;
+    if (!real) {
+      x.lo = x.hi = element_as_int(elements, i);
+    } else {
+      const double value = element_as_double(elements, i);
+      if (std::isnan(value)) continue;
+      x = around(value);
+    }
+    r = {std::min(r.lo, x.lo), std::max(r.hi, x.hi)};
+  }
+  return r.lo <= r.hi ? r : IntRange{};
+}
+
+}  // namespace
+
 Value* Function::new_constant(ConstantPtr constant, std::string value_name) {
   Value* v = new_value(Type::tensor(constant->dtype(), constant->shape()), std::move(value_name));
-  // Small integer constants carry their exact range; big ones would have to be read.
-  const bool integral = is_int(constant->dtype()) || constant->dtype() == DType::boolean;
-  if (integral && constant->count() > 0 && constant->count() <= 4096 && item_size(constant->dtype()) != 0) {
-    const TensorView view = constant->view();
-    IntRange r{INT64_MAX, INT64_MIN};
-    for (int64_t i = 0; i < view.count(); ++i) {
-      const int64_t x = element_as_int(view, i);
-      r = {std::min(r.lo, x), std::max(r.hi, x)};
-    }
-    v->range = r;
-  }
+  // Small constants carry their exact range; big ones would have to be read.
+  if (constant->count() > 0 && constant->count() <= 4096 && item_size(constant->dtype()) != 0)
+    v->range = range_of(constant->view());
   v->constant = std::move(constant);
   return v;
 }

@@ -30,7 +30,7 @@ struct Value {
   int result = 0;               // index in producer->results
   ConstantPtr constant;         // constants only
   std::optional<Dims> content;  // integer tensors of rank 0 or 1 whose elements are known symbolically
-  IntRange range;               // integers: proven bounds
+  IntRange range;               // proven bounds; of floats integers that enclose them, NaN aside
   Provenance origin;            // of a constant: the nodes folded into it
   bool poison = false;          // the result of something refused; every operator on it is refused silently
 

@@ -270,6 +270,50 @@ Model with_constant(const Model& model, const std::string& input, ir::ConstantPt
   return m;
 }
 
+Result<std::shared_ptr<const Model>> up_to(std::shared_ptr<const Model> model,
+                                           const std::vector<std::string>& outputs) {
+  if (outputs.empty()) return model;
+  auto cut = std::make_shared<Model>(*model);
+  Graph& graph = cut->graph;
+  std::map<std::string_view, const ValueInfo*> known;
+  for (const auto* list : {&model->graph.inputs, &model->graph.value_info, &model->graph.outputs}) {
+    for (const ValueInfo& v : *list) known[v.name] = &v;
+  }
+  std::set<std::string> needed;  // by what is left
+  graph.outputs.clear();
+  for (const std::string& name : outputs) {
+    const auto makes = [&](const Node& n) {
+      return std::find(n.outputs.begin(), n.outputs.end(), name) != n.outputs.end();
+    };
+    const auto is = [&](const ValueInfo& v) { return v.name == name; };
+    if (name.empty() ||
+        (std::none_of(graph.nodes.begin(), graph.nodes.end(), makes) &&
+         std::none_of(graph.inputs.begin(), graph.inputs.end(), is) && graph.find_initializer(name) == nullptr))
+      return fail(Code::invalid_option, format("outputs: the graph has no value '{}'", name));
+    if (!needed.insert(name).second) return fail(Code::invalid_option, format("outputs: '{}' is named twice", name));
+    const auto at = known.find(name);
+    ValueInfo output;
+    if (at != known.end()) output = *at->second;
+    output.name = name;
+    graph.outputs.push_back(std::move(output));
+  }
+  std::vector<Node> nodes;
+  for (size_t i = graph.nodes.size(); i-- > 0;) {
+    Node& n = graph.nodes[i];
+    if (std::none_of(n.outputs.begin(), n.outputs.end(), [&](const std::string& o) { return needed.contains(o); }))
+      continue;
+    for_each_read(n, [&](const std::string& name) { needed.insert(name); });
+    nodes.push_back(std::move(n));
+  }
+  std::reverse(nodes.begin(), nodes.end());
+  graph.nodes = std::move(nodes);
+  std::erase_if(graph.inputs, [&](const ValueInfo& v) { return !needed.contains(v.name); });
+  std::erase_if(graph.initializers, [&](const Initializer& i) { return !needed.contains(i.name); });
+  std::erase_if(cut->overridable, [&](const std::string& name) { return !needed.contains(name); });
+  graph.index_initializers();
+  return std::shared_ptr<const Model>(std::move(cut));
+}
+
 Status prepare(Model& model, const Limits& limits) {
   GRAFT_CHECK(fix_opsets(model));
   GRAFT_CHECK(inline_functions(model, limits));

@@ -154,6 +154,10 @@ Model with_inputs(const Model& model, const std::vector<std::string>& names);
 // The other way round: a prepared model in which a graph input is an initializer with this value.
 Model with_constant(const Model& model, const std::string& input, ir::ConstantPtr value);
 
+// A prepared model that ends at these values, in place of its outputs: what only the rest needs is gone. The model
+// itself when none are named. Errors: invalid_option for a name that is no value of the graph.
+Result<std::shared_ptr<const Model>> up_to(std::shared_ptr<const Model> model, const std::vector<std::string>& outputs);
+
 // What a model may cost, so that a small file cannot ask for a large machine.
 struct Limits {
   int depth = 64;                   // of bodies in bodies and of calls in calls, each

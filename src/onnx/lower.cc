@@ -135,6 +135,7 @@ class HostLowering {
     host_.program->functions.push_back(std::make_unique<ir::Function>("main"));
     host_.nodes.resize(static_cast<size_t>(host_.model->next_id));
     host_.program->metadata = host_.model->metadata;
+    host_.limits = options.limits;
   }
 
   Result<HostProgram> run() {
@@ -147,6 +148,7 @@ class HostLowering {
       return init == nullptr ? nullptr : init->value;
     };
     lowerer.model = host_.model;
+    lowerer.limits = &host_.limits;
     lowerer.on_node = [&](const Node& n, const Values& out, const Diag* failure) { record(n, out, failure); };
     GRAFT_CHECK(add_inputs(graph, fn, lowerer));
     for (const ValueInfo& v : graph.value_info) declared_[v.name] = &v;
@@ -181,6 +183,7 @@ class HostLowering {
       GRAFT_TRY(ir::Type type, types.type_of(v));
       Value* value = fn.add_input(std::move(type), v.name);
       if (value->dtype() == DType::i64) value->range = int_range(DType::i32);
+      if (const auto limit = options_.limits.find(v.name); limit != options_.limits.end()) value->range = limit->second;
       lowerer.define(v.name, value);
       host_.values[v.name] = value;
     }
@@ -302,6 +305,7 @@ namespace {
 // What the host program knows of outer names, for lowerings that read constants and ONNX dtypes.
 void connect(Lowerer& lowerer, const HostProgram& host) {
   lowerer.model = host.model;
+  lowerer.limits = &host.limits;
   lowerer.outer_constant = [&host](const std::string& name) -> ir::ConstantPtr {
     if (const auto at = host.values.find(name); at != host.values.end()) return at->second->constant;
     const Initializer* init = host.model->graph.find_initializer(name);

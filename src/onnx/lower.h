@@ -29,6 +29,9 @@ struct LowerOptions {
   // What stands for an open dim that `shapes` leaves open, and its size by default: by symbol_of. See open_dims.h.
   std::map<std::string, ir::Dim> open_dims;
   std::map<std::string, int64_t> default_sizes;
+  // Integers that may be taken to lie there: of a graph input, which somebody has to check; what a node casts from
+  // floating point is clipped there. By ONNX value; see int_ranges.h.
+  std::map<std::string, IntRange> limits;
 };
 
 // An open dim of the graph's inputs.
@@ -41,6 +44,7 @@ struct OpenDim {
   std::string origin;     // of the range: what the dim means, or who said it
   bool given = false;     // by --shapes
   std::optional<std::pair<std::string, std::string>> sum;  // of the sizes of these two
+  std::string same_as;                                     // the symbol of the one whose size it has
 };
 
 // What became of one ONNX node in the host program. Nodes inside If and Loop bodies have entries of their own.
@@ -56,8 +60,9 @@ struct HostProgram {
   std::shared_ptr<ir::Program> program;                // one function, "main"
   std::unordered_map<std::string, ir::Value*> values;  // top-level ONNX values
   std::vector<NodeFacts> nodes;                        // by Node::id
-  std::vector<Diag> problems;      // one for each failed, not merely blocked, node; empty: the program runs
-  std::vector<OpenDim> open_dims;  // of lower_for_coreml: the sizes that its facts hold for
+  std::vector<Diag> problems;              // one for each failed, not merely blocked, node; empty: the program runs
+  std::vector<OpenDim> open_dims;          // of lower_for_coreml: the sizes that its facts hold for
+  std::map<std::string, IntRange> limits;  // and the integers: LowerOptions::limits
   const ir::Function& main() const { return *program->main(); }
 };
 

@@ -7,27 +7,21 @@
 namespace graft::onnx {
 namespace {
 
-// Integers truncate towards zero in ONNX, and are rounded down by floor_div: the same of magnitudes, which all numbers
-// have but the lowest.
+// Integers truncate towards zero in ONNX and are rounded down by floor_div: one less where the signs differ and something
+// is left over.
 Values div(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.second();
-  const auto rounded_down = [&] {
-    const int64_t lowest = int_range(DType::i32).lo;
-    if (x->range.lo <= lowest || y->range.lo <= lowest)
-      return n.refuse(Code::int64_range,
-                      format("integer Div needs operands whose magnitudes are proven to fit int32, the widest integer "
-                             "Core ML has (they are in {}..{} and {}..{})",
-                             x->range.lo, x->range.hi, y->range.lo, y->range.hi));
-    const auto below = [&](Value* v) { return v->range.lo < 0 ? b.binary("less", v, b.like(v, 0)) : nullptr; };
-    const auto magnitude = [&](Value* v) { return v->range.lo < 0 ? b.unary("abs", v) : v; };
-    Value *left = below(x), *right = below(y), *q = b.binary("floor_div", magnitude(x), magnitude(y));
-    if (left == nullptr && right == nullptr) return q;
-    Value* negative =
-        left == nullptr || right == nullptr ? (left != nullptr ? left : right) : b.binary("logical_xor", left, right);
-    return b.select(negative, b.binary("sub", b.like(q, 0), q), q);
+  const auto from_below = [&] {
+    Value* q = b.binary("floor_div", x, y);
+    const auto negative = [&](Value* v) { return b.binary("less", v, b.like(v, 0)); };
+    const bool x_may = x->range.lo < 0, y_may = y->range.lo < 0;
+    if (!x_may && !y_may) return q;
+    Value* differ = x_may && y_may ? b.binary("logical_xor", negative(x), negative(y)) : negative(x_may ? x : y);
+    Value* left_over = b.binary("not_equal", b.mul(q, y), x);
+    return b.add(q, b.cast(b.binary("logical_and", differ, left_over), q->dtype()));
   };
   if (is_float(x->dtype())) return {b.div(x, y)};
-  return {b.first_of([&] { return b.div(x, y); }, rounded_down)};
+  return {b.first_of([&] { return b.div(x, y); }, from_below)};
 }
 
 // The exponent may have another dtype: it is converted to the base's, or both to a wide float when the base is an
@@ -95,7 +89,11 @@ Values cast(NodeView& n, OpBuilder& b) {
   Value* x = n.in(0);
   if (!n.has_attr("to")) return {n.refuse(Code::invalid_attribute, "attribute 'to' is required")};
   const DType to = n.version() < 6 ? n.dtype_by_name("to") : n.dtype("to");
-  // float to int64 inside Core ML would saturate at int32.
+  if (const IntRange* limit = n.limit(0); limit != nullptr && is_float(x->dtype()) && is_int(to)) {
+    x = b.emit("clip", {{"x", x},
+                        {"alpha", b.scalar(x->dtype(), static_cast<double>(limit->lo))},
+                        {"beta", b.scalar(x->dtype(), static_cast<double>(limit->hi))}});
+  }
   return {cast_to(n, b, x, to)};
 }
 
@@ -105,8 +103,7 @@ constexpr Lowering kRows[] = {
     {"", "Add", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"add">},
     {"", "Sub", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"sub">},
     {"", "Mul", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", same_binary<"mul">},
-    {"", "Div", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", div,
-     "integers in Core ML only when proven to be above the lowest int32"},
+    {"", "Div", kSince<1, 6, 7, 13, 14>, "A B -> C; axis<7 broadcast<7", div},
     {"", "Pow", kSince<1, 7, 12, 13, 15>, "X Y -> Z; axis<7 broadcast<7", pow},
     {"", "Sqrt", kSince<1, 6, 13>, "X -> Y", same_unary<"sqrt">},
     {"", "Exp", kSince<1, 6, 13>, "input -> output", same_unary<"exp">},

@@ -42,8 +42,9 @@ class Lowerer {
   std::function<ir::ConstantPtr(const std::string&)> outer_constant;
   std::function<DType(const std::string&)> outer_dtype;
   std::function<std::optional<int>(const std::string&)> outer_rank;
-  std::shared_ptr<const Model> model;  // of the host program
-  int deferrals = 0;                   // how many deferred nodes this one is inside of
+  std::shared_ptr<const Model> model;                       // of the host program
+  const std::map<std::string, IntRange>* limits = nullptr;  // of the host program
+  int deferrals = 0;                                        // how many deferred nodes this one is inside of
   // The host facts, for the range check of outputs that are narrowed; null while they are being made.
   const std::vector<NodeFacts>* facts = nullptr;
 

@@ -241,6 +241,12 @@ DType NodeView::dtype_by_name(std::string_view attribute) {
   return DType::f32;
 }
 
+const IntRange* NodeView::limit(int i) const {
+  if (lowerer_.limits == nullptr) return nullptr;
+  const auto at = lowerer_.limits->find(node_.outputs[static_cast<size_t>(i)]);
+  return at == lowerer_.limits->end() ? nullptr : &at->second;
+}
+
 std::optional<int> NodeView::stated_rank(int i) const {
   return lowerer_.stated_rank(node_.outputs[static_cast<size_t>(i)]);
 }

@@ -80,6 +80,8 @@ class NodeView {
   // Outputs.
   int outputs() const { return static_cast<int>(node_.outputs.size()); }
   bool wants(int i) const { return i < outputs() && !node_.outputs[static_cast<size_t>(i)].empty(); }
+  // What of an output's integers is used: those outside may be clipped there. Null: all.
+  const IntRange* limit(int i) const;
   // As the file states it, for results whose rank nothing else tells. A run has to check it.
   std::optional<int> stated_rank(int i) const;
   // How many dims fewer than `rank` output 0 has, if the file states its rank.

@@ -53,14 +53,12 @@ constexpr OpDef relu = [] {
     const IntRange r = call.in("x").range;
     return IntRange{std::max<int64_t>(0, r.lo), std::max<int64_t>(0, r.hi)};
   };
-  def.pointwise.corners = true;
-  return def;
+  return with_corners(def);
 }();
 constexpr OpDef relu6 = [] {
   OpDef def = plain<[](double x) { return x < 0 ? 0 : (x > 6) ? 6 : x; }, Scalar::clip>("relu6", "min(max(x, 0), 6)");
   def.pointwise.numbers = {0, 6};
-  def.pointwise.corners = true;
-  return def;
+  return with_corners(def);
 }();
 constexpr OpDef sigmoid = with_corners(
     plain<[](double x) { return 1 / (1 + std::exp(-x)); }, Scalar::sigmoid>("sigmoid", "1 / (1 + exp(-x))"));
@@ -272,6 +270,7 @@ constexpr OpDef softmax = {.name = "softmax",
                            .host = kFloats,
                            .infer = softmax_type,
                            .reference = softmax_reference,
+                           .range = [](const Call&) { return IntRange{0, 1}; },
                            .domain = kDomain,
                            .kind = Kind::softmax,
                            .flops = flops_of_result<5>};

@@ -56,8 +56,12 @@ IntRange cast_range(const Call& call) {
   const IntRange fits = int_range(dtype_from_name(call.str("dtype")));
   const Operand& x = call.in("x");
   // The range of uint64 ends at INT64_MAX, its values may not.
-  if (is_float(x.dtype()) || (x.dtype() == DType::u64 && x.range.hi == INT64_MAX)) return fits;
-  return x.range.inside(fits) ? x.range : fits;
+  if (x.dtype() == DType::u64 && x.range.hi == INT64_MAX) return fits;
+  const bool saturates = is_float(x.dtype()) && !is_float(dtype_from_name(call.str("dtype")));
+  if (!saturates) return x.range.inside(fits) ? x.range : fits;
+  // NaN gives 0.
+  const auto end = [&](int64_t bound) { return std::clamp(bound, fits.lo, fits.hi); };
+  return {std::min<int64_t>(0, end(x.range.lo)), std::max<int64_t>(0, end(x.range.hi))};
 }
 
 std::vector<ir::ConstantPtr> cast_lazy(const Call& call, const Types& out) {

@@ -46,14 +46,14 @@ constexpr OpDef logic(std::string_view name, std::string_view doc) {
       of_two<fn, Takes::bools>(function));
 }
 
-// Bounds of integer results. What may leave the dtype wraps, and can be anything then.
+// Integers that leave the dtype wrap, and can be anything then.
 template <auto corner>
 IntRange range_of_corners(const Call& call) {
   const IntRange a = call.in("x").range, b = call.in("y").range, whole = int_range(call.in("x").dtype());
   const Int128 v[] = {corner(a.lo, b.lo), corner(a.lo, b.hi), corner(a.hi, b.lo), corner(a.hi, b.hi)};
   const auto [lo, hi] = std::minmax_element(std::begin(v), std::end(v));
-  if (*lo < whole.lo || *hi > whole.hi) return whole;
-  return {static_cast<int64_t>(*lo), static_cast<int64_t>(*hi)};
+  if (is_int(call.in("x").dtype()) && (*lo < whole.lo || *hi > whole.hi)) return whole;
+  return {saturated(*lo), saturated(*hi)};
 }
 constexpr auto kCornerAdd = [](Int128 a, Int128 b) { return a + b; };
 constexpr auto kCornerSub = [](Int128 a, Int128 b) { return a - b; };
@@ -62,17 +62,20 @@ constexpr auto kCornerMin = [](Int128 a, Int128 b) { return std::min(a, b); };
 constexpr auto kCornerMax = [](Int128 a, Int128 b) { return std::max(a, b); };
 
 // Both non-negative, divisor positive: the quotient is between 0 and the dividend. Otherwise its magnitude is at most
-// the dividend's.
+// the dividend's, unless it is divided by a fraction.
 IntRange range_divide(const Call& call) {
   const IntRange a = call.in("x").range, b = call.in("y").range;
-  if (a.lo >= 0 && b.lo >= 1) return {a.lo / b.hi, a.hi / b.lo};
-  if (a.lo == INT64_MIN) return {};
+  const bool real = is_float(call.in("x").dtype());
+  if (a.lo >= 0 && b.lo >= 1) return {a.lo / b.hi, a.hi == INT64_MAX ? a.hi : a.hi / b.lo + real};
+  if (a.lo == INT64_MIN || (real && b.lo < 1)) return {};
   const int64_t m = std::max(a.hi, -a.lo);
   return {-m, m};
 }
 IntRange range_mod(const Call& call) {
   const IntRange b = call.in("y").range;
-  return {std::min<int64_t>(0, b.lo == INT64_MIN ? b.lo : b.lo + 1), std::max<int64_t>(0, b.hi - 1)};
+  const bool real = is_float(call.in("y").dtype());
+  return {std::min<int64_t>(0, real || b.lo == INT64_MIN ? b.lo : b.lo + 1),
+          std::max<int64_t>(0, real ? b.hi : b.hi - 1)};
 }
 
 // Integer division by zero gives 0; INT64_MIN / -1 wraps.

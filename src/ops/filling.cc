@@ -73,7 +73,8 @@ constexpr OpDef fill_like = moved({.name = "fill_like",
                                    .infer = fill_like_type,
                                    .symbolic = fill_like_symbolic,
                                    .range = fill_range,
-                                   .fp16 = {.saturates = true}},
+                                   .fp16 = {.saturates = true},
+                                   .reads_type_only = true},
                                   fill_moves);
 
 // ---- tile ---------------------------------------------------------------------------------------------------------
@@ -358,8 +359,9 @@ bool range_1d_symbolic(const Call& call, Dims& content) {
 }
 IntRange range_1d_range(const Call& call) {
   const IntRange a = call.in("start").range, b = call.in("end").range, s = call.in("step").range;
-  if (s.lo > 0 && b.hi > INT64_MIN) return {a.lo, std::max(a.lo, b.hi - 1)};
-  if (s.hi < 0 && b.lo < INT64_MAX) return {std::min(a.hi, b.lo + 1), a.hi};
+  const int64_t last = is_int(call.in("step").dtype()) ? 1 : 0;  // what keeps the last number from the end
+  if (s.lo > 0 && b.hi > INT64_MIN) return {a.lo, std::max(a.lo, b.hi - last)};
+  if (s.hi < 0 && b.lo < INT64_MAX) return {std::min(a.hi, b.lo + last), a.hi};
   return {};
 }
 constexpr Variant kRange1d[] = {{Opset::ios15, "end:T; start:T; step:T", "T={fp16,fp32,int32}"}};

@@ -85,9 +85,8 @@ Status max_pool_reference(const Call& call, Outputs& out) {
 }
 
 IntRange max_pool_range(const Call& call) {
-  const int64_t elements = ir::product(call.in("x").dims()).range().hi;
-  const IntRange& x = call.in("x").range;
-  return {std::min<int64_t>(x.lo, 0), std::max(x.hi, elements)};
+  if (call.result == 0) return call.in("x").range;
+  return {0, ir::product(call.in("x").dims()).range().hi};
 }
 
 constexpr Variant kMaxPool[] = {

@@ -168,8 +168,23 @@ IntRange range_of_inputs(const Call& call) {
   return r.lo > r.hi ? IntRange{} : r;
 }
 
+bool moves_elements_of(const ir::OpRow& row, size_t param) {
+  const std::vector<ir::Param>& params = row.params();
+  return row.def->range == range_of_inputs && carries_data(params[param], params[0]);
+}
+
 IntRange range_of_sum(IntRange each, int64_t most, DType t) {
   const IntRange whole = int_range(t);
+  if (is_float(t)) {  // rounding adds up, as much as there are steps
+    const int digits = significand_digits(t);
+    const auto bound = [&](int64_t end, int64_t sign) -> int64_t {
+      const Int128 sum = Int128{end} * most, error = (sum < 0 ? -sum : sum) * most >> (digits - 1);
+      const Int128 widened = sum + sign * (error + 1);
+      return digits == 0 || sum < whole.lo || sum > whole.hi ? (sign < 0 ? whole.lo : whole.hi)
+                                                             : saturated(widened);
+    };
+    return {std::min<int64_t>(0, bound(each.lo, -1)), std::max<int64_t>(0, bound(each.hi, 1))};
+  }
   const Int128 lo = std::min<Int128>(0, Int128{each.lo} * most), hi = std::max<Int128>(0, Int128{each.hi} * most);
   if (lo < whole.lo || hi > whole.hi) return whole;
   return {static_cast<int64_t>(lo), static_cast<int64_t>(hi)};

@@ -225,8 +225,11 @@ Status infer_compare(const Call& call, Types& out);    // x and y, bool
 // Symbolic content of pure data movement: runs the row's reference kernel on the numbers of the elements instead of the
 // elements, so every such row gets it without a line of code.
 bool symbolic_by_moving(const Call& call, Dims& content);
+// Whether what the operator makes are elements of this operand, among others perhaps, as they are.
+bool moves_elements_of(const ir::OpRow& row, size_t param);
 IntRange range_of_inputs(const Call& call);  // union of the integer operands that carry data
 __extension__ using Int128 = __int128;       // holds what leaves int64
+inline int64_t saturated(Int128 v) { return static_cast<int64_t>(std::clamp<Int128>(v, INT64_MIN, INT64_MAX)); }
 // Of sums of up to `most` integers of dtype t. What may leave the dtype wraps, and can be anything then.
 IntRange range_of_sum(IntRange each, int64_t most, DType t);
 

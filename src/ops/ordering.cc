@@ -373,12 +373,7 @@ constexpr Variant kTopk[] = {
      "x:T; k?:const K=1; axis?:const int32=-1; ascending?:const bool=false; sort?:const bool=true; "
      "return_indices?:const bool=true; output_indices_dtype?:const string=none",
      "T={fp16,fp32,int8,int16,int32,uint8,uint16}; K={int8,int16,int32}"}};
-// Of values and indices, whichever reach further.
-IntRange topk_range(const Call& call) {
-  const IntRange values = call.in("x").range, indices = index_range(call);
-  return is_int(call.in("x").dtype()) ? IntRange{std::min(values.lo, indices.lo), std::max(values.hi, indices.hi)}
-                                      : indices;
-}
+IntRange topk_range(const Call& call) { return call.result == 0 ? call.in("x").range : index_range(call); }
 constexpr OpDef topk = {.name = "topk",
                         .family = kFamily,
                         .doc = "the k largest (ascending: smallest) along axis, in order, ties by index; k -1: all",

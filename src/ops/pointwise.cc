@@ -36,4 +36,33 @@ Status pointwise_reference(const Call& call, Outputs& out) {
   return pointwise_reference(call, out, ir::pointwise_of(call));
 }
 
+IntRange range_at_corners(const Call& call) {
+  const ir::Pointwise f = ir::pointwise_of(call);
+  const ScalarKernel kernel = f.kernels[static_cast<size_t>(ir::WideType::real)];
+  // Beside a pole there is no largest value.
+  if (kernel == nullptr || f.compares || call.row().def->fp16.poles) return {};
+  std::array<std::array<double, 3>, 3> points{};
+  int all = 1;
+  for (size_t k = 0; k < f.operands.size() && !f.operands[k].empty(); ++k, all *= 3) {
+    if (!call.has(f.operands[k]) || !is_float(call.in(f.operands[k]).dtype())) return {};
+    const IntRange r = call.in(f.operands[k]).range;
+    const double lo = r.lo == INT64_MIN ? -INFINITY : static_cast<double>(r.lo),
+                 hi = r.hi == INT64_MAX ? INFINITY : static_cast<double>(r.hi);
+    points[k] = {lo, hi, lo < 0 && hi > 0 ? 0 : lo};
+  }
+  double lo = INFINITY, hi = -INFINITY;
+  for (int corner = 0; corner < all; ++corner) {
+    const auto at = static_cast<size_t>(corner);
+    const double x = points[0][at % 3], y = points[1][at / 3 % 3], z = points[2][at / 9];
+    double v = 0;
+    kernel(&x, &y, &z, &v, 1, f.numbers.data());
+    if (std::isnan(v)) return {};
+    lo = std::min(lo, v);
+    hi = std::max(hi, v);
+  }
+  constexpr double kEnd = 0x1p53;
+  return {lo > -kEnd ? static_cast<int64_t>(std::floor(std::min(lo, kEnd))) : INT64_MIN,
+          hi < kEnd ? static_cast<int64_t>(std::ceil(std::max(hi, -kEnd))) : INT64_MAX};
+}
+
 }  // namespace graft::ops

@@ -73,9 +73,13 @@ constexpr OpDef pointwise(OpDef def, const Pointwise& function) {
   return def;
 }
 
+// The range of a float result, by the function's values there; of integers rows say it themselves.
+IntRange range_at_corners(const Call& call);
+
 // Rows whose ranges follow from their function's values at the corners.
 constexpr OpDef with_corners(OpDef def) {
   def.pointwise.corners = true;
+  if (def.range == nullptr) def.range = range_at_corners;
   return def;
 }
 

@@ -50,6 +50,21 @@ Status each_place(const Indexing& how, const TensorView& indices, Pace pace, At&
   return {};
 }
 
+// Along one axis, or in any of the first dims, of what the indices are into.
+std::optional<IntRange> places_of_indices(const Call& call, size_t param) {
+  const std::vector<ir::Param>& params = call.row().params();
+  if (params[param].name != "indices") return std::nullopt;
+  const Dims& data = call.in(params[0].name).dims();
+  int64_t most = 0;
+  if (call.row().param_index("axis") >= 0) {
+    const Result<int> axis = normal_axis(call.i("axis"), static_cast<int>(data.size()));
+    most = axis ? data[static_cast<size_t>(*axis)].range().hi : INT64_MAX;
+  } else {
+    for (const Dim& d : data) most = std::max(most, d.range().hi);
+  }
+  return IntRange{-most, most - 1};
+}
+
 constexpr OpDef gathers(OpDef def, Status (*indexing)(const Call&, Indexing&)) {
   def.kind = ir::Kind::gather;
   def.indexing = indexing;
@@ -65,6 +80,7 @@ constexpr OpDef gathers(OpDef def, Status (*indexing)(const Call&, Indexing&)) {
   };
   def.symbolic = symbolic_by_moving;
   def.range = range_of_inputs;
+  def.places = places_of_indices;
   return row(def);
 }
 
@@ -398,6 +414,7 @@ constexpr OpDef scatters(OpDef def, Status (*indexing)(const Call&, Indexing&)) 
   def.reference = scatter_reference;
   def.symbolic = scatter_symbolic;
   def.range = scatter_range;
+  def.places = places_of_indices;
   return row(def);
 }
 constexpr OpDef scatter = scatters({.name = "scatter",

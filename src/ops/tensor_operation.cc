@@ -246,7 +246,8 @@ constexpr OpDef shape = {.name = "shape",
                          .infer = shape_type,
                          .reference = shape_reference,
                          .symbolic = shape_symbolic,
-                         .range = shape_range};
+                         .range = shape_range,
+                         .reads_type_only = true};
 
 Status flatten2d_type(const Call& call, Types& out) {
   const Dims& x = call.in("x").dims();

@@ -26,8 +26,8 @@ constexpr OpDef unary(std::string_view name, std::string_view doc, std::span<con
                    function);
 }
 template <auto fn, Scalar name_of = Scalar::other>
-constexpr OpDef function(std::string_view name, std::string_view doc, Domain domain = {}) {
-  return unary(name, doc, kFloat1, kFloats, of_one<fn, Takes::floats>(name_of), domain);
+constexpr OpDef function(std::string_view name, std::string_view doc, Domain domain = {}, Range range = nullptr) {
+  return unary(name, doc, kFloat1, kFloats, of_one<fn, Takes::floats>(name_of), domain, range);
 }
 template <auto fn, Scalar name_of>
 constexpr OpDef numeric(std::string_view name, std::string_view doc, Range range) {
@@ -70,6 +70,9 @@ IntRange range_square(const Call& call) {
   return m.hi > (int64_t{1} << 31) || m.lo < 0 || m.hi * m.hi > whole.hi ? whole : IntRange{m.lo * m.lo, m.hi * m.hi};
 }
 
+// Of what goes round.
+IntRange range_of_turns(const Call&) { return {-1, 1}; }
+
 constexpr OpDef abs_ = with_corners(numeric<kAbs, Scalar::abs>("abs", "|x|", range_abs));
 constexpr OpDef sign = with_corners(numeric<kSign, Scalar::sign>("sign", "-1, 0 or 1", range_sign));
 constexpr OpDef square =
@@ -85,7 +88,7 @@ constexpr OpDef atanh_ = with_corners(
     function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9}));
 constexpr OpDef ceil_ = with_corners(
     with_fp16(function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up"), {.steps = true}));
-constexpr OpDef cos_ = with_fp16(function<[](double x) { return std::cos(x); }>("cos", "cosine"), {.turns = true});
+constexpr OpDef cos_ = with_fp16(function<[](double x) { return std::cos(x); }>("cos", "cosine", {}, range_of_turns), {.turns = true});
 constexpr OpDef cosh_ = with_corners(
     with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true}));
 constexpr OpDef erf_ =
@@ -97,7 +100,7 @@ constexpr OpDef floor_ = with_corners(
 constexpr OpDef round_ = with_corners(with_fp16(
     function<[](double x) { return std::nearbyint(x); }, Scalar::round>("round", "round to nearest, halves to even"),
     {.steps = true}));
-constexpr OpDef sin_ = with_fp16(function<[](double x) { return std::sin(x); }>("sin", "sine"), {.turns = true});
+constexpr OpDef sin_ = with_fp16(function<[](double x) { return std::sin(x); }>("sin", "sine", {}, range_of_turns), {.turns = true});
 constexpr OpDef sinh_ = with_corners(
     with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true}));
 constexpr OpDef sqrt_ = with_corners(

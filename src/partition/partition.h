@@ -41,6 +41,11 @@ struct NodePlan {
   Where where = Where::host;
   int partition = -1;           // coreml: index of the partition
   std::optional<Diag> refusal;  // host: why
+  // A refusal's place among all of them, what cuts off most first and what only does not pay last; and what it cuts
+  // off: itself, and what runs before it or after it, whichever is less.
+  int obstacle = -1;
+  int cut_nodes = 0;
+  double cut_flops = 0;
 };
 
 // A program after a pass, in MIL text.
@@ -70,7 +75,7 @@ struct Partitioning {
   int count(Where where) const;
   bool whole() const { return partitions == 1 && subgraphs.size() == 1; }  // the whole graph is one Core ML partition
 };
-std::vector<Diag> refusals(std::span<const NodePlan> nodes);  // one for each host node, in order
+std::vector<Diag> refusals(std::span<const NodePlan> nodes);  // of the host's nodes, by NodePlan::obstacle
 
 // Errors are only those that make partitioning itself impossible, invalid_option for a name in keep_fp32 that the model
 // does not have, memory_limit and cancelled; everything else is a refusal in the result.
@@ -81,6 +86,13 @@ Result<Partitioning> partition(std::shared_ptr<const onnx::HostProgram> host, co
 // is there while the subgraph runs, and makes the rest anew from that. Errors: as partition().
 Result<Subgraph> host_twin(const Partitioning& partitioning, const Subgraph& subgraph,
                            const std::function<bool(const std::string&)>& has, const Bounds& bounds = {});
+
+// The values at which the graph could end for Core ML to take all that is left of it: what host nodes read of what does
+// not depend on any of them, and the outputs among that. Empty where that is less than half of the nodes.
+std::vector<std::string> ends_before_host(const Partitioning& partitioning);
+
+// As a shell takes it in one word.
+std::string shell_word(const std::string& word);
 
 // Looks for what would change the refusals of host nodes (a later target, fixed shapes, a constant input) and adds what
 // does to their remedies. By attempts, which may lower the whole graph dozens of times: for reports, when they are

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/format.h"
+#include "onnx/visit.h"
 #include "partition/partition.h"
 
 namespace graft::partition {
@@ -26,18 +27,6 @@ void try_later_targets(const onnx::HostProgram& host, ir::Opset newest, const Bo
       break;
     }
   }
-}
-
-// As a shell takes it in one word.
-std::string shell_word(const std::string& word) {
-  constexpr std::string_view kPlain = "._-:/,@%+=";
-  const auto plain = [&](unsigned char c) {
-    return std::isalnum(c) != 0 || kPlain.find(static_cast<char>(c)) != kPlain.npos;
-  };
-  if (std::all_of(word.begin(), word.end(), plain)) return word;
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? "'\\''" : std::string(1, c);
-  return out + "'";
 }
 
 // Every open dim of every input fixed to its default, as --shapes takes it, and as options. Dims that the caller has
@@ -139,6 +128,43 @@ void try_constant_inputs(const onnx::HostProgram& host, ir::Opset newest, const 
 }
 
 }  // namespace
+
+std::string shell_word(const std::string& word) {
+  constexpr std::string_view kPlain = "._-:/,@%+=";
+  const auto plain = [&](unsigned char c) {
+    return std::isalnum(c) != 0 || kPlain.find(static_cast<char>(c)) != kPlain.npos;
+  };
+  if (std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out + "'";
+}
+
+std::vector<std::string> ends_before_host(const Partitioning& partitioning) {
+  const onnx::Graph& graph = partitioning.host->model->graph;
+  std::unordered_set<std::string> made, behind;  // by nodes that depend on no host node, and by those that do
+  std::vector<std::string> ends;
+  std::unordered_set<std::string> ended;
+  int kept = 0, all = 0;
+  for (const NodePlan& n : partitioning.nodes) {
+    if (n.where == Where::folded) continue;
+    bool depends = n.where == Where::host;
+    onnx::visit_reads(*n.node, [&](const std::string& name) { depends = depends || behind.contains(name); });
+    ++all;
+    kept += depends ? 0 : 1;
+    for (const std::string& o : n.node->outputs) {
+      if (!o.empty()) (depends ? behind : made).insert(o);
+    }
+    if (!depends) continue;
+    onnx::visit_reads(*n.node, [&](const std::string& name) {
+      if (made.contains(name) && ended.insert(name).second) ends.push_back(name);
+    });
+  }
+  for (const onnx::ValueInfo& o : graph.outputs) {
+    if (made.contains(o.name) && ended.insert(o.name).second) ends.push_back(o.name);
+  }
+  return 2 * kept < all ? std::vector<std::string>() : ends;
+}
 
 void find_remedies(const onnx::HostProgram& host, const Options& options, const Bounds& bounds,
                    std::vector<NodePlan>& nodes) {

@@ -10,13 +10,9 @@ bool holds_all(DType from, IntRange range, DType to) {
   if (from == DType::boolean) return is_float(to) || is_int(to);
   if (is_int(from) && is_int(to)) return range.inside(int_range(to)) && from != DType::u64;
   if (is_int(from)) {
-    switch (to) {  // the integers that the significand counts
-      case DType::bf16: return range.inside({-256, 256});
-      case DType::f16: return range.inside({-2048, 2048});
-      case DType::f32: return range.inside({-(1 << 24), 1 << 24});
-      case DType::f64: return range.inside({-(int64_t{1} << 53), int64_t{1} << 53});
-      default: return false;
-    }
+    const int digits = significand_digits(to);
+    const int64_t counted = int64_t{1} << digits;
+    return digits > 0 && range.inside({-counted, counted});
   }
   if (from == DType::f16 || from == DType::bf16) return to == DType::f32 || to == DType::f64;
   return from == DType::f32 && to == DType::f64;

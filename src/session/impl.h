@@ -42,22 +42,29 @@ struct Slot {
   int maker = INT_MAX;  // the place of the loaded subgraph that fills it
 };
 
-// The sizes of inputs for which a model's facts for Core ML hold: what is compiled and placed by them runs with no
-// other.
-class SizesTaken {
+// The inputs for which a model's facts for Core ML hold, their sizes and integers: what is compiled and placed by them
+// runs with no other.
+class InputsTaken {
  public:
-  SizesTaken() = default;
-  explicit SizesTaken(const onnx::HostProgram& host);
-  // Of an input with another size, named with what would fit.
+  InputsTaken() = default;
+  explicit InputsTaken(const onnx::HostProgram& host);
+  // Of an input with another size or number, named with what would fit.
   Status check(std::span<const TensorView> in) const;
 
  private:
+  Status check_sizes(std::span<const TensorView> in) const;
   struct Size {
     int input, axis;
     ir::Dim dim;
     std::string name;  // of the input
   };
-  std::vector<Size> sizes_;  // the open ones
+  struct Integers {
+    int input;
+    IntRange range;
+    std::string name;  // of the input
+  };
+  std::vector<Size> sizes_;         // the open ones
+  std::vector<Integers> integers_;  // with limits
 };
 
 // What the subgraphs keep, by their places among the loaded ones.
@@ -108,7 +115,7 @@ struct Session::Impl {
   std::vector<Slot> slots;
   std::unordered_map<std::string, int> slot_of;  // by name
   std::deque<LoadedSubgraph> loaded;
-  SizesTaken sizes;
+  InputsTaken accepted;
   std::vector<bool> checked_inputs;  // int64 inputs that a Core ML stage's facts take to be within int32
 
   // The whole model on the host with some overridable initializers as inputs, by their names.
@@ -122,7 +129,7 @@ struct Session::Impl {
 
   // ---- session_open.cc ----
   Status open_package(const CancelToken* cancel);
-  Status open_onnx(const std::shared_ptr<const onnx::Model>& model, const CancelToken* cancel);
+  Status open_onnx(std::shared_ptr<const onnx::Model> model, const CancelToken* cancel);
   Status open_partition(std::shared_ptr<const partition::Partitioning> given, const CancelToken* cancel);
   Status open_host(std::shared_ptr<const onnx::HostProgram> lowered, bool coreml);
   Status load_whole_on_host(const CancelToken* cancel);

@@ -117,6 +117,18 @@ Status set_shapes(State& s, std::string_view, std::string_view value) {
   return parse_shapes(value, s.options.lowering);
 }
 
+// One name a comma; names that have some themselves cannot be said.
+Status set_outputs(State& s, std::string_view name, std::string_view value) {
+  s.options.outputs.clear();
+  for (size_t at = 0; !value.empty() && at <= value.size();) {
+    const size_t end = std::min(value.find(',', at), value.size());
+    if (end == at) return bad_value(name, value, "names of values, separated by commas");
+    s.options.outputs.emplace_back(value.substr(at, end - at));
+    at = end + 1;
+  }
+  return {};
+}
+
 Status set_engine(State& s, std::string_view name, std::string_view value) {
   if (value == "reference")
     s.options.engine.reference = true;
@@ -292,6 +304,10 @@ std::vector<Row> make_rows() {
       {{"shapes", "input:1x3x(64..2048)x(64..2048=512),…", "",
         "sizes of open input dims, or their ranges; '=' is the default size", true, "NAME:DIMS,…"},
        set_shapes},
+      {{"outputs", "names of values, separated by commas", "",
+        "values of an ONNX graph that take the place of its outputs: what only the rest needs is left out", true,
+        "NAME,…"},
+       set_outputs},
       {{"engine", "fast, reference", "fast", "reference: every operator by its slow reference kernel", true, "ENGINE"},
        set_engine},
       {{"onednn", "0, 1", "1", "let the engine use oneDNN where the build has it", true}, set_onednn},

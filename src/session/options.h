@@ -23,6 +23,7 @@ struct Options {
   bool require_full_delegation = false;  // a node outside the Core ML partition is an error that lists every reason
   partition::Options partitioning;       // target, precision
   onnx::LowerOptions lowering;           // shapes
+  std::vector<std::string> outputs;      // ONNX models: the values that are wanted; empty: the model's own outputs
   backend::ComputeUnits units = backend::ComputeUnits::all;
   // Whether the host runs what a partition cannot, for good or in one run; else that is an error. Without a name: for
   // whoever must know that it was Core ML's program that ran.

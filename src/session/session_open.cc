@@ -203,7 +203,7 @@ Status Session::Impl::open_host(std::shared_ptr<const onnx::HostProgram> lowered
     for (ir::Dim& d : type.dims) d = d.substitute(any_size);
     outputs.push_back({main.output_names[i], std::move(type)});
   }
-  if (coreml) sizes = SizesTaken(*host);
+  if (coreml) accepted = InputsTaken(*host);
   all_inputs = inputs;
   add_ports();
   for (const std::string& name : model.overridable) {
@@ -221,7 +221,8 @@ Status Session::Impl::open_host(std::shared_ptr<const onnx::HostProgram> lowered
   return {};
 }
 
-Status Session::Impl::open_onnx(const std::shared_ptr<const onnx::Model>& model, const CancelToken* cancel) {
+Status Session::Impl::open_onnx(std::shared_ptr<const onnx::Model> model, const CancelToken* cancel) {
+  GRAFT_TRY(model, onnx::up_to(std::move(model), options.outputs));
   const auto lower = device == nullptr ? onnx::lower_for_host : onnx::lower_for_coreml;
   GRAFT_TRY(onnx::HostProgram lowered, lower(model, options.lowering, bounds(cancel)));
   auto program = std::make_shared<const onnx::HostProgram>(std::move(lowered));
@@ -235,8 +236,9 @@ Status Session::Impl::open_partition(std::shared_ptr<const partition::Partitioni
   GRAFT_CHECK(open_host(given->host, device != nullptr));
   partitioning = std::move(given);
   if (device == nullptr) {
-    // Facts for Core ML hold for some sizes.
-    GRAFT_TRY(auto model, host->open_dims.empty() ? load_on_host(*host->program, cancel) : load_overridden({}, cancel));
+    // Facts for Core ML hold for some sizes, and some integers.
+    GRAFT_TRY(auto model, host->open_dims.empty() && host->limits.empty() ? load_on_host(*host->program, cancel)
+                                                                          : load_overridden({}, cancel));
     add_whole(std::move(model), false);
     return {};
   }
@@ -274,6 +276,8 @@ Status Session::Impl::open_partition(std::shared_ptr<const partition::Partitioni
 }
 
 Status Session::Impl::open_package(const CancelToken* cancel) {
+  if (!options.outputs.empty())
+    return fail(Code::invalid_option, "outputs: a package has those that it was compiled with; give an ONNX model");
   GRAFT_TRY(coreml::Model model, coreml::read_package(path, options.weights, bounds(cancel)));
   metadata = model.metadata;
   const coreml::FunctionInterface* main = model.interface.main();

@@ -122,10 +122,12 @@ Result<const Wired*> Session::Impl::twin_of(const LoadedSubgraph& one, const Can
   return one.twin.get();
 }
 
-SizesTaken::SizesTaken(const onnx::HostProgram& host) {
-  if (host.open_dims.empty()) return;
+InputsTaken::InputsTaken(const onnx::HostProgram& host) {
   const std::vector<onnx::ValueInfo>& declared = host.model->graph.inputs;
   for (size_t i = 0; i < declared.size(); ++i) {
+    if (const auto limit = host.limits.find(declared[i].name); limit != host.limits.end())
+      integers_.push_back({static_cast<int>(i), limit->second, declared[i].name});
+    if (host.open_dims.empty()) continue;
     const std::vector<onnx::DimInfo>& dims = declared[i].type.dims;
     for (size_t d = 0; d < dims.size(); ++d) {
       if (!dims[d].known())
@@ -135,7 +137,7 @@ SizesTaken::SizesTaken(const onnx::HostProgram& host) {
   }
 }
 
-Status SizesTaken::check(std::span<const TensorView> in) const {
+Status InputsTaken::check_sizes(std::span<const TensorView> in) const {
   const auto size_of = [&](const Size& s) -> std::optional<int64_t> {
     const Shape& shape = in[static_cast<size_t>(s.input)].shape;
     return s.axis < shape.size() ? std::optional(shape[s.axis]) : std::nullopt;
@@ -161,6 +163,24 @@ Status SizesTaken::check(std::span<const TensorView> in) const {
                     ? format("dim {} is {}, the Core ML program takes {} there", s.axis, *size, fits.lo)
                     : format("dim {} is {}, the Core ML program takes {} to {}", s.axis, *size, fits.lo, fits.hi);
     return fail(std::move(d));
+  }
+  return {};
+}
+
+Status InputsTaken::check(std::span<const TensorView> in) const {
+  GRAFT_CHECK(check_sizes(in));
+  for (const Integers& s : integers_) {
+    const TensorView& x = in[static_cast<size_t>(s.input)];
+    if (!is_int(x.dtype)) continue;  // another type: the program itself says so
+    for (int64_t k = 0, count = x.count(); k < count; ++k) {
+      const int64_t v = element_as_int(x, k);
+      if (v >= s.range.lo && v <= s.range.hi) continue;
+      Diag d;
+      d.code = Code::value_out_of_range;
+      d.tensor = s.name;
+      d.message = format("it holds {}, the Core ML program takes {} to {}", v, s.range.lo, s.range.hi);
+      return fail(std::move(d));
+    }
   }
   return {};
 }
@@ -341,7 +361,7 @@ Status Session::run(std::span<const TensorView> in, std::span<backend::OutputSlo
     return finish(fail(Code::invalid_argument, format("the model has {} inputs and {} outputs, got {} and {}",
                                                       impl.inputs.size(), impl.outputs.size(), in.size(), out.size())));
   }
-  if (Status fits = impl.sizes.check(in); !fits)
+  if (Status fits = impl.accepted.check(in); !fits)
     return finish(impl.options.host_takes_over ? impl.run_overridden(in, out, run_options) : std::move(fits));
   const bool within_int32 = impl.within_int32(in);
   const Taken taken{*impl.states};

@@ -103,6 +103,7 @@ Status open_onnx(Model& out, const CancelToken* cancel) {
   const Hold hold = out.options.weights;
   GRAFT_TRY(out.onnx, from.path.empty() ? onnx::read_memory(from.bytes, from.folder, nullptr, hold, out.bounds(cancel))
                                         : onnx::read_file(from.path, hold, out.bounds(cancel)));
+  GRAFT_TRY(out.onnx, onnx::up_to(out.onnx, out.options.outputs));
   describe_onnx(out);
   Result<onnx::HostProgram> host = onnx::lower_for_coreml(out.onnx, out.options.lowering, out.bounds(cancel));
   if (!host) {

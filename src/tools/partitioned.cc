@@ -4,6 +4,7 @@
 
 #include "base/format.h"
 #include "ir/text.h"
+#include "onnx/open_dims.h"
 
 namespace graft::tools {
 namespace {
@@ -29,6 +30,28 @@ Status check_later_options(std::span<const session::NamedOption> named) {
 
 }  // namespace
 
+namespace {
+
+// The values at which a model that Core ML does not take as a whole could end for the rest to be taken: tried.
+std::optional<std::string> without_the_end(const Partitioned& p) {
+  constexpr size_t kMost = 8;  // that a command line is fit for
+  const std::vector<std::string> ends = partition::ends_before_host(*p.partitioning);
+  const auto sayable = [](const std::string& name) { return name.find(',') == name.npos; };
+  if (ends.empty() || ends.size() > kMost || !std::all_of(ends.begin(), ends.end(), sayable)) return std::nullopt;
+  const CancelToken token(nullptr, p.options.time_limit);
+  const Bounds bounds = p.model->bounds(&token);
+  auto cut = onnx::up_to(p.model->onnx, ends);
+  if (!cut) return std::nullopt;
+  Result<onnx::HostProgram> host = onnx::lower_for_coreml(std::move(*cut), p.options.lowering, bounds);
+  if (!host) return std::nullopt;
+  const auto made =
+      partition::partition(std::make_shared<const onnx::HostProgram>(std::move(*host)), p.options.partitioning, bounds);
+  if (!made || !made->whole()) return std::nullopt;
+  return partition::shell_word(format("{}", join(ends, ",")));
+}
+
+}  // namespace
+
 const Diag* Partitioned::refusal(size_t node) const {
   std::call_once(asked_, [&] {
     std::vector<partition::NodePlan> nodes = partitioning->nodes;
@@ -40,11 +63,11 @@ const Diag* Partitioned::refusal(size_t node) const {
 }
 
 std::vector<Diag> Partitioned::refusals() const {
-  std::vector<Diag> list;
-  for (size_t i = 0; i < partitioning->nodes.size(); ++i) {
-    if (const Diag* d = partitioning->nodes[i].refusal ? refusal(i) : nullptr) list.push_back(*d);
-  }
-  return list;
+  const auto any = std::find_if(partitioning->nodes.begin(), partitioning->nodes.end(),
+                                [](const partition::NodePlan& n) { return n.refusal.has_value(); });
+  if (any == partitioning->nodes.end()) return {};
+  refusal(static_cast<size_t>(any - partitioning->nodes.begin()));  // which asks for all
+  return partition::refusals(explained_);
 }
 
 Result<std::shared_ptr<const Partitioned>> partition_model(std::shared_ptr<const Model> model,
@@ -114,6 +137,8 @@ Diag not_delegated(const Partitioned& p, bool whole) {
   else
     d.message = "no node can be part of a Core ML program, so there is nothing to verify";
   if (!p.partitions.empty()) d.remedies.emplace_back("--allow-partial -o DIR (a package for each partition)");
+  if (const auto outputs = whole && host > 0 ? without_the_end(p) : std::nullopt)
+    d.remedies.push_back("--outputs " + *outputs);
   if (!p.model->missing.empty()) d.inner.push_back(onnx::describe_missing(p.model->missing));
   for (Diag& reason : p.refusals()) {
     reason.file.clear();

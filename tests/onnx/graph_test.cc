@@ -203,6 +203,49 @@ TEST(Prepare, AttributeNamesAreUnique) {
 
 // Functions
 
+// x -> A -> a -> B -> b -> C -> c, and D reads the initializer w and x.
+std::shared_ptr<const Model> chain() {
+  auto m = std::make_shared<Model>(model(graph(
+      {"x", "z"},
+      {node("A", {"x"}, {"a"}), node("B", {"a"}, {"b"}), node("C", {"b", "z"}, {"c"}), node("D", {"w", "x"}, {"d"})},
+      {"c", "d"}, {"w"})));
+  m->opsets[""] = 17;
+  expect_ok(*m);
+  return m;
+}
+Names names(const std::vector<ValueInfo>& list) {
+  Names all;
+  for (const ValueInfo& v : list) all.push_back(v.name);
+  return all;
+}
+
+TEST(UpTo, LeavesOutWhatOnlyTheRestNeeds) {
+  const auto whole = chain();
+  const auto cut = up_to(whole, {"b"});
+  ASSERT_TRUE(cut) << render(cut.error());
+  EXPECT_THAT(ops((*cut)->graph), ElementsAre("A", "B"));
+  EXPECT_THAT(names((*cut)->graph.inputs), ElementsAre("x"));
+  EXPECT_THAT(names((*cut)->graph.outputs), ElementsAre("b"));
+  EXPECT_THAT((*cut)->graph.initializers, SizeIs(0));
+  const auto both = up_to(whole, {"d", "a"});
+  ASSERT_TRUE(both) << render(both.error());
+  EXPECT_THAT(ops((*both)->graph), ElementsAre("A", "D"));
+  EXPECT_THAT(names((*both)->graph.outputs), ElementsAre("d", "a"));
+  EXPECT_NE((*both)->graph.find_initializer("w"), nullptr);
+  EXPECT_EQ(*up_to(whole, {}), whole);
+  EXPECT_THAT(ops((*up_to(whole, {"x", "w"}))->graph), SizeIs(0));
+  EXPECT_THAT(ops(whole->graph), SizeIs(4));
+}
+
+TEST(UpTo, NamesOneThatIsNoValue) {
+  for (const Names& bad : {Names{"q"}, Names{""}, Names{"b", "q"}, Names{"b", "b"}}) {
+    const auto cut = up_to(chain(), bad);
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().code, Code::invalid_option);
+    EXPECT_THAT(cut.error().message, HasSubstr("'" + bad.back() + "'"));
+  }
+}
+
 TEST(Functions, AreInlinedWithTheirOwnOpsets) {
   Function f = function("Twice", {"a"}, {node("Add", {"a", "a"}, {"t"}), node("Relu", {"t"}, {"b"})}, {"b"});
   f.opsets = {{"", 11}};

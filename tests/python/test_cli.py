@@ -470,6 +470,37 @@ def test_run_open_dims(tmp_path):
     assert j["inputs"][0]["shape"] == [1, 9], "k is known from the file of b"
 
 
+def test_outputs_cut_the_graph(tmp_path):
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Det", ["a"], ["y"])]
+    path = save(tmp_path / "m.onnx", nodes, [value("x", TensorProto.FLOAT, [2, 3, 3])], [value("y", TensorProto.FLOAT, [2])])
+    assert [o["name"] for o in report("run", path, "--outputs", "a")["outputs"]] == ["a"]
+    assert [o["name"] for o in report("run", path, "--outputs", "y,a")["outputs"]] == ["y", "a"]
+    graft("compile", path, "-o", tmp_path / "m.mlpackage", "--outputs", "a")
+    assert [o["name"] for o in report("run", tmp_path / "m.mlpackage")["outputs"]] == ["a"]
+    assert report("verify", path, "--outputs", "a")["accurate"]
+    p = graft("inspect", path, "--outputs", "b", code=FAILED)
+    assert "no value 'b'" in p.stderr and "[invalid_option]" in p.stderr
+    assert "[invalid_option]" in graft("run", tmp_path / "m.mlpackage", "--outputs", "a", code=FAILED).stderr
+
+
+def test_obstacles_come_first_what_does_not_pay_last(tmp_path):
+    """Conv Det Relu Det Relu …: the determinant behind the convolution cuts off most, the rest is small."""
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [8, 8, 1, 1], np.ones(64, np.float32))
+    nodes = [helper.make_node("Conv", ["x", "w"], ["a"]), helper.make_node("Exp", ["a"], ["b"]),
+             helper.make_node("Unique", ["small"], ["u"], name="late"), helper.make_node("Relu", ["u"], ["z"]),
+             helper.make_node("Det", ["b"], ["d"], name="wide"), helper.make_node("Conv", ["b", "w"], ["y"])]
+    path = save(tmp_path / "m.onnx", nodes, [value("x", TensorProto.FLOAT, [1, 8, 9, 9]), value("small", TensorProto.FLOAT, [4])],
+                [value("y", TensorProto.FLOAT, [1, 8, 9, 9]), value("d", TensorProto.FLOAT, [1, 8]), value("z", TensorProto.FLOAT, ["n"])], [weights])
+    refusals = report("inspect", path)["refusals"]
+    codes = [r["code"] for r in refusals]
+    assert codes.index("not_worth_it") == 2 and set(codes[2:]) == {"not_worth_it"}
+    assert refusals[0]["cuts_off"]["flops"] >= refusals[1]["cuts_off"]["flops"] > 0
+    text = graft("inspect", path).stdout
+    assert text.count("[not_worth_it]") == 1 and text.index("wide") < text.index("[not_worth_it]")
+    p = graft("compile", path, "-o", tmp_path / "m.mlpackage", code=FAILED)
+    assert "not_worth_it" not in p.stderr and "wide" in p.stderr and "late" in p.stderr
+
+
 def test_run_within_a_memory_limit(tmp_path):
     """A small file that asks for 4 GB: refused before any of it is taken."""
 

@@ -22,6 +22,7 @@ PRINTED = {
     '"--shapes "': r"--shapes .+",
     '"make the input \'{}\' an initializer"': r"make the input '.+' an initializer",
     '"--force"': r"--force",
+    '"--outputs "': r"--outputs .+",
     '"--allow-partial -o DIR (a package for each partition)"': r"--allow-partial -o DIR \(.*\)",
 }
 
@@ -218,15 +219,28 @@ def big_then_host(path):
     """A convolution that pays for its crossing, then an operator that Core ML does not have."""
     weights = np.zeros((64, 64, 3, 3), np.float32)
     nodes = [helper.make_node("Conv", ["x", "w"], ["a"], name="conv", pads=[1, 1, 1, 1]),
-             helper.make_node("Resize", ["a", "", "s"], ["y"], name="cubic", mode="cubic")]
-    return save(path, nodes, {"x": [1, 64, 56, 56]}, {"y": None}, [("w", weights), ("s", np.array([1, 1, 2, 2], np.float32))])
+             helper.make_node("Det", ["a"], ["y"], name="det")]
+    return save(path, nodes, {"x": [1, 64, 56, 56]}, {"y": None}, [("w", weights)])
 
 
 def test_a_package_for_each_partition(tmp_path):
     argv = ["compile", big_then_host(tmp_path / "m.onnx"), "-o", tmp_path / "out.mlpackage"]
     found = check_compile(argv, tmp_path / "parts", "not_delegated")
-    assert found == ["--allow-partial -o DIR (a package for each partition)"]
+    assert found == ["--allow-partial -o DIR (a package for each partition)", "--outputs a"]
     assert (tmp_path / "parts" / "report.json").is_file()
+
+
+def test_a_small_partition_is_a_package_too(tmp_path):
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Det", ["a"], ["y"])]
+    argv = ["compile", save(tmp_path / "m.onnx", nodes, {"x": [2, 3, 3]}, {"y": [2]}), "-o", tmp_path / "out.mlpackage"]
+    assert check_compile(argv, tmp_path / "parts", "not_delegated") == [
+        "--allow-partial -o DIR (a package for each partition)", "--outputs a"]
+
+
+def test_no_end_helps_where_the_host_begins(tmp_path):
+    nodes = [helper.make_node("Det", ["x"], ["a"]), helper.make_node("Relu", ["a"], ["b"]), helper.make_node("Exp", ["b"], ["y"])]
+    argv = ["compile", save(tmp_path / "m.onnx", nodes, {"x": [2, 3, 3]}, {"y": [2]}), "-o", tmp_path / "out.mlpackage"]
+    assert check_compile(argv, tmp_path / "parts", "not_delegated") == ["--allow-partial -o DIR (a package for each partition)"]
 
 
 # ---- nothing is left out -------------------------------------------------------------------------------------------

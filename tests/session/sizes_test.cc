@@ -316,5 +316,35 @@ TEST(Sizes, TooLargeForAnyMachine) {
   }
 }
 
+// ---- integers -----------------------------------------------------------------------------------------------------
+
+// y = t[mask summed up], in int32 only for a small mask; the host takes all.
+TEST(Integers, OutsideWhatInt32AddsUpTheHostRuns) {
+  Net net{{test::node("CumSum", {"mask", "axis"}, {"s"}), test::node("Mul", {"s", "two"}, {"y"})},
+          {test::raw_tensor("axis", 7, {}, raw(std::vector<int64_t>{0})),
+           test::raw_tensor("two", 7, {}, raw(std::vector<int64_t>{2}))},
+          {test::value("mask", {64}, 7)},
+          test::value("y", {64}, 7)};
+  const auto last = [&](int64_t each, const char* device) -> Result<int64_t> {
+    GRAFT_TRY(const Tensor y, run(net, {ints({64}, std::vector<int64_t>(64, each))}, device));
+    return y.span<int64_t>()[63];
+  };
+  for (const int64_t each : {int64_t{0}, int64_t{1}, int64_t{-1000}, int64_t{1} << 20, (int64_t{1} << 20) + 1,
+                             int64_t{1} << 30, int64_t{1} << 40}) {
+    for (const char* device : {"cpu", "coreml"}) {
+      const Result<int64_t> y = last(each, device);
+      ASSERT_TRUE(y) << render(y.error());
+      EXPECT_EQ(*y, each * 128) << device;
+    }
+  }
+  net.takes_over = false;
+  EXPECT_EQ(*last(1 << 20, "coreml"), int64_t{1} << 27);
+  const Result<int64_t> refused = last((1 << 20) + 1, "coreml");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::value_out_of_range);
+  EXPECT_THAT(render(refused.error()),
+              AllOf(HasSubstr("'mask'"), HasSubstr("1048577"), HasSubstr("-1048576 to 1048576")));
+}
+
 }  // namespace
 }  // namespace graft::session
