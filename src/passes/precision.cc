@@ -1,5 +1,7 @@
 #include "passes/precision.h"
 
+#include <limits>
+
 #include "base/format.h"
 #include "passes/match.h"
 #include "passes/precision_plan.h"
@@ -156,11 +158,21 @@ class MixedPrecision {
     for (const Cast& c : casts) {
       if (c.value->dtype() == t) return c.value;
     }
-    Value* made = v->is_constant() ? build().constant(ir::Constant::cast(v->constant, t))
-                                   : build().emit("cast", {{"x", v}, {"dtype", name(t)}});
+    Value* made = v->is_constant()
+                      ? build().constant(ir::Constant::cast(v->constant, t))
+                      : build().emit("cast", {{"x", t == DType::f16 && plan_.masks.contains(v) ? bounded_mask(v) : v},
+                                              {"dtype", name(t)}});
     if (v->is_constant()) made->name = v->name;
     casts.push_back({made, v->is_constant() ? nullptr : &rewriter_->block()});
     return made;
+  }
+
+  // max(v, kMask), but infinities stay.
+  Value* bounded_mask(Value* v) {
+    const auto number = [&](double x) { return build().constant(ir::Constant::scalar(DType::f32, x)); };
+    const double lowest = std::numeric_limits<float>::lowest();
+    Value* above = build().binary("greater_equal", v, number(lowest));
+    return build().select(above, build().binary("maximum", v, number(kMask)), v);
   }
 
   struct Cast {

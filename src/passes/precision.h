@@ -16,10 +16,11 @@
 //   9. the user says so of an ONNX node that it comes from,
 //  10. it is in the body of a loop, and no product with weights: what is carried from turn to turn is rounded in each.
 // A constant that does not fit is kept out of rule 6 where another one means the same: bounds and fill values (the row
-// says so) become +-65504; masks that are added or multiplied in (all that does not fit is negative, the rest 0) become
-// kMask; eps becomes fp16's smallest number where the row says it is only an offset. From iOS17 on small parameters
-// with a type of their own (eps, alpha, gamma, ...) just stay fp32. Each such decision is a finding. Operators that
-// only move data follow an island. Infinities and NaN are kept.
+// says so) become +-65504; masks that are added or multiplied in (all that does not fit is negative, the rest 0), or
+// selected and added, become kMask, and so does what is so low in an input that is added to what a softmax reads; eps
+// becomes fp16's smallest number where the row says it is only an offset. From iOS17 on small parameters with a type of
+// their own (eps, alpha, gamma, ...) just stay fp32. Each such decision is a finding. Operators that only move data
+// follow an island. Infinities and NaN are kept.
 #pragma once
 
 #include "passes/pass.h"

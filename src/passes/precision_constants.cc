@@ -1,4 +1,6 @@
 // Rule 6 of precision.h: constants that fp16 does not have.
+#include <algorithm>
+
 #include "base/format.h"
 #include "passes/precision.h"
 #include "passes/precision_planner.h"
@@ -37,6 +39,7 @@ const ConstantFacts& PrecisionPlanner::facts(const Value* v) {
 
 void PrecisionPlanner::by_constants(const Op& op) {
   if (!op.blocks.empty() || op.is(Scalar::cast)) return;
+  if (op.is(Kind::softmax)) masks_from_outside(op, op.arg("x"), kDepth);
   for (size_t p = 0; p < op.args.size(); ++p) {
     for (size_t i = 0; i < op.args[p].size(); ++i) {
       const Value* v = op.args[p][i];
@@ -52,6 +55,40 @@ void PrecisionPlanner::by_constants(const Op& op) {
   if (!wide(op)) left_out_epsilon(op);
 }
 
+// What is filled in becomes part of a sum, in which fp16's end would become infinite.
+bool PrecisionPlanner::is_added(const Value* v, int depth) const {
+  const auto at = users_.find(v);
+  if (at == users_.end() || depth == 0) return false;
+  return std::any_of(at->second.begin(), at->second.end(), [&](const Op* user) {
+    return user->is(Scalar::add) || (only_moves(*user) && is_added(user->results[0], depth - 1));
+  });
+}
+
+// A mask that is made elsewhere comes in with -3.4e38, which fp16 has not, and a row that is masked everywhere would be
+// nothing but infinities.
+void PrecisionPlanner::masks_from_outside(const Op& softmax, const Value* v, int depth) {
+  if (v == nullptr || depth == 0 || wide(softmax)) return;
+  const Op* op = v->producer;
+  if (op == nullptr) return;
+  const bool sum = op->is(Scalar::add);
+  if (!sum && !only_moves(*op)) return;
+  for (const auto& arg : op->args) {
+    for (const Value* from : arg) {
+      const Value* root = from;
+      while (root->producer != nullptr && only_moves(*root->producer) && root->producer->arg("x") != nullptr)
+        root = root->producer->arg("x");
+      if (sum && root->dtype() == DType::f32 && inputs_.contains(root)) {
+        if (plan_.masks.insert(root).second)
+          note(Code::fp16_range, softmax,
+               format("the mask '{}' comes from outside: finite values below {} become that in fp16", root->name,
+                      kMask));
+      } else {
+        masks_from_outside(softmax, from, depth - 1);
+      }
+    }
+  }
+}
+
 void PrecisionPlanner::replace(const Op& op, size_t p, size_t i, ir::ConstantPtr by, bool stays) {
   plan_.constants[{&op, p, i}] = {std::move(by), stays};
 }
@@ -64,6 +101,7 @@ void PrecisionPlanner::too_big(const Op& op, size_t p, size_t i, const ConstantF
     return mask(op, p, i, f);
   if (wide(op)) return;
   if (op.is(Scalar::add) && negative && f.rest_is_zero && v->constant->count() > 1) return mask(op, p, i, f);
+  if (op.is(Scalar::select) && is_added(op.result(), kDepth)) return mask(op, p, i, f);
   if (op.row->def->fp16.saturates) {
     replace(op, p, i, saturated(*v->constant, -kHalfMax, kHalfMax));
     return note(

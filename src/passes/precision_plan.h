@@ -17,6 +17,7 @@ struct PrecisionPlan {
   };
   // Constants that are replaced or stay, by operator, parameter and place in a tuple.
   std::map<std::tuple<const ir::Op*, size_t, size_t>, Constant> constants;
+  std::unordered_set<const ir::Value*> masks;  // inputs whose finite values below kMask become that in fp16
   std::vector<Diag> findings;
 };
 

@@ -61,6 +61,8 @@ class PrecisionPlanner {
   bool may_stay(const ir::Op& op, size_t p) const;
   void stay(const ir::Op& op, size_t p, const ConstantFacts& f);
   void left_out_epsilon(const ir::Op& op);
+  bool is_added(const ir::Value* v, int depth) const;
+  void masks_from_outside(const ir::Op& softmax, const ir::Value* v, int depth);
   bool small_rows(const ir::Op& op, double epsilon);
 
   struct Island {

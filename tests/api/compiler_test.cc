@@ -636,6 +636,40 @@ TEST_F(Compiler, Measures) {
   EXPECT_CODE(INVALID_ARGUMENT, graft_bench(session_, &in, 1, &options, &r));
 }
 
+TEST_F(Compiler, DrawsHardInputs) {
+  open_session();
+  ASSERT_GT(graft_draw_count(), 3u);
+  check_getter<graft_draw_info>("draw", graft_draw_count(), graft_draw);
+  auto info = sized<graft_draw_info>();
+  size_t large = 0;
+  for (size_t i = 0; i < graft_draw_count(); ++i) {
+    ASSERT_OK(graft_draw(i, &info));
+    if (std::string(info.name) == "large") large = i;
+  }
+  ASSERT_GT(large, 0u);
+  graft_tensor *ordinary = nullptr, *first = nullptr, *drawn = nullptr;
+  int32_t applies = -1;
+  ASSERT_OK(graft_session_random_inputs(session_, nullptr, 0, 7, &ordinary));
+  ASSERT_OK(graft_session_draw_inputs(session_, nullptr, 0, 7, 0, &first, &applies));
+  EXPECT_EQ(applies, 0);
+  ASSERT_OK(graft_session_draw_inputs(session_, nullptr, 0, 7, large, &drawn, &applies));
+  EXPECT_EQ(applies, 1);
+  std::vector<double> x(1024), y(1024), z(1024);
+  ASSERT_OK(graft_tensor_numbers(ordinary, 0, 1024, x.data()));
+  ASSERT_OK(graft_tensor_numbers(first, 0, 1024, y.data()));
+  ASSERT_OK(graft_tensor_numbers(drawn, 0, 1024, z.data()));
+  EXPECT_EQ(x, y);
+  EXPECT_GT(*std::max_element(z.begin(), z.end()), 50);
+  for (graft_tensor* t : {ordinary, first, drawn}) graft_tensor_free(t);
+  graft_input in = image();
+  ASSERT_OK(graft_session_draw_inputs(session_, &in, 1, 7, large, &drawn, &applies));
+  EXPECT_EQ(drawn, nullptr);
+  EXPECT_EQ(applies, 0) << "all is given";
+  EXPECT_CODE(INVALID_ARGUMENT, graft_session_draw_inputs(session_, &in, 1, 7, 1000, &drawn, &applies));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_session_draw_inputs(session_, &in, 1, 7, 0, &drawn, nullptr));
+  EXPECT_CODE(INVALID_ARGUMENT, graft_session_draw_inputs(nullptr, &in, 1, 7, 0, &drawn, &applies));
+}
+
 TEST_F(Compiler, MakesUpInputsAndReadsNumbers) {
   open_session();
   graft_tensor *a = nullptr, *b = nullptr, *c = nullptr;

@@ -164,6 +164,39 @@ TEST(HalfPrecision, MasksStayFinite) {
   for (size_t i = 0; i < 3; ++i) EXPECT_NEAR((*out)[0].span<float>()[i], (*was)[0].span<float>()[i], 4e-3);
 }
 
+TEST(HalfPrecision, MasksFromOutsideStayFinite) {
+  Draft d(ir::Target::mlprogram(Opset::ios15));
+  Value *x = d.input("x", {2, 3}), *mask = d.input("mask", {2, 3});
+  d.output(d.b.emit("softmax", {{"x", d.b.add(d.b.unary("tanh", x), mask)}, {"axis", -1}}));
+  const Halved h = halve(d, Opset::ios15);
+  EXPECT_EQ(runs_in(d.f, "add"), DType::f16);
+  EXPECT_TRUE(found(h.context, Code::fp16_range, "the mask 'mask' comes from outside"));
+  std::vector<Tensor> in = random_inputs(d.f, 3, -1, 1);
+  const float lowest = -3.4028235e38F;
+  const float values[] = {lowest, lowest, lowest, 0, -INFINITY, 0};
+  std::copy(std::begin(values), std::end(values), in[1].span<float>().begin());
+  const auto got = evaluate(d.f, in), want = evaluate(*h.before, in);
+  ASSERT_TRUE(got && want);
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR((*got)[0].span<float>()[i], (*want)[0].span<float>()[i], 4e-3) << i;
+}
+
+TEST(HalfPrecision, SelectedMasksThatAreAddedStayFinite) {
+  Draft d(ir::Target::mlprogram(Opset::ios15));
+  Value *x = d.input("x", {2, 3}), *keep = d.input("keep", {2, 3}, DType::boolean);
+  Value* scores = d.b.mul(d.b.unary("tanh", x), d.number(100));  // below -65504 with the mask's end
+  d.output(d.b.emit(
+      "softmax",
+      {{"x", d.b.add(scores, d.b.select(keep, d.numbers({2, 3}, {0, 0, 0, 0, 0, 0}), d.number(-3.4028235e38)))},
+       {"axis", -1}}));
+  const Halved h = halve(d, Opset::ios15);
+  EXPECT_TRUE(found(h.context, Code::fp16_range, "the mask value"));
+  std::vector<Tensor> in = random_inputs(d.f, 3, -2, -1);
+  for (bool& b : in[1].span<bool>()) b = false;
+  const auto got = evaluate(d.f, in);
+  ASSERT_TRUE(got);
+  for (const float v : (*got)[0].span<float>()) EXPECT_TRUE(std::isfinite(v));
+}
+
 TEST(HalfPrecision, InfinityIsNoMistake) {
   Draft d(ir::Target::mlprogram(Opset::ios15));
   d.output(d.b.add(d.input("x", {2}), d.numbers({2}, {0, -INFINITY})));
