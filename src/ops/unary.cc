@@ -57,7 +57,7 @@ constexpr auto kExp2 = []<class W>(W x) {
 // The lowest integer has no magnitude: it stays what it is.
 IntRange range_abs(const Call& call) {
   const IntRange x = call.in("x").range, whole = int_range(call.in("x").dtype());
-  if (x.lo == whole.lo && x.lo < 0) return whole;
+  if (x.lo == whole.lo && x.lo < 0) return is_float(call.in("x").dtype()) ? IntRange{0, whole.hi} : whole;
   return {x.lo >= 0 ? x.lo : x.hi <= 0 ? -x.hi : 0, std::max(x.hi, x.lo < 0 ? -x.lo : x.lo)};
 }
 IntRange range_sign(const Call& call) {
@@ -67,7 +67,9 @@ IntRange range_sign(const Call& call) {
 // What may leave the dtype wraps.
 IntRange range_square(const Call& call) {
   const IntRange m = range_abs(call), whole = int_range(call.in("x").dtype());
-  return m.hi > (int64_t{1} << 31) || m.lo < 0 || m.hi * m.hi > whole.hi ? whole : IntRange{m.lo * m.lo, m.hi * m.hi};
+  if (m.hi > (int64_t{1} << 31) || m.lo < 0 || m.hi * m.hi > whole.hi)
+    return is_float(call.in("x").dtype()) ? IntRange{0, whole.hi} : whole;
+  return {m.lo * m.lo, m.hi * m.hi};
 }
 
 // Of what goes round.
@@ -88,7 +90,8 @@ constexpr OpDef atanh_ = with_corners(
     function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9}));
 constexpr OpDef ceil_ = with_corners(
     with_fp16(function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up"), {.steps = true}));
-constexpr OpDef cos_ = with_fp16(function<[](double x) { return std::cos(x); }>("cos", "cosine", {}, range_of_turns), {.turns = true});
+constexpr OpDef cos_ =
+    with_fp16(function<[](double x) { return std::cos(x); }>("cos", "cosine", {}, range_of_turns), {.turns = true});
 constexpr OpDef cosh_ = with_corners(
     with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true}));
 constexpr OpDef erf_ =
@@ -100,7 +103,8 @@ constexpr OpDef floor_ = with_corners(
 constexpr OpDef round_ = with_corners(with_fp16(
     function<[](double x) { return std::nearbyint(x); }, Scalar::round>("round", "round to nearest, halves to even"),
     {.steps = true}));
-constexpr OpDef sin_ = with_fp16(function<[](double x) { return std::sin(x); }>("sin", "sine", {}, range_of_turns), {.turns = true});
+constexpr OpDef sin_ =
+    with_fp16(function<[](double x) { return std::sin(x); }>("sin", "sine", {}, range_of_turns), {.turns = true});
 constexpr OpDef sinh_ = with_corners(
     with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true}));
 constexpr OpDef sqrt_ = with_corners(

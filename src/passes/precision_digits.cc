@@ -33,8 +33,10 @@ bool reads_table(const Op& op) {
 
 void PrecisionPlanner::look_back(const Value* v, Source& source, std::unordered_set<const Op*>& seen) const {
   constexpr size_t kMost = 64;
-  if (v->dtype() != DType::f32 || v->is_constant()) return;
+  if (v->is_constant()) return;
   const Op* op = v->producer;
+  const bool test = v->dtype() == DType::boolean && op != nullptr && op->is(Kind::pointwise);
+  if (v->dtype() != DType::f32 && !test) return;
   if (op == nullptr) {
     source.exact = source.exact && inputs_.contains(v);
     return;

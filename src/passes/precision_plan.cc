@@ -269,7 +269,8 @@ void PrecisionPlanner::by_loop(const Op& op) {
     ir::visit_ops(*block, [&](Op& inner) {
       if (!on_floats(inner) || ir::is_product(inner.kind()) || ir::has_blocks(inner.kind())) return;
       if (first) {
-        open_island(Code::precision_note, inner, "kept in fp32 with the rest of a loop's body, which rounds in every turn");
+        open_island(Code::precision_note, inner,
+                    "kept in fp32 with the rest of a loop's body, which rounds in every turn");
         first = false;
       } else {
         keep(inner);
