@@ -61,7 +61,8 @@ std::vector<Verb> make_verbs() {
                          kPositional | kRequired | kPath};
   const VerbOption target = session_option("target"), precision = session_option("precision"),
                    shapes = session_option("shapes"), outputs = session_option("outputs"),
-                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit"), keep_fp32 = session_option("keep-fp32");
+                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit"),
+                   keep_fp32 = session_option("keep-fp32");
   VerbOption any_precision = precision;
   any_precision.doc += "; auto: float16, but for what has to stay in fp32 for these inputs to be accurate";
   std::vector<VerbOption> compile_options{

@@ -7,8 +7,8 @@
 namespace graft::onnx {
 namespace {
 
-// Integers truncate towards zero in ONNX and are rounded down by floor_div: one less where the signs differ and something
-// is left over.
+// Integers truncate towards zero in ONNX and are rounded down by floor_div: one less where the signs differ and
+// something is left over.
 Values div(NodeView& n, OpBuilder& b) {
   Value *x = n.in(0), *y = n.second();
   const auto from_below = [&] {

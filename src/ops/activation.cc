@@ -270,7 +270,10 @@ constexpr OpDef softmax = {.name = "softmax",
                            .host = kFloats,
                            .infer = softmax_type,
                            .reference = softmax_reference,
-                           .range = [](const Call&) { return IntRange{0, 1}; },
+                           .range =
+                               [](const Call&) {
+                                 return IntRange{0, 1};
+                               },
                            .domain = kDomain,
                            .kind = Kind::softmax,
                            .flops = flops_of_result<5>};

@@ -180,8 +180,7 @@ IntRange range_of_sum(IntRange each, int64_t most, DType t) {
     const auto bound = [&](int64_t end, int64_t sign) -> int64_t {
       const Int128 sum = Int128{end} * most, error = (sum < 0 ? -sum : sum) * most >> (digits - 1);
       const Int128 widened = sum + sign * (error + 1);
-      return digits == 0 || sum < whole.lo || sum > whole.hi ? (sign < 0 ? whole.lo : whole.hi)
-                                                             : saturated(widened);
+      return digits == 0 || sum < whole.lo || sum > whole.hi ? (sign < 0 ? whole.lo : whole.hi) : saturated(widened);
     };
     return {std::min<int64_t>(0, bound(each.lo, -1)), std::max<int64_t>(0, bound(each.hi, 1))};
   }

@@ -88,7 +88,8 @@ constexpr OpDef atanh_ = with_corners(
     function<[](double x) { return std::atanh(x); }>("atanh", "inverse hyperbolic tangent", {.lo = -0.9, .hi = 0.9}));
 constexpr OpDef ceil_ = with_corners(
     with_fp16(function<[](double x) { return std::ceil(x); }, Scalar::ceil>("ceil", "round up"), {.steps = true}));
-constexpr OpDef cos_ = with_fp16(function<[](double x) { return std::cos(x); }>("cos", "cosine", {}, range_of_turns), {.turns = true});
+constexpr OpDef cos_ =
+    with_fp16(function<[](double x) { return std::cos(x); }>("cos", "cosine", {}, range_of_turns), {.turns = true});
 constexpr OpDef cosh_ = with_corners(
     with_fp16(function<[](double x) { return std::cosh(x); }>("cosh", "hyperbolic cosine"), {.magnifies = true}));
 constexpr OpDef erf_ =
@@ -100,7 +101,8 @@ constexpr OpDef floor_ = with_corners(
 constexpr OpDef round_ = with_corners(with_fp16(
     function<[](double x) { return std::nearbyint(x); }, Scalar::round>("round", "round to nearest, halves to even"),
     {.steps = true}));
-constexpr OpDef sin_ = with_fp16(function<[](double x) { return std::sin(x); }>("sin", "sine", {}, range_of_turns), {.turns = true});
+constexpr OpDef sin_ =
+    with_fp16(function<[](double x) { return std::sin(x); }>("sin", "sine", {}, range_of_turns), {.turns = true});
 constexpr OpDef sinh_ = with_corners(
     with_fp16(function<[](double x) { return std::sinh(x); }>("sinh", "hyperbolic sine"), {.magnifies = true}));
 constexpr OpDef sqrt_ = with_corners(
