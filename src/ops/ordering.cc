@@ -278,6 +278,7 @@ constexpr OpDef argsort = {.name = "argsort",
                            .infer = argsort_type,
                            .reference = argsort_reference,
                            .range = index_range,
+                           .fp16 = {.steps = true},
                            .kind = ir::Kind::argsort};
 
 Status topk_type(const Call& call, Types& out) {
@@ -382,6 +383,7 @@ constexpr OpDef topk = {.name = "topk",
                         .infer = topk_type,
                         .reference = topk_reference,
                         .range = topk_range,
+                        .fp16 = {.steps = true},
                         .kind = ir::Kind::topk};
 
 // ---- non_zero -----------------------------------------------------------------------------------------------------

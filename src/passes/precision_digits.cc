@@ -92,7 +92,7 @@ bool PrecisionPlanner::decided_by_rounding(const Op& op) const {
 }
 
 void PrecisionPlanner::by_digits(const Op& op) {
-  if (!on_floats(op) || !op.is(Kind::pointwise)) return;
+  if (!on_floats(op) || !(op.is(Kind::pointwise) || op.row->def->fp16.steps)) return;
   by_poles(op);
   if (!decided_by_rounding(op)) return goes_on_counting(op);
   const ir::Fp16& row = op.row->def->fp16;

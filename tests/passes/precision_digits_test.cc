@@ -85,6 +85,14 @@ TEST(PrecisionDigits, ThresholdsThatFp16DoesNotHave) {
   }
 }
 
+TEST(PrecisionDigits, TheLargestOfInputs) {
+  Draft d = draft();
+  Value* x = d.input("x", {1, 100});
+  d.output(d.b.emit_all("topk", {{"x", x}, {"k", 5}, {"axis", 1}})[1]);
+  d.output(d.b.emit_all("topk", {{"x", d.b.matmul(x, d.weights({100, 100}, 1))}, {"k", 5}, {"axis", 1}})[1]);
+  EXPECT_EQ(kept_of(d), "topk") << "the one of numbers that nothing has rounded";
+}
+
 TEST(PrecisionDigits, WhatKeepsFromZero) {
   Draft d = draft();
   Value* x = d.input("x", {4});
