@@ -3,12 +3,12 @@
 #include "partition/partition.h"
 
 #include <algorithm>
-#include <tuple>
 #include <unordered_set>
 
 #include "base/format.h"
 #include "onnx/visit.h"
 #include "partition/attempts.h"
+#include "partition/findings.h"
 #include "partition/grouping.h"
 #include "partition/host_part.h"
 #include "partition/partitions.h"
@@ -27,18 +27,6 @@ std::string_view name(Where where) {
 int Partitioning::count(Where where) const {
   return static_cast<int>(
       std::count_if(nodes.begin(), nodes.end(), [&](const NodePlan& n) { return n.where == where; }));
-}
-
-std::vector<Diag> refusals(std::span<const NodePlan> nodes) {
-  std::vector<const NodePlan*> refused;
-  for (const NodePlan& n : nodes) {
-    if (n.where == Where::host && n.refusal) refused.push_back(&n);
-  }
-  std::stable_sort(refused.begin(), refused.end(),
-                   [](const NodePlan* a, const NodePlan* b) { return a->obstacle < b->obstacle; });
-  std::vector<Diag> list;
-  for (const NodePlan* n : refused) list.push_back(*n->refusal);
-  return list;
 }
 
 namespace {
@@ -71,8 +59,8 @@ class Partitioner {
     while (!build_partitions()) GRAFT_CHECK(cut_off());
     settle_host_nodes(out_);
     if (options_.claim) GRAFT_CHECK(build_host_subgraphs(out_, bounds_));
-    count_flops();
-    rank_obstacles();
+    weigh(out_);
+    tell_inputs(out_);
     out_.lowered += partitions_.lowered();
     return std::move(out_);
   }
@@ -226,56 +214,8 @@ class Partitioner {
     return true;
   }
 
-  // Sizes that the caller has not said.
-  void note_open_dims() {
-    for (const onnx::OpenDim& d : out_.host->open_dims) {
-      if (d.given) continue;
-      Diag note;
-      note.code = Code::open_dim;
-      note.tensor = d.input;
-      const std::string fits =
-          d.range.lo == d.range.hi ? format("{} alone", d.range.lo) : format("{} to {}", d.range.lo, d.range.hi);
-      const std::string steps = d.step > 1 ? format(" in steps of {}", d.step) : "";
-      note.message = format("'{}' is {}{} in Core ML, {} by default ({}); --shapes says otherwise", d.symbol, fits,
-                            steps, d.preferred, d.origin);
-      out_.findings.push_back(std::move(note));
-    }
-  }
-
-  // Numbers that nothing proves to be so small.
-  void note_limits() {
-    for (const onnx::ValueInfo& input : graph_.inputs) {
-      const auto limit = out_.host->limits.find(input.name);
-      if (limit == out_.host->limits.end()) continue;
-      Diag note;
-      note.code = Code::input_range;
-      note.tensor = input.name;
-      note.message = format("Core ML computes with it in int32, which is right for {} to {}; the host takes others",
-                            limit->second.lo, limit->second.hi);
-      out_.findings.push_back(std::move(note));
-    }
-  }
-
-  // A package of the whole graph has no input that its program does not read.
-  void note_unused_inputs(const std::vector<Partitions::Finished*>& finished) {
-    if (finished.size() != 1 || finished[0] == nullptr) return;
-    Names kept;
-    for (const ir::Value* v : finished[0]->subgraph.program->main()->inputs) kept.insert(v->name);
-    for (const onnx::ValueInfo& input : graph_.inputs) {
-      if (kept.contains(input.name)) continue;
-      Diag note;
-      note.code = Code::unused_input;
-      note.tensor = input.name;
-      note.message = "nothing reads it, so it is no input of the Core ML program";
-      out_.findings.push_back(std::move(note));
-    }
-  }
-
   void adopt(std::vector<Subgraph> subgraphs, const std::vector<Partitions::Finished*>& finished) {
     out_.subgraphs = std::move(subgraphs);
-    note_open_dims();
-    note_limits();
-    note_unused_inputs(finished);
     for (size_t s = 0; s < out_.subgraphs.size(); ++s) {
       if (finished[s] == nullptr) continue;
       for (const Node* n : out_.subgraphs[s].nodes) out_.nodes[index_of(*n)].partition = out_.partitions;
@@ -314,48 +254,8 @@ class Partitioner {
     plan.refusal = std::move(std::move(reason).at_node(n.name, n.op_type));
   }
 
-  void count_flops() {
-    std::unordered_set<int32_t> claimed;
-    for (const NodePlan& n : out_.nodes) {
-      if (n.where == Where::coreml) claimed.insert(n.node->id);
-    }
-    const ir::Function& main = out_.host->main();
-    for (const auto& op : main.body.ops) {
-      const double f = flops(*op, main.default_dims);
-      out_.flops_total += f;
-      const std::vector<int32_t> nodes = op->origin.nodes();
-      for (const int32_t id : nodes) flops_[id] += f / static_cast<double>(nodes.size());
-      if (std::any_of(nodes.begin(), nodes.end(), [&](int32_t id) { return claimed.contains(id); }))
-        out_.flops_claimed += f;
-    }
-  }
-
-  void rank_obstacles() {
-    std::vector<NodePlan*> refused;
-    double before = 0, all = 0;
-    for (const auto& [id, f] : flops_) all += f;
-    for (size_t k = 0; k < scheduled_.size(); ++k) {
-      NodePlan& n = out_.nodes[scheduled_[k]];
-      const auto own = flops_.find(n.node->id);
-      const double f = own == flops_.end() ? 0 : own->second;
-      if (n.where == Where::host && n.refusal) {
-        n.cut_nodes = static_cast<int>(std::min(k, scheduled_.size() - k - 1)) + 1;
-        n.cut_flops = f + std::max(0.0, std::min(before, all - before - f));
-        refused.push_back(&n);
-      }
-      before += f;
-    }
-    const auto weight = [](const NodePlan* n) {
-      return std::tuple(n->refusal->code != Code::not_worth_it, n->cut_flops, n->cut_nodes);
-    };
-    std::stable_sort(refused.begin(), refused.end(),
-                     [&](const NodePlan* a, const NodePlan* b) { return weight(a) > weight(b); });
-    for (size_t i = 0; i < refused.size(); ++i) refused[i]->obstacle = static_cast<int>(i);
-  }
-
   const Options& options_;
   const Bounds& bounds_;
-  std::unordered_map<int32_t, double> flops_;  // by Node::id
   std::optional<Diag> cut_off_;
   const onnx::Graph& graph_;
   Partitioning out_;
