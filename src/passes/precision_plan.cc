@@ -171,9 +171,16 @@ class PrecisionPlanner {
   // What a loop carries from turn to turn is rounded in each of them, and decides how many there are.
   void by_turns(const Op& op) {
     if (!op.is(Kind::loop)) return;
+    for (const auto& arg : op.args) {
+      for (const Value* v : arg) trace(v, kDepth);
+    }
     for (const auto& block : op.blocks) {
       ir::visit_ops(*block, [&](Op& inner) {
-        if (on_floats(inner) && !ir::is_product(inner.kind()) && !has_blocks(inner.kind())) plan_.wide.insert(&inner);
+        if (!on_floats(inner) || ir::is_product(inner.kind()) || has_blocks(inner.kind())) return;
+        plan_.wide.insert(&inner);
+        for (const auto& arg : inner.args) {
+          for (const Value* v : arg) trace(v, kDepth);  // what it reads from around the loop
+        }
       });
     }
   }
