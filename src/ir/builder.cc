@@ -149,7 +149,10 @@ bool Builder::fold_empty(const Op& op, const Types& types, Values& results) {
   if (types.empty() || !empty || op.row->def->effects != Effects::none) return false;
   Provenance origin = origin_;
   for (const auto& arg : op.args) {
-    for (const Value* v : arg) origin.merge(v->origin);
+    for (const Value* v : arg) {
+      if (!v->type.is_static()) return false;  // sizes of a run may make it impossible
+      origin.merge(v->origin);
+    }
   }
   for (const Type& t : types) {
     results.push_back(constant(Constant::of(Tensor(t.dtype, t.shape()))));

@@ -9,6 +9,8 @@
 
 #include "base/format.h"
 #include "onnx/functions.h"
+#include "onnx/lower.h"
+#include "onnx/signature.h"
 
 namespace graft::onnx {
 
@@ -184,15 +186,18 @@ bool is_sorted(const Graph& graph, const Producers& producers) {
 }
 
 // Checks one graph after its bodies, sorts it, and leaves in `captures` what it reads from outside.
-// Outputs beyond the first that nobody reads: as if the file had left them out.
+// Outputs beyond the first that nobody reads, as if the file had left them out: where the operator lets it.
 void leave_out_unread(Graph& graph) {
   std::unordered_set<std::string_view> read;
   for (const Node& n : graph.nodes) for_each_read(n, [&](const std::string& name) { read.insert(name); });
   for (const ValueInfo& v : graph.outputs) read.insert(v.name);
   for (Node& n : graph.nodes) {
-    if (!n.bodies().empty()) continue;
-    for (size_t i = 1; i < n.outputs.size(); ++i) {
-      if (!read.contains(n.outputs[i])) n.outputs[i].clear();
+    const Lowering* row = n.bodies().empty() ? find_lowering(n.domain, n.op_type) : nullptr;
+    for (size_t i = 1; row != nullptr && i < n.outputs.size(); ++i) {
+      if (n.outputs[i].empty() || read.contains(n.outputs[i])) continue;
+      std::string kept;
+      kept.swap(n.outputs[i]);
+      if (!check_signature(row->signature, n)) n.outputs[i].swap(kept);
     }
   }
 }

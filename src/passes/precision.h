@@ -14,7 +14,8 @@
 //      with it as far as that is exact in fp32: back to inputs, constants and integers,
 //   8. it nears a pole (a logarithm, 1 / x), and what keeps its operand from zero is less than fp16 has,
 //   9. the user says so of an ONNX node that it comes from,
-//  10. it is in the body of a loop, and no product with weights: what is carried from turn to turn is rounded in each.
+//  10. it is in the body of a loop, and no product with weights, or computes what such a body
+//      reads: what is carried from turn to turn is rounded in each.
 // A constant that does not fit is kept out of rule 6 where another one means the same: bounds and fill values (the row
 // says so) become +-65504; masks that are added or multiplied in (all that does not fit is negative, the rest 0), or
 // selected and added, become kMask, and so does what is so low in an input that is added to what a softmax reads; eps

@@ -265,16 +265,23 @@ void PrecisionPlanner::by_request(const Op& op) {
 void PrecisionPlanner::by_loop(const Op& op) {
   if (!op.is(Kind::loop)) return;
   bool first = true;
+  const auto trace_all = [&](const Op& reader) {
+    for (const auto& arg : reader.args) {
+      for (const Value* v : arg) trace(v, kDepth);
+    }
+  };
   for (const auto& block : op.blocks) {
     ir::visit_ops(*block, [&](Op& inner) {
       if (!on_floats(inner) || ir::is_product(inner.kind()) || ir::has_blocks(inner.kind())) return;
       if (first) {
         open_island(Code::precision_note, inner,
-                    "kept in fp32 with the rest of a loop's body, which rounds in every turn");
+                    "kept in fp32 with the rest of a loop's body and what it reads: it rounds in every turn");
+        trace_all(op);
         first = false;
       } else {
         keep(inner);
       }
+      trace_all(inner);
     });
   }
 }

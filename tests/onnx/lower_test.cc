@@ -221,10 +221,10 @@ TEST(LoweringIf, BranchesReturnResultsOfTheirOwn) {
   EXPECT_THAT(refusal(host), IsEmpty());
 }
 
-TEST(LoweringIf, BranchesOfDifferentShapeRunOnTheHostOnly) {
+TEST(LoweringIf, BranchesOfDifferentSizesGiveOpenOnes) {
   const HostProgram host = lowered(model(conditional(branch("Relu", "x"), branch("Transpose", "x"), false)));
   EXPECT_EQ(host.values.at("y")->rank(), 2);
-  EXPECT_THAT(refusal(host), HasSubstr("[2, 3]"));
+  EXPECT_THAT(refusal(host), IsEmpty());
 }
 
 TEST(LoweringIf, RefusalsOfBothBranchesAreTold) {
