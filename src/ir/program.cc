@@ -63,8 +63,9 @@ IntRange range_of(const TensorView& elements) {
 
 Value* Function::new_constant(ConstantPtr constant, std::string value_name) {
   Value* v = new_value(Type::tensor(constant->dtype(), constant->shape()), std::move(value_name));
-  // Small constants carry their exact range; big ones would have to be read.
-  if (constant->count() > 0 && constant->count() <= 4096 && item_size(constant->dtype()) != 0)
+  // Small constants carry their exact range; big ones would have to be read, and other forms of floats computed.
+  const bool read = constant->is_direct() || !is_float(constant->dtype());
+  if (read && constant->count() > 0 && constant->count() <= 4096 && item_size(constant->dtype()) != 0)
     v->range = range_of(constant->view());
   v->constant = std::move(constant);
   return v;

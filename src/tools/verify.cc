@@ -135,6 +135,7 @@ Result<Compiled> open_compiled(const Partitioned& p) {
   }
   std::shared_ptr<const session::Session> session;
   if (parts->whole()) {
+    options.outputs.clear();  // which the package has
     GRAFT_TRY(session, session::Session::open(parts->subgraphs[0].package, p.model->env, options));
   } else {
     GRAFT_TRY(session, session::Session::open(std::move(parts), p.model->env, options));

@@ -81,14 +81,6 @@ TEST(HalfPrecision, PlacesComputedFromIntegersStayWide) {
   EXPECT_EQ(runs_in(d.f, "gather"), DType::f16);
 }
 
-TEST(HalfPrecision, NumbersThatAreNoPlacesDoNot) {
-  Draft d(ir::Target::mlprogram(Opset::ios15));
-  Value* x = d.input("x", {5});
-  d.output(d.b.cast(d.b.unary("floor", d.b.mul(x, d.number(3))), DType::i32));
-  halve(d, Opset::ios15);
-  EXPECT_EQ(runs_in(d.f, "mul"), DType::f16);
-}
-
 TEST(HalfPrecision, BranchesKeepTheirTypes) {
   Draft d(ir::Target::mlprogram(Opset::ios15));
   Value *x = d.input("x", {2}), *p = d.input("p", {}, DType::boolean);
