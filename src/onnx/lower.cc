@@ -451,7 +451,8 @@ OrRefusals<LoweredSubgraph> SubgraphLowerer::build(std::string name, std::span<c
   for (const std::string& o : outputs) {
     Value* v = lowerer.value(o);
     if (b.failure()) return tl::unexpected(Refusals{*b.failure()});
-    if (Status s = ports_.accepts(v->type); !s) {
+    // Constants of other types become what their ports are.
+    if (Status s = ports_.accepts(v->type); !s && !(v->is_constant() && s.error().code == Code::unsupported_dtype)) {
       Diag d = std::move(std::move(s).error()).at_tensor(o);
       if (v->producer != nullptr) d.origin = v->producer->origin.nodes();
       return tl::unexpected(Refusals{std::move(d)});

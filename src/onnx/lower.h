@@ -44,7 +44,6 @@ struct OpenDim {
   std::string origin;     // of the range: what the dim means, or who said it
   bool given = false;     // by --shapes
   std::optional<std::pair<std::string, std::string>> sum;  // of the sizes of these two
-  std::string same_as;                                     // the symbol of the one whose size it has
 };
 
 // What became of one ONNX node in the host program. Nodes inside If and Loop bodies have entries of their own.

@@ -74,7 +74,7 @@ class OpenDims {
     if (std::any_of(dims_.begin(), dims_.end(), [](const OpenDim& d) { return !d.given; })) {
       GRAFT_TRY(const bool taken, find_default());
       for (OpenDim& d : dims_) {
-        if (taken && !d.given && !d.sum && d.same_as.empty()) GRAFT_CHECK(narrow(d));
+        if (taken && !d.given && !d.sum) GRAFT_CHECK(narrow(d));
       }
       if (!taken) return as_the_rule_says();
     }
@@ -164,14 +164,6 @@ class OpenDims {
         d.range = {a.range.lo + b.range.lo, a.range.hi + b.range.hi};
         d.preferred = a.preferred + b.preferred;
       }
-      if (!d.same_as.empty()) {
-        const OpenDim& other = *find(d.same_as);
-        d.range = other.range;
-        d.preferred = other.preferred;
-        d.step = other.step;
-        o.open_dims[d.symbol] = one(d.same_as);
-        continue;
-      }
       o.open_dims[d.symbol] = d.sum ? one(d.sum->first) + one(d.sum->second) : dim_of(d);
       if (d.range.lo != d.range.hi && !d.given) o.default_sizes[d.symbol] = d.preferred;
     }
@@ -245,46 +237,11 @@ class OpenDims {
     return false;
   }
 
-  // The same when others that have its size by default change with it, which are the same then: one, or else as few of
-  // all as it takes.
-  Result<bool> grows_with_others(OpenDim& d) {
-    std::vector<OpenDim*> tied;
-    for (OpenDim& e : dims_) {
-      const bool free =
-          &e != &d && !e.given && !e.sum && e.same_as.empty() &&
-          std::none_of(dims_.begin(), dims_.end(), [&](const OpenDim& o) { return o.same_as == e.symbol; });
-      if (free && e.origin == d.origin && e.preferred == d.preferred) tied.push_back(&e);
-    }
-    const std::vector<OpenDim> before = dims_;
-    const auto tie = [&](OpenDim* e) {
-      e->same_as = d.symbol;
-      e->origin = format("the size of '{}'", d.symbol);
-    };
-    const auto untie = [&](OpenDim* e) { *e = find_in(before, e->symbol); };
-    for (OpenDim* e : tied) {
-      tie(e);
-      GRAFT_TRY(const bool pair, grows(d));
-      if (pair) return true;
-      untie(e);
-    }
-    for (OpenDim* e : tied) tie(e);
-    GRAFT_TRY(const bool together, tied.size() < 2 ? Result<bool>(false) : grows(d));
-    for (OpenDim* e : tied) {
-      untie(e);
-      GRAFT_TRY(const bool alone, together ? takes(&d, d.preferred + d.step) : Result<bool>(true));
-      if (!alone) tie(e);
-    }
-    return together;
-  }
-
   // The range that the model takes, and in which steps.
   Status narrow(OpenDim& d) {
     if (static_cast<int>(model_->graph.nodes.size()) > kMostNodes) return {};
     const int64_t usual = d.preferred;
-    GRAFT_TRY(bool above, grows(d));
-    if (!above) {
-      GRAFT_TRY(above, grows_with_others(d));
-    }
+    GRAFT_TRY(const bool above, grows(d));
     if (!above) {
       // A dim that no size but one goes with has another to agree with, perhaps: the rule's range says no less.
       GRAFT_TRY(const bool below, usual > d.range.lo ? takes(&d, usual - 1) : Result<bool>(false));

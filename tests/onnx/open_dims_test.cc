@@ -43,7 +43,6 @@ std::string found(const std::shared_ptr<const Model>& m, const LowerOptions& opt
   for (const OpenDim& d : host->open_dims) {
     s += format("{}{} {}..{} = {}", s.empty() ? "" : "; ", d.symbol, d.range.lo, d.range.hi, d.preferred);
     if (d.step > 1) s += format(" by {}", d.step);
-    if (!d.same_as.empty()) s += " as " + d.same_as;
   }
   return s;
 }
@@ -122,24 +121,6 @@ TEST(OpenDims, MayBeTheSumOfTwoOthers) {
   EXPECT_TRUE(host->problems.empty());
   EXPECT_EQ(host->main().inputs[2]->type.to_string(), "tensor<fp32, [past + seq, 4]>");
   EXPECT_EQ(host->open_dims[2].range, (IntRange{2, 8192}));
-}
-
-// Dims of other names that have to agree are one.
-TEST(OpenDims, ThatMustAgreeAreTriedTogether) {
-  const auto sum = [](std::vector<Initializer> constants, std::vector<Node> nodes) {
-    Graph g;
-    g.inputs = {tensor("a", DType::f32, {dim("first"), dim(3), dim("h1"), dim("w1")}),
-                tensor("b", DType::f32, {dim("first"), dim(3), dim("h2"), dim("w2")})};
-    g.initializers = std::move(constants);
-    g.nodes = std::move(nodes);
-    g.outputs = {tensor("y", DType::f32, {})};
-    g.outputs[0].type.has_shape = false;
-    return found(model(std::move(g)));
-  };
-  EXPECT_EQ(sum({}, {node("Concat", {"a", "b"}, {"y"}, {int_attribute("axis", 2)})}),
-            "first 1..64 = 1; h1 1..2048 = 224; w1 1..2048 = 224; h2 1..2048 = 224; w2 1..2048 = 224 as w1");
-  EXPECT_EQ(sum({}, {node("Concat", {"a", "b"}, {"y"}, {int_attribute("axis", 1)})}),
-            "first 1..64 = 1; h1 1..2048 = 224; w1 1..2048 = 224; h2 1..2048 = 224 as h1; w2 1..2048 = 224 as w1");
 }
 
 // --shapes has the first word, and a model that makes no sense within the rule stays open.

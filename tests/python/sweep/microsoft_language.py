@@ -134,7 +134,8 @@ for dtype in (np.uint8, np.int8):
     case("QEmbedLayerNormalization", [IDS, None, *tables[:2], None, *tables[3:], None, *scales, *zeros], {"epsilon": 1e-5}, outputs=2, coreml="any",
          types={"y0": TensorProto.FLOAT, "y1": TensorProto.INT32})
     weights = [Const(data(6, 3, 3, 3, dtype=dtype, lo=0, hi=99)), Const(0.03, F32), Const(50, dtype)]
-    case("QLinearConv", [data(1, 7, 6, 3, dtype=dtype, lo=0, hi=99), Const(0.05, F32), Const(40, dtype), *weights, Const(0.3, F32), Const(60, dtype),
+    # 0.05 * 0.03 / 0.29: no sum of products lies half-way between two codes, where the order of adding would decide.
+    case("QLinearConv", [data(1, 7, 6, 3, dtype=dtype, lo=0, hi=99), Const(0.05, F32), Const(40, dtype), *weights, Const(0.29, F32), Const(60, dtype),
                          Const(data(6, dtype=I32, lo=-99, hi=99))], {"channels_last": 1, "pads": [1, 1, 1, 1], "strides": [2, 1]},
          types={"y0": TensorProto.UINT8 if dtype == np.uint8 else TensorProto.INT8}, coreml="any", half=False)
 case("MatMulInteger16", [data(2, 3, 4, dtype=np.int16, lo=-99, hi=99), data(4, 5, dtype=np.int16, lo=-99, hi=99)], types={"y0": TensorProto.INT32}, coreml="any")
