@@ -35,6 +35,11 @@ bool is_byte(DType t) { return t == DType::i8 || t == DType::u8; }
 
 // ---- codes to numbers ---------------------------------------------------------------------------------------------
 
+// MIL's quantize and dequantize take one only with a list of scales.
+Value* axis_beside(OpBuilder& b, const Value* scale, int axis) {
+  return scale->rank() == 0 ? nullptr : b.scalar(DType::i32, axis);
+}
+
 Value* scaled_integers(OpBuilder& b, const Coded& c, int axis) {
   const int rank = c.codes->rank();
   Value* q = b.cast(c.codes, DType::i32);
@@ -46,7 +51,9 @@ Value* scaled_integers(OpBuilder& b, const Coded& c, int axis) {
 
 Value* numbers_of(OpBuilder& b, const Coded& c, int axis) {
   const auto direct = [&] {
-    return b.emit("dequantize", {{"input", c.codes}, {"zero_point", c.zero}, {"scale", c.scale}, {"axis", axis}});
+    return b.emit(
+        "dequantize",
+        {{"input", c.codes}, {"zero_point", c.zero}, {"scale", c.scale}, {"axis", axis_beside(b, c.scale, axis)}});
   };
   return b.first_of(direct, [&] { return b.cast(scaled_integers(b, c, axis), c.scale->dtype()); });
 }
@@ -125,9 +132,11 @@ Value* codes_of(OpBuilder& b, Value* x, Value* scale, Value* zero, int axis, DTy
   if (is_byte(to) && x->dtype() == scale->dtype() && fits_mil(scale)) {
     return b.first_of(
         [&] {
-          return b.emit(
-              "quantize",
-              {{"input", x}, {"zero_point", zero}, {"scale", scale}, {"axis", axis}, {"output_dtype", name(to)}});
+          return b.emit("quantize", {{"input", x},
+                                     {"zero_point", zero},
+                                     {"scale", scale},
+                                     {"axis", axis_beside(b, scale, axis)},
+                                     {"output_dtype", name(to)}});
         },
         apart);
   }

@@ -28,6 +28,8 @@ double quotient(double x, double scale, bool wide) {
 Status check_scales(const Call& call) {
   const Operand &x = call.in("input"), &scale = call.in("scale");
   if (scale.rank() > 1) return fail(Code::rank_mismatch, format("scale is {}", scale.type->to_string()));
+  if (scale.rank() == 0 && call.has("axis"))
+    return fail(Code::invalid_model, "an axis is for a list of scales, and scale is one");
   if (scale.rank() == 0 || scale.dims()[0] == Dim(1)) return {};
   if (!call.has("axis")) return fail(Code::invalid_model, "a scale for each channel needs an axis");
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
