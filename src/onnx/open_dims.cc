@@ -77,6 +77,7 @@ class OpenDims {
         if (taken && !d.given && !d.sum) GRAFT_CHECK(narrow(d));
       }
       if (!taken) return as_the_rule_says();
+      GRAFT_CHECK(keep_small());
     }
     return bounded();
   }
@@ -224,6 +225,56 @@ class OpenDims {
   }
   static const OpenDim& find_in(const std::vector<OpenDim>& dims, std::string_view symbol) {
     return *std::find_if(dims.begin(), dims.end(), [&](const OpenDim& d) { return d.symbol == symbol; });
+  }
+
+  // How many elements the largest tensor has with every dim at its upper end; 0 where the model takes no such sizes.
+  Result<double> largest() {
+    LowerOptions ends = with([](const OpenDim& d) { return Dim(d.range.hi); });
+    for (const OpenDim& d : dims_) {
+      if (d.given) ends.open_dims[d.symbol] = Dim(d.range.hi);
+    }
+    std::erase_if(ends.shapes, [&](const auto& given) { return declares_rank(given.first); });
+    const Result<HostProgram> program = lower_for_host(model_, ends, bounds_);
+    GRAFT_CHECK(check(bounds_.cancel));
+    double most = 0;
+    if (!program || !program->problems.empty()) return most;
+    for (const auto& op : program->main().body.ops) {
+      for (const ir::Value* v : op->results) {
+        double elements = v->type.is_tensor() ? 1 : 0;
+        for (const Dim& d : v->type.dims) elements *= d.known() ? static_cast<double>(d.value()) : 1;
+        most = std::max(most, elements);
+      }
+    }
+    return most;
+  }
+
+  // Upper ends that go together: tensors of more elements no device has, and Apple's own tools run out of memory. The
+  // batch gives way first, then what is farthest from its default size.
+  Status keep_small() {
+    constexpr double kMostElements = 1 << 30;
+    constexpr int64_t kLeastBatch = 4;
+    if (static_cast<int>(model_->graph.nodes.size()) > kMostNodes) return {};
+    for (int turns = 0; turns < 24; ++turns) {
+      GRAFT_TRY(const double most, largest());
+      if (most <= kMostElements) return {};
+      OpenDim* widest = nullptr;
+      const auto excess = [](const OpenDim& d) {
+        const bool batch = d.origin.starts_with("batch") && d.range.hi > kLeastBatch;
+        return std::pair(batch,
+                         static_cast<double>(d.range.hi) / static_cast<double>(std::max<int64_t>(d.preferred, 1)));
+      };
+      for (OpenDim& d : dims_) {
+        if (d.given || d.sum || d.range.hi - d.step < std::max(d.preferred, d.range.lo)) continue;
+        if (widest == nullptr || excess(d) > excess(*widest)) widest = &d;
+      }
+      if (widest == nullptr) return {};
+      OpenDim& d = *widest;
+      const int64_t half = (d.range.hi / 2 - d.preferred) / d.step * d.step + d.preferred;
+      d.range.hi = std::max(d.preferred, half);
+      constexpr std::string_view kWhy = ", as far as tensors of a sensible size go";
+      if (!d.origin.ends_with(kWhy)) d.origin += kWhy;
+    }
+    return {};
   }
 
   // Whether some steps from the default size on there is another that the model takes; in d.step how many.

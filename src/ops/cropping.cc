@@ -184,7 +184,11 @@ constexpr Variant kCropResize[] = {
     {Opset::ios15, "x:T; roi:T; " GRAFT_CROPPING, "T={fp16,fp32}"},
     {Opset::ios16, "x:T; roi:T; " GRAFT_CROPPING "; pad_value?:const T=0.0", "T={fp16,fp32}"},
     {Opset::ios17, "x:T; boxes:BOX_T; box_indices?:BOX_INDEX_T=[0]; " GRAFT_CROPPING "; pad_value?:const T=0.0",
-     "T={fp16,fp32}; BOX_T={fp16,fp32,uint16}; BOX_INDEX_T={uint16,int32}"}};
+     "T={fp16,fp32}; BOX_T={fp16,fp32,uint16}; BOX_INDEX_T={uint16,int32}", [](const Call& call) -> Status {
+       const Dim& count = call.in("boxes").dims()[0];
+       if (count.known()) return {};
+       return fail(Code::dynamic_shape, format("Apple's tools count the boxes, and there are {}", count.to_string()));
+     }}};
 constexpr OpDef crop_resize = {
     .name = "crop_resize",
     .family = "image_resizing",

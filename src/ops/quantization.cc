@@ -28,14 +28,18 @@ double quotient(double x, double scale, bool wide) {
 Status check_scales(const Call& call) {
   const Operand &x = call.in("input"), &scale = call.in("scale");
   if (scale.rank() > 1) return fail(Code::rank_mismatch, format("scale is {}", scale.type->to_string()));
-  if (scale.rank() == 0 && call.has("axis"))
-    return fail(Code::invalid_model, "an axis is for a list of scales, and scale is one");
   if (scale.rank() == 0 || scale.dims()[0] == Dim(1)) return {};
   if (!call.has("axis")) return fail(Code::invalid_model, "a scale for each channel needs an axis");
   GRAFT_TRY(const int axis, normal_axis(call.i("axis"), x.rank()));
   if (!ir::never_equal(x.dims()[static_cast<size_t>(axis)], scale.dims()[0])) return {};
   return fail(Code::shape_mismatch, format("scale has {} entries, axis {} of input {}", scale.dims()[0].to_string(),
                                            axis, x.dims()[static_cast<size_t>(axis)].to_string()));
+}
+
+// MIL's own, as Apple's tools read them.
+Status check_axis(const Call& call) {
+  if (call.in("scale").rank() > 0 || !call.has("axis")) return {};
+  return fail(Code::invalid_model, "an axis is for a list of scales, and scale is one");
 }
 
 Status check_parameters(const Call& call) {
@@ -76,6 +80,7 @@ Result<DType> output_dtype(const Call& call) {
 
 Status quantize_type(const Call& call, Types& out) {
   GRAFT_TRY(const DType t, output_dtype(call));
+  GRAFT_CHECK(check_axis(call));
   GRAFT_CHECK(check_parameters(call));
   out.push_back(Type::tensor(t, call.in("input").dims()));
   return {};
@@ -99,6 +104,7 @@ Status quantize_reference(const Call& call, Outputs& out) {
 }
 
 Status dequantize_type(const Call& call, Types& out) {
+  GRAFT_CHECK(check_axis(call));
   GRAFT_CHECK(check_parameters(call));
   out.push_back(Type::tensor(call.in("scale").dtype(), call.in("input").dims()));
   return {};
