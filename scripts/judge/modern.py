@@ -50,13 +50,23 @@ def limits(half, report):
     return (1e-2, 45) if "DynamicQuantizeLSTM" in json.dumps(report["operators"]) else (1e-3, 60)
 
 
+def obstacle(report):
+    """Of a model that is not taken whole: what cuts off most, and what is taken without it."""
+    own = [r for r in report["refusals"] if r["code"] != "not_worth_it"]
+    if not own:
+        return ""
+    share = report["flops"]["claimed"] / report["flops"]["total"] if report["flops"]["total"] else 0
+    return f"{report['partitions']} partitions, {share:.1%} of the FLOP; {own[0]['op']} ({own[0]['code']})"
+
+
 def judge(folder, scratch):
     model = os.path.join(folder, "model.onnx")
     meta = json.load(open(os.path.join(folder, "meta.json")))
-    row = {"model": os.path.basename(folder), "runs": "", "package32": "", "package16": "", "missing": [], "wrong": []}
+    row = {"model": os.path.basename(folder), "runs": "", "package32": "", "package16": "", "obstacle": "", "missing": [], "wrong": []}
     report = graft("inspect", model)
     row["missing"] = sorted({r["op"] for r in report["refusals"] if r["code"] == "unsupported_operator" and "unsupported operator" in r["message"]})
     row["host"] = report["nodes"]["host"]
+    row["obstacle"] = obstacle(report)
     if row["missing"]:
         return row
     half_model = any(v.dtype == np.float16 for ins, outs in cases(folder) for v in [*ins.values(), *outs.values()]) or "fp16" in row["model"]
@@ -175,7 +185,7 @@ def main():
                 print(line.format(os.path.basename(folder), "FAIL", "", "", "", str(e).splitlines()[0] if str(e) else e.status), flush=True)
                 continue
             rows.append(row)
-            note = "; ".join(row["wrong"]) or ", ".join(row["missing"])
+            note = "; ".join(row["wrong"]) or ", ".join(row["missing"]) or row["obstacle"]
             print(line.format(row["model"], row["runs"] or "-", row["package32"] or "-", row["package16"] or "-", row["host"], note), flush=True)
     ran = [r for r in rows if r["runs"]]
     gaps = collections.Counter(op for r in rows for op in r["missing"])
