@@ -71,10 +71,11 @@ Value* broadcast_to(OpBuilder& b, Value* x, Value* shape) {
     return b.refuse(Code::dynamic_shape, "the rank of the result cannot be told: the length of the shape is not known");
   }
   const int wanted = static_cast<int>(shape->dim(0).value()), rank = std::max(wanted, x->rank());
-  // One number in the sizes of a tensor that is there: Apple's tools see that those are the same.
+  // An index in the sizes of a tensor that is there: Apple's tools see that those are the same.
   const ir::Op* made = shape->producer;
   const Value* sized = made != nullptr && made->is(ir::Kind::sizes) ? made->arg("x") : nullptr;
-  if (sized != nullptr && sized->rank() >= x->rank() && x->is_constant() && x->constant->count() == 1) {
+  if (sized != nullptr && sized->rank() >= x->rank() && is_int(x->dtype()) && x->is_constant() &&
+      x->constant->count() == 1) {
     Value* value = b.constant(ir::Constant::reshape(x->constant, Shape{}));
     return b.emit("fill_like", {{"ref_tensor", made->arg("x")}, {"value", value}});
   }

@@ -16,6 +16,8 @@ namespace {
 constexpr double kTurnError = 0x1p-7;
 // fp16 has all integers up to here, and thresholds among them.
 constexpr double kCounts = 2048;
+// Beside integers up to here fp16 keeps fractions to 1/256.
+constexpr double kSmallStep = 8;
 
 // Tables are weights: in fp32 they would be twice the bytes.
 bool reads_table(const Op& op) {
@@ -104,7 +106,8 @@ void PrecisionPlanner::by_digits(const Op& op) {
                              "digits than fp16 has",
                              op.type())
                     : format("kept in fp32 with what computes its operand: rounding to fp16 may decide {}", op.type()));
-    if (row.steps && ranges_.of(op.result()).largest() > kCounts) counted_.emplace(op.result(), island_);
+    // What is left of x beside its integer part has few digits as soon as that has some.
+    if (row.steps && ranges_.of(op.result()).largest() > kSmallStep) counted_.emplace(op.result(), island_);
     return;
   }
   // What was computed from weights has been rounded before. A phase that sums it up must not be rounded again, and what

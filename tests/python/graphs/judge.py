@@ -93,9 +93,9 @@ def package(made, library, scratch):
 
 
 def check(session, made, narrow=False):
-    """`narrow`: as Core ML's types are. What has no elements or is beyond int32 is for the host."""
+    """`narrow`: as Core ML's types and sizes are. What has no elements, or too many, or is beyond int32 is for the host."""
     with session:
-        ports, inputs = {p["name"]: p for p in session.outputs()}, {p["name"] for p in session.inputs()}
+        ports, inputs = {p["name"]: p for p in session.outputs()}, {p["name"]: p for p in session.inputs()}
         for feed, want in zip(made.feeds, made.expected):
             feed = {n: x for n, x in feed.items() if n in inputs}  # a package has only those that matter
             names = [v.name for v in want]
@@ -104,6 +104,8 @@ def check(session, made, narrow=False):
             except GraftError as e:
                 if narrow and any(x.size == 0 or beyond_int32(x) for x in feed.values()):
                     return "refused: an input that no package takes"
+                if narrow and any(outside(inputs[n], x) for n, x in feed.items()):
+                    return "refused: a size outside of what the package says it takes"
                 raise GraftError("run_" + e.code, e.text) from None
             for v, y in zip(want, got):
                 why = difference(y, v, narrow) or outside(ports[v.name], y)
