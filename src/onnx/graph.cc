@@ -309,8 +309,9 @@ Result<std::shared_ptr<const Model>> up_to(std::shared_ptr<const Model> model,
     if (name.empty() ||
         (std::none_of(graph.nodes.begin(), graph.nodes.end(), makes) &&
          std::none_of(graph.inputs.begin(), graph.inputs.end(), is) && graph.find_initializer(name) == nullptr))
-      return fail(Code::invalid_option, format("outputs: the graph has no value '{}'", name));
-    if (!needed.insert(name).second) return fail(Code::invalid_option, format("outputs: '{}' is named twice", name));
+      return fail_in(Code::invalid_option, model->path, format("outputs: the graph has no value '{}'", name));
+    if (!needed.insert(name).second)
+      return fail_in(Code::invalid_option, model->path, format("outputs: '{}' is named twice", name));
     const auto at = known.find(name);
     ValueInfo output;
     if (at != known.end()) output = *at->second;

@@ -478,9 +478,9 @@ def test_outputs_cut_the_graph(tmp_path):
     graft("compile", path, "-o", tmp_path / "m.mlpackage", "--outputs", "a")
     assert [o["name"] for o in report("run", tmp_path / "m.mlpackage")["outputs"]] == ["a"]
     assert report("verify", path, "--outputs", "a")["accurate"]
-    p = graft("inspect", path, "--outputs", "b", code=FAILED)
-    assert "no value 'b'" in p.stderr and "[invalid_option]" in p.stderr
-    assert "[invalid_option]" in graft("run", tmp_path / "m.mlpackage", "--outputs", "a", code=FAILED).stderr
+    p = graft("inspect", path, "--outputs", "b", code=USAGE)
+    assert "m.onnx: outputs: the graph has no value 'b'" in p.stderr and "[invalid_option]" in p.stderr
+    assert "[invalid_option]" in graft("run", tmp_path / "m.mlpackage", "--outputs", "a", code=USAGE).stderr
 
 
 def test_obstacles_come_first_what_does_not_pay_last(tmp_path):
