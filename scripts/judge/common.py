@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -27,6 +28,14 @@ def graft(*args, ok=(0,), timeout=600):
     if p.returncode not in ok:
         raise Failed(p.returncode, (p.stderr.strip() or p.stdout.strip())[-4000:])
     return json.loads(p.stdout)
+
+
+def apple_refuses(package):
+    """What Apple's coremltools says of a package that it does not rebuild, at the ends of its open dims too; else ''."""
+    script = os.path.join(SHARED, "judge", "validate.py")
+    p = subprocess.run([sys.executable, script, "-q", str(package)], capture_output=True, text=True, timeout=600)
+    lines = [line.strip() for line in p.stdout.splitlines() if "ERROR" in line]
+    return "" if p.returncode == 0 else (lines or [f"validate.py ended with {p.returncode}"])[0]
 
 
 def file_name(tensor):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The table of ../shared/models/modern: what runs, what compiles, what is missing.
 
-    scripts/judge/modern.py [--only SUBSTRING] [--letters abc] [--markdown]
+    scripts/judge/modern.py [--only SUBSTRING] [--letters abc] [--markdown] [--apple]
     scripts/judge/modern.py --auto [--only SUBSTRING]
 
 Each folder has a model as it is exported today, inputs (at one or two sizes) and PyTorch's own outputs. Every model must be
@@ -11,6 +11,7 @@ both sizes, and, where `compile` takes the whole graph, from its package too. Ex
 Tolerance: 1e-3 of the output's range for fp32 (PyTorch's own kernels and onnxruntime differ by up to 1e-4 there), 2e-2 for
 fp16 models and fp16 packages, or 35 dB where single elements stand out; integer and bool outputs must be equal.
 
+--apple: Apple's coremltools rebuilds every package, at the ends of its open dims too; 15 minutes.
 --auto: of modern, real and zoo what compiles whole, in fp16 as it is and by `compile --precision auto` with the first inputs
 (random ones where the folder has none): least SNR of the outputs against the host before and after, what stays in fp32 and
 why. Wanted are 40 dB, or the reason; exit status 1 if one has neither.
@@ -26,7 +27,7 @@ import tempfile
 
 import numpy as np
 
-from common import SHARED, Failed, graft, named, run_named, wrong
+from common import SHARED, Failed, apple_refuses, graft, named, run_named, wrong
 
 
 def cases(folder):
@@ -59,7 +60,7 @@ def obstacle(report):
     return f"{report['partitions']} partitions, {share:.1%} of the FLOP; {own[0]['op']} ({own[0]['code']})"
 
 
-def judge(folder, scratch):
+def judge(folder, scratch, apple=False):
     model = os.path.join(folder, "model.onnx")
     meta = json.load(open(os.path.join(folder, "meta.json")))
     row = {"model": os.path.basename(folder), "runs": "", "package32": "", "package16": "", "obstacle": "", "missing": [], "wrong": []}
@@ -86,6 +87,8 @@ def judge(folder, scratch):
             row[key] = "-"
             continue
         row[key] = "yes"
+        if why := apple and apple_refuses(package):
+            row["wrong"].append(f"{precision} package: {why}")
         for inputs, want in cases(folder):
             try:
                 why = wrong(run_named(package, named(report["inputs"], inputs)), named(report["outputs"], want), *limits(half_model or precision == "float16", report))
@@ -162,6 +165,7 @@ def main():
     parser.add_argument("--letters", default="", help="only models that begin with one of these")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--auto", action="store_true")
+    parser.add_argument("--apple", action="store_true")
     args = parser.parse_args()
     root = os.path.join(SHARED, "models", "modern")
     if not os.path.isdir(root):
@@ -179,7 +183,7 @@ def main():
             if args.only not in folder or (args.letters and os.path.basename(folder)[0] not in args.letters):
                 continue
             try:
-                row = judge(folder, scratch)
+                row = judge(folder, scratch, args.apple)
             except Failed as e:
                 crashed.append(f"{os.path.basename(folder)}: {e}")
                 print(line.format(os.path.basename(folder), "FAIL", "", "", "", str(e).splitlines()[0] if str(e) else e.status), flush=True)
