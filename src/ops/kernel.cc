@@ -178,9 +178,10 @@ IntRange range_of_sum(IntRange each, int64_t most, DType t) {
   if (is_float(t)) {  // rounding adds up, as much as there are steps
     const int digits = significand_digits(t);
     const auto bound = [&](int64_t end, int64_t sign) -> int64_t {
-      const Int128 sum = Int128{end} * most, error = (sum < 0 ? -sum : sum) * most >> (digits - 1);
-      const Int128 widened = sum + sign * (error + 1);
-      return digits == 0 || sum < whole.lo || sum > whole.hi ? (sign < 0 ? whole.lo : whole.hi) : saturated(widened);
+      const Int128 sum = Int128{end} * most;
+      if (digits == 0 || sum < whole.lo || sum > whole.hi) return sign < 0 ? whole.lo : whole.hi;
+      const Int128 error = (sum < 0 ? -sum : sum) * most >> (digits - 1);
+      return saturated(sum + sign * (error + 1));
     };
     return {std::min<int64_t>(0, bound(each.lo, -1)), std::max<int64_t>(0, bound(each.hi, 1))};
   }
