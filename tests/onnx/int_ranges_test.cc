@@ -10,16 +10,6 @@
 namespace graft::onnx {
 namespace {
 
-std::shared_ptr<const Model> model(Graph graph) {
-  auto m = std::make_shared<Model>();
-  m->ir_version = 8;
-  m->opsets[""] = 17;
-  m->graph = std::move(graph);
-  const Status s = prepare(*m);
-  EXPECT_TRUE(s) << (s ? "" : render(s.error()));
-  return m;
-}
-
 Initializer number(const std::string& name, int64_t value) {
   return {name, ir::Constant::scalar(DType::i64, static_cast<double>(value))};
 }
@@ -51,7 +41,7 @@ Found found(std::vector<ValueInfo> inputs, std::vector<Initializer> constants, s
   g.nodes = std::move(nodes);
   g.outputs = {tensor("y", result, {})};
   g.outputs[0].type.has_shape = false;
-  return {lower_for_coreml(model(std::move(g)), {})};
+  return {lower_for_coreml(prepared(std::move(g)), {})};
 }
 
 constexpr IntRange kInt32{INT32_MIN, INT32_MAX};

@@ -15,16 +15,6 @@ using testing::SizeIs;
 
 Initializer ints(const std::string& name, std::vector<int64_t> v) { return {name, ir::Constant::ints(DType::i64, v)}; }
 
-std::shared_ptr<const Model> model(Graph graph, int opset = 17) {
-  auto m = std::make_shared<Model>();
-  m->ir_version = 8;
-  m->opsets[""] = opset;
-  m->graph = std::move(graph);
-  const Status s = prepare(*m);
-  EXPECT_TRUE(s) << (s ? "" : render(s.error()));
-  return m;
-}
-
 HostProgram lowered(std::shared_ptr<const Model> m) {
   Result<HostProgram> host = lower_for_host(std::move(m), {});
   EXPECT_TRUE(host) << (host ? "" : render(host.error()));
@@ -108,7 +98,7 @@ TEST(Lowering, DequantizedConstantsKeepTheirForm) {
     Names names;
     for (const Initializer& a : cases[i].arguments) names.push_back(a.name);
     g.nodes = {node("DequantizeLinear", names, {"d"}, cases[i].attributes), node("Add", {"x", "d"}, {"y"})};
-    const HostProgram host = lowered(model(std::move(g), 21));
+    const HostProgram host = lowered(prepared(std::move(g), 21));
     const ir::Function& f = *host.program->main();
     ASSERT_THAT(ops_of(f), ElementsAre("add"));
     const ir::Constant& c = *f.body.ops[0]->arg("y")->constant;
@@ -131,7 +121,7 @@ TEST(Lowering, ShapeArithmeticFoldsIntoReshape) {
   g.initializers = {ints("zero", {0}), ints("rest", {-1})};
   g.nodes = {node("Shape", {"x"}, {"s"}), node("Gather", {"s", "zero"}, {"n"}),
              node("Concat", {"n", "rest"}, {"to"}, {int_attribute("axis", 0)}), node("Reshape", {"x", "to"}, {"y"})};
-  const HostProgram host = lowered(model(std::move(g)));
+  const HostProgram host = lowered(prepared(std::move(g)));
   const ir::Value* y = host.values.at("y");
   EXPECT_EQ(y->type.to_string(), "tensor<fp32, [batch, 12]>");
   const ir::Value* shape = y->producer->arg("shape");
@@ -146,7 +136,7 @@ TEST(Lowering, ReshapeWithTwoOpenDimsTakesThemFromItsInput) {
   g.outputs = {{"y", {}}};
   g.initializers = {ints("to", {0, 0, 2, -1})};
   g.nodes = {node("Reshape", {"x", "to"}, {"y"})};
-  const HostProgram host = lowered(model(std::move(g)));
+  const HostProgram host = lowered(prepared(std::move(g)));
   EXPECT_EQ(host.values.at("y")->type.to_string(), "tensor<fp32, [n, t, 2, 4]>");
   EXPECT_THAT(refusal(host), IsEmpty());
 }
@@ -157,7 +147,7 @@ TEST(Lowering, SliceEndsBeyondInt32AreTakenByCoreML) {
   g.outputs = {{"y", {}}};
   g.initializers = {ints("from", {1}), ints("to", {INT64_MAX}), ints("axes", {0})};
   g.nodes = {node("Slice", {"x", "from", "to", "axes"}, {"y"})};
-  const HostProgram host = lowered(model(std::move(g)));
+  const HostProgram host = lowered(prepared(std::move(g)));
   EXPECT_THAT(ops_of(host.main()), ElementsAre("slice_by_index"));
   EXPECT_THAT(refusal(host), IsEmpty());
 }
@@ -167,7 +157,7 @@ TEST(Lowering, IndicesNotProvenPositiveAreWrappedForCoreML) {
   g.inputs = {tensor("x", DType::f32, {dim(5), dim(2)}), tensor("i", DType::i64, {dim(3)})};
   g.outputs = {{"y", {}}};
   g.nodes = {node("Gather", {"x", "i"}, {"y"})};
-  const HostProgram host = lowered(model(std::move(g)));
+  const HostProgram host = lowered(prepared(std::move(g)));
   EXPECT_THAT(ops_of(host.main()), ElementsAre("gather"));  // its kernel counts negative indices from the end
   const Node* gather = &host.model->graph.nodes[0];
   const std::string outputs[] = {"y"};
@@ -182,7 +172,7 @@ TEST(Lowering, FloatToInt64IsRefusedForCoreML) {
   g.inputs = {tensor("x", DType::f32, {dim(5)})};
   g.outputs = {{"y", {}}};
   g.nodes = {node("Cast", {"x"}, {"y"}, {int_attribute("to", 7)})};
-  EXPECT_THAT(refusal(lowered(model(std::move(g)))), HasSubstr("int64_range"));
+  EXPECT_THAT(refusal(lowered(prepared(std::move(g)))), HasSubstr("int64_range"));
 }
 
 Graph branch(const std::string& op, const std::string& input) {
@@ -207,12 +197,12 @@ Graph conditional(Graph yes, Graph no, bool constant) {
 }
 
 TEST(LoweringIf, ConstantConditionInlinesItsBranch) {
-  const HostProgram host = lowered(model(conditional(branch("Relu", "x"), branch("Exp", "x"), true)));
+  const HostProgram host = lowered(prepared(conditional(branch("Relu", "x"), branch("Exp", "x"), true)));
   EXPECT_THAT(ops_of(host.main()), ElementsAre("relu"));
 }
 
 TEST(LoweringIf, BranchesReturnResultsOfTheirOwn) {
-  const HostProgram host = lowered(model(conditional(branch("Relu", "x"), branch("Identity", "x"), false)));
+  const HostProgram host = lowered(prepared(conditional(branch("Relu", "x"), branch("Identity", "x"), false)));
   ASSERT_THAT(ops_of(host.main()), ElementsAre("cond"));
   const ir::Op& cond = *host.main().body.ops[0];
   ASSERT_THAT(cond.blocks, SizeIs(2));
@@ -222,14 +212,14 @@ TEST(LoweringIf, BranchesReturnResultsOfTheirOwn) {
 }
 
 TEST(LoweringIf, BranchesOfDifferentSizesGiveOpenOnes) {
-  const HostProgram host = lowered(model(conditional(branch("Relu", "x"), branch("Transpose", "x"), false)));
+  const HostProgram host = lowered(prepared(conditional(branch("Relu", "x"), branch("Transpose", "x"), false)));
   EXPECT_EQ(host.values.at("y")->rank(), 2);
   EXPECT_THAT(refusal(host), IsEmpty());
 }
 
 TEST(LoweringIf, RefusalsOfBothBranchesAreTold) {
   const Result<HostProgram> host =
-      lower_for_host(model(conditional(branch("NoSuch", "x"), branch("NorThis", "x"), false)), {});
+      lower_for_host(prepared(conditional(branch("NoSuch", "x"), branch("NorThis", "x"), false)), {});
   ASSERT_TRUE(host);
   ASSERT_THAT(host->problems, SizeIs(1));
   const std::string told = render(host->problems[0]);
@@ -247,14 +237,14 @@ TEST(LoweringIf, EndsBeyondInt32AreFineInBodies) {
                node("Slice", {"s0", "starts", "ends", "axes"}, {"s"})};
   Graph no = yes;
   no.name = "no";
-  EXPECT_THAT(refusal(lowered(model(conditional(std::move(yes), std::move(no), false)))), IsEmpty());
+  EXPECT_THAT(refusal(lowered(prepared(conditional(std::move(yes), std::move(no), false)))), IsEmpty());
 }
 
 // What stands behind a refused node is not blamed for it.
 TEST(LoweringIf, BodiesOfUnknownValuesAreNotBlamed) {
   Graph g = conditional(branch("Identity", "z"), branch("Exp", "x"), false);
   g.nodes.insert(g.nodes.begin(), node("NoSuch", {"x"}, {"z"}));
-  const Result<HostProgram> host = lower_for_host(model(std::move(g)), {});
+  const Result<HostProgram> host = lower_for_host(prepared(std::move(g)), {});
   ASSERT_TRUE(host);
   ASSERT_THAT(host->problems, SizeIs(1));
   EXPECT_EQ(host->problems[0].op, "NoSuch");
@@ -265,7 +255,7 @@ TEST(Lowering, HostOperatorsAreRefusedAsSuch) {
   g.inputs = {tensor("x", DType::f32, {dim(5)})};
   g.outputs = {{"y", {}}};
   g.nodes = {node("Unique", {"x"}, {"y"})};
-  const HostProgram host = lowered(model(std::move(g)));
+  const HostProgram host = lowered(prepared(std::move(g)));
   EXPECT_THAT(ops_of(host.main()), ElementsAre("host_unique"));
   EXPECT_THAT(refusal(host), HasSubstr("host_only"));
 }
@@ -279,7 +269,7 @@ Result<HostProgram> einsum(const std::string& equation, const std::vector<std::v
     g.inputs.push_back(tensor(names.back(), DType::f32, shape));
   }
   g.nodes = {node("Einsum", names, {"y"}, {text_attribute("equation", equation)})};
-  return lower_for_host(model(std::move(g)), {});
+  return lower_for_host(prepared(std::move(g)), {});
 }
 
 TEST(Lowering, EinsumEmitsWhatItsEquationNeeds) {
@@ -319,7 +309,7 @@ TEST(Lowering, OlderVersionsThanTheFirstAreRefused) {
   g.inputs = {tensor("x", DType::f32, {dim(5), dim(2)})};
   g.outputs = {{"y", {}}};
   g.nodes = {node("LayerNormalization", {"x", "x"}, {"y"})};
-  const Result<HostProgram> host = lower_for_host(model(std::move(g), 16), {});
+  const Result<HostProgram> host = lower_for_host(prepared(std::move(g), 16), {});
   ASSERT_TRUE(host);
   ASSERT_THAT(host->problems, SizeIs(1));
   EXPECT_THAT(host->problems[0].message, HasSubstr("older than 17"));

@@ -1,6 +1,8 @@
 // Nodes, attributes and types as a front door other than the reader would fill them.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -63,6 +65,17 @@ inline Attribute graph_attribute(const std::string& name, Graph graph) {
   a.type = Attribute::Type::graph;
   a.g = std::make_shared<Graph>(std::move(graph));
   return a;
+}
+
+// A graph as a model that is ready for use.
+inline std::shared_ptr<const Model> prepared(Graph graph, int opset = 17) {
+  auto m = std::make_shared<Model>();
+  m->ir_version = 8;
+  m->opsets[""] = opset;
+  m->graph = std::move(graph);
+  const Status s = prepare(*m);
+  EXPECT_TRUE(s) << (s ? "" : render(s.error()));
+  return m;
 }
 
 }  // namespace graft::onnx

@@ -13,16 +13,6 @@ namespace {
 
 using testing::HasSubstr;
 
-std::shared_ptr<const Model> model(Graph graph) {
-  auto m = std::make_shared<Model>();
-  m->ir_version = 8;
-  m->opsets[""] = 17;
-  m->graph = std::move(graph);
-  const Status s = prepare(*m);
-  EXPECT_TRUE(s) << (s ? "" : render(s.error()));
-  return m;
-}
-
 // y = op(x, constants...) for an x of these dims.
 std::shared_ptr<const Model> one_node(ValueInfo x, const Node& n, std::vector<Initializer> constants = {}) {
   Graph g;
@@ -31,7 +21,7 @@ std::shared_ptr<const Model> one_node(ValueInfo x, const Node& n, std::vector<In
   g.nodes = {n};
   g.outputs = {tensor("y", DType::f32, {})};
   g.outputs[0].type.has_shape = false;
-  return model(std::move(g));
+  return prepared(std::move(g));
 }
 
 // "batch 1..64 = 1; seq 1..512 = 128" and what is told of steps.
@@ -84,7 +74,7 @@ TEST(OpenDims, EndWhereTheModelDoes) {
   g.nodes = {node("Shape", {"x"}, {"s"}), node("Slice", {"s", "i", "j"}, {"n"}), node("Slice", {"p", "o", "n"}, {"q"}),
              node("Add", {"x", "q"}, {"y"})};
   g.outputs = {tensor("y", DType::f32, {dim("batch"), dim("seq"), dim(4)})};
-  EXPECT_EQ(found(model(std::move(g))), "batch 1..64 = 1; seq 1..512 = 128");
+  EXPECT_EQ(found(prepared(std::move(g))), "batch 1..64 = 1; seq 1..512 = 128");
 }
 
 // Two that have to agree keep the rule's sizes, as one cannot be tried without the other.
@@ -93,7 +83,7 @@ TEST(OpenDims, MayHaveToAgree) {
   g.inputs = {tensor("a", DType::f32, {dim(2), dim("")}), tensor("b", DType::f32, {dim(""), dim(3)})};
   g.nodes = {node("MatMul", {"a", "b"}, {"y"})};
   g.outputs = {tensor("y", DType::f32, {dim(2), dim(3)})};
-  EXPECT_EQ(found(model(std::move(g))), "a_d1 1..4096 = 1; b_d0 1..64 = 1");
+  EXPECT_EQ(found(prepared(std::move(g))), "a_d1 1..4096 = 1; b_d0 1..64 = 1");
 }
 
 // What a convolution without padding takes is no smaller than its kernel.
@@ -116,7 +106,7 @@ TEST(OpenDims, MayBeTheSumOfTwoOthers) {
               tensor("c", DType::f32, {dim("past + seq"), dim(4)})};
   g.nodes = {node("Concat", {"a", "b"}, {"ab"}, {int_attribute("axis", 0)}), node("Add", {"ab", "c"}, {"y"})};
   g.outputs = {tensor("y", DType::f32, {dim("past + seq"), dim(4)})};
-  const Result<HostProgram> host = lower_for_coreml(model(std::move(g)), {});
+  const Result<HostProgram> host = lower_for_coreml(prepared(std::move(g)), {});
   ASSERT_TRUE(host) << render(host.error());
   EXPECT_TRUE(host->problems.empty());
   EXPECT_EQ(host->main().inputs[2]->type.to_string(), "tensor<fp32, [past + seq, 4]>");
