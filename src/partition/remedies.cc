@@ -13,7 +13,9 @@ namespace {
 
 bool may_find(const NodePlan& n, const onnx::HostProgram& host) {
   if (n.where != Where::host || !n.refusal) return false;
-  return n.refusal->code != Code::not_worth_it && !host.nodes[static_cast<size_t>(n.node->id)].failure;
+  // What was claimed once is taken alone, which says nothing of its partition.
+  const bool alone = n.refusal->code != Code::not_worth_it && n.refusal->code != Code::claimed_late_refusal;
+  return alone && !host.nodes[static_cast<size_t>(n.node->id)].failure;
 }
 
 // The first that takes them, of the later targets.
