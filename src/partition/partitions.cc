@@ -25,17 +25,6 @@ void adopt_types(const ir::Function& fn, onnx::LoweredSubgraph& partition) {
   for (size_t i = 0; i < partition.outputs.size(); ++i) partition.outputs[i].type = fn.body.outputs[i]->type;
 }
 
-// What comes from the host may have sizes without an end, which no Core ML program takes at its inputs.
-Status port_sizes(const ir::Function& fn, const ir::Target& target) {
-  for (const ir::Value* v : fn.inputs) {
-    for (const ir::Dim& d : v->dims()) {
-      if (Result<IntRange> size = target.port_size(d); !size)
-        return fail(std::move(std::move(size).error()).at_tensor(v->name));
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Partitions::Partitions(const onnx::HostProgram& host, const Options& options, const Bounds& bounds)
@@ -100,7 +89,6 @@ OrRefusals<Partitions::Finished> Partitions::run_passes(onnx::LoweredSubgraph pa
     return only(std::move(s).error());
   if (auto legal = passes::needed_opset(*partition.function, context.target); !legal)
     return tl::unexpected(std::move(legal).error());
-  if (auto sizes = port_sizes(*partition.function, context.target); !sizes) return only(std::move(sizes).error());
   adopt_types(*partition.function, partition);
   Finished out;
   out.gain_us = gain_us(*partition.function, options_.cost);

@@ -483,16 +483,6 @@ def test_outputs_cut_the_graph(tmp_path):
     assert "[invalid_option]" in graft("run", tmp_path / "m.mlpackage", "--outputs", "a", code=USAGE).stderr
 
 
-def test_sizes_without_an_end_do_not_enter_a_package(tmp_path):
-    """Behind the sequence Relu alone would be taken; its partition has an input of any size."""
-    nodes = [helper.make_node("ConcatFromSequence", ["s"], ["c"], axis=0), helper.make_node("Relu", ["c"], ["y"], name="late")]
-    s = helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, ["n", 4])
-    path = save(tmp_path / "m.onnx", nodes, [s], [value("y", TensorProto.FLOAT, ["m", 4])])
-    p = graft("compile", path, "--allow-partial", "-o", tmp_path / "parts", code=FAILED)
-    assert "'c'" in p.stderr and "has no upper bound" in p.stderr and "late" in p.stderr
-    assert "remedy" not in p.stderr and not (tmp_path / "parts").exists()
-
-
 def test_obstacles_come_first_what_does_not_pay_last(tmp_path):
     """Conv Det Relu Det Relu …: the determinant behind the convolution cuts off most, the rest is small."""
     weights = helper.make_tensor("w", TensorProto.FLOAT, [8, 8, 1, 1], np.ones(64, np.float32))
