@@ -94,8 +94,8 @@ void tell_inputs(Partitioning& p) {
   for (const onnx::ValueInfo& input : p.host->model->graph.inputs) {
     if (const auto limit = p.host->limits.find(input.name); limit != p.host->limits.end())
       notes.push_back(about(Code::input_range, input.name,
-                            format("Core ML computes with it in int32, which is right for {} to {}; the host takes "
-                                   "others",
+                            format("Core ML computes with it in int32, which is right for {} to {}; in a session the "
+                                   "host takes others",
                                    limit->second.lo, limit->second.hi)));
     if (p.whole() && !read.contains(input.name))
       notes.push_back(
