@@ -60,36 +60,32 @@ std::vector<Verb> make_verbs() {
   const VerbOption onnx_model{"model", "", "MODEL.onnx", "the model: an ONNX file", kPositional | kRequired | kPath};
   const VerbOption model{"model", "", "MODEL", "the model: an ONNX file or a Core ML package (.mlpackage)",
                          kPositional | kRequired | kPath};
-  const VerbOption target = session_option("target"), precision = session_option("precision"),
-                   shapes = session_option("shapes"), outputs = session_option("outputs"),
-                   memory_limit = session_option("memory-limit"), time_limit = session_option("time-limit"),
-                   keep_fp32 = session_option("keep-fp32"), narrowing = session_option("allow-narrowing");
-  VerbOption any_precision = precision;
+  // A model opened with these, and more options of a verb's own.
+  const auto examining = [](std::vector<VerbOption> list, VerbOption precision, std::vector<VerbOption> own) {
+    list.insert(list.end(), {session_option("target"), std::move(precision), session_option("keep-fp32"),
+                             session_option("allow-narrowing"), session_option("shapes"), session_option("outputs"),
+                             session_option("memory-limit"), session_option("time-limit")});
+    list.insert(list.end(), own.begin(), own.end());
+    return list;
+  };
+  VerbOption any_precision = session_option("precision");
   any_precision.doc += "; auto: float16, but for what has to stay in fp32 for these inputs to be accurate";
-  std::vector<VerbOption> compile_options{
-      onnx_model,
-      {"output", "o", "OUT.mlpackage", "where to write the package (with --allow-partial: the folder)",
-       kRequired | kPath},
-      target,
+  std::vector<VerbOption> compile_options = examining(
+      {onnx_model,
+       {"output", "o", "OUT.mlpackage", "where to write the package (with --allow-partial: the folder)",
+        kRequired | kPath}},
       any_precision,
-      keep_fp32,
-      narrowing,
-      shapes,
-      outputs,
-      memory_limit,
-      time_limit,
-      {"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
-      {"force", "", "",
-       "let a package take the place of a folder that --allow-partial wrote, or the other way round, or of an empty "
-       "folder",
-       kSwitch},
-      {"input", "", "NAME=FILE", "with --precision auto: an input, as for verify; others are random", kRepeated},
-      {"seed", "", "N", "of the random inputs; default: 1"},
-      {"min-snr", "", "DB", "with --precision auto: what is accurate enough, instead of verify's tolerance"}};
+      {{"allow-partial", "", "", "write what Core ML can take, one package a partition", kSwitch},
+       {"force", "", "",
+        "let a package take the place of a folder that --allow-partial wrote, or the other way round, or of an empty "
+        "folder",
+        kSwitch},
+       {"input", "", "NAME=FILE", "with --precision auto: an input, as for verify; others are random", kRepeated},
+       {"seed", "", "N", "of the random inputs; default: 1"},
+       {"min-snr", "", "DB", "with --precision auto: what is accurate enough, instead of verify's tolerance"}});
   for (VerbOption& o : image_options()) compile_options.push_back(std::move(o));
   return {
-      {"inspect",
-       "What is in a model, and what Core ML would take of it",
+      {"inspect", "What is in a model, and what Core ML would take of it",
        "Prints inputs, outputs and operators of an ONNX model, and the verdict before anything is converted: in how "
        "many\n"
        "partitions Core ML would take it, which share of the nodes and of the work, and for every node that stays on "
@@ -101,18 +97,13 @@ std::vector<Verb> make_verbs() {
        "  graft inspect detector.onnx --target iOS16 --shapes 'image:1x3x(64..2048)x(64..2048)'\n"
        "  graft inspect model.onnx --json | jq '.partitions, .refusals[].message'\n"
        "  graft inspect model.onnx --dump-after affine_into_conv > after.mil\n",
-       {model,
-        target,
-        precision,
-        keep_fp32,
-        narrowing,
-        shapes,
-        outputs,
-        memory_limit,
-        time_limit,
-        {"mil", "", "", "print the programs of the partitions, or of a package, as MIL text and nothing else", kSwitch},
-        {"dump-after", "", "PASS",
-         "print the programs as they are after this pass of the compiler (docs/passes.md lists them), or after all"}},
+       examining(
+           {model}, session_option("precision"),
+           {{"mil", "", "", "print the programs of the partitions, or of a package, as MIL text and nothing else",
+             kSwitch},
+            {"dump-after", "", "PASS",
+             "print the programs as they are after this pass of the compiler (docs/passes.md lists them), or after "
+             "all"}}),
        run_inspect},
       {"compile", "ONNX to a Core ML package",
        "Writes the whole graph as one ML Program package, or writes nothing, says why for every node that is in the "

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/format.h"
+#include "ir/enclosing.h"
 
 namespace graft::ir {
 
@@ -34,13 +35,6 @@ Value* Function::new_value(Type type, std::string value_name) {
 
 namespace {
 
-// An element, as the integers around it. Without an end on the side where none is near.
-IntRange around(double x) {
-  constexpr double kEnd = 0x1p53;
-  return {x > -kEnd ? static_cast<int64_t>(std::floor(std::min(x, kEnd))) : INT64_MIN,
-          x < kEnd ? static_cast<int64_t>(std::ceil(std::max(x, -kEnd))) : INT64_MAX};
-}
-
 IntRange range_of(const TensorView& elements) {
   const bool real = is_float(elements.dtype);
   if (!real && !is_int(elements.dtype) && elements.dtype != DType::boolean) return {};
@@ -52,7 +46,7 @@ IntRange range_of(const TensorView& elements) {
     } else {
       const double value = element_as_double(elements, i);
       if (std::isnan(value)) continue;
-      x = around(value);
+      x = enclosing(value, value);
     }
     r = {std::min(r.lo, x.lo), std::max(r.hi, x.hi)};
   }

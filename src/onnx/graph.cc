@@ -185,7 +185,6 @@ bool is_sorted(const Graph& graph, const Producers& producers) {
   return sorted;
 }
 
-// Checks one graph after its bodies, sorts it, and leaves in `captures` what it reads from outside.
 // Outputs beyond the first that nobody reads, as if the file had left them out: where the operator lets it.
 void leave_out_unread(Graph& graph) {
   std::unordered_set<std::string_view> read;
@@ -202,6 +201,7 @@ void leave_out_unread(Graph& graph) {
   }
 }
 
+// Checks one graph after its bodies, sorts it, and leaves in `captures` what it reads from outside.
 Status resolve(Graph& graph) {
   for (Node& n : graph.nodes) {
     for (Attribute& a : n.attributes) {

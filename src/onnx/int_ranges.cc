@@ -21,12 +21,6 @@ int64_t moved(int64_t bound, Int128 by) {
   return bound == INT64_MIN || bound == INT64_MAX ? bound : saturated(Int128{bound} + by);
 }
 
-bool compares(const Op& op) {
-  constexpr Scalar kComparisons[] = {Scalar::equal,      Scalar::not_equal, Scalar::less,
-                                     Scalar::less_equal, Scalar::greater,   Scalar::greater_equal};
-  return std::any_of(std::begin(kComparisons), std::end(kComparisons), [&](Scalar s) { return op.is(s); });
-}
-
 // What `op` uses of its operand, when `result` is what is used of its result, and `other` is between what the operand
 // beside it lies.
 IntRange used_of_binary(const Op& op, bool first, IntRange result, IntRange other) {
@@ -47,7 +41,7 @@ IntRange used_of_binary(const Op& op, bool first, IntRange result, IntRange othe
     return {result.lo == INT64_MIN ? INT64_MIN : std::min<int64_t>(result.lo / other.lo, 0) - 1,
             result.hi == INT64_MAX ? INT64_MAX : std::max<int64_t>(result.hi / other.lo, 0) + 1};
   }
-  if (compares(op)) return {moved(other.lo, -1), moved(other.hi, 1)};
+  if (op.row->def->pointwise.compares) return {moved(other.lo, -1), moved(other.hi, 1)};
   return kAll;
 }
 
@@ -70,15 +64,7 @@ void UsedRanges::use(const ir::Value* value, IntRange range) {
 
 void UsedRanges::visit(const Op& op) {
   for (const auto& block : op.blocks) {
-    for (const ir::Value* v : block->outputs) use(v, kAll);
-    ir::visit_ops(*block, [&](Op& inner) {
-      for (const auto& arg : inner.args) {
-        for (const ir::Value* v : arg) use(v, kAll);
-      }
-      for (const auto& nested : inner.blocks) {
-        for (const ir::Value* v : nested->outputs) use(v, kAll);
-      }
-    });
+    for (const auto& [v, times] : ir::count_uses(*block)) use(v, kAll);
   }
   IntRange result = kNone;
   for (const ir::Value* v : op.results) {

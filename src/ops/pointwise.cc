@@ -1,5 +1,6 @@
 #include "ops/pointwise.h"
 
+#include "ir/enclosing.h"
 #include "ops/blocks.h"
 #include "ops/broadcast.h"
 
@@ -60,9 +61,7 @@ IntRange range_at_corners(const Call& call) {
     lo = std::min(lo, v);
     hi = std::max(hi, v);
   }
-  constexpr double kEnd = 0x1p53;
-  return {lo > -kEnd ? static_cast<int64_t>(std::floor(std::min(lo, kEnd))) : INT64_MIN,
-          hi < kEnd ? static_cast<int64_t>(std::ceil(std::max(hi, -kEnd))) : INT64_MAX};
+  return ir::enclosing(lo, hi);
 }
 
 }  // namespace graft::ops

@@ -56,8 +56,9 @@ constexpr auto kExp2 = []<class W>(W x) {
 
 // The lowest integer has no magnitude: it stays what it is.
 IntRange range_abs(const Call& call) {
+  if (is_float(call.in("x").dtype())) return range_at_corners(call);
   const IntRange x = call.in("x").range, whole = int_range(call.in("x").dtype());
-  if (x.lo == whole.lo && x.lo < 0) return is_float(call.in("x").dtype()) ? IntRange{0, whole.hi} : whole;
+  if (x.lo == whole.lo && x.lo < 0) return whole;
   return {x.lo >= 0 ? x.lo : x.hi <= 0 ? -x.hi : 0, std::max(x.hi, x.lo < 0 ? -x.lo : x.lo)};
 }
 IntRange range_sign(const Call& call) {
@@ -66,10 +67,9 @@ IntRange range_sign(const Call& call) {
 }
 // What may leave the dtype wraps.
 IntRange range_square(const Call& call) {
+  if (is_float(call.in("x").dtype())) return range_at_corners(call);
   const IntRange m = range_abs(call), whole = int_range(call.in("x").dtype());
-  if (m.hi > (int64_t{1} << 31) || m.lo < 0 || m.hi * m.hi > whole.hi)
-    return is_float(call.in("x").dtype()) ? IntRange{0, whole.hi} : whole;
-  return {m.lo * m.lo, m.hi * m.hi};
+  return m.hi > (int64_t{1} << 31) || m.lo < 0 || m.hi * m.hi > whole.hi ? whole : IntRange{m.lo * m.lo, m.hi * m.hi};
 }
 
 // Of what goes round.

@@ -28,10 +28,6 @@ Status check_later_options(std::span<const session::NamedOption> named) {
   return fail(Code::invalid_option, "options shapes, weights and memory_limit are given when the model is opened");
 }
 
-}  // namespace
-
-namespace {
-
 // The values at which a model that Core ML does not take as a whole could end for the rest to be taken: tried.
 std::optional<std::string> without_the_end(const Partitioned& p) {
   constexpr size_t kMost = 8;  // that a command line is fit for
